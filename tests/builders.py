@@ -1,0 +1,100 @@
+"""Values for tests, each with a sensible default for everything a test does not care about."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tunedmodels.desired import Desired, DesiredDataset, version_id
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.spec import Examples, Hyperparameters
+from tunedmodels.stamp import Stamp
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+BASE = "models/embedded-label-001"
+
+
+def sha(text: str) -> str:
+    """A whole digest from a short word."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def desired(
+    name: str = "tone", *, data: str = "data", examples: int = 24, **others: Any
+) -> Desired:
+    """A declared model; another `data` word is another dataset and so another fingerprint."""
+    written = f"data/{name}.jsonl"
+    dataset = DesiredDataset(
+        file=Path("/nowhere") / written,
+        written=written,
+        source=Examples(path=written),
+        digest=sha(data),
+        examples=examples,
+    )
+    values: dict[str, Any] = {
+        "project": "demo",
+        "provider": "embedded",
+        "source": BASE,
+        "display_name": name,
+        "hyperparameters": Hyperparameters(epoch_count=5),
+        **others,
+    }
+    return Desired(name=name, dataset=dataset, **values)
+
+
+def live(
+    want: Desired | None = None,
+    *,
+    state: ModelState = ModelState.READY,
+    promoted: int | None = None,
+    attempt: int = 1,
+    **others: Any,
+) -> ObservedModel:
+    """The live version of `want`; `promoted` is the minute after noon at which it was."""
+    want = want or desired()
+    stamp = want.stamp(attempt=attempt)
+    if promoted is not None:
+        stamp = stamp.promoted_at(NOON + timedelta(minutes=promoted))
+    values: dict[str, Any] = {
+        "provider": want.provider,
+        "model_id": want.model_id,
+        "resource": f"tunedModels/{want.model_id}",
+        "state": state,
+        "source": want.source,
+        "display_name": want.display_name,
+        "description": want.description,
+        "stamp": stamp,
+        "temperature": want.temperature,
+        "created": NOON,
+        **others,
+    }
+    return ObservedModel(**values)
+
+
+def foreign(model_id: str = "somebody-elses", **others: Any) -> ObservedModel:
+    """A live model without any stamp."""
+    values: dict[str, Any] = {
+        "provider": "embedded",
+        "resource": f"tunedModels/{model_id}",
+        "state": ModelState.READY,
+        "source": BASE,
+        **others,
+    }
+    return ObservedModel(model_id=model_id, **values)
+
+
+def stamp(name: str = "tone", **others: Any) -> Stamp:
+    """A stamp of the project `demo`."""
+    values: dict[str, Any] = {
+        "project": "demo",
+        "fingerprint": sha(name),
+        "dataset": sha("data"),
+        "examples": 24,
+        **others,
+    }
+    return Stamp(name=name, **values)
+
+
+__all__ = ["BASE", "NOON", "desired", "foreign", "live", "sha", "stamp", "version_id"]

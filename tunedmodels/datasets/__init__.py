@@ -1,0 +1,1 @@
+"""Training and held-out examples: reading, checking, digesting and comparing them."""

@@ -1,0 +1,110 @@
+"""WANTED: a manifest together with its dataset, and the fingerprint that follows from both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
+from tunedmodels.stamp import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredDataset:
+    """Training examples on disk: where they are, how to read them, and what was found in them.
+
+    `written` is the path as the manifest says it, for people; `digest` is a whole SHA-256 in hex.
+    """
+
+    file: Path
+    written: str
+    source: Examples
+    digest: str
+    examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One declared tuned model, resolved.
+
+    `source` is `models/NAME`, or `tunedModels/ID` when it continues from `parent`, the name of
+    another TunedModel. `place` is `file:line` of the manifest.
+    """
+
+    project: str
+    name: str
+    provider: str
+    source: str
+    dataset: DesiredDataset
+    place: str = ""
+    parent: str | None = None
+    preamble: str = ""
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    display_name: str = ""
+    description: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    reader_project_numbers: tuple[int, ...] | None = None
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything that cannot be changed after training."""
+        return fingerprint(
+            source=self.source,
+            dataset=self.dataset.digest,
+            preamble=self.preamble,
+            hyperparameters=self.hyperparameters,
+        )
+
+    @property
+    def model_id(self) -> str:
+        """`<name>-<first 8 hex digits of the fingerprint>`: what makes a create idempotent."""
+        return version_id(self.name, self.fingerprint)
+
+    def stamp(self, *, commit: str = "", attempt: int = 1) -> Stamp:
+        """Return the mark for a new version of this, not promoted yet."""
+        return Stamp(
+            project=self.project,
+            name=self.name,
+            fingerprint=self.fingerprint,
+            dataset=self.dataset.digest,
+            examples=self.dataset.examples,
+            preamble=preamble_mark(self.preamble),
+            commit=commit,
+            attempt=attempt,
+            protect=self.lifecycle.protect,
+            retain=self.lifecycle.on_removal == "retain",
+        )
+
+
+def fingerprint(
+    *, source: str, dataset: str, preamble: str, hyperparameters: Hyperparameters
+) -> str:
+    """Hash, as canonical JSON, everything that cannot be changed after training.
+
+    Hyperparameters count as declared: a service that changes a default does not make every model
+    stale.
+    """
+    parts = {
+        "source": source,
+        "dataset": dataset,
+        "preamble": preamble,
+        "hyperparameters": hyperparameters.model_dump(exclude_none=True, by_alias=True),
+        "method": "supervised",
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def version_id(name: str, fingerprint: str) -> str:
+    """Return the id of a version: at most 31 + 1 + 8 = 40 characters, the API's limit."""
+    return f"{name}-{fingerprint[:8]}"
+
+
+def preamble_mark(preamble: str) -> str:
+    """Return the 8 hex digits by which a stamp remembers a preamble, or nothing for none."""
+    return hashlib.sha256(preamble.encode()).hexdigest()[:8] if preamble else ""

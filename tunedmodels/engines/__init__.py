@@ -1,0 +1,1 @@
+"""What really learns inside the embedded service: one file per engine, behind one contract."""

@@ -1,0 +1,1 @@
+"""What training and held-out results mean: loss curves read for people."""

@@ -1,0 +1,158 @@
+"""HAPPENS: one union of frozen events, which the journal, the progress view and the outcome read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from tunedmodels.observed import LossPoint, ModelState
+from tunedmodels.plan.change import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Work on a change begins; nothing was sent yet."""
+
+    name: str
+    model_id: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A request that changes something is about to leave: on disk before it goes out."""
+
+    name: str
+    model_id: str
+    call: Literal["create", "promote", "update", "cancel", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The service took the request."""
+
+    name: str
+    model_id: str
+    call: Literal["create", "promote", "update", "cancel", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A job moved on. `curve` holds all loss points so far; `total_steps` is None where unknown."""
+
+    name: str
+    model_id: str
+    state: ModelState
+    step: int
+    total_steps: int | None
+    epoch: int
+    curve: tuple[LossPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A request failed in a way that passes, and is asked again after `wait_s` seconds."""
+
+    call: str
+    attempt: int
+    wait_s: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """A change is done: the live state is as the change wanted it."""
+
+    name: str
+    model_id: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A change could not be done. `words` say why, in the service's own words where it has some."""
+
+    name: str
+    model_id: str
+    action: Action
+    words: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A change was not begun because something is no longer as planned."""
+
+    name: str
+    model_id: str
+    action: Action
+    words: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A change was not begun: an interrupt, or another change that it waits for did not end well."""
+
+    name: str
+    model_id: str
+    action: Action
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """A job goes on at the service while nobody waits for it any more."""
+
+    name: str
+    model_id: str
+    words: str
+
+
+Event = (
+    Started
+    | Sending
+    | Sent
+    | Progressed
+    | Retried
+    | Succeeded
+    | Failed
+    | Refused
+    | Skipped
+    | StillRunning
+)
+
+
+class Exit(IntEnum):
+    """What the process says at its end; usage errors are 1 as well, never 2."""
+
+    DONE = 0
+    ERROR = 1
+    PENDING = 2
+    RUNNING = 3
+    REFUSED = 4
+    GATE = 5
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an apply ended: the last word on every change, in the order in which they ended."""
+
+    events: tuple[Succeeded | Failed | Refused | Skipped | StillRunning, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def code(self) -> Exit:
+        """The worst that happened: an interrupt, an error, a refusal, a job that still runs."""
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        kinds = {type(event) for event in self.events}
+        if kinds & {Failed}:
+            return Exit.ERROR
+        if kinds & {Refused}:
+            return Exit.REFUSED
+        if kinds & {StillRunning}:
+            return Exit.RUNNING
+        return Exit.ERROR if kinds & {Skipped} else Exit.DONE

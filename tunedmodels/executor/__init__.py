@@ -1,0 +1,1 @@
+"""Carrying a plan out: starting, waiting, promoting, retiring."""

@@ -1,0 +1,1 @@
+"""From YAML files to declared models, with every problem of every file in one run."""

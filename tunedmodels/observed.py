@@ -1,0 +1,106 @@
+"""THERE: what a provider says about the tuned models that exist."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tunedmodels.stamp import Stamp
+
+
+class ModelState(StrEnum):
+    """Where a version is in its life; the same words for every provider."""
+
+    QUEUED = "queued"
+    TRAINING = "training"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job is still at work on it, or will be."""
+        return self in (ModelState.QUEUED, ModelState.TRAINING)
+
+
+@dataclass(frozen=True, slots=True)
+class LossPoint:
+    """One step of training: `step` counts from 1, `epoch` (0-based) is full passes done by then."""
+
+    step: int
+    epoch: int
+    mean_loss: float
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsedHyperparameters:
+    """What the service says it trained with; None where it does not say."""
+
+    epoch_count: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    learning_rate_multiplier: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedModel:
+    """One live tuned model.
+
+    `resource` is what an application calls (`tunedModels/ID`); `source` is the base model
+    (`models/NAME`) or the tuned model (`tunedModels/ID`) it was trained on. `description` holds the
+    person's own words, without the stamp. `failure` is the service's reason, where it gives one.
+    """
+
+    provider: str
+    model_id: str
+    resource: str
+    state: ModelState
+    source: str
+    display_name: str = ""
+    description: str = ""
+    stamp: Stamp | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    reader_project_numbers: tuple[int, ...] = ()
+    used: UsedHyperparameters = UsedHyperparameters()
+    created: datetime | None = None
+    completed: datetime | None = None
+    curve: tuple[LossPoint, ...] = ()
+    failure: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its stamp, or empty."""
+        return self.stamp.fingerprint if self.stamp else ""
+
+    @property
+    def promoted(self) -> datetime | None:
+        """When it was last made to serve."""
+        return self.stamp.promoted if self.stamp else None
+
+    @property
+    def step(self) -> int:
+        """Steps done so far."""
+        return self.curve[-1].step if self.curve else 0
+
+    @property
+    def total_steps(self) -> int | None:
+        """ceil(examples x epochs / batch size), as the API counts; None where a part is unknown."""
+        if not (self.stamp and self.used.epoch_count and self.used.batch_size):
+            return None
+        return math.ceil(self.stamp.examples * self.used.epoch_count / self.used.batch_size)
+
+
+def serving(versions: list[ObservedModel]) -> ObservedModel | None:
+    """Return the version that answers for its name: READY, with the newest promoted mark.
+
+    `versions` are the versions of one name. Equal marks are settled by the id, so that everybody
+    who looks sees the same one.
+    """
+    promoted = [(v.promoted, v.model_id, v) for v in versions if v.promoted]
+    ready = [entry for entry in promoted if entry[2].state is ModelState.READY]
+    return max(ready, key=lambda entry: entry[:2])[2] if ready else None

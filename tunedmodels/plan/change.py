@@ -1,0 +1,230 @@
+"""What a plan is made of. Everything here crosses a file (`plan --out`), so it is frozen pydantic.
+
+A plan holds digests and counts, never credentials. Example snippets are looked up for people by the
+renderer and are no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic.alias_generators import to_camel
+
+from tunedmodels.observed import ModelState
+
+FORMAT_VERSION: Final = 1
+
+
+class Frozen(BaseModel):
+    """A value of the plan: camelCase outside, nothing unknown, never changed."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True
+    )
+
+
+class Action(StrEnum):
+    """What apply would do for one name. `conflict` and `failed` are reported; nothing is done."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    WAIT = "wait"
+    RETRY = "retry"
+    PROMOTE = "promote"
+    UPDATE = "update"
+    CANCEL = "cancel"
+    DELETE = "delete"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+
+    @property
+    def symbol(self) -> str:
+        """The sign before the name, the same in every format."""
+        return _SYMBOLS[self]
+
+    @property
+    def trains(self) -> bool:
+        """Whether a training job is started."""
+        return self in (Action.CREATE, Action.REPLACE, Action.RETRY)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether apply has something to do for it (waiting for a running job included)."""
+        return self not in (Action.CONFLICT, Action.FAILED)
+
+
+_SYMBOLS = {
+    Action.CREATE: "+",
+    Action.REPLACE: "+/-",
+    Action.WAIT: ".",
+    Action.RETRY: "+",
+    Action.PROMOTE: "^",
+    Action.UPDATE: "~",
+    Action.CANCEL: "x",
+    Action.DELETE: "-",
+    Action.CONFLICT: "!",
+    Action.FAILED: "!",
+}
+
+
+class Version(Frozen):
+    """A live version, as far as the plan rests on it: apply refuses when it is no longer so.
+
+    `promoted` is the text of the mark in the stamp, in UTC. `serves` says whether it answered for its
+    name when the plan was made.
+    """
+
+    provider: str
+    model_id: str
+    state: ModelState
+    fingerprint: str
+    dataset: str = ""
+    examples: int | None = None
+    promoted: str = ""
+    serves: bool = False
+    attempt: int = 1
+
+
+class Wanted(Frozen):
+    """A declared version: everything that decides what is sent to the service."""
+
+    provider: str
+    model_id: str
+    fingerprint: str
+    source: str
+    parent: str | None = None
+    dataset: str
+    dataset_path: str
+    examples: int
+    preamble: str = ""
+    hyperparameters: dict[str, JsonValue]
+    display_name: str = ""
+    description: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    reader_project_numbers: tuple[int, ...] | None = None
+    protect: bool = False
+    retain: bool = False
+    timeout_s: float
+
+
+class FieldChange(Frozen):
+    """One field that differs. `path` is dotted and camelCase, as in the manifest."""
+
+    path: str
+    before: JsonValue
+    after: JsonValue
+    forces_replacement: bool = False
+
+
+class DatasetChange(Frozen):
+    """How the training examples differ, as multisets: an edit counts once added, once removed.
+
+    `reworded` counts the pairs among them with the same input and another output. The counts are
+    None where the old examples are not at hand. `order_only` means: the same examples, other order.
+    """
+
+    before: str
+    after: str
+    before_examples: int | None
+    after_examples: int
+    added: int | None = None
+    removed: int | None = None
+    reworded: int | None = None
+    order_only: bool = False
+
+
+class Cost(Frozen):
+    """What training costs, in US dollars; None means unknown, 0 means free."""
+
+    usd: float | None
+
+
+class Change(Frozen):
+    """What happens to one name. `retires` are deleted after the promotion, oldest first."""
+
+    name: str
+    action: Action
+    reason: str
+    before: Version | None = None
+    after: Wanted | None = None
+    fields: tuple[FieldChange, ...] = ()
+    dataset: DatasetChange | None = None
+    cost: Cost | None = None
+    retires: tuple[Version, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies a change within a plan: its name and the version it is about."""
+        about = self.after or self.before
+        return self.name, about.model_id if about else ""
+
+
+class Refusal(Frozen):
+    """Why the whole plan is refused, and the exact flag or edit that allows it."""
+
+    code: Literal[
+        "protected", "too-many-deletes", "no-manifests", "over-budget", "base-not-allowed"
+    ]
+    message: str
+    cure: str
+
+
+class Plan(Frozen):
+    """Everything apply will do, in the order in which people read it.
+
+    `unchanged` counts the names that are as declared; `retained` the versions without a manifest that
+    stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our versions.
+    """
+
+    format_version: Literal[1] = FORMAT_VERSION
+    project: str
+    environment: str = ""
+    changes: tuple[Change, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unchanged: int = 0
+    retained: int = 0
+    manifests: int = 0
+    live: int = 0
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """The changes that apply has work for: the one definition of "is there anything to do"."""
+        return tuple(change for change in self.changes if change.action.is_pending)
+
+    @property
+    def blocked(self) -> tuple[Change, ...]:
+        """The names for which nothing can be done until a person steps in."""
+        return tuple(change for change in self.changes if not change.action.is_pending)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The sum over all changes; None when one of them is unknown."""
+        costs = [change.cost.usd for change in self.changes if change.cost]
+        return sum(usd for usd in costs if usd is not None) if None not in costs else None
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` over what decides the outcome: what would be done, to what, with what."""
+        parts = [
+            change.model_dump(mode="json", include=_DECIDES, by_alias=True)
+            for change in self.changes
+        ]
+        deciding = {
+            "project": self.project,
+            "environment": self.environment,
+            "changes": parts,
+            "refusals": [refusal.code for refusal in self.refusals],
+        }
+        text = json.dumps(deciding, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+_DECIDES = {"name", "action", "before", "after", "retires"}

@@ -1,0 +1,1 @@
+"""The places where tuned models live, behind one contract."""

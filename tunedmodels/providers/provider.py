@@ -1,0 +1,93 @@
+"""The contract of a provider: our words in and out, errors of `tunedmodels.errors`, nothing else.
+
+Every verb is one question or one order. None of them waits for a job; all but `create` may be sent
+again without harm, and `create` is made harmless by the id, which holds the fingerprint. A provider
+joins by one file, one line in `PROVIDERS` and passing `tests/contract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tunedmodels.datasets.examples import Example
+from tunedmodels.desired import Desired
+from tunedmodels.observed import ObservedModel
+from tunedmodels.stamp import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """New values for the mutable fields of a live model; None leaves a field as it is.
+
+    `description` and `stamp` are one field on the wire, so both are always given.
+    """
+
+    description: str
+    stamp: Stamp
+    display_name: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    reader_project_numbers: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A model that can be asked, and perhaps tuned. `name` is `models/NAME`."""
+
+    name: str
+    display_name: str
+    is_tunable: bool
+    input_token_limit: int | None = None
+
+
+class Provider(Protocol):
+    """One place where tuned models live. Used as an async context manager, which closes it."""
+
+    name: str
+
+    async def __aenter__(self) -> Provider: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def observe(self) -> list[ObservedModel]:
+        """Return every tuned model there is, ours or not, in the order of their ids.
+
+        `failure` need not be filled; `get` fills it.
+        """
+
+    async def get(self, model_id: str) -> ObservedModel | None:
+        """Return one model with all that is known of it, or None when there is none."""
+
+    async def create(
+        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+    ) -> ObservedModel:
+        """Start training `desired.model_id` and return at once.
+
+        Idempotent: a second call with the same `desired` returns the model of the first.
+        Raises AlreadyExistsError when the id is taken by a model without this fingerprint in a stamp
+        of this project, and OutcomeUnknownError when the answer was lost.
+        """
+
+    async def update(self, model_id: str, edit: Edit) -> None:
+        """Change mutable fields in one atomic request. Raises NotFoundError."""
+
+    async def cancel(self, model_id: str) -> None:
+        """Stop the job of a model that is queued or training; no harm if it has ended already.
+
+        The model itself stays, as CANCELLED, until it is deleted. Raises NotFoundError.
+        """
+
+    async def delete(self, model_id: str) -> None:
+        """Delete the model for good; no harm if it is gone already."""
+
+    async def base_models(self) -> list[BaseModel]:
+        """Return the models of the service that are no tuned models."""
+
+    def generate(self, resource: str, text: str) -> AsyncIterator[str]:
+        """Ask a model and yield its answer piece by piece, as the service sends it.
+
+        `text` is sent as it is: a preamble is the caller's business.
+        """

@@ -1,0 +1,1 @@
+"""Plans, states and events in words: one pure function per format."""

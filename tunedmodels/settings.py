@@ -1,0 +1,88 @@
+"""The Project manifest: who owns the models, where they live, and what is never allowed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "tunedmodels.dev/v1"
+
+# 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
+# Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
+
+
+class Written(BaseModel):
+    """A part of a manifest: camelCase in the file, nothing unknown, never changed after reading."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True
+    )
+
+
+class EmbeddedSettings(Written):
+    """The service inside this package, on this machine's disk."""
+
+    type: Literal["embedded"] = "embedded"
+    jobs: int = Field(default=2, ge=1, le=64, description="Training jobs that run at once.")
+
+
+class GeminiSettings(Written):
+    """The Gemini API, or anything that speaks it (`tunedmodels serve`, for one)."""
+
+    type: Literal["gemini"]
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] = Field(
+        default="https://generativelanguage.googleapis.com",
+        description="Where the API is. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
+    )
+
+
+ProviderSettings = Annotated[EmbeddedSettings | GeminiSettings, Field(discriminator="type")]
+
+
+class Policy(Written):
+    """Limits that a plan must keep; what goes over is refused with the flag that allows it."""
+
+    max_cost_usd: float | None = Field(default=None, ge=0, description="US dollars per plan.")
+    max_delete_percent: int = Field(
+        default=30, ge=0, le=100, description="Share of the ready versions that a plan may delete."
+    )
+    allowed_base_models: tuple[str, ...] | None = Field(
+        default=None, description="Base models that may be tuned; unset allows all."
+    )
+
+
+class ProjectSpec(Written):
+    """What holds for every tuned model of the project."""
+
+    provider: str = Field(default="embedded", description="Where models live unless they say so.")
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    policy: Policy = Policy()
+    defaults: dict[str, Any] = Field(
+        default_factory=dict, description="Merged below the spec of every TunedModel."
+    )
+
+
+class Metadata(Written):
+    """A name, unique among the manifests of its kind."""
+
+    name: Name
+
+
+class ProjectManifest(Written):
+    """One per repository; its name is the owner in every stamp."""
+
+    api_version: Literal["tunedmodels.dev/v1"]
+    kind: Literal["Project"]
+    metadata: Metadata
+    spec: ProjectSpec = ProjectSpec()
+
+    def providers(self) -> dict[str, EmbeddedSettings | GeminiSettings]:
+        """Return all providers by name; `embedded` and `gemini` need no declaration."""
+        builtin: dict[str, EmbeddedSettings | GeminiSettings] = {
+            "embedded": EmbeddedSettings(),
+            "gemini": GeminiSettings(type="gemini"),
+        }
+        return builtin | self.spec.providers

@@ -1,0 +1,149 @@
+"""The TunedModel manifest, as written: the schema that people see and editors complete."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from tunedmodels.settings import Metadata, Name, Written
+
+_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+
+
+def seconds(text: str) -> float:
+    """Read a duration such as `2h`, `90m`, `1h30m` or `45s`.
+
+    Raises ValueError when it is none, or zero.
+    """
+    found = _DURATION.match(text)
+    hours, minutes, secs = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    total = hours * 3600 + minutes * 60 + secs
+    if not total:
+        raise ValueError(f"{text!r} is no duration; write for example 2h, 90m or 1h30m")
+    return float(total)
+
+
+def _checked(value: object) -> object:
+    if isinstance(value, str):
+        seconds(value)
+    return value
+
+
+Duration = Annotated[str, BeforeValidator(_checked)]
+DatasetFormat = Literal["jsonl", "json", "csv", "tsv", "contents"]
+Path = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Examples(Written):
+    """A file of (prompt, expected response) examples.
+
+    `format` follows the file's ending unless it is said: .jsonl, .json, .csv, .tsv. `contents` is the
+    JSONL of Vertex AI and is recognised by itself in a .jsonl file.
+    """
+
+    path: Path = Field(description="Relative to the folder of the Project file, and inside it.")
+    format: DatasetFormat | None = None
+    input_field: str = Field(default="text_input", min_length=1)
+    output_field: str = Field(default="output", min_length=1)
+
+
+class Dataset(Examples):
+    """The training examples."""
+
+    preamble: str = Field(
+        default="", description="Put before every input, in training and in generate alike."
+    )
+
+
+class Hyperparameters(Written):
+    """The settings of the API, by its names; what is unset takes the service's default."""
+
+    epoch_count: int | None = Field(
+        default=None, ge=1, le=1000, description="Full passes over the data; default 5."
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, le=1024, description="Examples per training step; default 4."
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0, le=1, description="Default 0.001; excludes learningRateMultiplier."
+    )
+    learning_rate_multiplier: float | None = Field(
+        default=None, gt=0, le=1000, description="Scales the default rate; excludes learningRate."
+    )
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Hyperparameters:
+        if self.learning_rate is not None and self.learning_rate_multiplier is not None:
+            raise ValueError("learningRate and learningRateMultiplier exclude each other; keep one")
+        return self
+
+
+class Lifecycle(Written):
+    """How versions of one name come and go."""
+
+    keep: int = Field(
+        default=1, ge=0, le=100, description="Former versions kept, so that a revert is free."
+    )
+    protect: bool = Field(
+        default=False, description="Refuse to delete this name's models, also without a manifest."
+    )
+    on_removal: Literal["delete", "retain"] = Field(
+        default="delete", description="What happens to the models when the manifest goes."
+    )
+    retry: int = Field(default=1, ge=0, le=10, description="New attempts after a failed job.")
+    timeout: Duration = Field(
+        default="2h", description="How long apply waits; the job itself goes on after that."
+    )
+
+    @property
+    def timeout_s(self) -> float:
+        """`timeout` in seconds."""
+        return seconds(self.timeout)
+
+
+class TunedModelSpec(Written):
+    """What a tuned model should be.
+
+    Whatever cannot change after training (base, examples, preamble, hyperparameters) makes a new
+    version when it is edited; the rest is updated in place.
+    """
+
+    base_model: str | None = Field(
+        default=None, pattern=r"^models/[^\s/]+$", description="models/NAME, or use tunedModel."
+    )
+    tuned_model: Name | None = Field(
+        default=None, description="Another TunedModel of this project to continue from."
+    )
+    provider: str | None = Field(default=None, description="Overrides the Project's provider.")
+    dataset: Dataset
+    task: Literal["classification", "summarization", "documentSearch"] | None = Field(
+        default=None, description="Makes the advice about dataset size specific."
+    )
+    hyperparameters: Hyperparameters = Hyperparameters()
+    display_name: Annotated[str, StringConstraints(max_length=40)] | None = None
+    description: str = ""
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1, le=1000)
+    reader_project_numbers: tuple[int, ...] | None = None
+    evaluation: Examples | None = Field(
+        default=None, description="Held-out examples; checked for overlap with the training set."
+    )
+    lifecycle: Lifecycle = Lifecycle()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TunedModelSpec:
+        if (self.base_model is None) == (self.tuned_model is None):
+            raise ValueError("name exactly one of baseModel and tunedModel")
+        return self
+
+
+class TunedModelManifest(Written):
+    """The declaration of one tuned model."""
+
+    api_version: Literal["tunedmodels.dev/v1"]
+    kind: Literal["TunedModel"]
+    metadata: Metadata
+    spec: TunedModelSpec
