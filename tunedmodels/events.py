@@ -1,4 +1,4 @@
-"""HAPPENS: one union of frozen events, which the journal, the progress view and the outcome read."""
+"""HAPPENS: one union of frozen events; journal, progress view and outcome are its readers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A change was not begun: an interrupt, or another change that it waits for did not end well."""
+    """A change was not begun: an interrupt came, or what it waits for did not end well."""
 
     name: str
     model_id: str

@@ -39,8 +39,8 @@ Path = Annotated[str, StringConstraints(min_length=1)]
 class Examples(Written):
     """A file of (prompt, expected response) examples.
 
-    `format` follows the file's ending unless it is said: .jsonl, .json, .csv, .tsv. `contents` is the
-    JSONL of Vertex AI and is recognised by itself in a .jsonl file.
+    `format` follows the file's ending unless it is said: .jsonl, .json, .csv, .tsv. `contents` is
+    the JSONL of Vertex AI and is recognised by itself in a .jsonl file.
     """
 
     path: Path = Field(description="Relative to the folder of the Project file, and inside it.")

@@ -19,10 +19,10 @@ _LINE = re.compile(r"\[tunedmodels((?: [A-Za-z]+=[^\s\[\]]+)+)\]\s*\Z")
 class Stamp:
     """What a live model says about itself.
 
-    `fingerprint` and `dataset` are whole SHA-256 digests in hex. `examples` is the number of training
-    examples. `attempt` counts the creates of this fingerprint from 1. `promoted` (UTC) is set on the
-    versions that were made to serve; the newest one serves. `protect` and `retain` remember
-    `lifecycle.protect` and `onRemoval: retain`, for the day when the manifest is gone.
+    `fingerprint` and `dataset` are whole SHA-256 digests in hex. `examples` is the number of
+    training examples. `attempt` counts the creates of this fingerprint from 1. `promoted` (UTC) is
+    set on the versions that were made to serve; the newest one serves. `protect` and `retain`
+    remember `lifecycle.protect` and `onRemoval: retain`, for the day when the manifest is gone.
     """
 
     project: str

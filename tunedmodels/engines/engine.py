@@ -1,10 +1,10 @@
 """The contract of an engine.
 
-An engine has a frozen base and learns an *adapter*: named arrays and notes that mean something only
-together with that base (F2: the tuned model is the original model combined with newly learned
-parameters). The base is never written. Training is an iteration: the caller takes one step at a time,
-so it can stop between any two of them; `adapter` after step n is the whole checkpoint, and a run
-resumed from it equals an uninterrupted one to the last bit. Randomness comes from `seed` alone.
+An engine has a frozen base and learns an *adapter*: named arrays and notes that mean something
+only together with that base (F2: the tuned model is the original model combined with newly learned
+parameters). The base is never written. Training is an iteration: the caller takes one step at a
+time, so it can stop between any two of them; `adapter` after step n is the whole checkpoint, and a
+run resumed from it equals an uninterrupted one to the last bit. Randomness comes from `seed` alone.
 
 Steps are counted as the Gemini API counts: batches run on across epochs, so there are
 `ceil(examples x epochs / batch size)` steps, and `epoch = floor(step x batch size / examples)`.
@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tunedmodels.datasets.examples import Example

@@ -74,8 +74,8 @@ _SYMBOLS = {
 class Version(Frozen):
     """A live version, as far as the plan rests on it: apply refuses when it is no longer so.
 
-    `promoted` is the text of the mark in the stamp, in UTC. `serves` says whether it answered for its
-    name when the plan was made.
+    `promoted` is the text of the mark in the stamp, in UTC. `serves` says whether it answered for
+    its name when the plan was made.
     """
 
     provider: str
@@ -179,8 +179,9 @@ class Refusal(Frozen):
 class Plan(Frozen):
     """Everything apply will do, in the order in which people read it.
 
-    `unchanged` counts the names that are as declared; `retained` the versions without a manifest that
-    stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our versions.
+    `unchanged` counts the names that are as declared; `retained` the versions without a manifest
+    that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
+    versions.
     """
 
     format_version: Literal[1] = FORMAT_VERSION

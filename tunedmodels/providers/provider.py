@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
@@ -48,7 +48,7 @@ class Provider(Protocol):
 
     name: str
 
-    async def __aenter__(self) -> Provider: ...
+    async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...
 
@@ -67,8 +67,8 @@ class Provider(Protocol):
         """Start training `desired.model_id` and return at once.
 
         Idempotent: a second call with the same `desired` returns the model of the first.
-        Raises AlreadyExistsError when the id is taken by a model without this fingerprint in a stamp
-        of this project, and OutcomeUnknownError when the answer was lost.
+        Raises AlreadyExistsError when the id is taken by a model that does not bear this
+        fingerprint in a stamp of this project, and OutcomeUnknownError when the answer was lost.
         """
 
     async def update(self, model_id: str, edit: Edit) -> None:
