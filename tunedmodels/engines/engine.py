@@ -15,11 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tunedmodels.datasets.examples import Example
+
+if TYPE_CHECKING:
+    # Whoever only lists the base models must not wait for numpy.
+    from numpy.typing import NDArray
+
+STEPS_NOTE = "steps"
 
 DEFAULT_EPOCH_COUNT = 5
 DEFAULT_BATCH_SIZE = 4
@@ -62,6 +66,11 @@ class Adapter:
     arrays: Mapping[str, NDArray[Any]]
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def steps(self) -> int:
+        """Steps done when this was taken: where a resumed run goes on."""
+        return int(self.notes.get(STEPS_NOTE, "0"))
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -87,7 +96,11 @@ class Sampling:
 class Tuning(Protocol):
     """A job in memory: iterating takes steps, `adapter` is the checkpoint after the last one."""
 
-    def __iter__(self) -> Iterator[Step]: ...
+    def __iter__(self) -> Iterator[Step]:
+        """Take one step at a time.
+
+        Raises ValueError, in words for people, at the first loss that is not finite.
+        """
 
     def adapter(self) -> Adapter:
         """Return what was learned so far, with the number of steps done in its notes."""
