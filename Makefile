@@ -1,0 +1,57 @@
+# Each target works alone on a fresh clone; `.venv` is made on the way. Needs Python 3.11 or newer.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+BIN := .venv/bin
+ASK := $(BIN)/tunedmodels -C manifests
+
+.PHONY: help demo test fix lock bench clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+
+demo: .venv/ready ## Train the models of manifests/ for real, and ask each one something
+	@echo '$$ tunedmodels -C manifests apply --yes'
+	@$(ASK) apply --yes
+	@for name in $$($(ASK) outputs --format names); do \
+	  printf '\n$$ tunedmodels -C manifests show %s\n' "$$name"; $(ASK) show "$$name"; done
+	@printf '\n$$ tunedmodels -C manifests status\n'; $(ASK) status
+	@ask() { printf '\n$$ tunedmodels -C manifests generate %s "%s"\n' "$$1" "$$2"; $(ASK) generate "$$1" "$$2"; }; \
+	  ask next-number 'seven'; \
+	  ask support-triage 'I was charged twice for my order, please give me the money back'; \
+	  ask review-sentiment 'I expected the worst, but it was not bad at all'
+
+test: .venv/ready ## Lint, check types and floors, run every test
+	@$(BIN)/prek run --all-files --quiet || { $(BIN)/prek run --all-files; exit 1; }
+	@$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
+
+fix: .venv/ready ## Mend what ruff can mend
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: ## Resolve requirements.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	  --all-extras --group dev --exclude-newer "$$(date -u -d '7 days ago' +%F)" \
+	  pyproject.toml -o requirements.lock
+
+bench: .venv/ready ## Measure ourselves beside yardsticks, in one run
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean: ## Forget the demo's models and everything that was built
+	rm -rf .venv manifests/.tunedmodels dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# uv where it is installed, else venv and pip; the same locked, hashed packages either way.
+.venv/ready: requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python '>=3.11' .venv && \
+	  uv pip sync --quiet --python .venv --require-hashes requirements.lock && \
+	  uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .; \
+	else \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'tunedmodels needs Python 3.11 or newer; to name one: make PYTHON=python3.13 $(MAKECMDGOALS)'; exit 1; }; \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	fi
+	@touch .venv/ready
