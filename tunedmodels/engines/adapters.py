@@ -1,4 +1,4 @@
-"""Adapters on disk: one safetensors file each, that names its base and can tell whether it is whole.
+"""Adapters on disk: one safetensors file each, that names its base and can tell if it is whole.
 
 safetensors holds arrays and strings and runs no code when it is read, as a pickle would. It has no
 checksum, so a flipped bit would be a silent change of the model: the metadata carries a SHA-256.

@@ -130,5 +130,6 @@ class Engine(Protocol):
     def answer(self, adapter: Adapter, text: str, sampling: Sampling) -> Iterator[str]:
         """Yield the answer piece by piece, in whole characters.
 
-        Raises ValueError when the adapter belongs to another base.
+        An adapter without arrays is the untuned base itself. Raises ValueError, in words for
+        people, when the adapter belongs to another base, or the untuned base has no answers.
         """

@@ -1,0 +1,49 @@
+"""From scores to a choice, and from a text to the pieces that are streamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedmodels.engines.engine import Sampling
+
+# A token of the embedded service is a word with the white space before it.
+_TOKEN = re.compile(r"\s*\S+|\s+")
+
+# Below this, division by the temperature only makes infinities, and the likeliest wins anyway.
+_COLDEST = 1e-6
+
+
+def choose(logits: NDArray[np.float64], sampling: Sampling) -> int:
+    """Return the index of the likeliest (the first of equals), or one drawn by its probability.
+
+    The draw is among the `top_k` likeliest, of those among the fewest that together reach `top_p`,
+    with probabilities softmax(logits / temperature); the same `seed` draws the same.
+    """
+    likeliest_first = np.argsort(-logits, kind="stable")
+    if sampling.temperature < _COLDEST:
+        return int(likeliest_first[0])
+    kept = likeliest_first[: sampling.top_k or None]
+    shares = softmax(logits[kept] / sampling.temperature)
+    enough = int(np.searchsorted(np.cumsum(shares), sampling.top_p)) + 1
+    kept, shares = kept[:enough], shares[:enough]
+    draw = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
+    return int(draw.choice(kept, p=shares / shares.sum()))
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of `logits`, of any finite size."""
+    raised = np.exp(logits - logits.max())
+    return np.asarray(raised / raised.sum())
+
+
+def pieces(text: str, sampling: Sampling) -> Iterator[str]:
+    """Yield `text` token by token, up to its first stop sequence and `max_output_tokens`."""
+    ends = [text.find(stop) for stop in sampling.stop_sequences if stop]
+    end = min((place for place in ends if place >= 0), default=len(text))
+    tokens = (found.group() for found in _TOKEN.finditer(text[:end]))
+    yield from islice(tokens, sampling.max_output_tokens)
