@@ -128,8 +128,8 @@ class Engine(Protocol):
         """
 
     def answer(self, adapter: Adapter, text: str, sampling: Sampling) -> Iterator[str]:
-        """Yield the answer piece by piece, in whole characters.
+        """Return the answer piece by piece, in whole characters.
 
-        An adapter without arrays is the untuned base itself. Raises ValueError, in words for
-        people, when the adapter belongs to another base, or the untuned base has no answers.
+        An adapter without arrays is the untuned base itself. Raises ValueError at once, in words
+        for people, when the adapter belongs to another base or the untuned base has no answers.
         """

@@ -30,11 +30,11 @@ class LabelEngine:
         return LinearTuning(self.base_model, request, resume)
 
     def answer(self, adapter: Adapter, text: str, sampling: Sampling) -> Iterator[str]:
-        """Yield the likeliest output, or one drawn by its probability, word by word."""
+        """Return the likeliest output, or one drawn by its probability, word by word."""
         from tunedmodels.engines.features import rows_of  # noqa: PLC0415  # numpy takes 0.1 s
         from tunedmodels.engines.linear import LinearModel  # noqa: PLC0415  # numpy takes 0.1 s
         from tunedmodels.engines.sampling import choose, pieces  # noqa: PLC0415  # numpy takes 0.1 s
 
         model = LinearModel.of(adapter, self.base_model)
         chosen = choose(model.logits(model.weigh(rows_of(text))), sampling)
-        yield from pieces(model.classes[chosen], sampling)
+        return pieces(model.classes[chosen], sampling)
