@@ -9,6 +9,8 @@ from typing import Literal
 from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
 
+Call = Literal["create", "promote", "update", "cancel", "delete"]
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -25,7 +27,7 @@ class Sending:
 
     name: str
     model_id: str
-    call: Literal["create", "promote", "update", "cancel", "delete"]
+    call: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Sent:
 
     name: str
     model_id: str
-    call: Literal["create", "promote", "update", "cancel", "delete"]
+    call: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +112,13 @@ class StillRunning:
     words: str
 
 
-Event = (
-    Started
-    | Sending
-    | Sent
-    | Progressed
-    | Retried
-    | Succeeded
-    | Failed
-    | Refused
-    | Skipped
-    | StillRunning
-)
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The person asked to stop: nothing new is sent, and what runs is listed."""
+
+
+Ending = Succeeded | Failed | Refused | Skipped | StillRunning
+Event = Started | Sending | Sent | Progressed | Retried | Interrupted | Ending
 
 
 class Exit(IntEnum):
@@ -140,7 +137,7 @@ class Exit(IntEnum):
 class Outcome:
     """How an apply ended: the last word on every change, in the order in which they ended."""
 
-    events: tuple[Succeeded | Failed | Refused | Skipped | StillRunning, ...] = ()
+    events: tuple[Ending, ...] = ()
     interrupted: bool = False
 
     @property

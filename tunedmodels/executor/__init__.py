@@ -1,1 +1,1 @@
-"""Carrying a plan out: starting, waiting, promoting, retiring."""
+"""Apply: what a plan says is done, announced before it leaves, and never what it does not say."""

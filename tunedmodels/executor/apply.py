@@ -1,0 +1,229 @@
+"""Carrying out a plan: names at once, the changes of one name in order, and one outcome.
+
+Nothing is remembered between runs: whoever stops at any moment runs `apply` again, and it goes on
+from what is live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import graphlib
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tunedmodels.datasets.examples import Example
+from tunedmodels.desired import Desired
+from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
+from tunedmodels.events import (
+    Ending,
+    Event,
+    Failed,
+    Interrupted,
+    Outcome,
+    Refused,
+    Skipped,
+    Started,
+    StillRunning,
+    Succeeded,
+)
+from tunedmodels.executor import steps
+from tunedmodels.executor.clock import Clock
+from tunedmodels.executor.run import HaltedError, Run
+from tunedmodels.executor.signals import Stop
+from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher
+from tunedmodels.observed import ModelState
+from tunedmodels.plan.change import Action, Change, Plan
+from tunedmodels.providers.provider import Provider
+
+_log = logging.getLogger(__name__)
+
+_LASTS: Final = (Succeeded, Failed, Refused, Skipped, StillRunning)
+
+
+async def apply(
+    plan: Plan,
+    *,
+    desired: Mapping[str, Desired],
+    providers: Mapping[str, Provider],
+    load: Callable[[Desired], Sequence[Example]],
+    emit: Callable[[Event], None],
+    clock: Clock,
+    stop: Stop,
+    commit: str = "",
+    parallelism: int = 4,
+    wait: bool = True,
+    timeout_s: float | None = None,
+    paces: Mapping[str, Pace] = PACES,
+) -> Outcome:
+    """Carry out `plan` and return the last word on each of its changes.
+
+    `desired` holds by name what the plan was made for: everything that is declared, and nothing
+    where all is destroyed. `load` reads the training examples of a declaration.
+    `emit` is a plain function: when it returns, the event is on disk, and only then does a request
+    leave. `timeout_s` counts from now and bounds all waiting. `paces` says how often a provider is
+    asked about its jobs, by its name; HOSTED where it says nothing.
+
+    Raises RefusedError when the plan is refused as a whole, and StoreError when an event cannot be
+    written; nothing is sent after that. All other errors become events.
+    """
+    for refusal in plan.refusals:
+        raise RefusedError(refusal.message, cure=refusal.cure)
+    names = _names(plan.changes)
+    endings: list[Ending] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, _LASTS):
+            endings.append(event)
+        emit(event)
+
+    watchers = {
+        name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
+        for name, provider in providers.items()
+    }
+    run = Run(
+        project=plan.project,
+        places=_places(plan.changes, desired),
+        desired=desired,
+        providers=providers,
+        watchers=watchers,
+        load=load,
+        emit=tell,
+        clock=clock,
+        stop=stop,
+        starts=asyncio.Semaphore(parallelism),
+        commit=commit,
+        waits=wait,
+        deadline_s=math.inf if timeout_s is None else clock.elapsed() + timeout_s,
+    )
+    try:
+        await _all(run, names)
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+    return Outcome(tuple(endings), interrupted=stop.requested)
+
+
+@dataclass(eq=False, slots=True)
+class _Name:
+    """The changes of one name, in order, and how they went."""
+
+    changes: tuple[Change, ...]
+    parents: tuple[_Name, ...] = ()
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    is_well: bool = True
+
+
+def _names(changes: Iterable[Change]) -> list[_Name]:
+    """Group changes by name; a name comes after those it continues from."""
+    grouped: dict[str, list[Change]] = {}
+    for change in changes:
+        grouped.setdefault(change.name, []).append(change)
+    parents = {
+        name: sorted({c.after.parent for c in group if c.after and c.after.parent in grouped})
+        for name, group in grouped.items()
+    }
+    names: dict[str, _Name] = {}
+    try:
+        for name in graphlib.TopologicalSorter(parents).static_order():
+            ordered = tuple(sorted(grouped[name], key=_rank))
+            names[name] = _Name(ordered, tuple(names[parent] for parent in parents[name]))
+    except graphlib.CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise RefusedError(
+            f"these models continue from each other in a circle: {circle}",
+            cure="Give one of them a baseModel instead of a tunedModel.",
+        ) from error
+    return list(names.values())
+
+
+def _rank(change: Change) -> tuple[int, bool]:
+    # What costs money for nothing stops first. Deletions come last, and among them the version
+    # that serves: while another one goes, it still answers.
+    serves = change.before is not None and change.before.serves
+    return {Action.CANCEL: 0, Action.DELETE: 2}.get(change.action, 1), serves
+
+
+def _places(
+    changes: Iterable[Change], desired: Mapping[str, Desired]
+) -> Mapping[str, frozenset[str]]:
+    """Return by name the providers that hold a version of it, or will."""
+    places: dict[str, set[str]] = {}
+    for change in changes:
+        parts = (change.before, change.after, desired.get(change.name), *change.retires)
+        places.setdefault(change.name, set()).update(part.provider for part in parts if part)
+    return {name: frozenset(found) for name, found in places.items()}
+
+
+async def _all(run: Run, names: Sequence[_Name]) -> None:
+    async with asyncio.TaskGroup() as background:
+        aside = [background.create_task(watcher.watch()) for watcher in run.watchers.values()]
+        aside.append(background.create_task(_heed(run)))
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(_one_name(run, name))
+        for task in aside:
+            task.cancel()
+
+
+async def _heed(run: Run) -> None:
+    await run.stop.wait()
+    run.emit(Interrupted())
+    for watcher in run.watchers.values():
+        watcher.close()
+
+
+async def _one_name(run: Run, name: _Name) -> None:
+    for parent in name.parents:
+        await parent.is_over.wait()
+    for change in name.changes:
+        ending = _reason_to_skip(run, name, change) or await _one_change(run, change)
+        run.emit(ending)
+        if change.action is not Action.CANCEL and not isinstance(ending, Succeeded):
+            name.is_well = False
+    name.is_over.set()
+
+
+def _reason_to_skip(run: Run, name: _Name, change: Change) -> Skipped | None:
+    unwell = [parent.changes[0].name for parent in name.parents if not parent.is_well]
+    if unwell:
+        name.is_well = False
+        words = f"it continues from {', '.join(unwell)}, which did not end well"
+    elif run.stop.requested and change.action.is_pending:
+        words = "interrupted before it began"
+    elif not name.is_well and _was_ready(change) and change.action is Action.DELETE:
+        words = "nothing is deleted before the other changes of this name are done"
+    else:
+        return None
+    return Skipped(*steps.about(change), words)
+
+
+def _was_ready(change: Change) -> bool:
+    return change.before is not None and change.before.state is ModelState.READY
+
+
+async def _one_change(run: Run, change: Change) -> Ending:
+    """Carry out one change: the one place where errors become last words."""
+    said = steps.about(change)
+    if change.action.is_pending:
+        run.emit(Started(*said))
+    try:
+        return await steps.carry_out(run, change)
+    except HaltedError as error:
+        return Skipped(*said, str(error))
+    except RefusedError as error:
+        return Refused(*said, error.message, error.cure)
+    except StoreError:
+        raise  # without a journal nothing more may be sent, for any name
+    except TunedModelsError as error:
+        return Failed(*said, error.message, error.cure)
+    except Exception as error:  # noqa: BLE001  # a fault in one change must not stop the others
+        _log.debug("unexpected while %s %s", change.action, change.key, exc_info=error)
+        words = f"unexpected {type(error).__name__}: {error}"
+        return Failed(*said, words, cure="This is a fault of tunedmodels; please report it.")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
