@@ -1,0 +1,285 @@
+"""Loss curves: what is said about them, on curves with a known truth and on real runs."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunedmodels.datasets.examples import Example
+from tunedmodels.engines import ENGINES
+from tunedmodels.engines.engine import TuningRequest
+from tunedmodels.evaluation.curves import CurveKind, CurveReading, read_curve
+from tunedmodels.observed import LossPoint
+
+STEPS = 10  # per epoch, where a test does not say
+WIGGLE = (0.02, -0.01, 0.0, 0.01, -0.02) * 2
+
+
+def curve(epochs: Sequence[float], *, untuned: float = 2.0, noise: float = 1.0) -> list[LossPoint]:
+    """One point per step around the given epoch means; the first step is the untuned model's."""
+    losses = [mean + noise * extra for mean in epochs for extra in WIGGLE]
+    losses[0] = untuned
+    return [LossPoint(n, n // STEPS, loss) for n, loss in enumerate(losses, 1)]
+
+
+# fmt: off
+CASES = [
+    # epoch means                          kind                   epochCount  in words
+    ([1.5, 0.9, 0.5, 0.3, 0.18],            CurveKind.FALLING,      10,    "falling to the end"),
+    ([1.99, 1.98, 1.97, 1.96, 1.95],        CurveKind.FALLING,      10,    "hardly moving"),
+    ([1.0, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1],   CurveKind.PLATEAU,      4,     "flat from epoch 4"),
+    ([1.0, 0.2, 0.1, 0.1, 0.1],             CurveKind.PLATEAU,      3,     "flat from epoch 3"),
+    ([0.2, 0.0, 0.0, 0.0],                  CurveKind.PLATEAU,      2,     "learned at once"),
+    ([0.1, 0.0, 1e-7, -1e-6, 0.0],          CurveKind.PLATEAU,      2,     "a little below 0"),
+    ([1.5, 1.2, 1.1, 1.1, 1.1],             CurveKind.STUCK,        None,  "flat and high"),
+    ([2.0, 2.0, 2.0, 2.0],                  CurveKind.STUCK,        None,  "nothing learned"),
+    ([1.0, 0.4, 0.3, 0.5, 0.8],             CurveKind.RISING,       3,     "up again"),
+    ([1.0, 0.4, 0.3, 0.33, 0.33],           CurveKind.PLATEAU,      3,     "hardly up"),
+    ([4.0, 5.0, 6.0, 7.0],                  CurveKind.DIVERGED,     None,  "above untuned"),
+    ([1.0, math.nan, math.nan],             CurveKind.DIVERGED,     None,  "no number"),
+    ([1.0, math.inf, 1.0],                  CurveKind.DIVERGED,     None,  "infinite on the way"),
+    ([1.0],                                 CurveKind.TOO_SHORT,    None,  "one epoch"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("epochs", "kind", "recommended", "words"), CASES, ids=[case[3] for case in CASES]
+)
+def test_a_curve_of_known_truth_is_read_as_what_it_is(
+    epochs: list[float], kind: CurveKind, recommended: int | None, words: str
+) -> None:
+    # Noise stays below what the case is about: tiny losses have tiny noise.
+    reading = read_curve(curve(epochs, noise=0.0 if min(epochs) < 0.1 else 1.0))
+    assert (reading.kind, reading.recommended_epoch_count) == (kind, recommended), words
+
+
+ADVICE = {
+    "plateau": (
+        [1.0, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1],
+        (
+            "The loss levels off after epoch 4, at 0.1 from 2 untuned. To stop there, set "
+            "hyperparameters.epochCount: 4."
+        ),
+    ),
+    "falling": (
+        [1.5, 0.9, 0.5, 0.3, 0.18],
+        (
+            "The loss was still falling after epoch 5, at 0.18 from 2 untuned. Set "
+            "hyperparameters.epochCount: 10."
+        ),
+    ),
+    "hardly moving": (
+        [1.99, 1.97, 1.95],
+        (
+            "The loss was still falling after epoch 3, at 1.95 from 2 untuned. Set "
+            "hyperparameters.epochCount: 6. It has moved little so far: try ten times the learning "
+            "rate first."
+        ),
+    ),
+    "rising": (
+        [1.0, 0.4, 0.3, 0.5, 0.8],
+        (
+            "The loss was lowest in epoch 3 (0.3) and rose to 0.8 by epoch 5. Divide the learning "
+            "rate by three, or set hyperparameters.epochCount: 3."
+        ),
+    ),
+    "diverged": (
+        [4.0, 5.0, 6.0],
+        (
+            "The loss ended at 6, above the 2 of the untuned model. The learning rate is too high: "
+            "divide it by ten."
+        ),
+    ),
+    "no number": (
+        [1.0, math.nan],
+        "The loss is not a number any more. The learning rate is too high: divide it by ten.",
+    ),
+    "stuck": (
+        [1.5, 1.2, 1.1, 1.1, 1.1],
+        (
+            "The loss levels off at 1.1, from 2 untuned: little of the data was learned. Lower the "
+            "learning rate, and look for equal inputs with different outputs."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("epochs", "advice"), ADVICE.values(), ids=ADVICE.keys())
+def test_advice_is_words_for_a_manifest(epochs: list[float], advice: str) -> None:
+    assert read_curve(curve(epochs, noise=1e-9)).advice == advice
+
+
+def test_a_single_epoch_asks_for_more_to_see_a_trend() -> None:
+    assert read_curve(curve([1.0]), epoch_count=1).advice == (
+        "A curve of fewer than two epochs shows no trend. To see one, set "
+        "hyperparameters.epochCount: 5."
+    )
+    assert read_curve([]).kind is CurveKind.TOO_SHORT
+    assert read_curve([LossPoint(1, 0, 2.0)]).epoch_means == ()
+
+
+def test_a_job_that_still_runs_is_not_told_to_take_longer() -> None:
+    reading = read_curve(curve([1.5, 0.9, 0.5]), epoch_count=8)
+    assert reading.kind is CurveKind.FALLING
+    assert reading.recommended_epoch_count is None
+    assert reading.advice == "The loss is still falling after 3 of 8 epochs."
+
+
+def test_more_epochs_than_a_manifest_may_have_are_never_asked_for() -> None:
+    slowly = [2.0 * 0.999**n for n in range(700)]
+    assert read_curve(curve(slowly, noise=0.0)).recommended_epoch_count == 1000
+
+
+def test_a_lucky_first_batch_does_not_turn_a_good_curve_into_a_bad_one() -> None:
+    reading = read_curve(curve([1.0, 0.4, 0.2, 0.1], untuned=0.08))
+    assert reading.kind is CurveKind.FALLING
+
+
+# Held-out examples
+
+FALLING = [1.5, 0.9, 0.5, 0.3, 0.18]
+
+
+def held_out(epochs: Sequence[float]) -> list[list[float]]:
+    """Ten examples, each a little easier or harder than the mean, the same way in every epoch."""
+    return [[mean + 5 * extra for extra in WIGGLE] for mean in epochs]
+
+
+@pytest.mark.parametrize(
+    ("means", "kind", "recommended"),
+    [
+        ([1.6, 1.0, 0.8, 0.9, 1.1], CurveKind.OVERFITTING, 3),
+        ([1.6, 1.0, 0.8, 0.7, 0.7], CurveKind.FALLING, 10),
+        ([1.6, 1.0, 0.8, 0.78, 0.8], CurveKind.FALLING, 10),
+        ([1.6, 1.0, 0.8, 0.7, 0.65], CurveKind.FALLING, 10),
+    ],
+)
+def test_held_out_losses_that_rise_are_overfitting(
+    means: list[float], kind: CurveKind, recommended: int
+) -> None:
+    reading = read_curve(curve(FALLING), held_out=held_out(means))
+    assert (reading.kind, reading.recommended_epoch_count) == (kind, recommended)
+
+
+def test_a_held_out_rise_that_chance_explains_is_none() -> None:
+    # The mean rises by 3%, yet only because one example of ten did.
+    before, after = [1.0] * 10, [1.0] * 8 + [0.5, 1.8]
+    reading = read_curve(curve([1.5, 0.9]), held_out=[before, after])
+    assert reading.kind is CurveKind.FALLING
+
+
+# Which epoch a step belongs to
+
+
+@given(
+    examples=st.integers(1, 60),
+    batch=st.integers(1, 80),
+    epoch_count=st.integers(1, 8),
+)
+def test_every_finished_epoch_has_a_mean_whatever_the_sizes(
+    examples: int, batch: int, epoch_count: int
+) -> None:
+    total = math.ceil(examples * epoch_count / batch)
+    points = [LossPoint(n, n * batch // examples, 3.0) for n in range(1, total + 1)]
+    reading = read_curve(points, epoch_count=epoch_count)
+    assert reading.epoch_means == pytest.approx((3.0,) * epoch_count)
+
+
+def test_a_batch_that_runs_on_counts_for_both_epochs_by_its_share() -> None:
+    # 6 examples in batches of 4: the second step is half of the first epoch, half of the next.
+    points = [LossPoint(n, n * 4 // 6, loss) for n, loss in enumerate([3.0, 1.5, 0.5], 1)]
+    assert read_curve(points).epoch_means == pytest.approx((2.5, 2.5 / 3))
+
+
+def test_order_and_repeated_reports_do_not_matter() -> None:
+    points = curve([1.0, 0.5, 0.3, 0.1, 0.1, 0.1])
+    shuffled = [*points, *points[7:12]]
+    random.Random(1).shuffle(shuffled)  # noqa: S311  # any order will do
+    assert read_curve(shuffled) == read_curve(points)
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=60),
+    st.integers(1, 9),
+    st.none() | st.integers(1, 12),
+)
+def test_any_numbers_are_read_without_an_error(
+    losses: list[float], steps: int, epoch_count: int | None
+) -> None:
+    points = [LossPoint(n, n // steps, loss) for n, loss in enumerate(losses, 1)]
+    reading = read_curve(points, epoch_count=epoch_count)
+    assert reading.advice.endswith(".")
+    assert "nan" not in reading.advice
+    if reading.best_epoch is not None:
+        assert 1 <= reading.best_epoch <= len(reading.epoch_means)
+
+
+# Real runs: the curve tells the truth (F12)
+
+
+def lottery() -> list[Example]:
+    """Random words with random labels: there is nothing to learn but by heart."""
+    draw = random.Random(0)  # noqa: S311  # a data set, not a secret
+    words = ["red", "green", "blue", "dog", "cat"]
+    return [Example(" ".join(draw.choices(words, k=3)), draw.choice("abc")) for _ in range(200)]
+
+
+def greetings() -> list[Example]:
+    """Sentences of four kinds that share some of their words."""
+    draw = random.Random(0)  # noqa: S311  # a data set, not a secret
+    kinds = {
+        "hello": ["good morning", "hello there", "nice to see you"],
+        "bye": ["good night", "see you soon", "so long"],
+        "thanks": ["thank you", "so nice of you", "many thanks"],
+        "sorry": ["I am sorry", "excuse me", "so sorry about this"],
+    }
+    names = ["Anna", "Bob", "my friend", "everybody", "Sir", "Madam"]
+    return [
+        Example(f"{draw.choice(wordings)}, {draw.choice(names)}", kind)
+        for kind, wordings in kinds.items()
+        for _ in range(25)
+    ]
+
+
+def run(examples: list[Example], *, rate: float = 0.001, epochs: int = 5) -> CurveReading:
+    engine = ENGINES["models/embedded-label-001"]
+    request = TuningRequest(examples, epoch_count=epochs, learning_rate=rate, seed=1)
+    points = [LossPoint(s.step, s.epoch, s.mean_loss) for s in engine.tune(request)]
+    return read_curve(points, epoch_count=epochs)
+
+
+@pytest.mark.parametrize("rate", [1e-6, 1e-5, 5e-5])
+def test_a_rate_too_low_is_still_falling(rate: float) -> None:
+    reading = run(greetings(), rate=rate)
+    assert reading.kind is CurveKind.FALLING
+    assert all(earlier > later for earlier, later in pairwise(reading.epoch_means))
+    assert ("ten times the learning rate" in reading.advice) == (rate < 2e-5)
+
+
+def test_the_default_rate_has_learned_most_of_it_in_the_default_epochs() -> None:
+    reading = run(greetings())
+    assert reading.kind in {CurveKind.FALLING, CurveKind.PLATEAU}
+    assert reading.epoch_means[-1] < 0.15 * math.log(4)
+
+
+def test_the_recommended_epochs_of_a_long_run_are_where_another_run_levels_off() -> None:
+    long = run(greetings(), epochs=20)
+    assert long.kind is CurveKind.PLATEAU
+    assert long.recommended_epoch_count is not None
+    assert 2 <= long.recommended_epoch_count < 15
+    short = run(greetings(), epochs=long.recommended_epoch_count)
+    given_up = short.epoch_means[-1] - long.epoch_means[-1]
+    assert given_up <= 0.03 * math.log(4)
+
+
+def test_a_rate_far_too_high_is_worse_and_says_so() -> None:
+    good, bad = run(lottery(), rate=1e-4), run(lottery(), rate=0.1)
+    assert bad.kind is CurveKind.DIVERGED
+    assert min(bad.epoch_means) > 10 * max(good.epoch_means)
