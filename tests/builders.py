@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tunedmodels.desired import Desired, DesiredDataset, version_id
 from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan.change import Plan
+from tunedmodels.plan.planner import make_plan
+from tunedmodels.settings import Policy
 from tunedmodels.spec import Examples, Hyperparameters
 from tunedmodels.stamp import Stamp
 
@@ -85,6 +89,14 @@ def foreign(model_id: str = "somebody-elses", **others: Any) -> ObservedModel:
     return ObservedModel(model_id=model_id, **values)
 
 
+def planned(
+    wants: Iterable[Desired] = (), there: Iterable[ObservedModel] = (), **others: Any
+) -> Plan:
+    """A plan of the project `demo`, without limits unless the test gives a policy."""
+    values: dict[str, Any] = {"policy": Policy(max_delete_percent=100), **others}
+    return make_plan(wants, there, project="demo", **values)
+
+
 def stamp(name: str = "tone", **others: Any) -> Stamp:
     """A stamp of the project `demo`."""
     values: dict[str, Any] = {
@@ -97,4 +109,4 @@ def stamp(name: str = "tone", **others: Any) -> Stamp:
     return Stamp(name=name, **values)
 
 
-__all__ = ["BASE", "NOON", "desired", "foreign", "live", "sha", "stamp", "version_id"]
+__all__ = ["BASE", "NOON", "desired", "foreign", "live", "planned", "sha", "stamp", "version_id"]

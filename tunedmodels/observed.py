@@ -98,9 +98,9 @@ class ObservedModel:
 def serving(versions: list[ObservedModel]) -> ObservedModel | None:
     """Return the version that answers for its name: READY, with the newest promoted mark.
 
-    `versions` are the versions of one name. Equal marks are settled by the id, so that everybody
-    who looks sees the same one.
+    `versions` are the versions of one name. Equal marks are settled by id and provider, so that
+    everybody who looks sees the same one.
     """
-    promoted = [(v.promoted, v.model_id, v) for v in versions if v.promoted]
-    ready = [entry for entry in promoted if entry[2].state is ModelState.READY]
-    return max(ready, key=lambda entry: entry[:2])[2] if ready else None
+    promoted = [(v.promoted, v.model_id, v.provider, v) for v in versions if v.promoted]
+    ready = [entry for entry in promoted if entry[3].state is ModelState.READY]
+    return max(ready, key=lambda entry: entry[:3])[3] if ready else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
@@ -146,11 +146,16 @@ class Cost(Frozen):
 
 
 class Change(Frozen):
-    """What happens to one name. `retires` are deleted after the promotion, oldest first."""
+    """What happens to one name. `retires` are deleted after the promotion, oldest first.
+
+    `fields` of `wait` and `promote` are mutable ones that the promotion writes as well. `cure` says
+    what a person can do where apply can do nothing (`conflict`, `failed`).
+    """
 
     name: str
     action: Action
     reason: str
+    cure: str = ""
     before: Version | None = None
     after: Wanted | None = None
     fields: tuple[FieldChange, ...] = ()
@@ -160,10 +165,13 @@ class Change(Frozen):
     warnings: tuple[str, ...] = ()
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What identifies a change within a plan: its name and the version it is about."""
+    def key(self) -> tuple[str, str, str]:
+        """What identifies a change within a plan: its name, and the version it is about.
+
+        The provider belongs to it: a model that moves has the same id in both places.
+        """
         about = self.after or self.before
-        return self.name, about.model_id if about else ""
+        return (self.name, about.provider, about.model_id) if about else (self.name, "", "")
 
 
 class Refusal(Frozen):
@@ -179,7 +187,8 @@ class Refusal(Frozen):
 class Plan(Frozen):
     """Everything apply will do, in the order in which people read it.
 
-    `unchanged` counts the names that are as declared; `retained` the versions without a manifest
+    `sets` are the values given with `--set`, which the same plan needs again. `unchanged` counts
+    the names that are as declared; `retained` the versions without a manifest
     that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
     versions.
     """
@@ -187,6 +196,7 @@ class Plan(Frozen):
     format_version: Literal[1] = FORMAT_VERSION
     project: str
     environment: str = ""
+    sets: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -214,14 +224,10 @@ class Plan(Frozen):
     @property
     def digest(self) -> str:
         """`sha256:` over what decides the outcome: what would be done, to what, with what."""
-        parts = [
-            change.model_dump(mode="json", include=_DECIDES, by_alias=True)
-            for change in self.changes
-        ]
         deciding = {
             "project": self.project,
             "environment": self.environment,
-            "changes": parts,
+            "changes": [_deciding(change) for change in self.changes],
             "refusals": [refusal.code for refusal in self.refusals],
         }
         text = json.dumps(deciding, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -229,3 +235,19 @@ class Plan(Frozen):
 
 
 _DECIDES = {"name", "action", "before", "after", "retires"}
+# When a version was promoted does not matter once it is known which one serves and what retires;
+# a file's name and our own patience change nothing at the service.
+_INCIDENTAL: Final[dict[str, Any]] = {
+    "before": {"promoted"},
+    "after": {"dataset_path", "timeout_s"},
+    "retires": {"__all__": {"promoted"}},
+}
+
+
+def _deciding(change: Change) -> dict[str, Any]:
+    if not change.action.is_pending:
+        return {"name": change.name, "action": change.action.value}
+    part = change.model_dump(mode="json", include=_DECIDES, exclude=_INCIDENTAL, by_alias=True)
+    if change.before and change.before.state.is_running:
+        part["before"]["state"] = "running"  # a job that leaves the queue makes no plan stale
+    return part

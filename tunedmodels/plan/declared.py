@@ -1,0 +1,178 @@
+"""The table of the planner for one declared name: what there is decides what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tunedmodels.desired import Desired, version_id
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan import reasons
+from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, Version
+from tunedmodels.plan.cost import cost_of
+from tunedmodels.plan.fields import fixed_fields, mutable_fields
+from tunedmodels.plan.versions import History, version, wanted
+
+_NO_FIELDS: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCounts:
+    """How two datasets differ, as multisets; see DatasetChange."""
+
+    added: int
+    removed: int
+    reworded: int = 0
+    order_only: bool = False
+
+
+Taken = Mapping[tuple[str, str], ObservedModel]  # (provider, model id) -> whoever has it
+Differences = Mapping[tuple[str, str], DatasetCounts]  # (digest before, digest after) -> counts
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One declared name among its live versions."""
+
+    want: Desired
+    fingerprint: str  # of `want`, which hashes it anew at every question
+    past: History
+    taken: Taken
+    differences: Differences
+
+    def changes(self) -> Iterator[Change]:
+        """Yield what happens to the name: nothing at all when it is as declared.
+
+        What is about the declared version comes first, then what is about the others.
+        """
+        main = self._main()
+        if main:
+            yield main
+            if main.action is Action.CONFLICT:
+                return
+        for model in self.past.running:
+            yield self._gone(Action.CANCEL, model, reasons.OUTDATED_JOB)
+        for model in self.past.broken:
+            yield self._gone(Action.DELETE, model, reasons.broken(model))
+        # Where another version is to serve first, what is beyond `keep` retires after that.
+        if main is None or main.action is Action.UPDATE:
+            keep = self.want.lifecycle.keep
+            for model in self.past.beyond(keep):
+                yield self._gone(Action.DELETE, model, reasons.beyond(keep))
+
+    def _main(self) -> Change | None:
+        exact = self.past.exact
+        if exact is None:
+            return self._missing()
+        match exact.state:
+            case ModelState.QUEUED | ModelState.TRAINING:
+                return self._going_on(Action.WAIT, exact, reasons.waiting(exact))
+            case ModelState.FAILED | ModelState.CANCELLED:
+                return self._ended(exact)
+            case ModelState.READY if exact is self.past.serves:
+                fields = mutable_fields(self.want, exact)
+                return self._update(exact, fields) if fields else None
+            case ModelState.READY:
+                reason = reasons.promoting(exact, self.past.serves)
+                return self._going_on(Action.PROMOTE, exact, reason)
+
+    def _missing(self) -> Change:
+        there = self.taken.get((self.want.provider, version_id(self.want.name, self.fingerprint)))
+        if there:
+            return Change(
+                name=self.want.name,
+                action=Action.CONFLICT,
+                reason=reasons.taken(there),
+                cure=reasons.RENAME,
+                before=version(there, serves=False),
+                after=wanted(self.want, there.model_id),
+            )
+        latest = self.past.latest
+        if latest is None:
+            return self._training(Action.CREATE, None, reasons.NEW)
+        fields = fixed_fields(self.want, latest)
+        dataset = self._dataset(latest)
+        reason = reasons.replacing(fields, dataset)
+        return self._training(Action.REPLACE, latest, reason, fields, dataset)
+
+    def _ended(self, exact: ObservedModel) -> Change:
+        attempt = exact.stamp.attempt if exact.stamp else 1
+        attempts = self.want.lifecycle.retry + 1
+        if attempt < attempts:
+            return self._training(Action.RETRY, exact, reasons.retrying(exact, attempt, attempts))
+        return Change(
+            name=self.want.name,
+            action=Action.FAILED,
+            reason=reasons.given_up(exact, attempt),
+            cure=reasons.raise_retry(attempt),
+            before=self.past.version(exact),
+            after=wanted(self.want, exact.model_id),
+        )
+
+    def _training(
+        self,
+        action: Action,
+        before: ObservedModel | None,
+        reason: str,
+        fields: tuple[FieldChange, ...] = _NO_FIELDS,
+        dataset: DatasetChange | None = None,
+    ) -> Change:
+        was_cancelled = before is not None and before.state is ModelState.CANCELLED
+        warns = action is Action.RETRY and was_cancelled
+        return Change(
+            name=self.want.name,
+            action=action,
+            reason=reason,
+            before=self.past.version(before) if before else None,
+            after=wanted(self.want, version_id(self.want.name, self.fingerprint)),
+            fields=fields,
+            dataset=dataset,
+            cost=cost_of(action),
+            retires=self._retires(),
+            warnings=(reasons.WAS_CANCELLED,) if warns else (),
+        )
+
+    def _going_on(self, action: Action, exact: ObservedModel, reason: str) -> Change:
+        return Change(
+            name=self.want.name,
+            action=action,
+            reason=reason,
+            before=self.past.version(exact),
+            after=wanted(self.want, exact.model_id),
+            fields=mutable_fields(self.want, exact),
+            retires=self._retires(),
+        )
+
+    def _update(self, exact: ObservedModel, fields: tuple[FieldChange, ...]) -> Change:
+        return Change(
+            name=self.want.name,
+            action=Action.UPDATE,
+            reason=reasons.updating(fields),
+            before=self.past.version(exact),
+            after=wanted(self.want, exact.model_id),
+            fields=fields,
+        )
+
+    def _gone(self, action: Action, model: ObservedModel, reason: str) -> Change:
+        return Change(
+            name=self.want.name, action=action, reason=reason, before=self.past.version(model)
+        )
+
+    def _retires(self) -> tuple[Version, ...]:
+        return tuple(map(self.past.version, self.past.beyond(self.want.lifecycle.keep)))
+
+    def _dataset(self, latest: ObservedModel) -> DatasetChange | None:
+        stamp, dataset = latest.stamp, self.want.dataset
+        if stamp is None or stamp.dataset == dataset.digest:
+            return None
+        counts = self.differences.get((stamp.dataset, dataset.digest))
+        return DatasetChange(
+            before=stamp.dataset,
+            after=dataset.digest,
+            before_examples=stamp.examples,
+            after_examples=dataset.examples,
+            added=counts.added if counts else None,
+            removed=counts.removed if counts else None,
+            reworded=counts.reworded if counts else None,
+            order_only=bool(counts and counts.order_only),
+        )

@@ -1,0 +1,131 @@
+"""The planner: what is declared and what is live go in, a plan comes out. Pure.
+
+Every name is decided on its own, in `declared` or in `removed`. Here they are brought together:
+what belongs to whom, in which order, and whether the whole is safe.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from tunedmodels.desired import Desired
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan import reasons, safety
+from tunedmodels.plan.change import Change, Plan, Refusal
+from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Taken
+from tunedmodels.plan.family import Family, Line
+from tunedmodels.plan.removed import remove
+from tunedmodels.plan.safety import Allowances
+from tunedmodels.plan.versions import history
+from tunedmodels.settings import Policy
+
+__all__ = ["Allowances", "DatasetCounts", "make_plan"]
+
+Live = Mapping[str, Sequence[ObservedModel]]  # our versions by name
+Advice = Mapping[str, Sequence[str]]
+
+_NO_ALLOWANCES = Allowances()
+
+
+def make_plan(
+    desired: Iterable[Desired],
+    observed: Iterable[ObservedModel],
+    *,
+    project: str,
+    policy: Policy,
+    environment: str = "",
+    allowances: Allowances = _NO_ALLOWANCES,
+    tunable: Mapping[str, Collection[str]] = MappingProxyType({}),
+    differences: Differences = MappingProxyType({}),
+    advice: Advice = MappingProxyType({}),
+    destroying: bool = False,
+) -> Plan:
+    """Decide what makes the live models the declared ones.
+
+    `desired` has one entry per name. `observed` is every live model of every provider that may hold
+    one of ours; only those with a stamp of `project` are ever touched. `tunable` maps a provider to
+    the base models it can tune, where that is known. `differences` compares datasets by their
+    digests before and after, where the old one is at hand. `advice` holds words to show beside a
+    training, by name. `destroying` plans the end of every model, and needs no other allowance.
+    """
+    declared = {want.name: want for want in desired}
+    taken = {(model.provider, model.model_id): model for model in observed}
+    ours: dict[str, list[ObservedModel]] = defaultdict(list)
+    for model in taken.values():
+        if model.stamp and model.stamp.project == project:
+            ours[model.stamp.name].append(model)
+
+    if destroying:
+        stays, goes = _Part(), _removed(ours, declared, reasons.DESTROYED)
+    else:
+        family = Family(declared, tunable)
+        stays = _declared(family, ours, taken, policy, differences)
+        orphans = {name: live for name, live in ours.items() if name not in declared}
+        goes = _removed(orphans, {}, reasons.NOT_DECLARED)
+    entries = sorted(stays.entries + goes.entries, key=lambda entry: entry[0])
+    changes = [_advised(change, advice) for _, part in entries for change in part]
+    refusals = [*stays.refusals, *goes.refusals, *safety.too_dear(changes, policy)]
+    if not destroying:
+        ready = sum(m.state is ModelState.READY for live in ours.values() for m in live)
+        removed = [change for _, part in goes.entries for change in part]
+        refusals += safety.too_empty(len(declared), allowances)
+        refusals += safety.too_many_deletes(removed, ready, policy, allowances)
+    return Plan(
+        project=project,
+        environment=environment,
+        changes=tuple(changes),
+        refusals=tuple(refusals),
+        unchanged=stays.untouched,
+        retained=goes.untouched,
+        manifests=len(declared),
+        live=sum(map(len, ours.values())),
+    )
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part of the plan, name by name; `untouched` counts what needs no change."""
+
+    entries: list[tuple[Line, Sequence[Change]]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    untouched: int = 0
+
+
+def _declared(
+    family: Family, ours: Live, taken: Taken, policy: Policy, differences: Differences
+) -> _Part:
+    part = _Part()
+    stuck: set[str] = set()
+    for line, want in family.in_order():
+        fingerprint = want.fingerprint
+        past = history(ours.get(want.name, ()), provider=want.provider, fingerprint=fingerprint)
+        changes = list(Declared(want, fingerprint, past, taken, differences).changes())
+        if not changes or changes[0].after is None:
+            part.untouched += 1  # what there is, is about other versions of the name
+        elif changes[0].action.trains:
+            part.refusals += safety.base_not_allowed(want.name, family.base(want), policy)
+            changes[0] = family.feasible(changes[0], want, stuck)
+        if changes:
+            part.entries.append((line, changes))
+            if not changes[0].action.is_pending:
+                stuck.add(want.name)
+    return part
+
+
+def _removed(ours: Live, declared: Mapping[str, Desired], reason: str) -> _Part:
+    part = _Part()
+    for name, live in sorted(ours.items()):
+        removal = remove(name, live, reason, declared.get(name))
+        part.entries.append(((name,), removal.changes))
+        part.untouched += removal.retained
+        if removal.refusal:
+            part.refusals.append(removal.refusal)
+    return part
+
+
+def _advised(change: Change, advice: Advice) -> Change:
+    words = advice.get(change.name) if change.action.trains else None
+    return change.model_copy(update={"warnings": (*change.warnings, *words)}) if words else change

@@ -1,0 +1,133 @@
+"""Why something happens, in words that fit after "because"; and what a person can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan.change import DatasetChange, FieldChange
+
+NEW = "it does not exist yet"
+OUTDATED_JOB = "another version is declared now, and this job would cost money for nothing"
+NOT_DECLARED = "it is no longer in the manifests"
+DESTROYED = "everything of this project is to go"
+
+WAS_CANCELLED = (
+    "this job was cancelled, and apply starts it again; to train for fewer epochs, lower"
+    " epochCount; to stop for good, remove the manifest"
+)
+CURE_PARENT = "See there; this one follows by itself."
+RENAME = "Rename the manifest, or delete that model yourself if nobody needs it."
+
+_LABELS = {"baseModel": "the base model", "tunedModel": "the model it continues from"}
+
+
+def waiting(exact: ObservedModel) -> str:
+    """Say that the declared version is on its way."""
+    return "it is queued" if exact.state is ModelState.QUEUED else "it is being trained"
+
+
+def retrying(exact: ObservedModel, attempt: int, attempts: int) -> str:
+    """Say how an attempt ended after which another one follows."""
+    return f"attempt {attempt} of {attempts} {_end(exact)}"
+
+
+def given_up(exact: ObservedModel, attempt: int) -> str:
+    """Say how the last attempt ended, in the service's own words."""
+    return f"attempt {attempt} {_end(exact)}"
+
+
+def raise_retry(attempt: int) -> str:
+    """Say how to go on after the last attempt."""
+    return f"Edit the manifest or its examples, or set lifecycle.retry to {attempt} to try again."
+
+
+def promoting(exact: ObservedModel, serves: ObservedModel | None) -> str:
+    """Say why a ready version is made to serve; going back to a former one is a rollback."""
+    if exact.promoted and serves:
+        return f"it is declared again: go back to it from {serves.model_id}, without training"
+    if serves:
+        return f"it is ready; {serves.model_id} serves until then"
+    return "it is ready, and nothing serves yet"
+
+
+def replacing(fields: Sequence[FieldChange], dataset: DatasetChange | None) -> str:
+    """Say what forces a new version, the examples first."""
+    sentences = []
+    if dataset:
+        sentences.append(_examples(dataset))
+    others = [_label(field.path) for field in fields if field.path != "dataset"]
+    if others:
+        sentences.append(f"{_joined(others)} changed")
+    return "; ".join(sentences) or (
+        "its hyperparameters are declared in another way, although what is known of their values"
+        " is the same"
+    )
+
+
+def updating(fields: Sequence[FieldChange]) -> str:
+    """Say which mutable fields differ."""
+    return f"{_joined([field.path for field in fields])} {'differ' if fields[1:] else 'differs'}"
+
+
+def broken(model: ObservedModel) -> str:
+    """Say why a version that never became ready is deleted."""
+    state = "failed" if model.state is ModelState.FAILED else "was cancelled"
+    return f"it {state}, and another version is declared"
+
+
+def beyond(keep: int) -> str:
+    """Say why a former version is deleted."""
+    return f"lifecycle.keep is {keep}, and newer versions than this are ready"
+
+
+def taken(there: ObservedModel) -> str:
+    """Say who has the id that we want."""
+    if there.stamp is None:
+        return f"{there.resource} exists and bears no stamp of ours"
+    owner = f"{there.stamp.name} of project {there.stamp.project}"
+    return f"{there.resource} exists and is stamped as another version, of {owner}"
+
+
+def orphaned(parent: str) -> str:
+    """Say that the model to continue from will not come."""
+    return f"it continues from {parent}, for which nothing can be done as it is"
+
+
+def not_tunable(provider: str, base: str) -> str:
+    """Say that a provider does not tune a base model."""
+    return f"provider {provider} cannot tune {base}"
+
+
+def cure_base(tunable: Collection[str]) -> str:
+    """Say what can be tuned instead."""
+    if tunable:
+        return f"Set baseModel to one of: {', '.join(sorted(tunable))}."
+    return (
+        "It lists no tunable base model (the Gemini API has none since May 2025): use provider:"
+        " embedded, or tune on Vertex AI."
+    )
+
+
+def _end(exact: ObservedModel) -> str:
+    if exact.state is ModelState.CANCELLED:
+        return "was cancelled"
+    return f"failed: {exact.failure}" if exact.failure else "failed; the service does not say why"
+
+
+def _examples(dataset: DatasetChange) -> str:
+    if dataset.order_only:
+        return "the order of the examples changed, and training sees them in order"
+    before = "?" if dataset.before_examples is None else dataset.before_examples
+    counts = f"{before} -> {dataset.after_examples}"
+    if dataset.added is None:
+        return f"the dataset changed ({counts} examples)"
+    return f"the dataset changed: +{dataset.added} -{dataset.removed} examples ({counts})"
+
+
+def _label(path: str) -> str:
+    return _LABELS.get(path) or f"the {path}" if "." not in path else path.rpartition(".")[2]
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -1,0 +1,90 @@
+"""When a plan as a whole is refused, and the exact flag or edit that allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tunedmodels.observed import ModelState
+from tunedmodels.plan.change import Action, Change, Refusal
+from tunedmodels.settings import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """What a person allows for one run: `delete` ready versions, and no manifests at all."""
+
+    delete: int = 0
+    empty: bool = False
+
+
+def too_empty(manifests: int, allowances: Allowances) -> Iterator[Refusal]:
+    """Refuse when nothing is declared: a wrong folder looks exactly like that."""
+    if not manifests and not allowances.empty:
+        yield Refusal(
+            code="no-manifests",
+            message="no TunedModel is declared, so every model of this project would be deleted.",
+            cure="tunedmodels plan --allow-empty",
+        )
+
+
+def too_many_deletes(
+    removed: Sequence[Change], ready: int, policy: Policy, allowances: Allowances
+) -> Iterator[Refusal]:
+    """Refuse to delete too large a share of the `ready` versions because their manifests went."""
+    count = sum(
+        change.action is Action.DELETE
+        and change.before is not None
+        and change.before.state is ModelState.READY
+        for change in removed
+    )
+    limit = policy.max_delete_percent
+    if count > allowances.delete and 100 * count > limit * ready:
+        yield Refusal(
+            code="too-many-deletes",
+            message=f"this plan would delete {count} of {ready} ready models (limit is {limit} %).",
+            cure=f"tunedmodels plan --allow-delete {count}",
+        )
+
+
+def too_dear(changes: Sequence[Change], policy: Policy) -> Iterator[Refusal]:
+    """Refuse to spend more than the policy allows, or an amount that nobody knows."""
+    limit = policy.max_cost_usd
+    if limit is None:
+        return
+    cure = "Train less at once, or raise spec.policy.maxCostUsd in the Project manifest."
+    unknown = sorted(change.name for change in changes if change.cost and change.cost.usd is None)
+    if unknown:
+        message = f"what {', '.join(unknown)} would cost is unknown (limit is ${limit:,.2f})."
+        yield Refusal(code="over-budget", message=message, cure=cure)
+    usd = sum(change.cost.usd or 0 for change in changes if change.cost)
+    if usd > limit:
+        message = f"this plan would cost about ${usd:,.2f} (limit is ${limit:,.2f})."
+        yield Refusal(code="over-budget", message=message, cure=cure)
+
+
+def protected(name: str, *, former: bool) -> Refusal:
+    """Refuse to delete a name that is protected; `former` says that an older version is, too.
+
+    An update reaches the declared version only, so older ones that are marked must go first.
+    """
+    lifecycle = "protect: false, keep: 0" if former else "protect: false"
+    return Refusal(
+        code="protected",
+        message=f"{name} is protected, so its models are not deleted.",
+        cure=f"Declare it with lifecycle: {{{lifecycle}}}, apply, and remove it after that.",
+    )
+
+
+def base_not_allowed(name: str, base: str, policy: Policy) -> Iterator[Refusal]:
+    """Refuse to tune a base model that the policy does not name."""
+    allowed = policy.allowed_base_models
+    if allowed is None or base.removeprefix("models/") in {
+        other.removeprefix("models/") for other in allowed
+    }:
+        return
+    yield Refusal(
+        code="base-not-allowed",
+        message=f"{name} would tune {base}, which is not in spec.policy.allowedBaseModels.",
+        cure=f"Add it there, or set baseModel to one of: {', '.join(allowed) or '(none)'}.",
+    )

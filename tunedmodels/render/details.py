@@ -1,0 +1,128 @@
+"""What stands below the heading of one change in the text of a plan: rows of label, value, note."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from tunedmodels.observed import ModelState
+from tunedmodels.plan.change import Action, Change, FieldChange, Version, Wanted
+from tunedmodels.render.words import WIDTH, cut
+
+INDENT = 6
+
+_LABELS = {
+    "baseModel": "base",
+    "tunedModel": "continues",
+    "hyperparameters.epochCount": "epochs",
+    "hyperparameters.batchSize": "batch size",
+    "hyperparameters.learningRate": "learning rate",
+    "hyperparameters.learningRateMultiplier": "rate factor",
+}
+_FREE_TEXT = ("displayName", "description")
+
+
+class Row(NamedTuple):
+    """One line of details; `before` is the old value of a field that differs."""
+
+    label: str
+    value: str
+    note: str = ""
+    before: str | None = None
+
+
+def details(change: Change) -> list[str]:
+    """Return the rows of a change as lines of at most 100 columns, labels and values aligned."""
+    table = [*_rows(change), *_retired(change)]
+    width = max([11, *(len(row.label) for row in table)])
+    lines = []
+    for row in table:
+        start = f"{'':{INDENT}}{row.label:<{width}}  "
+        note = f"    {row.note}" if row.note else ""
+        room = WIDTH - len(start) - len(note)
+        if row.before is None:
+            value = cut(row.value, room)
+        else:
+            half = min(60, (room - len(" -> ")) // 2)
+            value = f"{cut(row.before, half)} -> {cut(row.value, half)}"
+        lines.append(f"{start}{value}{note}")
+    return lines
+
+
+def hidden(change: Change) -> int:
+    """Count the fields that could be updated in place and need not be."""
+    after = change.after
+    if after is None:
+        return 0
+    optional = (after.temperature, after.top_p, after.top_k, after.reader_project_numbers)
+    managed = 3 + bool(after.display_name) + sum(value is not None for value in optional)
+    return managed - len(change.fields)  # 3: description, protect and onRemoval always are
+
+
+def _rows(change: Change) -> Iterator[Row]:
+    before, after = change.before, change.after
+    match change.action:
+        case Action.CREATE if after:
+            yield from _declaration(after)
+            yield Row("new model", after.model_id)
+        case Action.REPLACE if before and after:
+            yield from map(_field, (f for f in change.fields if f.path != "dataset"))
+            yield Row("new model", after.model_id)
+            yield Row("old model", before.model_id, _fate(change, before))
+        case Action.UPDATE:
+            yield from map(_field, change.fields)
+        case Action.CONFLICT | Action.FAILED:
+            return
+        case _:
+            if about := after or before:
+                yield Row("model", about.model_id)
+            yield from map(_field, change.fields)
+
+
+def _declaration(after: Wanted) -> Iterator[Row]:
+    yield (
+        Row("continues", after.parent, f"({after.source})")
+        if after.parent
+        else Row("base", after.source.removeprefix("models/"))
+    )
+    yield Row("dataset", f"{after.dataset_path}, {after.examples} examples")
+    if after.preamble:
+        yield Row("preamble", _written("preamble", after.preamble))
+    for name, value in after.hyperparameters.items():
+        path = f"hyperparameters.{name}"
+        yield Row(_LABELS.get(path, path), _written(path, value))
+
+
+def _field(field: FieldChange) -> Row:
+    return Row(
+        label=_LABELS.get(field.path, field.path),
+        before=_written(field.path, field.before),
+        value=_written(field.path, field.after),
+        note="forces replacement" if field.forces_replacement else "",
+    )
+
+
+def _written(path: str, value: JsonValue) -> str:
+    if value is None:
+        return "none" if path == "preamble" else "unset"
+    if isinstance(value, str) and path not in _FREE_TEXT:
+        return value.removeprefix("models/")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _fate(change: Change, before: Version) -> str:
+    if before in change.retires:
+        return "deleted once the new one serves"
+    if before.state is ModelState.READY:
+        return "kept, so that going back needs no training"
+    return before.state.value
+
+
+def _retired(change: Change) -> Iterable[Row]:
+    # The old model of a replacement says by itself that it is deleted.
+    shown = change.before if change.action is Action.REPLACE else None
+    others = [version for version in change.retires if version != shown]
+    return [Row("" if i else "then delete", other.model_id) for i, other in enumerate(others)]
