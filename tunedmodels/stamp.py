@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
-_LINE = re.compile(r"\[tunedmodels((?: [A-Za-z]+=[^\s\[\]]+)+)\]\s*\Z")
+_LINE = re.compile(r"\[tunedmodels((?: [A-Za-z][A-Za-z0-9]*=[^\s\[\]]+)+)\]\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _pairs(stamp: Stamp) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for field in fields(stamp):
         value = getattr(stamp, field.name)
-        if field.name == "others" or value in ("", False, None):
+        if field.name == "others" or value is None or value is False or value == "":
             continue
         if isinstance(value, datetime):
             value = value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

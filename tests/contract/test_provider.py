@@ -1,0 +1,324 @@
+"""What every provider promises. A new provider is tested by being listed in PLACES.
+
+The fake that other tests rest on keeps the same promises, or those tests would prove nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from tests import builders
+from tests.fakes import engines
+from tests.fakes.clock import FakeClock
+from tests.fakes.provider import FakeProvider
+from tunedmodels.datasets.examples import Example, prompt
+from tunedmodels.desired import Desired
+from tunedmodels.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.providers import gemini
+from tunedmodels.providers.provider import Edit, Provider
+from tunedmodels.providers.registry import open_provider
+from tunedmodels.service.embedded import EmbeddedService
+from tunedmodels.service.server import LoopbackOnly
+from tunedmodels.settings import EmbeddedSettings, GeminiSettings
+
+EXAMPLES = [Example(f"text {number}", f"answer {number}") for number in range(24)]
+TONE = builders.desired()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A provider, and how its jobs are made to run: until then they queue."""
+
+    provider: Provider
+    let_jobs_run: Callable[[], None]
+
+    async def create(self, want: Desired = TONE) -> ObservedModel:
+        return await self.provider.create(want, EXAMPLES, want.stamp(commit="abc"))
+
+    async def get(self, model_id: str = TONE.model_id) -> ObservedModel:
+        found = await self.provider.get(model_id)
+        assert found
+        return found
+
+    async def until(self, state: ModelState, model_id: str = TONE.model_id) -> ObservedModel:
+        while (found := await self.get(model_id)).state is not state:
+            assert found.state.is_running, f"{found.state}: {found.failure}"
+            await asyncio.sleep(0.02)
+        return found
+
+
+@asynccontextmanager
+async def in_memory(folder: Path) -> AsyncIterator[Place]:
+    clock = FakeClock()
+
+    def run() -> None:
+        clock.time += fake.takes_s
+
+    fake = FakeProvider(clock)
+    yield Place(fake, run)
+
+
+@asynccontextmanager
+async def in_process(folder: Path) -> AsyncIterator[Place]:
+    with EmbeddedService(folder, jobs=1, engines="tests.fakes.engines:ENGINES") as service:
+        provider = open_provider(
+            "embedded",
+            EmbeddedSettings(),
+            project="demo",
+            environ={},
+            embedded_app=service.app,
+        )
+        async with provider:
+            yield Place(provider, service.start)
+
+
+@asynccontextmanager
+async def over_loopback(folder: Path) -> AsyncIterator[Place]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        EmbeddedService(folder, jobs=1, engines="tests.fakes.engines:ENGINES") as service,
+    ):
+        config = uvicorn.Config(LoopbackOnly(service.app), log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        settings = GeminiSettings(
+            type="gemini", endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}"
+        )
+        async with open_provider("local", settings, project="demo", environ={}) as provider:
+            yield Place(provider, service.start)
+        server.should_exit = True
+        await serving
+
+
+SERVICES = [in_process, over_loopback]
+PLACES = [in_memory, *SERVICES]
+
+
+@pytest.fixture(params=PLACES, ids=lambda place: place.__name__)
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    async with request.param(tmp_path) as opened:
+        yield opened
+
+
+only_services = pytest.mark.parametrize(
+    "place", SERVICES, indirect=True, ids=lambda place: place.__name__
+)
+
+
+async def answer(provider: Provider, resource: str, text: str) -> str:
+    return "".join([piece async for piece in provider.generate(resource, text)])
+
+
+async def test_an_empty_place_shows_nothing(place: Place) -> None:
+    assert await place.provider.observe() == []
+    assert await place.provider.get("nobody") is None
+
+
+async def test_what_was_created_is_there_as_it_was_declared(place: Place) -> None:
+    want = builders.desired(
+        description="words\n\nof several lines ", temperature=0.5, reader_project_numbers=(12, 3)
+    )
+    created = await place.create(want)
+    assert created == await place.get(want.model_id)
+    assert await place.provider.observe() == [created]
+    assert (created.model_id, created.resource) == (
+        want.model_id,
+        f"tunedModels/{want.model_id}",
+    )
+    assert created.state.is_running
+    assert created.stamp == want.stamp(commit="abc")
+    assert (created.source, created.display_name) == (want.source, want.display_name)
+    assert (created.description, created.temperature) == (want.description, 0.5)
+    assert created.reader_project_numbers == (12, 3)
+    assert created.used.epoch_count == 5
+    assert created.total_steps == 30
+    assert created.created
+    assert not created.completed
+
+
+async def test_a_second_create_is_the_first_one(place: Place) -> None:
+    first = await place.create()
+    again = await place.provider.create(TONE, EXAMPLES, TONE.stamp(commit="later"))
+    assert again == first
+    assert len(await place.provider.observe()) == 1
+
+
+async def test_creates_at_once_make_one_model(place: Place) -> None:
+    made = await asyncio.gather(*(place.create() for _ in range(5)))
+    assert {model.model_id for model in made} == {TONE.model_id}
+    assert len(await place.provider.observe()) == 1
+
+
+async def test_an_id_of_another_fingerprint_is_a_conflict(place: Place) -> None:
+    await place.create()
+    taken = TONE.stamp()
+    await place.provider.update(TONE.model_id, Edit("", replace(taken, fingerprint="0" * 64)))
+    with pytest.raises(AlreadyExistsError):
+        await place.create()
+
+
+async def test_models_are_shown_in_the_order_of_their_ids(place: Place) -> None:
+    for name in ("b", "c", "a"):
+        await place.create(builders.desired(name))
+    found = [model.model_id for model in await place.provider.observe()]
+    assert found == sorted(found)
+    assert len(found) == 3
+
+
+async def test_an_update_changes_what_it_names_and_nothing_else(place: Place) -> None:
+    before = await place.create(builders.desired(temperature=0.5, top_p=0.9))
+    assert before.stamp
+    edit = Edit(before.description, before.stamp, display_name="other", temperature=0.0)
+    await place.provider.update(before.model_id, edit)
+    after = await place.get()
+    assert after == replace(before, display_name="other", temperature=0.0)
+
+
+async def test_what_is_set_to_nothing_is_empty_afterwards(place: Place) -> None:
+    want = builders.desired(description="words", reader_project_numbers=(12,))
+    await place.create(want)
+    edit = Edit("", want.stamp(), display_name="", reader_project_numbers=())
+    await place.provider.update(TONE.model_id, edit)
+    after = await place.get()
+    assert (after.description, after.display_name) == ("", "")
+    assert after.reader_project_numbers == ()
+    assert after.stamp == want.stamp()
+
+
+async def test_the_promoted_mark_comes_back_to_the_microsecond(place: Place) -> None:
+    created = await place.create()
+    assert created.stamp
+    moment = builders.NOON.replace(microsecond=123456)
+    edit = Edit(created.description, replace(created.stamp.promoted_at(moment), score="0.91"))
+    await place.provider.update(created.model_id, edit)
+    after = await place.get()
+    assert after.promoted == moment
+    assert after.stamp == edit.stamp
+
+
+async def test_a_cancelled_model_stays_until_it_is_deleted(place: Place) -> None:
+    await place.create()
+    await place.provider.cancel(TONE.model_id)
+    assert (await place.get()).state is ModelState.CANCELLED
+    assert [model.state for model in await place.provider.observe()] == [ModelState.CANCELLED]
+    await place.provider.cancel(TONE.model_id)
+    assert (await place.get()).state is ModelState.CANCELLED
+
+
+async def test_cancelling_what_has_ended_does_no_harm(place: Place) -> None:
+    await place.create()
+    place.let_jobs_run()
+    before = await place.until(ModelState.READY)
+    await place.provider.cancel(TONE.model_id)
+    assert await place.get() == before
+
+
+async def test_deleting_twice_does_no_harm(place: Place) -> None:
+    await place.create()
+    await place.provider.delete(TONE.model_id)
+    await place.provider.delete(TONE.model_id)
+    assert await place.provider.observe() == []
+
+
+async def test_an_id_may_be_used_again_after_a_delete(place: Place) -> None:
+    await place.create()
+    await place.provider.delete(TONE.model_id)
+    stamp = TONE.stamp(attempt=2)
+    assert (await place.provider.create(TONE, EXAMPLES, stamp)).stamp == stamp
+
+
+async def test_nobody_can_be_changed_or_cancelled(place: Place) -> None:
+    with pytest.raises(NotFoundError):
+        await place.provider.update("nobody", Edit("", TONE.stamp()))
+    with pytest.raises(NotFoundError):
+        await place.provider.cancel("nobody")
+
+
+async def test_base_models_are_no_tuned_models(place: Place) -> None:
+    await place.create()
+    names = [base.name for base in await place.provider.base_models()]
+    assert all(name.startswith("models/") for name in names)
+
+
+# What only a service that really learns can show ------------------------------------------------
+
+
+@only_services
+async def test_a_job_learns_and_its_model_answers(place: Place) -> None:
+    await place.create()
+    place.let_jobs_run()
+    ready = await place.until(ModelState.READY)
+    assert ready.step == ready.total_steps == 30
+    assert ready.curve[-1].epoch == 5
+    assert ready.completed
+    assert await answer(place.provider, ready.resource, "text 7") == "answer 7"
+
+
+@only_services
+async def test_a_preamble_is_part_of_what_is_learned(place: Place) -> None:
+    want = builders.desired(preamble="Say:")
+    await place.create(want)
+    place.let_jobs_run()
+    ready = await place.until(ModelState.READY, want.model_id)
+    assert await answer(place.provider, ready.resource, prompt("Say:", "text 7")) == "answer 7"
+    assert await answer(place.provider, ready.resource, "text 7") == "?"
+
+
+@only_services
+async def test_an_answer_may_be_left_before_its_end(place: Place) -> None:
+    await place.create()
+    place.let_jobs_run()
+    ready = await place.until(ModelState.READY)
+    pieces = place.provider.generate(ready.resource, "text 7")
+    assert isinstance(pieces, AsyncIterator)
+    async with aclosing(pieces) as opened:  # type: ignore[type-var]  # ours are generators
+        assert await anext(opened)
+    assert await answer(place.provider, ready.resource, "text 7") == "answer 7"
+
+
+@only_services
+async def test_a_failed_job_says_why(place: Place) -> None:
+    want = builders.desired(source=engines.BROKEN)
+    await place.create(want)
+    place.let_jobs_run()
+    failed = await place.until(ModelState.FAILED, want.model_id)
+    assert failed.failure == engines.WORDS
+    assert await place.provider.observe() == [failed]
+
+
+@only_services
+async def test_a_job_stops_while_it_trains(place: Place) -> None:
+    want = builders.desired(source=engines.SLOW)
+    await place.create(want)
+    place.let_jobs_run()
+    await place.until(ModelState.TRAINING, want.model_id)
+    await place.provider.cancel(want.model_id)
+    assert (await place.get(want.model_id)).state is ModelState.CANCELLED
+
+
+@only_services
+async def test_more_than_one_page_is_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemini, "PAGE_SIZE", "2")
+    for number in range(5):
+        await place.create(builders.desired(f"m{number}"))
+    assert len(await place.provider.observe()) == 5
+    assert len(await place.provider.base_models()) == 3
+
+
+@only_services
+async def test_what_the_service_refuses_comes_in_its_own_words(place: Place) -> None:
+    with pytest.raises(NotFoundError, match="models/nobody is not found"):
+        await place.create(builders.desired(source="models/nobody"))
+    with pytest.raises(InvalidArgumentError, match="display_name"):
+        await place.create(builders.desired(display_name="x" * 41))
+    with pytest.raises(NotFoundError, match="does not exist"):
+        await answer(place.provider, "tunedModels/nobody", "text")

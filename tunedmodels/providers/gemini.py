@@ -1,0 +1,315 @@
+"""Tuned models behind the Gemini API, v1beta `tunedModels`: hosted, on loopback or in this process.
+
+The id of a version is ours and holds its fingerprint, so every call here may be sent twice without
+harm; a second create is a 409 and never a second job that somebody pays for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    MutableMapping,
+    Sequence,
+)
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from tunedmodels.datasets.examples import Example
+from tunedmodels.desired import Desired
+from tunedmodels.errors import (
+    AlreadyExistsError,
+    InvalidArgumentError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ProviderError,
+    UnavailableError,
+    UnimplementedError,
+)
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.providers import translation
+from tunedmodels.providers.credentials import HOSTED, Credentials
+from tunedmodels.providers.http import Http
+from tunedmodels.providers.patience import OnRetry
+from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.stamp import Stamp
+from tunedmodels.wire import gemini as wire
+
+PAGE_SIZE = "1000"  # the largest there is: pages of 50 take 13 times as long
+LARGEST_BODY = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
+LONGEST_INPUT = 40_000  # characters that a tuned model takes; F16
+CREATE_READ_S = 120.0  # a create carries the whole dataset, and the service reads all of it
+IN_PROCESS = "http://localhost"  # no port, no socket: only the name that stands in messages
+DATA = "data:"  # before every message in a stream of server-sent events
+
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[None],
+]
+P = TypeVar("P", wire.TunedModelPage, wire.OperationPage, wire.ModelPage)
+T = TypeVar("T")
+
+
+class GeminiProvider:
+    """A provider that speaks the Gemini API at `endpoint`.
+
+    `name` is the provider's name in manifests, `project` the owner in the stamps of our models.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        endpoint: str = HOSTED,
+        credentials: Credentials | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        self.name = name
+        self._project = project
+        self._http = Http(
+            endpoint, credentials or Credentials(), transport=transport, on_retry=on_retry
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._http.aclose()
+
+    async def observe(self) -> list[ObservedModel]:
+        """Return every tuned model there is, in the order of the ids.
+
+        How a failed job ended is asked for models of this project only: nothing rests on others.
+        """
+        models: dict[str, ObservedModel] = {}
+        async for page in self._pages("v1beta/tunedModels", wire.TunedModelPage):
+            for model in page.tuned_models:
+                models[model.name] = translation.observed(self.name, model)
+        unclear = [each for each in models.values() if _is_failed(each) and self._is_ours(each)]
+        for told in await _together(map(self._told, unclear)):
+            models[told.resource] = told
+        return sorted(models.values(), key=lambda model: model.model_id)
+
+    async def get(self, model_id: str) -> ObservedModel | None:
+        """Return one model with all that is known of it, or None when there is none."""
+        try:
+            model = await self._model(model_id)
+        except NotFoundError:
+            return None
+        return await self._told(model) if _is_failed(model) else model
+
+    async def create(
+        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+    ) -> ObservedModel:
+        """Start training `desired.model_id` and return at once, see Provider.create.
+
+        Raises InvalidArgumentError, before anything is sent, when the data is over the limit.
+        """
+        body = wire.encode(translation.creation(desired, examples, stamp))
+        if len(body) > LARGEST_BODY:
+            raise InvalidArgumentError(
+                f"{desired.name}: {len(examples)} examples make a request of "
+                f"{len(body) / 2**20:.1f} MiB, and the API takes at most 4 MiB.",
+                cure=f"Leave out or shorten examples in {desired.dataset.written}.",
+            )
+        # The id is ours and holds the fingerprint: a second POST is a 409, not a second job.
+        lost: UnavailableError | None = None
+        try:
+            await self._http.send(
+                "POST",
+                "v1beta/tunedModels",
+                params={"tunedModelId": desired.model_id},
+                content=body,
+                read_s=CREATE_READ_S,
+                repeatable=True,
+            )
+        except AlreadyExistsError:
+            pass
+        except UnavailableError as error:
+            if not error.sent:
+                raise
+            lost = error
+        return await self._created(desired, lost)
+
+    async def _created(self, desired: Desired, lost: UnavailableError | None) -> ObservedModel:
+        """Return the model that our create made, or an earlier one of the same fingerprint."""
+        try:
+            there = await self.get(desired.model_id)
+        except UnavailableError as error:
+            there, lost = None, lost or error
+        if there is None:
+            raise OutcomeUnknownError(
+                f"The create of {desired.model_id} may or may not have begun"
+                f"{f': {lost.message}' if lost else '; the service does not show it.'}",
+                cure="Look before anything else:\n    tunedmodels status",
+            ) from lost
+        if not (self._is_ours(there) and there.fingerprint == desired.fingerprint):
+            raise AlreadyExistsError(
+                f"{there.resource} exists and does not bear this fingerprint of {self._project}.",
+                cure="If it is yours, take it over:\n"
+                f"    tunedmodels adopt {desired.name} {desired.model_id}",
+            )
+        return there
+
+    async def update(self, model_id: str, edit: Edit) -> None:
+        """Change mutable fields in one atomic request. Raises NotFoundError."""
+        body, mask = translation.patch(edit)
+        # The answer may hold only what was patched, so nothing is read from it.
+        await self._http.send(
+            "PATCH",
+            _path(model_id),
+            params={"updateMask": mask},
+            content=wire.encode(body),
+            repeatable=True,
+        )
+
+    async def cancel(self, model_id: str) -> None:
+        """Stop the job of a running model; no harm if it has ended. Raises NotFoundError."""
+        if not (await self._model(model_id)).state.is_running:
+            return
+        for operation in await self._operations(model_id):
+            if operation.done:
+                continue
+            try:
+                await self._cancel(operation)
+            except (InvalidArgumentError, NotFoundError):
+                if (await self._model(model_id)).state.is_running:
+                    raise
+
+    async def _cancel(self, operation: wire.Operation) -> None:
+        name = quote(operation.name)
+        # Google declares cancelling on v1 only; others may have it beside everything else.
+        with suppress(NotFoundError, UnimplementedError):
+            await self._http.send("POST", f"v1/{name}:cancel", repeatable=True)
+            return
+        await self._http.send("POST", f"v1beta/{name}:cancel", repeatable=True)
+
+    async def delete(self, model_id: str) -> None:
+        """Delete the model for good; no harm if it is gone already."""
+        with suppress(NotFoundError):
+            await self._http.send("DELETE", _path(model_id), repeatable=True)
+
+    async def base_models(self) -> list[BaseModel]:
+        """Return the models of the service that are no tuned models."""
+        return [
+            translation.base_model(model)
+            async for page in self._pages("v1beta/models", wire.ModelPage)
+            for model in page.models
+            if not model.name.startswith("tunedModels/")
+        ]
+
+    async def generate(self, resource: str, text: str) -> AsyncGenerator[str, None]:
+        """Ask a model and yield its answer piece by piece.
+
+        Raises InvalidArgumentError when a tuned model is asked more than it takes (F16), and
+        ProviderError when there is no answer, with the service's reason.
+        """
+        if resource.startswith("tunedModels/") and len(text) > LONGEST_INPUT:
+            raise InvalidArgumentError(
+                f"The input has {len(text):,} characters; a tuned model takes {LONGEST_INPUT:,}.",
+                cure="Shorten it. A preamble counts as well.",
+            )
+        question = wire.GenerateRequest([wire.Content([wire.Part(text)], role="user")])
+        lines = self._http.lines(
+            "POST",
+            f"v1beta/{quote(resource)}:streamGenerateContent",
+            params={"alt": "sse"},
+            content=wire.encode(question),
+        )
+        is_empty = True
+        end = "none"
+        async with aclosing(lines):
+            async for line in lines:
+                if not line.startswith(DATA):
+                    continue
+                message = _decode(line.removeprefix(DATA).encode(), wire.GenerateResponse)
+                piece, reason = translation.answer(message)
+                end = reason or end
+                if piece:
+                    is_empty = False
+                    yield piece
+        if is_empty:
+            raise ProviderError(f"{resource} gave an empty answer (finishReason: {end}).")
+
+    def _is_ours(self, model: ObservedModel) -> bool:
+        return model.stamp is not None and model.stamp.project == self._project
+
+    async def _model(self, model_id: str) -> ObservedModel:
+        body = await self._http.send("GET", _path(model_id), repeatable=True)
+        return translation.observed(self.name, _decode(body, wire.TunedModel))
+
+    async def _told(self, failed: ObservedModel) -> ObservedModel:
+        """Add to a failed model what only its operation knows: cancelled or not, and why."""
+        operations: list[wire.Operation] = []
+        with suppress(NotFoundError, UnimplementedError):
+            operations = await self._operations(failed.model_id)
+        state, failure = translation.ended(operations)
+        return replace(failed, state=state, failure=failure)
+
+    async def _operations(self, model_id: str) -> list[wire.Operation]:
+        pages = self._pages(f"{_path(model_id)}/operations", wire.OperationPage)
+        return [operation async for page in pages for operation in page.operations]
+
+    async def _pages(self, path: str, shape: type[P]) -> AsyncIterator[P]:
+        token = ""
+        while True:
+            params = {"pageSize": PAGE_SIZE, **({"pageToken": token} if token else {})}
+            body = await self._http.send("GET", path, params=params, repeatable=True)
+            page = _decode(body, shape)
+            yield page
+            if not page.next_page_token:
+                return
+            if page.next_page_token == token:
+                raise ProviderError(f"The pages of {path} go in a circle: the same token twice.")
+            token = page.next_page_token
+
+
+def in_process(
+    name: str, *, project: str, app: AsgiApp, on_retry: OnRetry | None = None
+) -> GeminiProvider:
+    """Return a provider for an ASGI application in this process: no port, no key, no network."""
+    transport = httpx.ASGITransport(app=app)
+    return GeminiProvider(
+        name, project=project, endpoint=IN_PROCESS, transport=transport, on_retry=on_retry
+    )
+
+
+def _path(model_id: str) -> str:
+    return f"v1beta/tunedModels/{quote(model_id, safe='')}"
+
+
+def _is_failed(model: ObservedModel) -> bool:
+    return model.state is ModelState.FAILED
+
+
+def _decode(body: bytes, shape: type[T]) -> T:
+    try:
+        return wire.decode(body, shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProviderError(
+            f"The answer is not one of the Gemini API: {error}.",
+            cure="Check `endpoint` of this provider in the Project file.",
+        ) from error
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await calls at once; the first that fails stops the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from several
+    return [task.result() for task in tasks]

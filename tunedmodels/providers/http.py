@@ -1,0 +1,205 @@
+"""One HTTP client for every provider: the only room with httpx, and the only place that retries.
+
+Two floors that retry multiply, and neither knows what the other has sent. So each call says here,
+without a default, whether sending it twice does harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+import stamina
+
+from tunedmodels import __version__
+from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
+from tunedmodels.providers import failures
+from tunedmodels.providers.credentials import Credentials, is_loopback, place
+from tunedmodels.providers.patience import ATTEMPTS, OnRetry, Patience
+from tunedmodels.wire import status
+
+CONNECT_S = 10.0
+READ_S = 60.0
+AT_ONCE = 20  # requests in flight: above that httpx's pool loses more than it gains
+LARGEST_ANSWER = 256 * 1024 * 1024  # bytes; 1,000 models with whole loss curves are some 30 MiB
+
+# stamina logs every retry; with no handler at all, Python would print that beside our own words.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+
+class Http:
+    """A client of one endpoint (`https://host[:port][/prefix]`), to be closed by its owner.
+
+    Redirects are not followed: they would carry the key somewhere else.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._place = place(endpoint)
+        self._is_local = is_loopback(endpoint)
+        self._credentials = credentials
+        self._on_retry = on_retry
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._client = httpx.AsyncClient(
+            headers={"user-agent": f"tunedmodels/{__version__}"},
+            transport=transport,
+            limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
+            trust_env=not self._is_local,  # no proxy reaches this machine's loopback
+            follow_redirects=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+        read_s: float = READ_S,
+    ) -> bytes:
+        """Send a request and return the body of its answer; ask again when that is safe.
+
+        `repeatable` says that sending it twice does no harm. What is not repeatable is sent again
+        only when it certainly did not leave, or was refused with 429. Raises OutcomeUnknownError
+        when it may have been done, otherwise the errors of `failures`.
+        """
+        request = self._request(method, path, params, content, read_s)
+        call = f"{method} {path}"
+        patience = Patience(call, self._on_retry)
+        async for attempt in stamina.retry_context(on=patience, attempts=ATTEMPTS, timeout=None):
+            with attempt, _never_twice(call, repeatable=repeatable):
+                async with self._answer(request) as response:
+                    return b"".join([chunk async for chunk in _bounded(response)])
+        raise AssertionError("unreachable: stamina raises the last error")
+
+    async def lines(
+        self, method: str, path: str, *, params: dict[str, str], content: bytes
+    ) -> AsyncGenerator[str, None]:
+        """Send a repeatable request and yield the lines of its answer as they come.
+
+        It is asked again only as long as no answer has begun, so that no line comes twice.
+        """
+        request = self._request(method, path, params, content, READ_S)
+        patience = Patience(f"{method} {path}", self._on_retry)
+        async with AsyncExitStack() as opened:
+            async for attempt in stamina.retry_context(
+                on=patience, attempts=ATTEMPTS, timeout=None
+            ):
+                with attempt:
+                    response = await opened.enter_async_context(self._answer(request))
+            async for line in response.aiter_lines():
+                yield line
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, str] | None,
+        content: bytes | None,
+        read_s: float,
+    ) -> httpx.Request:
+        if problem := self._credentials.problem(self._endpoint):
+            raise problem
+        kind = {"content-type": "application/json"} if content is not None else {}
+        return self._client.build_request(
+            method,
+            f"{self._endpoint}/{path}",
+            params=params,
+            content=content,
+            headers={**kind, **self._credentials.headers()},
+            timeout=httpx.Timeout(read_s, connect=CONNECT_S, pool=None),
+        )
+
+    @asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """Send once and lend the open answer of a success; everything else is our errors."""
+        try:
+            async with self._free:
+                response = await self._client.send(request, stream=True)
+                try:
+                    if not response.is_success:
+                        raise await self._refusal(response)
+                    yield response
+                finally:
+                    await response.aclose()
+        except httpx.HTTPError as error:
+            raise self._lost(error) from error
+
+    async def _refusal(self, response: httpx.Response) -> ProviderError:
+        body = b"".join([chunk async for chunk in _bounded(response)])
+        return failures.refused(
+            response.status_code,
+            status.read(body),
+            self._place,
+            scrub=self._credentials.scrub,
+            retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
+        )
+
+    def _lost(self, error: httpx.HTTPError) -> ProviderError:
+        match error:
+            case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+                return failures.unreachable(error, self._place, is_local=self._is_local)
+            case httpx.TimeoutException():
+                return UnavailableError(
+                    f"{self._place} did not answer in time.", cure="Try again in a few minutes."
+                )
+            case httpx.TransportError():
+                words = self._credentials.scrub(str(error)) or type(error).__name__
+                return UnavailableError(f"The connection to {self._place} broke: {words}")
+            case _:
+                words = self._credentials.scrub(str(error)) or type(error).__name__
+                return ProviderError(f"The answer of {self._place} cannot be read: {words}")
+
+
+@contextmanager
+def _never_twice(call: str, *, repeatable: bool) -> Iterator[None]:
+    try:
+        yield
+    except UnavailableError as error:
+        if repeatable or not error.sent:
+            raise
+        raise OutcomeUnknownError(
+            f"{call} may or may not have been done: {error.message}",
+            cure="Look before anything else:\n    tunedmodels status",
+        ) from error
+
+
+async def _bounded(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the body as long as it stays within what a sane service sends."""
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > LARGEST_ANSWER:
+            limit = LARGEST_ANSWER // 2**20
+            raise ProviderError(f"The answer is larger than {limit} MiB; it was not read further.")
+        yield chunk
+
+
+def _retry_after_s(header: str) -> float | None:
+    """Read Retry-After, which is either seconds or a date (RFC 9110, 10.2.3)."""
+    if header.isdecimal():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

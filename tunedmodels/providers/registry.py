@@ -1,0 +1,78 @@
+"""Every kind of provider and how it is opened: a new kind is one file and one line in PROVIDERS.
+
+Nothing heavy is imported before a provider is really opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tunedmodels.providers.patience import OnRetry
+from tunedmodels.providers.provider import Provider
+from tunedmodels.settings import EmbeddedSettings, GeminiSettings
+
+if TYPE_CHECKING:
+    from tunedmodels.providers.gemini import AsgiApp
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """All that a factory may need. `app` is the embedded service as an ASGI application."""
+
+    name: str
+    settings: EmbeddedSettings | GeminiSettings
+    project: str
+    environ: Mapping[str, str]
+    app: AsgiApp | None = None
+    on_retry: OnRetry | None = None
+
+
+def open_provider(
+    name: str,
+    settings: EmbeddedSettings | GeminiSettings,
+    *,
+    project: str,
+    environ: Mapping[str, str],
+    embedded_app: AsgiApp | None = None,
+    on_retry: OnRetry | None = None,
+) -> Provider:
+    """Return the provider for `settings`, to be used as an async context manager.
+
+    `project` is the owner in the stamps. Credentials come from `environ`; that one is missing shows
+    with the first call, so that a project may name a provider that nobody uses today.
+    """
+    opening = Opening(name, settings, project, environ, embedded_app, on_retry)
+    return PROVIDERS[settings.type](opening)
+
+
+def _embedded(opening: Opening) -> Provider:
+    from tunedmodels.providers import gemini  # noqa: PLC0415  # httpx is heavy
+
+    if opening.app is None:
+        raise ValueError("the embedded provider needs the application of the embedded service")
+    return gemini.in_process(
+        opening.name, project=opening.project, app=opening.app, on_retry=opening.on_retry
+    )
+
+
+def _gemini(opening: Opening) -> Provider:
+    from tunedmodels.providers import gemini  # noqa: PLC0415  # httpx is heavy
+    from tunedmodels.providers.credentials import Credentials  # noqa: PLC0415  # goes with it
+
+    if not isinstance(opening.settings, GeminiSettings):
+        raise TypeError("a gemini provider needs gemini settings")
+    return gemini.GeminiProvider(
+        opening.name,
+        project=opening.project,
+        endpoint=opening.settings.endpoint,
+        credentials=Credentials.of(opening.environ),
+        on_retry=opening.on_retry,
+    )
+
+
+PROVIDERS: Mapping[str, Callable[[Opening], Provider]] = {
+    "embedded": _embedded,
+    "gemini": _gemini,
+}
