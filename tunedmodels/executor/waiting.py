@@ -159,8 +159,9 @@ class Watcher:
 
 
 def still_running(change: Change, model_id: str, why: str = "") -> StillRunning:
-    """Say that a job goes on although nobody waits for it here any more."""
-    words = "the job goes on; the next apply goes on from there"
+    """Say that a job is not finished although nobody waits for it here any more."""
+    # Whether it trains meanwhile depends on the provider: the embedded one lives in this process.
+    words = "not finished; the next apply or watch goes on with it"
     return StillRunning(change.name, model_id, f"{why}; {words}" if why else words)
 
 

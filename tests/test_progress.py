@@ -1,0 +1,202 @@
+"""Both views of a run, as whole outputs: what a person reads while it goes on, and at its end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.stage import Stage, want
+from tunedmodels.errors import PermissionDeniedError
+from tunedmodels.events import (
+    Event,
+    Failed,
+    Interrupted,
+    Progressed,
+    Refused,
+    Retried,
+    Sending,
+    Sent,
+    Skipped,
+    Started,
+    StillRunning,
+    Succeeded,
+)
+from tunedmodels.observed import LossPoint, ModelState
+from tunedmodels.plan.change import Action
+from tunedmodels.render.live import LiveProgress, sparkline
+from tunedmodels.render.progress import PlainProgress, Tally, duration, line, progress
+
+GOLDEN = Path(__file__).parent / "golden"
+POISON = "[red]no[/red] \x1b[2Jmore\r\nthan 3 of the examples: " + "very " * 30 + "long"
+
+
+class Watch:
+    """A stopwatch that a test sets."""
+
+    time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def going(name: str, step: int, total: int | None = 30) -> Progressed:
+    curve = tuple(LossPoint(n, n // 6, 2.0 / (1 + n / 10)) for n in range(1, step + 1))
+    state = ModelState.READY if step == total else ModelState.TRAINING
+    state = state if step else ModelState.QUEUED
+    return Progressed(name, f"{name}-1a2b3c4d", state, step, total, step // 6, curve)
+
+
+def story() -> Iterator[tuple[float, Event]]:
+    """A run in which everything happens: (seconds, event)."""
+    yield 0.0, Started("tone", "tone-1a2b3c4d", Action.REPLACE)
+    yield 0.0, Sending("tone", "tone-1a2b3c4d", "create")
+    yield 0.1, Started("bad", "bad-1a2b3c4d", Action.CREATE)
+    yield 0.1, Sent("tone", "tone-1a2b3c4d", "create")
+    yield 0.2, Started("old", "old-1a2b3c4d", Action.DELETE)
+    yield (
+        0.2,
+        Refused(
+            "old",
+            "old-1a2b3c4d",
+            Action.DELETE,
+            "old-1a2b3c4d serves now",
+            "Run:\n  tunedmodels plan",
+        ),
+    )
+    yield 0.2, Failed("bad", "bad-1a2b3c4d", Action.CREATE, POISON, "Mend the dataset.")
+    yield 0.3, Started("slow", "slow-1a2b3c4d", Action.CREATE)
+    yield 0.4, Sent("slow", "slow-1a2b3c4d", "create")
+    yield 0.4, going("tone", 0)
+    yield 0.5, Skipped("child", "child-1a2b3c4d", Action.CREATE, "it continues from bad")
+    for step in range(1, 30, 2):
+        yield 0.5 + step / 3, going("tone", step)
+        yield 0.5 + step / 3, going("slow", step, total=None)
+    yield 10.5, going("tone", 30)
+    yield 10.6, Sent("tone", "tone-1a2b3c4d", "promote")
+    yield 10.6, Sent("tone", "tone-00000000", "delete")
+    yield 10.7, Succeeded("tone", "tone-1a2b3c4d", Action.REPLACE)
+    yield 11.0, Retried("observe", 1, 5.0, "no route to host")
+    yield 65.0, Interrupted()
+    yield 65.0, StillRunning("slow", "slow-1a2b3c4d", "the job goes on")
+
+
+def test_the_plain_view_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:
+    out, watch = io.StringIO(), Watch()
+    with PlainProgress(out, elapsed=watch) as view:
+        for time, event in story():
+            watch.time = time
+            view(event)
+    golden(GOLDEN / "progress.txt", out.getvalue())
+    assert max(map(len, out.getvalue().splitlines())) <= 100
+
+
+def test_the_live_view_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:
+    out, watch = io.StringIO(), Watch()
+    console = Console(file=out, width=100, height=20)
+    view = LiveProgress(console, elapsed=watch)
+    for time, event in story():
+        watch.time = time
+        view(event)
+        if isinstance(event, Progressed) and event.name == "slow" and event.step in (1, 15):
+            console.rule(f"after {time:.1f} s")
+            console.print(view.table())
+    console.rule("the end")
+    console.print(view.table())
+    view.__exit__(None, None, None)
+    golden(GOLDEN / "progress.live.txt", out.getvalue())
+
+
+def test_a_low_terminal_leaves_out_what_is_done_and_keeps_what_went_wrong() -> None:
+    out, watch = io.StringIO(), Watch()
+    console = Console(file=out, width=100, height=8)
+    view = LiveProgress(console, elapsed=watch)
+    for number in range(10):
+        view(Started(f"model-{number}", "id", Action.CREATE))
+    view(Succeeded("model-0", "id", Action.CREATE))
+    view(Failed("model-9", "id", Action.CREATE, "no"))
+    console.print(view.table())
+    text = out.getvalue()
+    assert "model-9" in text
+    assert "model-0" not in text
+    assert "... 6 more" in text
+
+
+async def test_a_real_run_is_followed_to_its_end() -> None:
+    stage = Stage([want("good"), want("bad")])
+
+    def refuse(call: str, model_id: str) -> None:
+        if model_id.startswith("bad"):
+            raise PermissionDeniedError("the key may not do this", cure="Make another key.")
+
+    stage.provider.before = refuse
+    out = io.StringIO()
+    with PlainProgress(out, elapsed=stage.clock.elapsed) as view:
+        await stage.apply(emit=view)
+    assert out.getvalue().endswith(
+        "\n!   bad: create failed\n      the key may not do this\n      Make another key.\n"
+        "\nResult: 1 done, 1 failed.\n"
+    )
+    assert out.getvalue().count("training") < 15
+
+
+def test_a_job_is_listed_as_running_although_the_run_was_cut_off() -> None:
+    out = io.StringIO()
+    view = PlainProgress(out, elapsed=Watch())
+    view(Started("tone", "tone-1a2b3c4d", Action.CREATE))
+    view(Sent("tone", "tone-1a2b3c4d", "create"))
+    with pytest.raises(KeyboardInterrupt), view:
+        raise KeyboardInterrupt
+    assert out.getvalue().endswith(
+        "  To watch: tunedmodels watch tone\n\nResult: 1 still running.\n"
+    )
+
+
+def test_a_long_job_is_not_silent_for_more_than_a_minute() -> None:
+    out, watch = io.StringIO(), Watch()
+    view = PlainProgress(out, elapsed=watch)
+    for second in range(0, 600, 10):
+        watch.time = float(second)
+        view(going("tone", 1 + second // 10, total=10_000))
+    assert len(out.getvalue().splitlines()) == 10
+
+
+def test_nothing_to_say_says_nothing() -> None:
+    out = io.StringIO()
+    with PlainProgress(out):
+        pass
+    assert out.getvalue() == ""
+    assert Tally().lines() == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "live"])
+def test_the_view_follows_where_it_is_shown(kind: str) -> None:
+    out = io.StringIO()
+    with progress(live=kind == "live", out=out) as view:
+        for _, event in story():
+            view(event)
+    assert "1 done, 1 failed, 1 refused, 1 still running, 1 skipped." in out.getvalue()
+    assert "\x1b[2J" not in out.getvalue()
+
+
+def test_bars_fall_with_the_loss_and_survive_what_is_no_number() -> None:
+    assert sparkline([8, 7, 6, 5, 4, 3, 2, 1]) == "█▇▆▅▄▃▂▁"
+    assert sparkline([1.0, float("nan"), 1.0]) == "▁▁"
+    assert sparkline([]) == sparkline([float("inf")]) == ""
+    assert len(sparkline([float(n) for n in range(1000)])) == 12
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.2 s"), (12.9, "12 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")],
+)
+def test_a_duration_is_said_as_people_say_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("action", Action)
+def test_every_action_has_a_word_for_its_success(action: Action) -> None:
+    assert line(Succeeded("tone", "tone-1", action))[2].endswith("tone-1")

@@ -1,0 +1,251 @@
+"""Progress in words: a line per event where nobody watches, and the last words at the end.
+
+Both views (the other one is in `live`) read the same events, and both end with `Tally.lines`: what
+went wrong in full, what still runs and how to watch it, and the counts.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Self, TextIO, assert_never
+
+from tunedmodels.events import (
+    Ending,
+    Event,
+    Failed,
+    Interrupted,
+    Progressed,
+    Refused,
+    Retried,
+    Sending,
+    Sent,
+    Skipped,
+    Started,
+    StillRunning,
+    Succeeded,
+)
+from tunedmodels.observed import ModelState
+from tunedmodels.plan.change import Action
+from tunedmodels.render.problems import Style, plain
+from tunedmodels.render.words import WIDTH, clean, cut, wrapped
+
+Elapsed = Callable[[], float]
+
+# How much of a job must pass between two lines about it, and how long it may be silent.
+_SHARE: Final = 0.1
+_SILENCE_S: Final = 60.0
+_SILENCE_OF_UNKNOWN_LENGTH_S: Final = 5.0
+
+_DONE: Final = {
+    Action.CREATE: "created",
+    Action.REPLACE: "replaced",
+    Action.WAIT: "ready",
+    Action.RETRY: "trained again",
+    Action.PROMOTE: "promoted",
+    Action.UPDATE: "updated",
+    Action.CANCEL: "cancelled",
+    Action.DELETE: "deleted",
+    Action.CONFLICT: "settled",
+    Action.FAILED: "settled",
+}
+_COUNTED: Final = {
+    Succeeded: "done",
+    Failed: "failed",
+    Refused: "refused",
+    StillRunning: "still running",
+    Skipped: "skipped",
+}
+
+
+@contextmanager
+def progress(
+    *, live: bool, style: Style = plain, out: TextIO | None = None
+) -> Iterator[Callable[[Event], None]]:
+    """Show events while this block runs, as a moving table or line by line, and then how it ended.
+
+    `out` is standard output unless it is said.
+    """
+    out = out or sys.stdout
+    if not live:
+        with PlainProgress(out, style=style) as view:
+            yield view
+        return
+    from rich.console import Console  # noqa: PLC0415  # only for a person who watches
+
+    from tunedmodels.render.live import LiveProgress  # noqa: PLC0415  # it imports rich
+
+    with LiveProgress(Console(file=out, highlight=False), style=style) as moving:
+        yield moving
+
+
+class PlainProgress:
+    """One line of at most 100 columns per event; of a job's steps about every tenth.
+
+    Used as a context manager, which writes the last words, also after an exception.
+    """
+
+    def __init__(
+        self, out: TextIO, *, style: Style = plain, elapsed: Elapsed = time.monotonic
+    ) -> None:
+        self._out = out
+        self._style = style
+        self._elapsed = elapsed
+        self._tally = Tally()
+        self._shown: dict[str, tuple[Progressed, float]] = {}  # by model id: what, and when
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._write(*self._tally.lines(self._style))
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        self._tally.count(event)
+        if not isinstance(event, Progressed) or self._is_news(event):
+            sign, role, words = line(event)
+            self._write(f"{self._style(f'{sign:<3}', role)} {cut(words, WIDTH - 4)}")
+
+    def _is_news(self, event: Progressed) -> bool:
+        now = self._elapsed()
+        last, then = self._shown.get(event.model_id, (None, 0.0))
+        if last is not None and last.state is event.state:
+            if event.total_steps:
+                is_far = event.step - last.step >= event.total_steps * _SHARE
+                silence_s = _SILENCE_S
+            else:
+                is_far, silence_s = False, _SILENCE_OF_UNKNOWN_LENGTH_S
+            if not is_far and now - then < silence_s:
+                return False
+        self._shown[event.model_id] = event, now
+        return True
+
+    def _write(self, *lines: str) -> None:
+        self._out.writelines(f"{one.rstrip()}\n" for one in lines)
+        self._out.flush()
+
+
+def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind of event
+    """Say an event in one line: its sign, the role that colours the sign, and the words."""
+    match event:
+        case Started(name=name, model_id=model_id, action=action):
+            return action.symbol, action.value, f"{name}: {action} {model_id}"
+        case Sending(name=name, model_id=model_id, call=call):
+            return "", "dim", f"{name}: sending {call} of {model_id}"
+        case Sent(name=name, model_id=model_id, call=call):
+            return "", "dim", f"{name}: {call} of {model_id} was accepted"
+        case Progressed(name=name):
+            return "", "dim", f"{name}: {', '.join(steps(event))}"
+        case Retried(call=call, wait_s=wait_s, words=words):
+            return "", "warning", f"no answer to {call}, again in {duration(wait_s)}: {words}"
+        case Interrupted():
+            words = (
+                "interrupted: nothing new is sent, and what runs is listed; once more leaves now"
+            )
+            return "!", "warning", words
+        case _:
+            return _last_word(event)
+
+
+def _last_word(event: Ending) -> tuple[str, str, str]:
+    match event:
+        case Succeeded(name=name, model_id=model_id, action=action):
+            return "ok", "good", f"{name}: {_DONE[action]} {model_id}"
+        case Failed(name=name, action=action, words=words):
+            return "!", "error", f"{name}: {action} failed: {words}"
+        case Refused(name=name, action=action, words=words):
+            return "!", "error", f"{name}: {action} refused: {words}"
+        case Skipped(name=name, action=action, words=words):
+            return "o", "warning", f"{name}: {action} skipped: {words}"
+        case StillRunning(name=name, words=words):
+            return ".", "wait", f"{name}: still running: {words}"
+        case _:
+            assert_never(event)
+
+
+def steps(event: Progressed) -> list[str]:
+    """Return how far a job is, in parts: state, step, epoch and last loss, as far as known."""
+    parts = [event.state.value]
+    if event.step:
+        total = f"/{event.total_steps}" if event.total_steps else ""
+        parts += [f"step {event.step}{total}", f"epoch {event.epoch}"]
+    if event.curve:
+        parts.append(f"loss {event.curve[-1].mean_loss:.4f}")
+    return parts
+
+
+def duration(seconds: float) -> str:
+    """Say a time as `0.5 s`, `12 s`, `3 min 05 s` or `1 h 02 min`."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+class Tally:
+    """Counts how changes ended, and knows which jobs run even when nobody was told."""
+
+    def __init__(self) -> None:
+        self._endings: list[Ending] = []
+        self._jobs: dict[tuple[str, str], StillRunning] = {}
+
+    def count(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case Sent(call="create") | Progressed(state=ModelState.QUEUED | ModelState.TRAINING):
+                key = event.name, event.model_id
+                # What will be true if this run is cut off before it says anything about the job.
+                self._jobs[key] = StillRunning(*key, "left while its job was running")
+            case Progressed():
+                self._jobs.pop((event.name, event.model_id), None)
+            case Succeeded() | Failed() | Refused() | Skipped() | StillRunning():
+                self._jobs.pop((event.name, event.model_id), None)
+                self._endings.append(event)
+            case Started() | Sending() | Sent() | Retried() | Interrupted():
+                pass
+            case _:
+                assert_never(event)
+
+    def lines(self, style: Style = plain) -> list[str]:
+        """Return the last words: failures in full, what still runs, and the counts."""
+        endings = [*self._endings, *self._jobs.values()]
+        if not endings:
+            return []
+        lines: list[str] = []
+        for ending in endings:
+            if isinstance(ending, Failed | Refused):
+                lines += ["", *_in_full(ending, style)]
+        running = [ending for ending in endings if isinstance(ending, StillRunning)]
+        if running:
+            lines += ["", style("Still running", "bold")]
+            lines += [
+                f"  {cut(f'{job.name}: {job.model_id}, {job.words}', WIDTH - 2)}" for job in running
+            ]
+            names = " ".join(dict.fromkeys(shlex.quote(clean(job.name)) for job in running))
+            lines.append(f"  To watch: tunedmodels watch {names}")
+        counts = Counter(type(ending) for ending in endings)
+        counted = [f"{counts[kind]} {word}" for kind, word in _COUNTED.items() if counts[kind]]
+        return [*lines, "", f"Result: {', '.join(counted)}."]
+
+
+def _in_full(ending: Failed | Refused, style: Style) -> Iterator[str]:
+    sign, role, _ = line(ending)
+    what = "failed" if isinstance(ending, Failed) else "refused"
+    yield f"{style(f'{sign:<3}', role)} {cut(f'{ending.name}: {ending.action} {what}', WIDTH - 4)}"
+    # A cure may hold a command on a line of its own.
+    for text in (*ending.words.splitlines(), *ending.cure.splitlines()):
+        yield from wrapped(text, indent=6, limit=2000)
