@@ -47,14 +47,13 @@ class CurveKind(StrEnum):
 class CurveReading:
     """What a curve says.
 
-    `epoch_means` has the mean loss of every finished epoch. `best_epoch` counts from 1 and is the
-    one to stop after; `recommended_epoch_count` is what to write into the manifest. Each is None
-    where the curve names no such number. `advice` is one to three sentences.
+    `epoch_means` has the mean loss of every finished epoch. `recommended_epoch_count` is what to
+    write into the manifest, None where the epochs are not what should change. `advice` is one to
+    three sentences.
     """
 
     kind: CurveKind
     epoch_means: tuple[float, ...]
-    best_epoch: int | None
     recommended_epoch_count: int | None
     advice: str
 
@@ -117,26 +116,31 @@ def read_curve(
     )
 
 
-def _epochs(points: Sequence[LossPoint]) -> list[tuple[list[float], list[float]]]:
-    """Return the losses of each finished epoch, and how many of the step's batches each stands for.
+def steps_per_epoch(points: Sequence[LossPoint]) -> float | None:
+    """Return how many steps one pass over the data takes, None before the first pass is done.
 
-    A point's `epoch` says how many passes were done after its step, so the step itself belongs to
-    the pass before that, or to two when its batch ran on into the next: it counts for each by its
-    share. The number of steps in a pass is not sent, yet `step / epoch` of a point is never below
-    it and comes close to it at the end of a pass.
+    It need not be whole, and it is not sent: `epoch` is how many passes are done after a step, so
+    `step / epoch` is never below it and comes close to it at the end of a pass.
+    """
+    return min((point.step / point.epoch for point in points if point.epoch), default=None)
+
+
+def _epochs(points: Sequence[LossPoint]) -> list[tuple[list[float], list[float]]]:
+    """Return the losses of each finished epoch, and the share of its step that each stands for.
+
+    A step whose batch runs on into the next pass counts for both.
     """
     # A job that went on after a crash reports some steps twice; the last report counts.
     in_order = sorted({point.step: point for point in points}.values(), key=lambda p: p.step)
-    passed = [point.step / point.epoch for point in in_order if point.epoch]
-    if not passed:
+    length = steps_per_epoch(in_order)
+    if length is None:
         return []
-    steps_per_epoch = min(passed)
     epochs: list[tuple[list[float], list[float]]] = [
         ([], []) for _ in range(max(point.epoch for point in in_order))
     ]
     before = 0
     for point in in_order:
-        start, end = before / steps_per_epoch, point.step / steps_per_epoch
+        start, end = before / length, point.step / length
         for epoch in range(int(start), min(math.ceil(end), len(epochs))):
             share = min(end, epoch + 1) - max(start, epoch)
             if share > 0:
@@ -155,12 +159,12 @@ def _too_short(means: tuple[float, ...], epoch_count: int | None) -> CurveReadin
     advice = "A curve of fewer than two epochs shows no trend."
     if epoch_count == 1:
         advice += " To see one, set hyperparameters.epochCount: 5."
-    return CurveReading(CurveKind.TOO_SHORT, means, None, None, advice)
+    return CurveReading(CurveKind.TOO_SHORT, means, None, advice)
 
 
 def _diverged(means: tuple[float, ...], what: str) -> CurveReading:
     advice = f"{what} The learning rate is too high: divide it by ten."
-    return CurveReading(CurveKind.DIVERGED, means, None, None, advice)
+    return CurveReading(CurveKind.DIVERGED, means, None, advice)
 
 
 def _above_untuned(curve: _Curve) -> CurveReading | None:
@@ -184,7 +188,7 @@ def _rising(curve: _Curve) -> CurveReading | None:
         f"{len(curve.means)}. Divide the learning rate by three, or set "
         f"hyperparameters.epochCount: {best}."
     )
-    return CurveReading(CurveKind.RISING, curve.means, best, best, advice)
+    return CurveReading(CurveKind.RISING, curve.means, best, advice)
 
 
 def _overfitting(
@@ -207,7 +211,7 @@ def _overfitting(
         f"and then rose to {averages[-1]:.3g}: later epochs learned the training examples by "
         f"heart. Set hyperparameters.epochCount: {best}."
     )
-    return CurveReading(CurveKind.OVERFITTING, means, best, best, advice)
+    return CurveReading(CurveKind.OVERFITTING, means, best, advice)
 
 
 def _falling(curve: _Curve, epoch_count: int | None) -> CurveReading | None:
@@ -215,10 +219,9 @@ def _falling(curve: _Curve, epoch_count: int | None) -> CurveReading | None:
     if earned <= 0 or earned < _WORTH_IT * curve.drop:
         return None
     done = len(curve.means)
-    best = curve.lowest + 1
     if epoch_count is not None and done < epoch_count:
         advice = f"The loss is still falling after {done} of {epoch_count} epochs."
-        return CurveReading(CurveKind.FALLING, curve.means, best, None, advice)
+        return CurveReading(CurveKind.FALLING, curve.means, None, advice)
     more = min(2 * done, _MOST_EPOCHS)
     advice = (
         f"The loss was still falling after epoch {done}, at {curve.means[-1]:.3g} from "
@@ -226,7 +229,7 @@ def _falling(curve: _Curve, epoch_count: int | None) -> CurveReading | None:
     )
     if curve.drop < _MOVED_LITTLE * curve.untuned:
         advice += " It has moved little so far: try ten times the learning rate first."
-    return CurveReading(CurveKind.FALLING, curve.means, best, more, advice)
+    return CurveReading(CurveKind.FALLING, curve.means, more, advice)
 
 
 def _level(curve: _Curve) -> CurveReading:
@@ -239,9 +242,9 @@ def _level(curve: _Curve) -> CurveReading:
             "data was learned. Lower the learning rate, and look for equal inputs with different "
             "outputs."
         )
-        return CurveReading(CurveKind.STUCK, curve.means, best, None, advice)
+        return CurveReading(CurveKind.STUCK, curve.means, None, advice)
     advice = (
         f"The loss levels off after epoch {best}, at {mean:.3g} from {curve.untuned:.3g} untuned. "
         f"To stop there, set hyperparameters.epochCount: {best}."
     )
-    return CurveReading(CurveKind.PLATEAU, curve.means, best, best, advice)
+    return CurveReading(CurveKind.PLATEAU, curve.means, best, advice)
