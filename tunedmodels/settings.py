@@ -15,10 +15,18 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9]
 
 
 class Written(BaseModel):
-    """A part of a manifest: camelCase in the file, nothing unknown, never changed after reading."""
+    """A part of a manifest: camelCase in the file, nothing unknown, never changed after reading.
+
+    Strict, so that `epochCount: "5"`, `keep: true` and `protect: yes` are mistakes, not guesses.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        validate_by_name=True,
+        strict=True,
+        allow_inf_nan=False,
     )
 
 
@@ -50,7 +58,10 @@ class Policy(Written):
         default=30, ge=0, le=100, description="Share of the ready versions that a plan may delete."
     )
     allowed_base_models: tuple[str, ...] | None = Field(
-        default=None, description="Base models that may be tuned; unset allows all."
+        # strict=False: YAML has lists, no tuples; the items stay strict.
+        default=None,
+        strict=False,
+        description="Base models that may be tuned; unset allows all.",
     )
 
 
@@ -58,7 +69,10 @@ class ProjectSpec(Written):
     """What holds for every tuned model of the project."""
 
     provider: str = Field(default="embedded", description="Where models live unless they say so.")
-    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    providers: dict[str, ProviderSettings] = Field(
+        default_factory=dict,
+        description="More places, by a name of your own; embedded and gemini need no entry.",
+    )
     policy: Policy = Policy()
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="Merged below the spec of every TunedModel."

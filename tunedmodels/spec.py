@@ -6,10 +6,12 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from tunedmodels.settings import Metadata, Name, Written
 
-_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+# Six digits: 100 years, and no number that a float cannot hold.
+_DURATION = re.compile(r"^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
 
 
 def seconds(text: str) -> float:
@@ -21,7 +23,7 @@ def seconds(text: str) -> float:
     hours, minutes, secs = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + secs
     if not total:
-        raise ValueError(f"{text!r} is no duration; write for example 2h, 90m or 1h30m")
+        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 1h30m")
     return float(total)
 
 
@@ -76,7 +78,9 @@ class Hyperparameters(Written):
     @model_validator(mode="after")
     def _one_rate(self) -> Hyperparameters:
         if self.learning_rate is not None and self.learning_rate_multiplier is not None:
-            raise ValueError("learningRate and learningRateMultiplier exclude each other; keep one")
+            raise PydanticCustomError(
+                "exclusive", "learningRate and learningRateMultiplier exclude each other; keep one"
+            )
         return self
 
 
@@ -127,7 +131,12 @@ class TunedModelSpec(Written):
     temperature: float | None = Field(default=None, ge=0, le=1)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=1, le=1000)
-    reader_project_numbers: tuple[int, ...] | None = None
+    reader_project_numbers: tuple[int, ...] | None = Field(
+        # strict=False: YAML has lists, no tuples; the items stay strict.
+        default=None,
+        strict=False,
+        description="Numbers of the Google Cloud projects that may read the model.",
+    )
     evaluation: Examples | None = Field(
         default=None, description="Held-out examples; checked for overlap with the training set."
     )
@@ -136,7 +145,7 @@ class TunedModelSpec(Written):
     @model_validator(mode="after")
     def _one_source(self) -> TunedModelSpec:
         if (self.base_model is None) == (self.tuned_model is None):
-            raise ValueError("name exactly one of baseModel and tunedModel")
+            raise PydanticCustomError("exclusive", "name exactly one of baseModel and tunedModel")
         return self
 
 

@@ -1,0 +1,296 @@
+"""Every mistake in a manifest: where, what, and the cure, word for word."""
+
+# ruff: noqa: E501  # a message that is cut in two cannot be searched for
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tunedmodels.errors import Problem, ProblemsFoundError
+from tunedmodels.manifests.loader import load
+
+PROJECT = "apiVersion: tunedmodels.dev/v1\nkind: Project\nmetadata: {name: demo}\n"
+HEAD = "apiVersion: tunedmodels.dev/v1\nkind: TunedModel\n"
+NAMED = HEAD + "metadata: {name: tone}\nspec:\n"
+BODY = "  baseModel: models/x\n  dataset: {path: d.jsonl}\n"
+FIELDS = (
+    "There are: baseModel, tunedModel, provider, dataset, task, hyperparameters, displayName, "
+    "description, temperature, topP, topK, readerProjectNumbers, evaluation, lifecycle."
+)
+
+Problems = Callable[..., tuple[Problem, ...]]
+
+
+@pytest.fixture
+def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problems:
+    """Write files, load them, and return what is wrong."""
+    monkeypatch.chdir(tmp_path)
+
+    def found(
+        files: Mapping[str, str | bytes], *, environment: str = "", sets: Sequence[str] = ()
+    ) -> tuple[Problem, ...]:
+        for name, content in ({"project.yaml": PROJECT} | dict(files)).items():
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        try:
+            return load(Path(), environment=environment, sets=sets).problems
+        except ProblemsFoundError as error:
+            return error.problems
+
+    return found
+
+
+def said(problem: Problem) -> tuple[int, str, str, str]:
+    return problem.line, problem.path, problem.message, problem.cure
+
+
+# fmt: off
+FIELD_CASES = [  # what stands below spec   line, path below spec, message, cure
+    ("  hyperparamters: {epochCount: 1}",
+     (7, "hyperparamters", "is no field here", "Did you mean hyperparameters?")),
+    ("  base_model: models/x",
+     (7, "base_model", "is no field here", "Did you mean baseModel?")),
+    ("  epochCount: 5",
+     (7, "epochCount", "is no field here", "It belongs at spec.hyperparameters.epochCount.")),
+    ("  zzzz: 3",
+     (7, "zzzz", "is no field here", FIELDS)),
+    ('  lifecycle: {keep: 1,\n    "a\\e": 1}',
+     (8, "lifecycle.a\\x1b", "is no field here", "There are: keep, protect, onRemoval, retry, timeout.")),
+    ("  hyperparameters: {epochCount: '5'}",
+     (7, "hyperparameters.epochCount", "must be a whole number (got '5')", "write it without quotes: 5")),
+    ("  hyperparameters:\n    batchSize: 2.5",
+     (8, "hyperparameters.batchSize", "must be a whole number (got 2.5)", "")),
+    ("  hyperparameters: {epochCount: true}",
+     (7, "hyperparameters.epochCount", "must be a whole number (got true)", "")),
+    ("  hyperparameters: {learningRate: high}",
+     (7, "hyperparameters.learningRate", "must be a number (got 'high')", "")),
+    ("  hyperparameters: {learningRate: 0}",
+     (7, "hyperparameters.learningRate", "must be more than 0 (got 0)", "")),
+    ("  hyperparameters: {epochCount: 5000}",
+     (7, "hyperparameters.epochCount", "must be at most 1000 (got 5000)", "")),
+    ("  topK: 0",
+     (7, "topK", "must be at least 1 (got 0)", "")),
+    ("  temperature: .nan",
+     (7, "temperature", "must be a finite number (got .nan)", "")),
+    ("  topP: 1e400",
+     (7, "topP", "must be a finite number (got .inf)", "")),
+    ("  displayName: 5",
+     (7, "displayName", "must be text (got 5)", 'put it in quotes: "5"')),
+    ("  displayName: " + "x" * 41,
+     (7, "displayName", "has 41 characters; at most 40 are allowed", "")),
+    ("  description: [a]",
+     (7, "description", "must be text (got a list)", "")),
+    ("  readerProjectNumbers: 5",
+     (7, "readerProjectNumbers", "must be a list (got 5)", "write [5]")),
+    ("  readerProjectNumbers:\n  - 1\n  - '2'",
+     (9, "readerProjectNumbers.1", "must be a whole number (got '2')", "write it without quotes: 2")),
+    ("  evaluation: data.jsonl",
+     (7, "evaluation", "must be a mapping (got 'data.jsonl')", "write KEY: VALUE lines below it")),
+    ("  evaluation: {format: jsonl}",
+     (7, "evaluation.path", "is missing", "add it")),
+    ("  evaluation: {path: ''}",
+     (7, "evaluation.path", "must not be empty", "write something, or remove the line")),
+    ("  lifecycle: {protect: yes}",
+     (7, "lifecycle.protect", "must be true or false (got 'yes')", "write true; yes, no, on and off are words")),
+    ("  lifecycle: {protect: 'true'}",
+     (7, "lifecycle.protect", "must be true or false (got 'true')", "write it without quotes: true")),
+    ("  lifecycle: {onRemoval: Retain}",
+     (7, "lifecycle.onRemoval", "must be 'delete' or 'retain' (got 'Retain')", "Did you mean retain?")),
+    ("  lifecycle: {timeout: soon}",
+     (7, "lifecycle.timeout", "'soon' is no duration", "write for example 2h, 90m or 1h30m")),
+    ("  tunedModel: other",
+     (7, "tunedModel", "excludes baseModel, which is in m.yaml:5", "keep one of the two")),
+    ("  hyperparameters:\n    learningRateMultiplier: 1\n    learningRate: 1",
+     (9, "hyperparameters.learningRate", "excludes learningRateMultiplier, which is in m.yaml:8", "keep one of the two")),
+    ("  provider: embeded",
+     (7, "provider", "no provider is called 'embeded'", "Did you mean embedded? There are: embedded, gemini; more go to spec.providers.")),
+    ("  evaluation: {path: /etc/passwd}",
+     (7, "evaluation.path", "is an absolute path (got '/etc/passwd')", "write a path inside the folder of the Project file, relative to it")),
+    ("  evaluation: {path: a/../../b}",
+     (7, "evaluation.path", "leads out of the project (got 'a/../../b')", "write a path inside the folder of the Project file, relative to it")),
+    ("  evaluation: {path: ..}",
+     (7, "evaluation.path", "leads out of the project (got '..')", "write a path inside the folder of the Project file, relative to it")),
+    ('  evaluation: {path: "a\\0b"}',
+     (7, "evaluation.path", "holds a NUL character (got 'a\\x00b')", "write a path inside the folder of the Project file, relative to it")),
+    ("  baseModel: models/y",
+     (7, "baseModel", "is written twice, first in line 5", "keep one of the two")),
+]
+DOCUMENT_CASES = [  # a whole document      line, path, message, cure
+    (HEAD + "metadata: {name: " + "a" * 32 + "}\nspec:\n" + BODY,
+     (3, "metadata.name", "has 32 characters; at most 31 are allowed", "the other 9 of the service's 40 are a hyphen and the version")),
+    (HEAD + "metadata:\n  name: Next_Number\nspec:\n" + BODY,
+     (4, "metadata.name", "must be a-z, 0-9 and hyphens, begin with a letter and not end with a hyphen (got 'Next_Number')", "Did you mean next-number?")),
+    (HEAD + "metadata: 5\nspec:\n" + BODY,
+     (3, "metadata", "must be a mapping (got 5)", "write KEY: VALUE lines below it")),
+    (HEAD + "metadata: {name: tone}\nspec:\n  # nothing yet\n",
+     (4, "spec", "is missing", "add it")),
+    (NAMED + "  dataset: {path: d}\n",
+     (4, "spec", "names neither baseModel nor tunedModel", "add baseModel: models/NAME, or tunedModel: the name of another TunedModel")),
+    (NAMED + "  baseModel: gemini\n  dataset: {path: d}\n",
+     (5, "spec.baseModel", "must be models/NAME (got 'gemini')", "Did you mean models/gemini?")),
+    (NAMED + "  tunedModel: tone\n  dataset: {path: d}\n",
+     (5, "spec.tunedModel", "goes in a circle: tone -> tone", "begin one of them with a baseModel")),
+    (NAMED + "  tunedModel: gone\n  dataset: {path: d}\n",
+     (5, "spec.tunedModel", "no TunedModel is called 'gone'", "")),
+    ("apiVersion: tunedmodels.dev/v1\nkind: TunedModle\n",
+     (2, "kind", "must be Project or TunedModel (got 'TunedModle')", "Did you mean TunedModel?")),
+    ("apiVersion: tunedmodels.dev/v1\nknd: TunedModel\n",
+     (1, "kind", "is missing", "add kind: TunedModel")),
+    (NAMED.replace("v1", "v2") + BODY,
+     (1, "apiVersion", "must be 'tunedmodels.dev/v1' (got 'tunedmodels.dev/v2')", "Did you mean tunedmodels.dev/v1?")),
+    ("- apiVersion: tunedmodels.dev/v1\n  kind: TunedModel\n",
+     (1, "", "is a list of manifests", "write one after the other, with --- between them")),
+    ("kind: TunedModel\n",
+     (1, "apiVersion", "is missing, so this document was skipped", "write apiVersion: tunedmodels.dev/v1")),
+    ("kind: TunedModel\napiVersion: tunedmodel.dev/v1\n",
+     (2, "apiVersion", "is not ours, so this document was skipped (got 'tunedmodel.dev/v1')", "write apiVersion: tunedmodels.dev/v1")),
+    ("\ufeff" + NAMED + "\tbaseModel: models/x\n",
+     (5, "", "YAML does not allow tabs for indentation", "indent with spaces")),
+]
+PROJECT_CASES = [  # what stands in the Project's spec   path, message, cure
+    ("provider: hosted",
+     ("spec.provider", "no provider is called 'hosted'", "There are: embedded, gemini; more go to spec.providers.")),
+    ("providers: {eu: {type: gemni}}",
+     ("spec.providers.eu.type", "must be 'embedded' or 'gemini' (got 'gemni')", "Did you mean gemini?")),
+    ("providers: {eu: {}}",
+     ("spec.providers.eu.type", "is missing", "write type: embedded or gemini")),
+    ("providers: {eu: {type: gemini, endpoint: ftp}}",
+     ("spec.providers.eu.endpoint", "must be an address without query (got 'ftp')", "write for example http://127.0.0.1:8787")),
+    ("providers: {eu: {type: gemini, jobs: 3}}",
+     ("spec.providers.eu.jobs", "is no field here", "There are: type, endpoint.")),
+    ("policy: {maxDeletePercent: 101}",
+     ("spec.policy.maxDeletePercent", "must be at most 100 (got 101)", "")),
+    ("policy: {allowedBaseModels: models/x}",
+     ("spec.policy.allowedBaseModels", "must be a list (got 'models/x')", "write ['models/x']")),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("written", "expected"), FIELD_CASES, ids=[c[0] for c in FIELD_CASES])
+def test_a_wrong_field_is_explained(
+    problems: Problems, written: str, expected: tuple[int, str, str, str]
+) -> None:
+    (problem,) = problems({"m.yaml": f"{NAMED}{BODY}{written}\n"})
+    line, path, message, cure = expected
+    assert problem.file == "m.yaml"
+    assert said(problem) == (line, f"spec.{path}", message, cure)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), DOCUMENT_CASES, ids=[" ".join(map(str, c[1][:3])) for c in DOCUMENT_CASES]
+)
+def test_a_wrong_document_is_explained(
+    problems: Problems, text: str, expected: tuple[int, str, str, str]
+) -> None:
+    (problem,) = problems({"m.yaml": text})
+    assert said(problem) == expected
+
+
+@pytest.mark.parametrize(("written", "expected"), PROJECT_CASES, ids=[c[0] for c in PROJECT_CASES])
+def test_a_wrong_project_is_explained(
+    problems: Problems, written: str, expected: tuple[str, str, str]
+) -> None:
+    (problem,) = problems({"project.yaml": f"{PROJECT}spec:\n  {written}\n"})
+    assert said(problem) == (5, *expected)
+
+
+def test_every_problem_of_every_file_comes_in_one_run_in_order(problems: Problems) -> None:
+    found = problems(
+        {
+            "b.yaml": f"{NAMED}{BODY}  topK: 0\n  topp: 1\n",
+            "a.yaml": "apiVersion: tunedmodels.dev/v1\nkind: [\n",
+            "c/d.yml": f"{NAMED}  hyperparameters: {{learningRate: 1, learningRateMultiplier: x}}\n",
+            "project.yaml": f"{PROJECT}spec: {{polcy: {{}}}}\n",
+        }
+    )
+    assert [(p.file, p.line, p.path) for p in found] == [
+        ("a.yaml", 2, ""),
+        ("b.yaml", 7, "spec.topK"),
+        ("b.yaml", 8, "spec.topp"),
+        ("c/d.yml", 3, "metadata.name"),
+        ("c/d.yml", 4, "spec"),
+        ("c/d.yml", 4, "spec.dataset"),
+        ("c/d.yml", 5, "spec.hyperparameters.learningRateMultiplier"),
+        ("c/d.yml", 5, "spec.hyperparameters.learningRateMultiplier"),
+        ("project.yaml", 4, "spec.polcy"),
+    ]
+
+
+def test_two_models_of_one_name_are_both_named(problems: Problems) -> None:
+    (problem,) = problems({"a.yaml": NAMED + BODY, "b.yaml": f"\n{NAMED}{BODY}"})
+    message = "'tone' is declared in a.yaml:3 too"
+    assert problem.place == "b.yaml:4: metadata.name"
+    assert said(problem)[2:] == (message, "rename one of the two")
+
+
+def test_a_circle_is_told_once_with_its_way(problems: Problems) -> None:
+    def continuing(name: str, parent: str) -> str:
+        return NAMED.replace("tone", name) + f"  tunedModel: {parent}\n  dataset: {{path: d}}\n"
+
+    text = "---\n".join(continuing(*pair) for pair in ("ab", "bc", "cb", "da"))
+    (problem,) = problems({"m.yaml": text})
+    assert said(problem) == (
+        12,
+        "spec.tunedModel",
+        "goes in a circle: b -> c -> b",
+        "begin one of them with a baseModel",
+    )
+
+
+def test_a_parent_with_problems_of_its_own_is_not_called_unknown(problems: Problems) -> None:
+    child = NAMED.replace("tone", "child") + "  tunedModel: tone\n  dataset: {path: d}\n"
+    (problem,) = problems({"m.yaml": f"{child}---\n{NAMED}{BODY}  topK: x\n"})
+    assert problem.path == "spec.topK"
+
+
+def test_a_value_that_may_be_a_secret_is_not_repeated(problems: Problems) -> None:
+    (problem,) = problems({"m.yaml": f"{NAMED}{BODY}  apiKey: AIzaSecret\n"})
+    assert "AIza" not in problem.message + problem.cure
+
+
+def test_a_link_that_leads_out_of_the_project_is_refused(
+    problems: Problems, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "d.jsonl").touch()
+    (tmp_path / "d.jsonl").symlink_to(outside / "d.jsonl")
+    (tmp_path / "folder").symlink_to(outside)
+    text = f"{NAMED}{BODY}  evaluation: {{path: folder/d.jsonl}}\n"
+    found = problems({"m.yaml": text})
+    assert [(p.line, p.code) for p in found] == [(6, "outside-project"), (7, "outside-project")]
+    assert found[0].message == "is a link that leads out of the project (got 'd.jsonl')"
+
+
+def test_a_link_inside_the_project_is_fine(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "real.jsonl").touch()
+    (tmp_path / "d.jsonl").symlink_to("real.jsonl")
+    assert problems({"m.yaml": NAMED + BODY}) == ()
+
+
+ANYTHING = st.binary(max_size=80) | st.text(
+    st.sampled_from("aspec:- \n\t{}[]&*!|'\"<~0\x1b\u00e9"), max_size=60
+).map(str.encode)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(ANYTHING, st.sampled_from([b"", HEAD.encode(), NAMED.encode(), (NAMED + BODY).encode()]))
+def test_no_file_of_ours_ever_raises_anything_but_problems(
+    problems: Problems, junk: bytes, start: bytes
+) -> None:
+    for problem in problems({"m.yaml": start + junk + b"\n# apiVersion: tunedmodels.dev/v1\n"}):
+        assert problem.message.isprintable()
+        assert problem.place.isprintable()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.text(max_size=30))
+def test_no_option_ever_raises_anything_but_problems(problems: Problems, text: str) -> None:
+    for option in (text, f"tone.{text}", f"tone.topK={text}", f"Project.{text}=1"):
+        for problem in problems({"m.yaml": NAMED + BODY}, sets=[option]):
+            assert problem.file.isprintable()

@@ -1,0 +1,117 @@
+"""What only shows when all manifests lie side by side, or beside the disk."""
+
+# ruff: noqa: PTH114, PTH117, PTH118  # 10,000 models have 10,000 paths, and a Path costs 10 times as much
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tunedmodels.errors import Problem
+from tunedmodels.manifests.declared import Declared
+from tunedmodels.manifests.folder import is_below
+from tunedmodels.manifests.gather import Manifest
+from tunedmodels.manifests.known import did_you_mean
+from tunedmodels.manifests.layers import locate
+from tunedmodels.manifests.place import steps
+from tunedmodels.manifests.scalars import shown, visible
+from tunedmodels.settings import ProjectManifest
+
+_NAME = ("metadata", "name")
+
+
+def duplicates(manifests: Iterable[Manifest]) -> Iterator[Problem]:
+    """Report every further manifest of a name, with the place of the first."""
+    first: dict[str, Manifest] = {}
+    for manifest in manifests:
+        earlier = first.setdefault(manifest.name, manifest)
+        if earlier is not manifest and manifest.name:
+            there = locate(earlier.layers, _NAME)
+            message = f"{shown(manifest.name)} is declared in {there.file}:{there.line} too"
+            here = locate(manifest.layers, _NAME)
+            yield here.problem("duplicate-name", message, "rename one of the two")
+
+
+def providers(
+    project: ProjectManifest, written: Manifest, models: Iterable[Declared]
+) -> Iterator[Problem]:
+    """Report providers that nobody declared, in the Project as in the models."""
+    known = project.providers()
+    path = "spec.provider"
+    if project.spec.provider not in known:
+        place = locate(written.layers, steps(path))
+        yield place.problem(*_unknown_provider(project.spec.provider, known))
+    for model in models:
+        named = model.spec.provider
+        if named is not None and named not in known:
+            yield model.place_of(path).problem(*_unknown_provider(named, known))
+
+
+def _unknown_provider(named: str, known: Iterable[str]) -> tuple[str, str, str]:
+    names = sorted(known)
+    cure = f"There are: {', '.join(visible(name) for name in names)}; more go to spec.providers."
+    cure = f"{did_you_mean(named, names)} {cure}".strip()
+    return "unknown-provider", f"no provider is called {shown(named)}", cure
+
+
+def parents(models: Sequence[Declared], names: set[str]) -> Iterator[Problem]:
+    """Report a `tunedModel` that names nobody, and every circle once.
+
+    `names` are all declared names, also those of manifests that have problems of their own.
+    """
+    parent = {m.name: m.spec.tuned_model for m in models if m.spec.tuned_model}
+    by_name = {model.name: model for model in models}
+    seen: set[str] = set()
+    for model in models:
+        named = model.spec.tuned_model
+        if named and named not in names:
+            message = f"no TunedModel is called {shown(named)}"
+            cure = did_you_mean(named, sorted(names - {model.name}))
+            yield model.place_of("spec.tunedModel").problem("unknown-name", message, cure)
+        way: list[str] = []
+        name: str | None = model.name
+        while name in parent and name not in seen:
+            seen.add(name)
+            way.append(name)
+            name = parent[name]
+        if name in way:
+            circle = [*way[way.index(name) :], name]
+            message = f"goes in a circle: {' -> '.join(circle)}"
+            place = by_name[circle[0]].place_of("spec.tunedModel")
+            yield place.problem("circle", message, "begin one of them with a baseModel")
+
+
+def paths(root: Path, models: Iterable[Declared]) -> Iterator[Problem]:
+    """Report datasets and evaluations that lie, or lead, outside the project's folder.
+
+    Whether a file exists is no question here.
+    """
+    real_root = os.path.realpath(root)
+    real_folders: dict[str, str] = {}  # 10,000 models share few folders, and realpath is slow
+    for model in models:
+        parts = (("dataset", model.spec.dataset), ("evaluation", model.spec.evaluation))
+        for field, examples in parts:
+            wrong = examples and _leads_out(real_root, examples.path, real_folders)
+            if examples and wrong:
+                message = f"{wrong} (got {shown(examples.path)})"
+                cure = "write a path inside the folder of the Project file, relative to it"
+                place = model.place_of(f"spec.{field}.path")
+                yield place.problem("outside-project", message, cure)
+
+
+def _leads_out(real_root: str, path: str, real_folders: dict[str, str]) -> str:
+    if "\0" in path:
+        return "holds a NUL character"
+    if os.path.isabs(path):
+        return "is an absolute path"
+    folder, name = os.path.split(path)
+    if folder not in real_folders:
+        real_folders[folder] = os.path.realpath(os.path.join(real_root, folder))
+    real = os.path.join(real_folders[folder], name)
+    if name in ("..", ".") or os.path.islink(real):
+        real = os.path.realpath(real)
+    if real.rstrip(os.sep) == real_root or is_below(real, real_root):
+        return ""
+    is_written = not is_below(os.path.normpath(os.path.join(real_root, path)), real_root)
+    return "leads out of the project" if is_written else "is a link that leads out of the project"
