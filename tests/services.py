@@ -1,0 +1,101 @@
+"""The embedded service for tests: over its real application, with an engine that only counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+
+from tests.counting_engine import BASE
+from tunedmodels.service.bases import Bases
+from tunedmodels.service.embedded import EmbeddedService
+from tunedmodels.service.jobs import Jobs
+from tunedmodels.service.store import Store
+from tunedmodels.service.training import Ending, train
+
+ENGINES = "tests.counting_engine:ENGINES"
+PATH = "/v1beta/tunedModels"
+_PATIENCE_S = 20.0
+
+
+def service(folder: Path, *, jobs: int = 2) -> EmbeddedService:
+    """A service on `folder`, closed by `with`."""
+    return EmbeddedService(folder, jobs=jobs, engines=ENGINES)
+
+
+def client(of: EmbeddedService) -> httpx.AsyncClient:
+    """A client of a service in this process; what the service raises comes out here."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(of.app), base_url="http://localhost")
+
+
+def body(
+    orders: str = "one", *, examples: int = 4, hyperparameters: Any = None, **others: Any
+) -> dict[str, Any]:
+    """The body of a create; `orders` are for the engine."""
+    inputs = [orders, *(f"input {number}" for number in range(1, examples))]
+    data = [{"textInput": text, "output": "yes"} for text in inputs]
+    task: dict[str, Any] = {"trainingData": {"examples": {"examples": data}}}
+    if hyperparameters is not None:
+        task["hyperparameters"] = hyperparameters
+    return {"baseModel": BASE, "tuningTask": task, **others}
+
+
+async def create(to: httpx.AsyncClient, model_id: str, document: Any = None) -> dict[str, Any]:
+    """Create a model and return its operation."""
+    answer = await to.post(f"{PATH}?tunedModelId={model_id}", json=document or body())
+    assert answer.status_code == 200, answer.text
+    operation: dict[str, Any] = answer.json()
+    return operation
+
+
+async def get(of: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """The answer to a GET that must succeed."""
+    answer = await of.get(path)
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
+    """What `condition` returns, as soon as it is true."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        await anyio.sleep(0.01)
+    return value
+
+
+async def ended(of: httpx.AsyncClient, operation: dict[str, Any]) -> dict[str, Any]:
+    """The operation, when it is done."""
+
+    async def look() -> dict[str, Any] | None:
+        now = await get(of, f"/v1/{operation['name']}")
+        return now if now.get("done") else None
+
+    result: dict[str, Any] = await until(look)
+    return result
+
+
+def train_all(folder: Path, *, must_leave: Callable[[], bool] = lambda: False) -> int:
+    """Train what is unfinished, in this process; returns how many jobs were taken."""
+    store = Store(folder)
+    jobs = Jobs(store)
+    taken = 0
+    try:
+        if jobs.unfinished():
+            store.files.prepare()
+        while lease := jobs.take():
+            taken += 1
+            try:
+                ending = train(lease.model, jobs, Bases(ENGINES), must_leave=must_leave)
+            finally:
+                lease.release()
+            if ending is Ending.LEFT:
+                break
+    finally:
+        store.close()
+    return taken

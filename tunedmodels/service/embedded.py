@@ -1,0 +1,64 @@
+"""The embedded service as one object: an ASGI application, its store, and what trains its jobs.
+
+with EmbeddedService(Path(".tunedmodels")) as service:   # `service.app` answers
+    service.start()                                      # ... and jobs train
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tunedmodels.service.bases import Bases
+from tunedmodels.service.jobs import Jobs
+from tunedmodels.service.store import Store
+from tunedmodels.service.trainer import Trainer
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+class EmbeddedService:
+    """The Gemini API's tunedModels surface on a folder of this machine.
+
+    Nothing is created before the first write; until `start`, questions and changes are answered
+    and nothing is trained. `jobs` is how many jobs train at once. `engines` (`module:NAME`) is the
+    table of engines: a place and no table, because workers import it in processes of their own.
+    """
+
+    def __init__(
+        self, store: Path, *, jobs: int = 2, engines: str = "tunedmodels.engines:ENGINES"
+    ) -> None:
+        self._store = Store(store.absolute())
+        self._bases = Bases(engines)
+        self._trainer = Trainer(Jobs(self._store), at_once=jobs, engines=engines)
+
+    @cached_property
+    def app(self) -> Starlette:
+        """The application, for a server or for an in-process transport; it needs no lifespan."""
+        from tunedmodels.service.app import make_app  # noqa: PLC0415  # not before it is needed
+        from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # the same
+        from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
+
+        adapter = adapter_reader(self._store.files)
+        return make_app(Rooms(self._store, self._bases, adapter, self._trainer.wake))
+
+    def start(self) -> None:
+        """Go on with unfinished jobs, and begin new ones as they come.
+
+        Raises StoreError when the store cannot be read.
+        """
+        self._store.sweep()
+        self._trainer.start()
+
+    def close(self) -> None:
+        """Let the workers write their checkpoints and leave, and close the store."""
+        self._trainer.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,121 @@
+"""tunedModels.patch: which fields may change, and how a mask is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from starlette.responses import Response
+
+from tunedmodels.service import shapes
+from tunedmodels.service.bases import TEMPERATURE, TOP_P
+from tunedmodels.service.bodies import parse, snake
+from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.errors import Violation, invalid
+from tunedmodels.service.messages import TunedModel
+from tunedmodels.service.records import Model
+from tunedmodels.service.rules import word_violations
+
+# Field of the message: column, and its value from the message. A field that is named in the mask
+# and missing in the body is cleared.
+_MUTABLE: dict[str, tuple[str, Callable[[TunedModel], object]]] = {
+    "display_name": ("display_name", lambda body: body.display_name or ""),
+    "description": ("description", lambda body: body.description or ""),
+    "temperature": (
+        "temperature",
+        lambda body: TEMPERATURE if body.temperature is None else body.temperature,
+    ),
+    "top_p": ("top_p", lambda body: TOP_P if body.top_p is None else body.top_p),
+    "top_k": ("top_k", lambda body: body.top_k),
+    "reader_project_numbers": (
+        "readers",
+        lambda body: json.dumps(body.reader_project_numbers or []),
+    ),
+}
+# Clients that send back what they read name these too. `tuning_task` as a whole differs whenever
+# there is a new snapshot.
+_OUTPUT_ONLY = ("name", "state", "create_time", "update_time", "tuning_task")
+_OUTPUT_ONLY_PARTS = (
+    "tuning_task.start_time",
+    "tuning_task.complete_time",
+    "tuning_task.snapshots",
+)
+_IMMUTABLE = (
+    "base_model",
+    "tuned_model_source",
+    "tuning_task.hyperparameters",
+    "tuning_task.training_data",
+)
+
+
+def patch(rooms: Rooms, call: Call) -> Response:
+    """Change the fields of the mask; without a mask, the fields that are there."""
+    body = parse(call.body, TunedModel, at="tuned_model")
+    mask = [snake(part.strip()) for part in call.query.get("update_mask", "").split(",")]
+    paths = [part for part in mask if part]
+    if paths:
+        fields = _masked(paths)
+    else:
+        fields = [field for field in _MUTABLE if getattr(body, field) is not None]
+        stored = found(rooms.store.get(call.model_id), call.model_id)
+        _refuse(_changed(body, stored))
+    if violations := list(word_violations(body)):
+        raise invalid(violations)
+    values = {_MUTABLE[field][0]: _MUTABLE[field][1](body) for field in fields}
+    model, curve = rooms.store.edit(call.model_id, values) or (None, "")
+    return answer(shapes.tuned_model(found(model, call.model_id), curve))
+
+
+def _masked(paths: Sequence[str]) -> list[str]:
+    """Return the mutable fields of a mask; `*` is all of them."""
+    fields: list[str] = []
+    immutable: list[str] = []
+    for path in paths:
+        if path == "*":
+            fields.extend(_MUTABLE)
+        elif path in _MUTABLE:
+            fields.append(path)
+        elif _is_in(path, _IMMUTABLE):
+            immutable.append(path)
+        elif path not in _OUTPUT_ONLY and not _is_in(path, _OUTPUT_ONLY_PARTS):
+            words = f"Invalid update_mask: TunedModel has no field {path[:80]!r}."
+            raise invalid([Violation("update_mask", words)])
+    _refuse(immutable)
+    return fields
+
+
+def _is_in(path: str, parents: Sequence[str]) -> bool:
+    return any(path == parent or path.startswith(f"{parent}.") for parent in parents)
+
+
+def _changed(body: TunedModel, stored: Model) -> list[str]:
+    """Return the immutable fields of a body that are not as stored; to send them back is fine."""
+    source = body.tuned_model_source
+    task = body.tuning_task
+    settings = task.hyperparameters if task else None
+    pairs: list[tuple[str, object, object]] = [
+        ("base_model", body.base_model, stored.base_model),
+        ("tuned_model_source", source.tuned_model if source else None, stored.source),
+        ("tuning_task.training_data", task.training_data if task else None, None),
+    ]
+    if settings:
+        pairs += [
+            (f"tuning_task.hyperparameters.{field}", getattr(settings, field), value)
+            for field, value in (
+                ("epoch_count", stored.epoch_count),
+                ("batch_size", stored.batch_size),
+                ("learning_rate", stored.learning_rate),
+                ("learning_rate_multiplier", None),
+            )
+        ]
+    return [path for path, sent, there in pairs if sent is not None and sent != there]
+
+
+def _refuse(paths: Sequence[str]) -> None:
+    if paths:
+        raise invalid(
+            [
+                Violation(f"tuned_model.{path}", f"{path} cannot be changed after creation.")
+                for path in paths
+            ]
+        )

@@ -1,0 +1,66 @@
+"""What the store keeps of one tuned model and its job: one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The states of the API. There is no cancelled one: a cancelled model is FAILED."""
+
+    CREATING = "CREATING"
+    ACTIVE = "ACTIVE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """A tuned model as it is asked for, every default filled in.
+
+    `source` is `tunedModels/ID` when training goes on from that model, whose row is `source_seq`.
+    `readers` is a JSON list of project numbers. `learning_rate` has a multiplier applied.
+    """
+
+    id: str
+    operation: str
+    base_model: str
+    source: str
+    source_seq: int | None
+    display_name: str
+    description: str
+    temperature: float
+    top_p: float
+    top_k: int | None
+    readers: str
+    epoch_count: int
+    batch_size: int
+    learning_rate: float
+    total_steps: int
+    create_time: str
+    update_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model(NewModel):
+    """A tuned model as it is stored.
+
+    `seq` is given once and never again, also when an id comes back after a delete: whatever
+    belongs to the model on disk is named by it. Times are as sent, empty while unknown.
+    `error_code` is a google.rpc.Code. `deaths` counts the workers that took the job and were never
+    heard of again since it last made progress.
+    """
+
+    seq: int
+    state: str
+    start_time: str
+    complete_time: str
+    completed_steps: int
+    error_code: int
+    error_message: str
+    deaths: int
+
+    @property
+    def name(self) -> str:
+        """The resource name, `tunedModels/ID`."""
+        return f"tunedModels/{self.id}"

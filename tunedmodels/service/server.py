@@ -1,0 +1,131 @@
+"""The embedded service on a port of this machine, until it is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tunedmodels.errors import TunedModelsError
+from tunedmodels.service.embedded import EmbeddedService
+
+_GRACE_S = 5  # for answers that are on their way when the stop comes
+_FORBIDDEN = (
+    b'{"error":{"code":403,"status":"PERMISSION_DENIED","message":'
+    b'"Only this machine is served, under a loopback name."}}'
+)
+
+
+def _announce(url: str) -> None:
+    sys.stderr.write(f"The embedded service listens on {url} (Ctrl-C stops it).\n")
+    sys.stderr.flush()
+
+
+def serve(
+    store: Path,
+    host: str = "127.0.0.1",
+    port: int = 8787,
+    jobs: int = 2,
+    *,
+    announce: Callable[[str], None] = _announce,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM, then let jobs write their checkpoints; port 0 takes any.
+
+    `announce` is given the URL as soon as the port is ours. Raises TunedModelsError when it cannot
+    be had, and StoreError when the store cannot be read.
+    """
+    with _listening(host, port) as listener, EmbeddedService(store, jobs=jobs) as service:
+        service.start()
+        config = uvicorn.Config(
+            LoopbackOnly(service.app),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        name = f"[{host}]" if ":" in host else host
+        announce(f"http://{name}:{listener.getsockname()[1]}")
+        with _stoppable():
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+class LoopbackOnly:
+    """Answers only what this machine asked for, since there are no keys.
+
+    A page in a browser can make it send requests to a port of its own machine: they bear the
+    page's Origin, or, when its name was made to lead here, a Host that is not ours.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        headers = dict(scope.get("headers", ()))
+        host = headers.get(b"host", b"").decode("latin-1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if _is_loopback(host) and (not origin or _is_loopback(origin.partition("://")[2])):
+            await self._app(scope, receive, send)
+            return
+        kind = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 403, "headers": kind})
+        await send({"type": "http.response.body", "body": _FORBIDDEN})
+
+
+def _is_loopback(place: str) -> bool:
+    """Whether `host`, `host:port` or `[host]:port` names this machine."""
+    host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the port before anything else is begun."""
+    if not _is_loopback(f"[{host}]"):
+        raise TunedModelsError(
+            f"cannot serve on {host}: without keys, only this machine may be served",
+            cure="Use --host 127.0.0.1.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            is_taken = error.errno == errno.EADDRINUSE
+            why = "the port is in use" if is_taken else (error.strerror or str(error))
+            raise TunedModelsError(
+                f"cannot listen on {host}:{port}: {why}",
+                cure="Choose another one with --port (0 takes any that is free).",
+            ) from error
+        yield listener
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Come back here when the server was stopped: it raises the signal again when it is done."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, former)
