@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
+
+_PART: Final = 4  # letters of a word that is looked for inside others
 
 
 def did_you_mean(word: str, among: Iterable[str]) -> str:
@@ -16,9 +18,16 @@ def did_you_mean(word: str, among: Iterable[str]) -> str:
 
 
 def closest(word: str, among: Iterable[str]) -> str:
-    """Return the closest word, or nothing; case, `_` and `-` do not count."""
+    """Return the closest word, or nothing; case, `_` and `-` do not count.
+
+    A word that is part of one counts as close: `epochs` for epochCount, `model` for baseModel.
+    """
     folded = {_fold(other): other for other in among}
-    found = get_close_matches(_fold(word[:100]), folded, n=1, cutoff=0.7)
+    sought = _fold(word[:100])
+    found = get_close_matches(sought, folded, n=1, cutoff=0.7)
+    stem = sought.removesuffix("s")
+    if not found and len(stem) >= _PART:
+        found = [other for other in folded if stem in other]
     return folded[found[0]] if found else ""
 
 
