@@ -125,7 +125,7 @@ def test_a_picture_is_a_png_of_a_sensible_size_and_the_same_every_time(tmp_path:
 def test_any_curve_can_be_a_picture_under_any_title(
     tmp_path: Path, points: list[LossPoint]
 ) -> None:
-    title = "costs $5 \\frac{1} 日本 <b>"
+    title = "costs $5 \\frac or $6, 日本 <b>"
     curve_png(points, tmp_path / "a.png", title=title, reading=read_curve(points))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 

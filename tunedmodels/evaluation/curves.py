@@ -128,10 +128,10 @@ def steps_per_epoch(points: Sequence[LossPoint]) -> float | None:
 def _epochs(points: Sequence[LossPoint]) -> list[tuple[list[float], list[float]]]:
     """Return the losses of each finished epoch, and the share of its step that each stands for.
 
-    A step whose batch runs on into the next pass counts for both.
+    A step whose batch runs on into the next pass counts for both. One that is reported twice, by a
+    job that went on after a crash, counts once: the second report adds no way since the first.
     """
-    # A job that went on after a crash reports some steps twice; the last report counts.
-    in_order = sorted({point.step: point for point in points}.values(), key=lambda p: p.step)
+    in_order = sorted(points, key=lambda point: point.step)
     length = steps_per_epoch(in_order)
     if length is None:
         return []
