@@ -108,8 +108,8 @@ FIELD_CASES = [  # what stands below spec   line, path below spec, message, cure
      (7, "tunedModel", "excludes baseModel, which is in m.yaml:5", "keep one of the two")),
     ("  hyperparameters:\n    learningRateMultiplier: 1\n    learningRate: 1",
      (9, "hyperparameters.learningRate", "excludes learningRateMultiplier, which is in m.yaml:8", "keep one of the two")),
-    ("  provider: embeded",
-     (7, "provider", "no provider is called 'embeded'", "Did you mean embedded? There are: embedded, gemini; more go to spec.providers.")),
+    ("  provider: embeddet",
+     (7, "provider", "no provider is called 'embeddet'", "Did you mean embedded? There are: embedded, gemini; more go to spec.providers.")),
     ("  evaluation: {path: /etc/passwd}",
      (7, "evaluation.path", "is an absolute path (got '/etc/passwd')", "write a path inside the folder of the Project file, relative to it")),
     ("  evaluation: {path: a/../../b}",
@@ -206,7 +206,7 @@ def test_every_problem_of_every_file_comes_in_one_run_in_order(problems: Problem
             "b.yaml": f"{NAMED}{BODY}  topK: 0\n  topp: 1\n",
             "a.yaml": "apiVersion: tunedmodels.dev/v1\nkind: [\n",
             "c/d.yml": f"{NAMED}  hyperparameters: {{learningRate: 1, learningRateMultiplier: x}}\n",
-            "project.yaml": f"{PROJECT}spec: {{polcy: {{}}}}\n",
+            "project.yaml": f"{PROJECT}spec: {{policyy: {{}}}}\n",
         }
     )
     assert [(p.file, p.line, p.path) for p in found] == [
@@ -218,7 +218,7 @@ def test_every_problem_of_every_file_comes_in_one_run_in_order(problems: Problem
         ("c/d.yml", 4, "spec.dataset"),
         ("c/d.yml", 5, "spec.hyperparameters.learningRateMultiplier"),
         ("c/d.yml", 5, "spec.hyperparameters.learningRateMultiplier"),
-        ("project.yaml", 4, "spec.polcy"),
+        ("project.yaml", 4, "spec.policyy"),
     ]
 
 

@@ -191,7 +191,7 @@ def test_half_a_surrogate_pair_is_refused_by_the_pure_parser_too(
 ENCODINGS = [  # bytes                             line  message
     ("a: 1\n".encode("utf-16"),                    1, "is UTF-16, not UTF-8"),
     ("a: 1\n".encode("utf-32"),                    1, "is UTF-32, not UTF-8"),
-    (b"a: 1\nb: caf\xe9\n",                        2, "is not UTF-8: byte 0xe9 at column 7"),
+    (b"a: 1\nb: abc\xe9\n",                        2, "is not UTF-8: byte 0xe9 at column 7"),
     (b" " * (MAX_BYTES + 1),                       0, "is larger than 10 MB"),
 ]
 # fmt: on
