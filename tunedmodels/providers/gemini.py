@@ -7,22 +7,12 @@ harm; a second create is a 409 and never a second job that somebody pays for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    MutableMapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from tunedmodels.datasets.examples import Example
@@ -37,9 +27,10 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import translation
+from tunedmodels.providers import http, translation
 from tunedmodels.providers.credentials import HOSTED, Credentials
-from tunedmodels.providers.http import Http
+from tunedmodels.providers.http import AsgiApp, Http, Transport
+from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.patience import OnRetry
 from tunedmodels.providers.provider import BaseModel, Edit
 from tunedmodels.stamp import Stamp
@@ -52,13 +43,8 @@ CREATE_READ_S = 120.0  # a create carries the whole dataset, and the service rea
 IN_PROCESS = "http://localhost"  # no port, no socket: only the name that stands in messages
 DATA = "data:"  # before every message in a stream of server-sent events
 
-Message = MutableMapping[str, Any]
-AsgiApp = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Awaitable[None],
-]
-P = TypeVar("P", wire.TunedModelPage, wire.OperationPage, wire.ModelPage)
 T = TypeVar("T")
+E = TypeVar("E")
 
 
 class GeminiProvider:
@@ -74,7 +60,7 @@ class GeminiProvider:
         project: str,
         endpoint: str = HOSTED,
         credentials: Credentials | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
         self.name = name
@@ -94,10 +80,8 @@ class GeminiProvider:
 
         How a failed job ended is asked for models of this project only: nothing rests on others.
         """
-        models: dict[str, ObservedModel] = {}
-        async for page in self._pages("v1beta/tunedModels", wire.TunedModelPage):
-            for model in page.tuned_models:
-                models[model.name] = translation.observed(self.name, model)
+        found = await self._all("v1beta/tunedModels", wire.TunedModelPage, self._observed)
+        models = {model.resource: model for model in found}
         unclear = [each for each in models.values() if _is_failed(each) and self._is_ours(each)]
         for told in await _together(map(self._told, unclear)):
             models[told.resource] = told
@@ -204,12 +188,8 @@ class GeminiProvider:
 
     async def base_models(self) -> list[BaseModel]:
         """Return the models of the service that are no tuned models."""
-        return [
-            translation.base_model(model)
-            async for page in self._pages("v1beta/models", wire.ModelPage)
-            for model in page.models
-            if not model.name.startswith("tunedModels/")
-        ]
+        found = await self._all("v1beta/models", wire.ModelPage, translation.base_model)
+        return [model for model in found if model.name.startswith("models/")]
 
     async def generate(self, resource: str, text: str) -> AsyncGenerator[str, None]:
         """Ask a model and yield its answer piece by piece.
@@ -247,9 +227,12 @@ class GeminiProvider:
     def _is_ours(self, model: ObservedModel) -> bool:
         return model.stamp is not None and model.stamp.project == self._project
 
+    def _observed(self, model: wire.TunedModel) -> ObservedModel:
+        return translation.observed(self.name, model)
+
     async def _model(self, model_id: str) -> ObservedModel:
         body = await self._http.send("GET", _path(model_id), repeatable=True)
-        return translation.observed(self.name, _decode(body, wire.TunedModel))
+        return self._observed(_decode(body, wire.TunedModel))
 
     async def _told(self, failed: ObservedModel) -> ObservedModel:
         """Add to a failed model what only its operation knows: cancelled or not, and why."""
@@ -260,30 +243,29 @@ class GeminiProvider:
         return replace(failed, state=state, failure=failure)
 
     async def _operations(self, model_id: str) -> list[wire.Operation]:
-        pages = self._pages(f"{_path(model_id)}/operations", wire.OperationPage)
-        return [operation async for page in pages for operation in page.operations]
+        path = f"{_path(model_id)}/operations"
+        return await self._all(path, wire.OperationPage, lambda operation: operation)
 
-    async def _pages(self, path: str, shape: type[P]) -> AsyncIterator[P]:
-        token = ""
-        while True:
+    async def _all(self, path: str, shape: type[Page[E]], read: Callable[[E], T]) -> list[T]:
+        async def ask(token: str) -> Page[E]:
             params = {"pageSize": PAGE_SIZE, **({"pageToken": token} if token else {})}
-            body = await self._http.send("GET", path, params=params, repeatable=True)
-            page = _decode(body, shape)
-            yield page
-            if not page.next_page_token:
-                return
-            if page.next_page_token == token:
-                raise ProviderError(f"The pages of {path} go in a circle: the same token twice.")
-            token = page.next_page_token
+            return _decode(
+                await self._http.send("GET", path, params=params, repeatable=True), shape
+            )
+
+        return await read_all(ask, read)
 
 
 def in_process(
     name: str, *, project: str, app: AsgiApp, on_retry: OnRetry | None = None
 ) -> GeminiProvider:
     """Return a provider for an ASGI application in this process: no port, no key, no network."""
-    transport = httpx.ASGITransport(app=app)
     return GeminiProvider(
-        name, project=project, endpoint=IN_PROCESS, transport=transport, on_retry=on_retry
+        name,
+        project=project,
+        endpoint=IN_PROCESS,
+        transport=http.in_process(app),
+        on_retry=on_retry,
     )
 
 

@@ -1,4 +1,4 @@
-"""One HTTP client for every provider: the only room with httpx, and the only place that retries.
+"""One HTTP client for every provider: the only file with httpx, and the only place that retries.
 
 Two floors that retry multiply, and neither knows what the other has sent. So each call says here,
 without a default, whether sending it twice does harm.
@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import sys
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    MutableMapping,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-import httpx
 import stamina
 
 from tunedmodels import __version__
@@ -22,6 +30,18 @@ from tunedmodels.providers import failures
 from tunedmodels.providers.credentials import Credentials, is_loopback, place
 from tunedmodels.providers.patience import ATTEMPTS, OnRetry, Patience
 from tunedmodels.wire import status
+
+# Where rich and click are installed, httpx imports its own command line: 70 ms that nobody needs.
+# None makes that import fail, and httpx provides for a command line that is not there.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # typeshed forgets the None
+import httpx  # noqa: E402  # after the line above
+
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[None],
+]
+Transport = httpx.AsyncBaseTransport
 
 CONNECT_S = 10.0
 READ_S = 60.0
@@ -43,7 +63,7 @@ class Http:
         endpoint: str,
         credentials: Credentials,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
@@ -166,6 +186,11 @@ class Http:
             case _:
                 words = self._credentials.scrub(str(error)) or type(error).__name__
                 return ProviderError(f"The answer of {self._place} cannot be read: {words}")
+
+
+def in_process(app: AsgiApp) -> Transport:
+    """Return a transport to an ASGI application in this process: no port and no network."""
+    return httpx.ASGITransport(app=app)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tunedmodels.providers.provider import Provider
 from tunedmodels.settings import EmbeddedSettings, GeminiSettings
 
 if TYPE_CHECKING:
-    from tunedmodels.providers.gemini import AsgiApp
+    from tunedmodels.providers.http import AsgiApp
 
 
 @dataclass(frozen=True, slots=True)

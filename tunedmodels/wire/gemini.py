@@ -39,10 +39,10 @@ class State(Enum):
     @classmethod
     def of(cls, value: str | int) -> State:
         """Return the state of its name or number; an unknown one is unspecified."""
-        for state in cls:
-            if value in (state.name, state.value):
-                return state
-        return cls.STATE_UNSPECIFIED
+        return _STATES.get(value, cls.STATE_UNSPECIFIED)
+
+
+_STATES = {name: state for state in State for name in (state.name, state.value)}
 
 
 class TuningExample(Shape):
@@ -120,7 +120,7 @@ class TunedModel(Shape):
 class TunedModelPage(Shape):
     """The answer of tunedModels.list."""
 
-    tuned_models: list[TunedModel] = []
+    entries: list[TunedModel] = msgspec.field(name="tunedModels", default_factory=list)
     next_page_token: str = ""
 
 
@@ -135,7 +135,7 @@ class Operation(Shape):
 class OperationPage(Shape):
     """The answer of tunedModels.operations.list."""
 
-    operations: list[Operation] = []
+    entries: list[Operation] = msgspec.field(name="operations", default_factory=list)
     next_page_token: str = ""
 
 
@@ -151,7 +151,7 @@ class Model(Shape):
 class ModelPage(Shape):
     """The answer of models.list."""
 
-    models: list[Model] = []
+    entries: list[Model] = msgspec.field(name="models", default_factory=list)
     next_page_token: str = ""
 
 
