@@ -11,7 +11,7 @@ import anyio
 import httpx
 
 from tests.counting_engine import BASE
-from tunedmodels.service.bases import Bases
+from tunedmodels.service.catalogue import Catalogue
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.jobs import Jobs
 from tunedmodels.service.store import Store
@@ -91,7 +91,7 @@ def train_all(folder: Path, *, must_leave: Callable[[], bool] = lambda: False) -
         while lease := jobs.take():
             taken += 1
             try:
-                ending = train(lease.model, jobs, Bases(ENGINES), must_leave=must_leave)
+                ending = train(lease.model, jobs, Catalogue(ENGINES), must_leave=must_leave)
             finally:
                 lease.release()
             if ending is Ending.LEFT:

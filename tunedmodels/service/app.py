@@ -37,7 +37,7 @@ _MOST_BASES_PAGE = 1000
 
 
 def _list_bases(rooms: Rooms, call: Call) -> Response:
-    documents = rooms.bases.documents()
+    documents = rooms.catalogue.documents()
     size = page_size(call, default=_BASES_PAGE, most=_MOST_BASES_PAGE)
     start = page_start(call, "models")
     page = {"models": documents[start : start + size]}
@@ -48,7 +48,7 @@ def _list_bases(rooms: Rooms, call: Call) -> Response:
 
 
 def _get_base(rooms: Rooms, call: Call) -> Response:
-    return answer(rooms.bases.document(f"models/{call.path['base']}"))
+    return answer(rooms.catalogue.document(f"models/{call.path['base']}"))
 
 
 _MODEL = "/tunedModels/{id}"

@@ -16,7 +16,7 @@ import msgspec
 from starlette.responses import Response
 
 from tunedmodels.engines.engine import Adapter
-from tunedmodels.service.bases import Bases
+from tunedmodels.service.catalogue import Catalogue
 from tunedmodels.service.errors import ApiError, Status, Violation, invalid
 from tunedmodels.service.records import Model
 from tunedmodels.service.store import Store
@@ -44,7 +44,7 @@ class Rooms:
     """
 
     store: Store
-    bases: Bases
+    catalogue: Catalogue
     adapter: Callable[[Model], Adapter]
     wake: Callable[[], None]
 

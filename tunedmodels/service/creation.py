@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from tunedmodels.datasets.examples import canonical
 from tunedmodels.service import rules, shapes
-from tunedmodels.service.bases import TEMPERATURE, TOP_P
 from tunedmodels.service.bodies import parse
 from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.messages import TunedModel
 from tunedmodels.service.records import Model, NewModel, State
@@ -71,14 +71,14 @@ def _source(rooms: Rooms, body: TunedModel) -> tuple[str, Model | None]:
     continues = body.tuned_model_source and body.tuned_model_source.tuned_model
     if not continues:
         base_model = body.base_model or ""
-        rooms.bases.engine(base_model, method="createTunedModel")
+        rooms.catalogue.engine(base_model, method="createTunedModel")
         return base_model, None
     parent_id = continues.removeprefix("tunedModels/")
     parent = found(rooms.store.get(parent_id), parent_id)
     if parent.state != State.ACTIVE:
         words = f"{parent.name} cannot be continued from: its state is {parent.state}, not ACTIVE."
         raise ApiError(Status.FAILED_PRECONDITION, words)
-    rooms.bases.engine(parent.base_model, method="createTunedModel")
+    rooms.catalogue.engine(parent.base_model, method="createTunedModel")
     return parent.base_model, parent
 
 

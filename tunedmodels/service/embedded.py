@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tunedmodels.service.bases import Bases
+from tunedmodels.service.catalogue import Catalogue
 from tunedmodels.service.jobs import Jobs
 from tunedmodels.service.store import Store
 from tunedmodels.service.trainer import Trainer
@@ -31,7 +31,7 @@ class EmbeddedService:
         self, store: Path, *, jobs: int = 2, engines: str = "tunedmodels.engines:ENGINES"
     ) -> None:
         self._store = Store(store.absolute())
-        self._bases = Bases(engines)
+        self._catalogue = Catalogue(engines)
         self._trainer = Trainer(Jobs(self._store), at_once=jobs, engines=engines)
 
     @cached_property
@@ -42,7 +42,7 @@ class EmbeddedService:
         from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
 
         adapter = adapter_reader(self._store.files)
-        return make_app(Rooms(self._store, self._bases, adapter, self._trainer.wake))
+        return make_app(Rooms(self._store, self._catalogue, adapter, self._trainer.wake))
 
     def start(self) -> None:
         """Go on with unfinished jobs, and begin new ones as they come.

@@ -11,9 +11,9 @@ from starlette.responses import Response, StreamingResponse
 
 from tunedmodels.engines.engine import Adapter, Sampling
 from tunedmodels.errors import StoreError
-from tunedmodels.service.bases import TEMPERATURE, TOP_P
 from tunedmodels.service.bodies import parse
 from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.files import Files
 from tunedmodels.service.limits import CHARACTERS_PER_TOKEN
@@ -91,7 +91,7 @@ def _answered(rooms: Rooms, call: Call) -> tuple[str, str, Iterator[str]]:
 
 def _pieces(rooms: Rooms, adapter: Adapter, text: str, how: Sampling) -> Iterator[str]:
     try:
-        return rooms.bases.engine(adapter.base_model, method=_METHOD).answer(adapter, text, how)
+        return rooms.catalogue.engine(adapter.base_model, method=_METHOD).answer(adapter, text, how)
     except ValueError as error:
         raise ApiError(Status.FAILED_PRECONDITION, str(error)) from error
 

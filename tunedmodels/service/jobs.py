@@ -142,7 +142,7 @@ class Jobs:
         """Count the worker as dead from now on, until it shows the contrary."""
         query = (
             "UPDATE models SET deaths = deaths + 1,"  # noqa: S608  # constants
-            " start_time = iif(start_time = '', ?, start_time)"
+            " start_time = coalesce(nullif(start_time, ''), ?)"
             f" WHERE {_IS_WANTED} RETURNING {COLUMNS}"
         )
         with self.store.database.writing() as connection:

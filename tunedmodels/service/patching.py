@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from starlette.responses import Response
 
 from tunedmodels.service import shapes
-from tunedmodels.service.bases import TEMPERATURE, TOP_P
 from tunedmodels.service.bodies import parse, snake
 from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import Violation, invalid
 from tunedmodels.service.messages import TunedModel
 from tunedmodels.service.records import Model

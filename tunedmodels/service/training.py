@@ -20,7 +20,7 @@ import msgspec
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines.engine import Adapter, Step, Tuning, TuningRequest
 from tunedmodels.errors import StoreError
-from tunedmodels.service.bases import Bases
+from tunedmodels.service.catalogue import Catalogue
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.jobs import Jobs
 from tunedmodels.service.records import Model
@@ -49,10 +49,12 @@ class _JobError(Exception):
         self.status = status
 
 
-def train(model: Model, jobs: Jobs, bases: Bases, *, must_leave: Callable[[], bool]) -> Ending:
+def train(
+    model: Model, jobs: Jobs, catalogue: Catalogue, *, must_leave: Callable[[], bool]
+) -> Ending:
     """Train `model`, which is ours. Raises StoreError; any other failure is the job's own end."""
     try:
-        ending = _Run(model, jobs, bases).to_the_end(must_leave)
+        ending = _Run(model, jobs, catalogue).to_the_end(must_leave)
     except StoreError:
         # Not the job's fault: it goes on when the disk does.
         with suppress(StoreError):
@@ -85,10 +87,10 @@ def _explained(error: Exception) -> _JobError:
 class _Run:
     """A job at work in this process."""
 
-    def __init__(self, model: Model, jobs: Jobs, bases: Bases) -> None:
+    def __init__(self, model: Model, jobs: Jobs, catalogue: Catalogue) -> None:
         self._model = model
         self._jobs = jobs
-        self._bases = bases
+        self._catalogue = catalogue
         self._checkpoint = jobs.store.files.checkpoint(model.id, model.seq)
         self._unseen: list[bytes] = []
         self._last_step = 0
@@ -132,7 +134,7 @@ class _Run:
 
     def _begin(self) -> Tuning:
         """Begin, or go on from the checkpoint if it fits the curve."""
-        engine = self._bases.engine(self._model.base_model, method="createTunedModel")
+        engine = self._catalogue.engine(self._model.base_model, method="createTunedModel")
         request = self._request()
         checkpoint = self._read_checkpoint()
         self._jobs.rewind(self._model.seq, self._last_step)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from tunedmodels.errors import StoreError
-from tunedmodels.service.bases import Bases
+from tunedmodels.service.catalogue import Catalogue
 from tunedmodels.service.jobs import Jobs
 from tunedmodels.service.store import Store
 from tunedmodels.service.training import Ending, train
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     must_leave = _Farewell()
     store = Store(options.store)
     try:
-        _work(Jobs(store), Bases(options.engines), must_leave)
+        _work(Jobs(store), Catalogue(options.engines), must_leave)
     except (StoreError, OSError) as error:
         # Nothing can be written now, so nothing is: the job goes on from its checkpoint later.
         sys.stderr.write(f"{error}\n")
@@ -63,11 +63,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _work(jobs: Jobs, bases: Bases, must_leave: _Farewell) -> None:
+def _work(jobs: Jobs, catalogue: Catalogue, must_leave: _Farewell) -> None:
     jobs.store.files.prepare()
     while not must_leave() and (lease := jobs.take()):
         try:
-            ending = train(lease.model, jobs, bases, must_leave=must_leave)
+            ending = train(lease.model, jobs, catalogue, must_leave=must_leave)
         finally:
             lease.release()
         if ending is Ending.LEFT:

@@ -17,7 +17,7 @@ TOP_P = 1.0
 _MOST_TEMPERATURE = 2.0
 
 
-class Bases:
+class Catalogue:
     """The engines of the table at `place` (`module:NAME`).
 
     A place and no table, because workers are processes of their own and must find the same one.
