@@ -20,6 +20,7 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.providers import failures
+from tunedmodels.providers.credentials import Credentials
 from tunedmodels.wire import status
 
 PLACE = "models.example"
@@ -125,3 +126,11 @@ def test_a_connection_that_fails_says_why_and_what_to_do(
     assert words in error.message
     assert cure in error.cure
     assert not (isinstance(error, UnavailableError) and error.sent)
+
+
+def test_a_secret_at_the_end_of_words_that_are_shortened_does_not_show_by_half() -> None:
+    secret = "AIza-this-is-a-secret"  # noqa: S105  # it is one, in this test
+    words = "x" * (status.LONGEST_WORDS - 10) + secret
+    scrub = Credentials(api_key=secret).scrub
+    error = failures.refused(500, status.Status(message=words), PLACE, scrub=scrub)
+    assert secret[:4] not in error.message

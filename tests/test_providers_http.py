@@ -177,6 +177,14 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
         await send(to)
 
 
+async def test_an_answer_that_cannot_be_unpacked_is_an_error() -> None:
+    packed = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Broken())
+    to, script = client(packed)
+    with pytest.raises(ProviderError, match="cannot be read"):
+        await send(to)
+    assert len(script.asked) == 1
+
+
 async def test_a_redirect_is_not_followed() -> None:
     to, script = client(httpx.Response(302, headers={"location": "https://elsewhere.example"}))
     with pytest.raises(ProviderError):
