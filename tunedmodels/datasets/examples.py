@@ -21,8 +21,8 @@ class Example(msgspec.Struct, frozen=True, array_like=True):
     output: str
 
 
-def canonical(examples: Iterable[Example]) -> bytes:
-    """Return the bytes that the digest is taken over."""
+def canonical(examples: Iterable[Example | tuple[str, str]]) -> bytes:
+    """Return the bytes that the digest is taken over; a pair is (input, output)."""
     return msgspec.json.Encoder().encode_lines(examples)
 
 

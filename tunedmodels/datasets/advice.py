@@ -1,0 +1,56 @@
+"""What is to be said about a file as a whole: its size, and how its outputs repeat."""
+
+from __future__ import annotations
+
+from tunedmodels.datasets.findings import Found
+from tunedmodels.datasets.limits import MIB, TASK_SIZES, Limits
+from tunedmodels.errors import Severity
+
+_TASK_WORDS = {"documentSearch": "document search"}
+
+
+def judge_bytes(size: int, limits: Limits, found: Found) -> None:
+    """Report a file that is too large to be sent (F9)."""
+    if limits.max_bytes is not None and size > limits.max_bytes:
+        found.say(
+            Severity.ERROR,
+            "file-too-large",
+            f"has {size:,} bytes ({size / MIB:.1f} MiB); at most {limits.max_bytes:,} are allowed",
+            "Keep the best examples: 100 to 500 are recommended.",
+        )
+
+
+def judge_count(examples: int, limits: Limits, task: str | None, found: Found) -> None:
+    """Report too few examples (F7), or advise how many the task wants (F8)."""
+    have = f"has {examples:,} example{'' if examples == 1 else 's'}"
+    if examples < limits.min_examples:
+        found.say(
+            limits.too_few,
+            "too-few-examples",
+            f"{have}; tuning works from {limits.min_examples} on",
+            f"Write at least {limits.min_examples - examples} more.",
+        )
+    if limits.recommended is None:
+        return
+    least, most = TASK_SIZES.get(task or "", limits.recommended)
+    if examples < least:
+        of_task = f" for {_TASK_WORDS.get(task, task)}" if task else ""
+        span = f"{least} to {most}" if most else f"{least} or more"
+        found.say(
+            Severity.ADVICE,
+            "more-examples",
+            f"{have}; {span} are recommended{of_task}",
+            "More examples help most where inputs vary most.",
+        )
+
+
+def judge_outputs(examples: int, distinct: int | None, limits: Limits, found: Found) -> None:
+    """Warn of free text given to a model that learns to choose among labels."""
+    if limits.learns_labels and distinct is not None and distinct > max(examples / 2, 1):
+        found.say(
+            Severity.WARNING,
+            "many-labels",
+            f"has {distinct:,} different outputs in {examples:,} examples",
+            "This base model chooses among outputs it has seen: give it labels that repeat, or use "
+            "a base model that writes text.",
+        )

@@ -1,0 +1,61 @@
+"""What each base model takes: one table, and the advice on how much data a task wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tunedmodels.errors import Severity
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a base model; the defaults are those of the Gemini API.
+
+    max_input_chars, max_output_chars: per example, the preamble counted with the input. F6: 40,000
+    and 5,000 characters, Gemini tuning guide (Gemini 1.5 Flash).
+    max_bytes: of the file. F9: 4 MB, Gemini tuning guide. None for files that are never sent.
+    min_examples, recommended: F7: tuning works from 20 examples, 100 to 500 are recommended.
+    too_few: how bad fewer than `min_examples` are; the guide's own sample has 15.
+    learns_labels: the model chooses among the outputs it was trained on, so that an output which
+    stands only once can hardly be learned.
+    """
+
+    max_input_chars: int = 40_000
+    max_output_chars: int = 5_000
+    max_bytes: int | None = 4 * MIB
+    min_examples: int = 20
+    too_few: Severity = Severity.ERROR
+    recommended: tuple[int, int] | None = (100, 500)
+    learns_labels: bool = False
+
+    def for_held_out(self) -> Limits:
+        """Return the limits of held-out examples: they are asked one by one and never sent."""
+        return replace(self, max_bytes=None, min_examples=1, recommended=None, learns_labels=False)
+
+
+GEMINI_API = Limits()
+
+LIMITS: dict[str, Limits] = {
+    "models/embedded-label-001": Limits(too_few=Severity.WARNING, learns_labels=True),
+    "models/embedded-text-001": Limits(too_few=Severity.WARNING),
+    "models/gemini-1.5-flash-001-tuning": GEMINI_API,
+    "models/gemini-1.0-pro-001": GEMINI_API,
+}
+
+# F8: recommended sizes by task, Gemini tuning guide.
+TASK_SIZES: dict[str, tuple[int, int | None]] = {
+    "classification": (100, None),
+    "summarization": (100, 500),
+    "documentSearch": (100, None),
+}
+
+
+def limits_for(source: str) -> Limits:
+    """Return the limits of a base model (`models/NAME`).
+
+    A model that the table does not know, and a tuned model (`tunedModels/ID`, whose base is not in
+    its name), has the Gemini API's: pass the base at the root of a chain where it is known.
+    """
+    return LIMITS.get(source, GEMINI_API)

@@ -1,0 +1,107 @@
+"""Vertex AI's JSONL of `contents`: one conversation per line.
+
+What one prompt and one response can hold is read: a user turn and a model turn, of text parts,
+which are joined. The text of `systemInstruction` is put before the input, in the way of a preamble
+(`examples.prompt`), and is part of the input from then on. More turns, files, functions and tools
+are errors, since the Gemini API trains on single pairs of text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tunedmodels.datasets.blocks import Block
+from tunedmodels.datasets.examples import prompt
+from tunedmodels.datasets.findings import Found
+from tunedmodels.datasets.readers.lines import LINE_BYTES, Pair, batches, explained
+from tunedmodels.datasets.source import Source
+
+_FORM = (
+    'Write {"contents": [{"role": "user", "parts": [{"text": "..."}]}, '
+    '{"role": "model", "parts": [{"text": "..."}]}]}.'
+)
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class _Part(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+
+
+class _Turn(msgspec.Struct):
+    parts: list[_Part]
+    role: str = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+class _Conversation(msgspec.Struct):
+    contents: list[_Turn]
+    camel: _Turn | None = msgspec.field(default=None, name="systemInstruction")
+    snake: _Turn | None = msgspec.field(default=None, name="system_instruction")
+    tools: list[Any] | None = None
+
+
+def looks_like_contents(file: Path, source: Source) -> bool:
+    """Tell whether the first row of a .jsonl file is a conversation and not an example."""
+    try:
+        with file.open("rb") as opened:
+            line = opened.readline(LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
+            while line and not line.strip():
+                line = opened.readline(LINE_BYTES)
+        row = msgspec.json.decode(line)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and "contents" in row and source.input_field not in row
+
+
+def read_contents(file: Path, source: Source, found: Found) -> Iterator[Block]:
+    """Yield the rows of a JSONL file of conversations; `source` has no field names to say."""
+    del source
+    decode = msgspec.json.Decoder(_Conversation).decode
+    for batch in batches(file, found):
+        block = Block([], [], numbers := [])
+        for number, line in batch.lines():
+            pair: Pair | None
+            try:
+                pair = _pair(decode(line), number, found)
+            except msgspec.ValidationError as error:
+                pair = None
+                _misfit(error, number, found)
+            except (ValueError, RecursionError):
+                pair = explained(line, number, found, lambda _: None)
+            if pair:
+                block.inputs.append(pair[0])
+                block.outputs.append(pair[1])
+                numbers.append(number)
+        yield block
+
+
+def _pair(row: _Conversation, line: int, found: Found) -> Pair | None:
+    roles = [turn.role for turn in row.contents]
+    if row.tools:
+        wrong = "has tools; only text can be trained on"
+    elif roles == ["user", "model"]:
+        system = row.camel or row.snake
+        user, model = row.contents
+        return prompt(system.text if system else "", user.text), model.text
+    elif len(roles) > len(["user", "model"]):
+        wrong = f"has {len(roles)} turns; an example is one user turn and one model turn"
+    else:
+        wrong = f"has the turns {', '.join(map(repr, roles)) or 'of nobody'}, not 'user', 'model'"
+    found.error(line, "not-a-pair", wrong, _FORM, path="contents")
+    return None
+
+
+def _misfit(error: msgspec.ValidationError, line: int, found: Found) -> None:
+    words = str(error)
+    place = _PLACE.search(words)
+    path = place[1] if place and place[1] else "contents"
+    wrong = _PLACE.sub("", words).replace("`", "'")
+    found.error(line, "not-a-pair", f"is not one pair of texts: {wrong}", _FORM, path=path)
