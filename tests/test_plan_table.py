@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.builders import BASE, desired, foreign, live, planned
-from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
+from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters, serving
 from tunedmodels.plan.change import Action, Change
 from tunedmodels.plan.planner import DatasetCounts
 from tunedmodels.spec import Hyperparameters, Lifecycle
@@ -315,3 +315,22 @@ def test_advice_stands_beside_a_training_and_nags_nobody_else() -> None:
     assert change.warnings == ("fewer epochs would do",)
     (change,) = planned([desired()], [exact()], advice=advice).changes
     assert change.warnings == ()
+
+
+def test_equal_marks_are_settled_by_the_id_whatever_the_order() -> None:
+    formers = [other(data, promoted=1) for data in ("old", "older", "oldest")]
+    serves = serving(formers)
+    for there in (formers, formers[::-1]):
+        (replace,) = planned([desired()], there).changes
+        assert len(replace.retires) == 2
+        assert serves
+        assert serves.model_id not in {version.model_id for version in replace.retires}
+        gone = [change.before for change in planned([], there).changes]
+        assert gone[-1]
+        assert gone[-1].model_id == serves.model_id
+
+
+def test_names_with_and_without_a_manifest_stand_in_one_order() -> None:
+    there = [live(desired("b"), promoted=1)]
+    plan = planned([desired("c"), desired("a")], there)
+    assert [change.name for change in plan.changes] == ["a", "b", "c"]

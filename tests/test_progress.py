@@ -28,7 +28,8 @@ from tunedmodels.events import (
 from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
 from tunedmodels.render.live import LiveProgress, sparkline
-from tunedmodels.render.progress import PlainProgress, Tally, duration, line, progress
+from tunedmodels.render.progress import PlainProgress, Tally, duration, line
+from tunedmodels.render.view import progress
 
 GOLDEN = Path(__file__).parent / "golden"
 POISON = "[red]no[/red] \x1b[2Jmore\r\nthan 3 of the examples: " + "very " * 30 + "long"

@@ -86,7 +86,7 @@ def taken(there: ObservedModel) -> str:
     if there.stamp is None:
         return f"{there.resource} exists and bears no stamp of ours"
     owner = f"{there.stamp.name} of project {there.stamp.project}"
-    return f"{there.resource} exists and is stamped as another version, of {owner}"
+    return f"{there.resource} exists and bears another stamp: {owner}"
 
 
 def orphaned(parent: str) -> str:

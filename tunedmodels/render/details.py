@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Change, FieldChange, Version, Wanted
-from tunedmodels.render.words import WIDTH, cut
+from tunedmodels.render.words import WIDTH, columns, cut
 
 INDENT = 6
 
@@ -43,11 +43,7 @@ def details(change: Change) -> list[str]:
         start = f"{'':{INDENT}}{row.label:<{width}}  "
         note = f"    {row.note}" if row.note else ""
         room = WIDTH - len(start) - len(note)
-        if row.before is None:
-            value = cut(row.value, room)
-        else:
-            half = min(60, (room - len(" -> ")) // 2)
-            value = f"{cut(row.before, half)} -> {cut(row.value, half)}"
+        value = _value(row, room)
         lines.append(f"{start}{value}{note}")
     return lines
 
@@ -60,6 +56,14 @@ def hidden(change: Change) -> int:
     optional = (after.temperature, after.top_p, after.top_k, after.reader_project_numbers)
     managed = 3 + bool(after.display_name) + sum(value is not None for value in optional)
     return managed - len(change.fields)  # 3: description, protect and onRemoval always are
+
+
+def _value(row: Row, room: int) -> str:
+    if row.before is None:
+        return cut(row.value, room)
+    room -= len(" -> ")  # and what one of the two does not need, the other may take
+    after = cut(row.value, min(60, max(room // 2, room - columns(cut(row.before)))))
+    return f"{cut(row.before, min(60, room - columns(after)))} -> {after}"
 
 
 def _rows(change: Change) -> Iterator[Row]:
@@ -108,9 +112,9 @@ def _field(field: FieldChange) -> Row:
 def _written(path: str, value: JsonValue) -> str:
     if value is None:
         return "none" if path == "preamble" else "unset"
-    if isinstance(value, str) and path not in _FREE_TEXT:
-        return value.removeprefix("models/")
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return f'"{cut(value, 58)}"' if path in _FREE_TEXT else value.removeprefix("models/")
+    return json.dumps(value)
 
 
 def _fate(change: Change, before: Version) -> str:

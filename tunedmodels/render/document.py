@@ -32,8 +32,11 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def plan_json(plan: Plan) -> str:
-    """Return the document as text with a line end; equal plans give equal bytes."""
-    return json.dumps(plan_document(plan), indent=2, ensure_ascii=False) + "\n"
+    """Return the document as text with a line end; equal plans give equal bytes.
+
+    ASCII alone, so that no locale changes it and no character in it steers a terminal.
+    """
+    return json.dumps(plan_document(plan), indent=2) + "\n"
 
 
 def plan_schema() -> dict[str, Any]:

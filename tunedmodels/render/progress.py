@@ -7,15 +7,14 @@ went wrong in full, what still runs and how to watch it, and the counts.
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self, TextIO, assert_never
 
 from tunedmodels.events import (
+    Call,
     Ending,
     Event,
     Failed,
@@ -54,6 +53,13 @@ _DONE: Final = {
     Action.CONFLICT: "settled",
     Action.FAILED: "settled",
 }
+_TAKEN: Final[dict[Call, str]] = {
+    "create": "was accepted",
+    "promote": "serves now",
+    "update": "was updated",
+    "cancel": "was cancelled",
+    "delete": "was deleted",
+}
 _COUNTED: Final = {
     Succeeded: "done",
     Failed: "failed",
@@ -61,27 +67,6 @@ _COUNTED: Final = {
     StillRunning: "still running",
     Skipped: "skipped",
 }
-
-
-@contextmanager
-def progress(
-    *, live: bool, style: Style = plain, out: TextIO | None = None
-) -> Iterator[Callable[[Event], None]]:
-    """Show events while this block runs, as a moving table or line by line, and then how it ended.
-
-    `out` is standard output unless it is said.
-    """
-    out = out or sys.stdout
-    if not live:
-        with PlainProgress(out, style=style) as view:
-            yield view
-        return
-    from rich.console import Console  # noqa: PLC0415  # only for a person who watches
-
-    from tunedmodels.render.live import LiveProgress  # noqa: PLC0415  # it imports rich
-
-    with LiveProgress(Console(file=out, highlight=False), style=style) as moving:
-        yield moving
 
 
 class PlainProgress:
@@ -113,11 +98,21 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         self._tally.count(event)
-        if not isinstance(event, Progressed) or self._is_news(event):
+        if self._is_news(event):
             sign, role, words = line(event)
             self._write(f"{self._style(f'{sign:<3}', role)} {cut(words, WIDTH - 4)}")
 
-    def _is_news(self, event: Progressed) -> bool:
+    def _is_news(self, event: Event) -> bool:
+        match event:
+            # A request shows by what comes of it; the journal has both of its ends.
+            case Sending() | Sent(call="create"):
+                return False
+            case Progressed():
+                return self._is_far_enough(event)
+            case _:
+                return True
+
+    def _is_far_enough(self, event: Progressed) -> bool:
         now = self._elapsed()
         last, then = self._shown.get(event.model_id, (None, 0.0))
         if last is not None and last.state is event.state:
@@ -144,7 +139,7 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
         case Sending(name=name, model_id=model_id, call=call):
             return "", "dim", f"{name}: sending {call} of {model_id}"
         case Sent(name=name, model_id=model_id, call=call):
-            return "", "dim", f"{name}: {call} of {model_id} was accepted"
+            return "", "dim", f"{name}: {model_id} {_TAKEN[call]}"
         case Progressed(name=name):
             return "", "dim", f"{name}: {', '.join(steps(event))}"
         case Retried(call=call, wait_s=wait_s, words=words):

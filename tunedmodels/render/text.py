@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from tunedmodels.datasets.compare import Comparison
 from tunedmodels.plan.change import Action, Change, Plan
 from tunedmodels.render.details import INDENT, details, hidden
 from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.snippets import Compared, snippets
+from tunedmodels.render.snippets import snippets
 from tunedmodels.render.words import WIDTH, columns, cut, padded, wrapped
 
 WARNINGS = 5  # the others are counted: a list that nobody reads helps nobody
@@ -45,7 +46,7 @@ _SELF_EVIDENT = (Action.CREATE, Action.UPDATE)  # what stands below says why
 
 
 def plan_text(
-    plan: Plan, *, examples: Mapping[str, Compared] | None = None, style: Style = plain
+    plan: Plan, *, examples: Mapping[str, Comparison] | None = None, style: Style = plain
 ) -> str:
     """Return the plan as text of at most 100 columns, with a line end at its end.
 
@@ -106,7 +107,7 @@ def _price(usd: float | None) -> str:
     return f"${usd:,.2f}" if usd else "free"
 
 
-def _below(change: Change, compared: Compared | None) -> Iterator[str]:
+def _below(change: Change, compared: Comparison | None) -> Iterator[str]:
     """Yield the lines below a heading: why, what differs, what becomes of it, what would help."""
     margin = " " * INDENT
     if change.action not in _SELF_EVIDENT:
@@ -122,7 +123,7 @@ def _below(change: Change, compared: Compared | None) -> Iterator[str]:
         yield from wrapped(f"To go on: {change.cure}", indent=INDENT, hang=len("To go on: "))
 
 
-def _dataset(change: Change, compared: Compared | None) -> Iterator[str]:
+def _dataset(change: Change, compared: Comparison | None) -> Iterator[str]:
     dataset, after, margin = change.dataset, change.after, " " * (INDENT + 2)
     if dataset is None or after is None:
         return
@@ -181,7 +182,8 @@ def _summary(plan: Plan, style: Style) -> Iterator[str]:
     jobs = sum(change.action.trains for change in plan.changes)
     if jobs:
         usd = plan.cost_usd
-        price = f"about {_price(usd)} (an estimate, not a quote)" if usd else _price(usd)
+        price = "price unknown" if usd is None else _price(usd)
+        price = f"about {price} (an estimate, not a quote)" if usd else price
         yield f"Cost: {_number(jobs, 'tuning job')}, {price}."
 
 

@@ -1,0 +1,90 @@
+"""What was approved is what is applied, or nothing is."""
+
+from __future__ import annotations
+
+import json
+
+from tests.story.conftest import Desk
+
+
+def test_without_a_terminal_apply_wants_an_approval(desk: Desk) -> None:
+    ended = desk.run("apply")
+    assert ended.code == 1
+    assert "nobody to ask" in ended.err
+    assert "--yes" in ended.err
+    assert not (desk.folder / "manifests/.tunedmodels/embedded.db").exists()
+
+
+def test_a_saved_plan_is_applied_as_it_is(desk: Desk) -> None:
+    assert desk.run("plan", "--out", "plan.json").code == 0
+    assert json.loads((desk.folder / "plan.json").read_text())["digest"].startswith("sha256:")
+    assert desk.run("apply", "plan.json").code == 0
+    assert desk.status()["serving"]
+
+
+def test_a_saved_plan_brings_its_own_overrides(desk: Desk) -> None:
+    option = ("--set", "tone.hyperparameters.epochCount=2")
+    assert desk.run("plan", "--out", "plan.json", *option).code == 0
+    assert desk.run("apply", "plan.json").code == 0
+    card = json.loads(desk.run("show", "tone", "--format", "json").out)
+    assert card["versions"][0]["hyperparameters"]["epochCount"] == 2
+
+
+def test_a_stale_plan_is_refused_with_what_moved(desk: Desk) -> None:
+    assert desk.run("plan", "--out", "plan.json").code == 0
+    desk.dataset(times=7)
+    ended = desk.run("apply", "plan.json")
+    assert ended.code == 4
+    assert "stale" in ended.err
+    assert "tone" in ended.err
+    assert desk.status()["versions"] == []
+
+
+def test_a_plan_edited_by_hand_is_refused(desk: Desk) -> None:
+    assert desk.run("plan", "--out", "plan.json").code == 0
+    file = desk.folder / "plan.json"
+    file.write_text(file.read_text().replace('"examples": 24', '"examples": 23'))
+    ended = desk.run("apply", "plan.json")
+    assert ended.code == 4, ended.err
+
+
+def test_apply_by_digest_runs_only_that_plan(desk: Desk) -> None:
+    digest = desk.plan()["digest"]
+    desk.dataset(times=7)
+    refused = desk.run("apply", "--digest", digest)
+    assert refused.code == 4
+    assert "stale" in refused.err
+    assert desk.run("apply", "--digest", desk.plan()["digest"]).code == 0
+
+
+def test_a_missing_manifest_of_a_protected_model_is_refused(desk: Desk) -> None:
+    desk.model(lifecycle={"protect": True})
+    desk.model("other")
+    desk.dataset("other")
+    assert desk.run("apply", "--yes").code == 0
+    (desk.folder / "manifests/tone.yaml").unlink()
+    ended = desk.run("apply", "--yes")
+    assert ended.code == 4
+    assert "protect" in ended.out
+    assert desk.status()["serving"]
+
+
+def test_an_empty_project_never_deletes_by_itself(desk: Desk) -> None:
+    assert desk.run("apply", "--yes").code == 0
+    (desk.folder / "manifests/tone.yaml").unlink()
+    ended = desk.run("apply", "--yes")
+    assert ended.code == 4
+    assert "--allow-empty" in ended.out
+    assert desk.status()["serving"]
+
+
+def test_too_many_deletions_name_the_flag_that_allows_them(desk: Desk) -> None:
+    desk.model("other")
+    desk.dataset("other")
+    assert desk.run("apply", "--yes").code == 0
+    (desk.folder / "manifests/tone.yaml").unlink()
+    ended = desk.run("plan")
+    assert ended.code == 4
+    assert "--allow-delete 1" in ended.out
+    assert desk.run("apply", "--yes", "--allow-delete", "1").code == 0
+    assert desk.status("other")["serving"]

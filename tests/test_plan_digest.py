@@ -1,0 +1,150 @@
+"""The digest changes if and only if something changes that decides the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import NOON, desired, live, planned, sha
+from tunedmodels.desired import Desired
+from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
+from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
+from tunedmodels.stamp import Stamp
+
+OTHERS = (live(desired("gone"), promoted=1), live(desired("busy"), state=ModelState.QUEUED))
+
+# What each field of the declared side can become, and whether that decides the outcome.
+WANTED: dict[str, list[tuple[Any, bool]]] = {
+    "project": [],  # one plan, one project; see below
+    "name": [("other", True)],
+    "provider": [("other", True)],
+    "source": [("models/other", True)],
+    "dataset": [
+        (replace(desired().dataset, digest=sha("other")), True),
+        (replace(desired().dataset, written="data/moved.jsonl"), False),
+        (replace(desired().dataset, file=Path("/elsewhere")), False),
+        (replace(desired().dataset, source=Examples(path="x.csv")), False),
+    ],
+    "place": [("manifests/tone.yaml:7", False)],
+    "parent": [("other", True)],
+    "preamble": [("Be kind.", True)],
+    "hyperparameters": [(Hyperparameters(epoch_count=4), True)],
+    "display_name": [("Tone", True)],
+    "description": [("words", True)],
+    "temperature": [(0.5, True)],
+    "top_p": [(0.5, True)],
+    "top_k": [(5, True)],
+    "reader_project_numbers": [((1,), True), ((), True)],
+    "lifecycle": [
+        (Lifecycle(protect=True), True),
+        (Lifecycle(on_removal="retain"), True),
+        (Lifecycle(keep=0), True),  # the former version retires
+        (Lifecycle(keep=5), False),
+        (Lifecycle(retry=5), False),  # nothing failed
+        (Lifecycle(timeout="3h"), False),
+    ],
+}
+# The same for the live side, whose former version is replaced.
+LIVE: dict[str, list[tuple[Any, bool]]] = {
+    "provider": [("other", True)],
+    "model_id": [("tone-00000000", True)],
+    "resource": [("tunedModels/x", False)],
+    "state": [(ModelState.FAILED, True), (ModelState.TRAINING, True)],
+    "source": [("models/other", False)],
+    "display_name": [("x", False)],
+    "description": [("x", False)],
+    "stamp": [],  # below
+    "temperature": [(0.1, False)],
+    "top_p": [(0.1, False)],
+    "top_k": [(1, False)],
+    "reader_project_numbers": [((1,), False)],
+    "used": [(UsedHyperparameters(epoch_count=9), False)],
+    "created": [(NOON - timedelta(days=1), False)],
+    "completed": [(NOON, False)],
+    "curve": [((LossPoint(1, 0, 0.5),), False)],
+    "failure": [("x", False)],
+}
+STAMP: dict[str, list[tuple[Any, bool]]] = {
+    "project": [("theirs", True)],
+    "name": [("other", True)],
+    "fingerprint": [(sha("x"), True)],
+    "dataset": [(sha("x"), True)],
+    "examples": [(25, True)],
+    "preamble": [("00000000", False)],
+    "commit": [("3c9d2e1", False)],
+    "attempt": [(2, True)],
+    "protect": [(True, False)],  # the name is declared
+    "retain": [(True, False)],
+    "promoted": [(NOON + timedelta(minutes=5), False), (None, True)],
+    "score": [("0.9", False)],
+    "others": [((("new", "1"),), False)],
+}
+
+FORMER = live(desired(data="old"), promoted=1)
+
+
+def digest(want: Desired, *there: ObservedModel) -> str:
+    return planned([want, desired("busy")], [*there, *OTHERS]).digest
+
+
+def cases(table: dict[str, list[tuple[Any, bool]]]) -> list[tuple[str, Any, bool]]:
+    return [(name, value, decides) for name, each in table.items() for value, decides in each]
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(WANTED))
+def test_each_field_that_is_declared(name: str, value: Any, *, decides: bool) -> None:
+    before = digest(desired(), FORMER)
+    assert (digest(replace(desired(), **{name: value}), FORMER) != before) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(LIVE))
+def test_each_field_of_a_live_model(name: str, value: Any, *, decides: bool) -> None:
+    before = digest(desired(), FORMER)
+    assert (digest(desired(), replace(FORMER, **{name: value})) != before) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(STAMP))
+def test_each_field_of_a_stamp(name: str, value: Any, *, decides: bool) -> None:
+    assert FORMER.stamp
+    changed = replace(FORMER, stamp=replace(FORMER.stamp, **{name: value}))
+    assert (digest(desired(), changed) != digest(desired(), FORMER)) is decides
+
+
+def test_no_field_was_forgotten_here() -> None:
+    for table, kind in ((WANTED, Desired), (LIVE, ObservedModel), (STAMP, Stamp)):
+        assert set(table) == {field.name for field in fields(kind)}
+
+
+def test_a_job_that_leaves_the_queue_makes_no_plan_stale() -> None:
+    queued, training = (
+        digest(desired(), live(state=state)) for state in (ModelState.QUEUED, ModelState.TRAINING)
+    )
+    assert queued == training
+    assert queued != digest(desired(), live())
+
+
+def test_the_values_of_an_update_decide_and_what_they_replace_does_not() -> None:
+    want = desired(temperature=0.4)
+    assert digest(want, live(promoted=1, temperature=0.7)) == digest(
+        want, live(promoted=1, temperature=0.9)
+    )
+    assert digest(want, live(promoted=1, temperature=0.4)) != digest(
+        want, live(promoted=1, temperature=0.9)
+    )
+
+
+def test_project_environment_and_refusals_are_part_of_it() -> None:
+    plan = planned([desired()])
+    assert plan.digest != plan.model_copy(update={"project": "other"}).digest
+    assert plan.digest != planned([desired()], environment="prod").digest
+    assert planned([]).digest != plan.model_copy(update={"changes": ()}).digest
+
+
+def test_what_cannot_be_done_counts_by_name_alone() -> None:
+    failed = live(state=ModelState.FAILED, attempt=2)
+    one = digest(desired(), replace(failed, failure="out of quota"))
+    assert one == digest(desired(temperature=0.3), failed)

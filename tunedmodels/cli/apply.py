@@ -1,0 +1,157 @@
+"""`tunedmodels apply`: show the plan, ask, carry it out, and say how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tunedmodels.cli.options import allowances, cache, open_project, overlays, trusts_cache, yes
+from tunedmodels.cli.terminal import is_live, may_ask, style
+from tunedmodels.errors import ProblemsFoundError, RefusedError, TunedModelsError
+from tunedmodels.events import Exit
+
+if TYPE_CHECKING:
+    from tunedmodels.project import Project
+    from tunedmodels.project.applying import Manner
+    from tunedmodels.project.planning import Planned
+
+
+class Wait(click.ParamType[float]):
+    """A duration such as 90m, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the text; anything that is no duration is a usage error."""
+        from tunedmodels.spec import seconds
+
+        try:
+            return seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command("apply")
+@click.argument("plan_file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@overlays
+@cache
+@allowances
+@yes
+@click.option("--digest", metavar="sha256:...", help="Run only if the plan has this digest.")
+@click.option("--no-wait", is_flag=True, help="End after the starts, with exit code 3.")
+@click.option("--timeout", type=Wait(), help="Wait at most so long, for example 90m; then exit 3.")
+@click.option(
+    "--parallelism",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Starts at once; waiting jobs do not count.",
+)
+@click.pass_obj
+def command(
+    folder: Path | None,
+    *,
+    plan_file: Path | None,
+    environment: str,
+    sets: tuple[str, ...],
+    allow_delete: int,
+    allow_empty: bool,
+    digest: str | None,
+    timeout: float | None,
+    parallelism: int,
+    no_cache: bool,
+    no_wait: bool,
+    yes: bool,
+) -> int:
+    """Make the live models be as declared.
+
+    Shows the plan and asks; --yes, --digest or a PLAN_FILE that was approved stand for the answer,
+    and without a terminal one of them is needed. Ctrl-C once: nothing new is begun. Twice: leave.
+
+    Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 130 interrupted.
+    """
+    from tunedmodels.plan.planner import Allowances
+    from tunedmodels.project.applying import Manner
+
+    use_cache = trusts_cache(no_cache=no_cache)
+    if plan_file:
+        project, planned = _from_file(folder, plan_file, environment, sets, use_cache=use_cache)
+    else:
+        from tunedmodels.project.planning import plan, require
+
+        project = open_project(folder, environment, sets)
+        allowed = Allowances(delete=allow_delete, empty=allow_empty)
+        planned = asyncio.run(plan(project, allowed, use_cache=use_cache))
+        if digest:
+            require(planned.plan, digest)
+    manner = Manner(parallelism=parallelism, waits=not no_wait, timeout_s=timeout)
+    return show_ask_run(
+        project, planned, manner, is_approved=bool(yes or digest or plan_file), verb="Apply"
+    )
+
+
+def _from_file(
+    folder: Path | None,
+    file: Path,
+    environment: str,
+    sets: tuple[str, ...],
+    *,
+    use_cache: bool,
+) -> tuple[Project, Planned]:
+    from tunedmodels.project.planning import approved
+    from tunedmodels.render.document import read_plan
+
+    saved = read_plan(file.read_text(encoding="utf-8"))
+    if (environment and environment != saved.environment) or (sets and sets != saved.sets):
+        raise RefusedError(
+            f"{file} was planned with other --env or --set options",
+            cure="Leave them out: the plan file brings its own.",
+        )
+    try:
+        project = open_project(folder, saved.environment, saved.sets)
+        return project, asyncio.run(approved(project, saved, use_cache=use_cache))
+    except ProblemsFoundError as found:
+        raise RefusedError(
+            f"The plan is stale: {found.message} in what is declared now. Nothing was changed.",
+            cure="To see them: tunedmodels validate",
+        ) from found
+
+
+def show_ask_run(
+    project: Project, planned: Planned, manner: Manner, *, is_approved: bool, verb: str
+) -> int:
+    """Show a plan, have it confirmed unless it is approved, run it, and return the exit code."""
+    from tunedmodels.render.text import plan_text
+
+    plan = planned.plan
+    click.echo(planned.read, nl=False)
+    click.echo(plan_text(plan, examples=planned.examples, style=style()), nl=False)
+    if plan.refusals:
+        return Exit.REFUSED
+    if not plan.pending:
+        return Exit.ERROR if plan.blocked else Exit.DONE
+    if not is_approved and not may_ask():
+        raise TunedModelsError(
+            "There is nobody to ask here, so nothing was done",
+            cure="Approve the plan beforehand: --yes, --digest sha256:..., or a plan file.",
+        )
+    click.echo()
+    if not is_approved and not click.confirm(f"{verb} this?"):
+        click.echo("Nothing was done.")
+        return Exit.DONE
+    code = asyncio.run(_run(project, planned, manner))
+    return Exit.ERROR if code == Exit.DONE and plan.blocked else code
+
+
+async def _run(project: Project, planned: Planned, manner: Manner) -> int:
+    from tunedmodels.project.applying import carry_out
+    from tunedmodels.render.view import progress
+
+    with progress(live=is_live(), style=style()) as view:
+        outcome = await carry_out(project, planned.plan, planned.desired, emit=view, manner=manner)
+    return outcome.code

@@ -1,0 +1,28 @@
+"""`tunedmodels destroy`: the end of a project's models, by the same way as any other plan."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from tunedmodels.cli.apply import show_ask_run
+from tunedmodels.cli.options import open_project, yes
+
+
+@click.command("destroy")
+@yes
+@click.pass_obj
+def command(folder: Path | None, *, yes: bool) -> int:
+    """Delete every model of this project.
+
+    Cancels what is running first. Models with `protect` refuse it; those with `onRemoval: retain`
+    stay, as does everything that carries no stamp of this project.
+    """
+    from tunedmodels.project.applying import Manner
+    from tunedmodels.project.planning import EVERYTHING, plan
+
+    project = open_project(folder)
+    planned = asyncio.run(plan(project, EVERYTHING, use_cache=True, destroying=True))
+    return show_ask_run(project, planned, Manner(), is_approved=yes, verb="Destroy")

@@ -1,0 +1,80 @@
+"""Options that several commands share, and the way they open the project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tunedmodels.cli.terminal import in_ci
+
+if TYPE_CHECKING:
+    from tunedmodels.project import Project
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def overlays(command: Command) -> Command:
+    """Add `--env` and `--set`, which change what the manifests say."""
+    command = click.option(
+        "--set",
+        "sets",
+        metavar="NAME.PATH=VALUE",
+        multiple=True,
+        help="Change one value, for example next-number.hyperparameters.epochCount=3.",
+    )(command)
+    return click.option(
+        "--env", "environment", metavar="NAME", default="", help="Merge overlays/NAME.yaml."
+    )(command)
+
+
+def cache(command: Command) -> Command:
+    """Add `--no-cache`; CI reads every dataset whatever a cache says."""
+    return click.option(
+        "--no-cache",
+        is_flag=True,
+        help="Read every dataset, also those that look unchanged. CI always does.",
+    )(command)
+
+
+def allowances(command: Command) -> Command:
+    """Add the flags that a refused plan names."""
+    command = click.option(
+        "--allow-empty", is_flag=True, help="Plan although no TunedModel is declared."
+    )(command)
+    return click.option(
+        "--allow-delete",
+        metavar="N",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Delete up to N ready versions, whatever the policy's percentage.",
+    )(command)
+
+
+def yes(command: Command) -> Command:
+    """Add `--yes`, which answers the question before it is asked."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(command)
+
+
+def open_project(folder: Path | None, environment: str = "", sets: tuple[str, ...] = ()) -> Project:
+    """Open the project of `-C`, or the one that lies here. Raises ProblemsFoundError."""
+    from tunedmodels.project import Project
+
+    return Project.open(folder, environment=environment, sets=sets)
+
+
+def trusts_cache(*, no_cache: bool) -> bool:
+    """Whether an unchanged dataset may cost a stat instead of a read."""
+    return not (no_cache or in_ci())
+
+
+def read_stdin(argument: str | None) -> str:
+    """Return the argument, or standard input for `-` and for nothing when it is piped."""
+    if argument is not None and argument != "-":
+        return argument
+    if argument is None and sys.stdin.isatty():
+        raise click.UsageError("What should the model be asked? Give a text, or pipe one in.")
+    return sys.stdin.read().rstrip("\n")

@@ -1,0 +1,39 @@
+"""`tunedmodels schema`: the shapes that editors and other programs rest on."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command("schema")
+@click.argument(
+    "name",
+    type=click.Choice(["manifest", "plan", "status", "outputs", "validate"]),
+    default="manifest",
+)
+def command(name: str) -> None:
+    """Print a JSON Schema.
+
+    Of a manifest (for editors), or of what plan, status, outputs and validate print as JSON.
+    """
+    click.echo(json.dumps(_schema(name), indent=2, ensure_ascii=False))
+
+
+def _schema(name: str) -> object:
+    if name == "manifest":
+        from tunedmodels.manifests.schema import manifest_schema
+
+        return manifest_schema()
+    if name == "plan":
+        from tunedmodels.render.document import plan_schema
+
+        return plan_schema()
+    if name == "validate":
+        from tunedmodels.render.problems import PROBLEMS_SCHEMA
+
+        return PROBLEMS_SCHEMA
+    from tunedmodels.render.status import OUTPUTS_SCHEMA, STATUS_SCHEMA
+
+    return STATUS_SCHEMA if name == "status" else OUTPUTS_SCHEMA

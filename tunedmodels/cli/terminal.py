@@ -1,0 +1,56 @@
+"""Words on the terminal: colour where a person looks, plain text everywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+Style = Callable[[str, str], str]
+
+_COLOURS: dict[str, dict[str, object]] = {
+    "create": {"fg": "green"},
+    "replace": {"fg": "yellow"},
+    "retry": {"fg": "green"},
+    "update": {"fg": "yellow"},
+    "promote": {"fg": "cyan"},
+    "wait": {"fg": "blue"},
+    "cancel": {"fg": "red"},
+    "delete": {"fg": "red"},
+    "conflict": {"fg": "red", "bold": True},
+    "failed": {"fg": "red", "bold": True},
+    "error": {"fg": "red"},
+    "warning": {"fg": "yellow"},
+    "advice": {"fg": "cyan"},
+    "good": {"fg": "green", "bold": True},
+    "bold": {"bold": True},
+    "dim": {"dim": True},
+}
+
+
+def is_live() -> bool:
+    """Whether a person watches: a terminal, not CI."""
+    return sys.stdout.isatty() and not in_ci() and os.environ.get("TERM") != "dumb"
+
+
+def in_ci() -> bool:
+    """Whether this runs in continuous integration, where caches are not trusted."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def may_ask() -> bool:
+    """Whether there is a person to answer a question."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not in_ci()
+
+
+def style() -> Style:
+    """Return how to colour a text by its role; without colour the words say the same."""
+    if "NO_COLOR" in os.environ or not is_live():
+        return lambda text, _role: text
+
+    def coloured(text: str, role: str) -> str:
+        return click.style(text, **_COLOURS.get(role, {}))  # type: ignore[arg-type]  # click types each keyword
+
+    return coloured

@@ -1,0 +1,94 @@
+"""Carrying a plan out, and following jobs: where the executor meets the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunedmodels.datasets.archive import Archive
+from tunedmodels.datasets.examples import Example, digest
+from tunedmodels.datasets.load import load
+from tunedmodels.desired import Desired
+from tunedmodels.events import Event, Outcome, Retried
+from tunedmodels.executor.apply import apply
+from tunedmodels.executor.clock import SystemClock
+from tunedmodels.executor.journal import Journal
+from tunedmodels.executor.signals import Stop, stop_on_signals
+from tunedmodels.executor.waiting import LOCAL, Pace
+from tunedmodels.plan.change import Plan
+from tunedmodels.project.connecting import connect
+from tunedmodels.project.opened import Project
+from tunedmodels.settings import EmbeddedSettings, GeminiSettings
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to go about it: how many starts at once, whether to wait for jobs, and how long."""
+
+    parallelism: int = 4
+    waits: bool = True
+    timeout_s: float | None = None
+
+
+async def carry_out(
+    project: Project,
+    plan: Plan,
+    desired: Mapping[str, Desired],
+    *,
+    emit: Emit,
+    manner: Manner,
+) -> Outcome:
+    """Apply `plan`, journal every event before it happens, and heed Ctrl-C.
+
+    Raises StoreError when the journal cannot be written; nothing more is sent then.
+    """
+    project.claim_state()
+    clock = SystemClock()
+    archive = Archive(project.state / "datasets")
+
+    def examples(want: Desired) -> Sequence[Example]:
+        read = load(want.dataset.file, want.dataset.source, written=want.dataset.written)
+        if digest(read) == want.dataset.digest:  # else it is refused: it is not as planned
+            archive.put(want.dataset.digest, read)
+        return read
+
+    with Journal(project.state / "journal", clock.now) as journal:
+
+        def tell(event: Event) -> None:
+            journal.write(event)
+            emit(event)
+
+        def retried(call: str, attempt: int, wait_s: float, words: str) -> None:
+            tell(Retried(call, attempt, wait_s, words))
+
+        async with connect(project, trains=True, on_retry=retried) as providers:
+            stop = Stop()
+            with stop_on_signals(stop):
+                return await apply(
+                    plan,
+                    desired=desired,
+                    providers=providers,
+                    load=examples,
+                    emit=tell,
+                    clock=clock,
+                    stop=stop,
+                    commit=project.commit(),
+                    parallelism=manner.parallelism,
+                    wait=manner.waits,
+                    timeout_s=manner.timeout_s,
+                    paces=paces(project),
+                )
+
+
+def paces(project: Project) -> dict[str, Pace]:
+    """Return how often to ask each provider: one on this machine can be asked often."""
+    return {name: LOCAL for name, settings in project.providers.items() if _is_near(settings)}
+
+
+def _is_near(settings: EmbeddedSettings | GeminiSettings) -> bool:
+    if isinstance(settings, EmbeddedSettings):
+        return True
+    host = settings.endpoint.split("://", 1)[1].split("/")[0]
+    return host.rsplit(":", 1)[0] in ("127.0.0.1", "localhost", "[::1]")

@@ -1,0 +1,47 @@
+"""Opening the providers of a project; the embedded service runs in this process, without a port."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tunedmodels.project.opened import Project
+from tunedmodels.providers.provider import Provider
+from tunedmodels.providers.registry import open_provider
+from tunedmodels.settings import EmbeddedSettings
+
+OnRetry = Callable[[str, int, float, str], None]
+
+
+@asynccontextmanager
+async def connect(
+    project: Project, *, trains: bool = False, on_retry: OnRetry | None = None
+) -> AsyncIterator[dict[str, Provider]]:
+    """Open every provider of the project, by name.
+
+    With `trains`, the embedded service also works on its jobs as long as the providers are open;
+    what is unfinished at the end goes on from its checkpoint the next time.
+    """
+    async with AsyncExitStack() as stack:
+        providers: dict[str, Provider] = {}
+        for name, settings in project.providers.items():
+            app = None
+            if isinstance(settings, EmbeddedSettings):
+                from tunedmodels.service.embedded import EmbeddedService
+
+                store = project.state if name == "embedded" else project.state / name
+                service = stack.enter_context(EmbeddedService(store, jobs=settings.jobs))
+                if trains:
+                    service.start()
+                app = service.app
+            provider = open_provider(
+                name,
+                settings,
+                project=project.name,
+                environ=os.environ,
+                embedded_app=app,
+                on_retry=on_retry,
+            )
+            providers[name] = await stack.enter_async_context(provider)
+        yield providers

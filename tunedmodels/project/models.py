@@ -1,0 +1,148 @@
+"""The live models of a project, by name; and what may be asked of one of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+
+from tunedmodels.datasets.examples import prompt
+from tunedmodels.desired import preamble_mark
+from tunedmodels.errors import TunedModelsError
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.project.connecting import connect
+from tunedmodels.project.opened import Project
+from tunedmodels.project.planning import observe
+from tunedmodels.providers.provider import Edit, Provider
+from tunedmodels.render.status import Named
+
+
+async def names(project: Project, providers: Mapping[str, Provider]) -> list[Named]:
+    """Return every name that is declared or live, in the order of the alphabet."""
+    versions: dict[str, list[ObservedModel]] = defaultdict(list)
+    for model in await observe(providers):
+        if model.stamp and model.stamp.project == project.name:
+            versions[model.stamp.name].append(model)
+    declared = {model.name for model in project.declared}
+    return [
+        Named(name, tuple(versions.get(name, ())), is_declared=name in declared)
+        for name in sorted(declared | versions.keys())
+    ]
+
+
+async def all_names(project: Project) -> list[Named]:
+    """Open the providers, look, and close them again."""
+    async with connect(project) as providers:
+        return await names(project, providers)
+
+
+def pick(models: Sequence[Named], name: str) -> Named:
+    """Return one name. Raises TunedModelsError with the nearest name there is."""
+    for model in models:
+        if model.name == name:
+            return model
+    near = get_close_matches(name, [model.name for model in models], n=1)
+    raise TunedModelsError(
+        f"there is no model {name!r}, neither declared nor live",
+        cure=f"Did you mean {near[0]}?" if near else "To see all: tunedmodels status",
+    )
+
+
+def ready(model: Named, version: str | None) -> ObservedModel:
+    """Return the version that was asked for, or the one that serves.
+
+    Raises TunedModelsError unless it is READY: a cancelled or half-trained model is never asked.
+    """
+    if version is None:
+        if model.serving is None:
+            raise TunedModelsError(
+                f"nothing serves {model.name} yet",
+                cure="To train what is declared: tunedmodels apply",
+            )
+        return model.serving
+    for there in model.versions:
+        if there.model_id in (version, f"{model.name}-{version}"):
+            if there.state is not ModelState.READY:
+                raise TunedModelsError(
+                    f"{there.model_id} is {there.state}, not ready",
+                    cure=f"To see its versions: tunedmodels show {model.name}",
+                )
+            return there
+    known = ", ".join(there.model_id for there in model.versions) or "none"
+    raise TunedModelsError(
+        f"{model.name} has no version {version!r}", cure=f"Its versions: {known}"
+    )
+
+
+async def promote(project: Project, name: str, version: str | None) -> tuple[str, str]:
+    """Make a ready version serve; one atomic request. Return its id and the former one's.
+
+    Without `version` the newest ready one that does not serve is taken.
+    """
+    async with connect(project) as providers:
+        model = pick(await names(project, providers), name)
+        former = model.serving
+        if version is None:
+            others = [
+                there
+                for there in model.versions
+                if there.state is ModelState.READY and there is not former
+            ]
+            if not others:
+                raise TunedModelsError(
+                    f"{name} has no other ready version",
+                    cure=f"To see its versions: tunedmodels show {name}",
+                )
+            version = max(others, key=_newest).model_id
+        chosen = ready(model, version)
+        if chosen is not former:
+            assert chosen.stamp is not None  # noqa: S101 - a named version has our stamp
+            mark = chosen.stamp.promoted_at(datetime.now(UTC))
+            edit = Edit(description=chosen.description, stamp=mark)
+            await providers[chosen.provider].update(chosen.model_id, edit)
+        return chosen.model_id, former.model_id if former else ""
+
+
+async def cancel(project: Project, name: str) -> list[str]:
+    """Stop the running jobs of a name and delete what they leave (F15); return their ids."""
+    async with connect(project) as providers:
+        model = pick(await names(project, providers), name)
+        running = [version for version in model.versions if version.state.is_running]
+        stopped = []
+        for version in running:
+            provider = providers[version.provider]
+            await provider.cancel(version.model_id)
+            now = await provider.get(version.model_id)
+            # A job that was ready before the cancel reached it is no cancelled model: it stays.
+            if now is not None and now.state is not ModelState.READY:
+                await provider.delete(version.model_id)
+                stopped.append(version.model_id)
+        return stopped
+
+
+async def generate(
+    project: Project, name: str, text: str, version: str | None
+) -> AsyncIterator[str]:
+    """Ask a model, with the preamble that its examples had (F5), and yield the answer.
+
+    Raises TunedModelsError when the version was trained with a preamble that is not declared now.
+    """
+    async with connect(project) as providers:
+        model = pick(await names(project, providers), name)
+        chosen = ready(model, version)
+        preamble = next(
+            (there.spec.dataset.preamble for there in project.declared if there.name == name), ""
+        )
+        if chosen.stamp and chosen.stamp.preamble != preamble_mark(preamble):
+            raise TunedModelsError(
+                f"{chosen.model_id} was trained with another preamble than is declared now",
+                cure="Bring the declared one to life with: tunedmodels apply",
+            )
+        provider = providers[chosen.provider]
+        async for piece in provider.generate(chosen.resource, prompt(preamble, text)):
+            yield piece
+
+
+def _newest(version: ObservedModel) -> float:
+    return version.created.timestamp() if version.created else 0.0

@@ -1,0 +1,110 @@
+"""A project, opened: its manifests are read; nothing else has happened yet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tunedmodels.errors import Problem, ProblemsFoundError, Severity
+from tunedmodels.manifests.loader import Declared, find_project, load
+from tunedmodels.settings import EmbeddedSettings, GeminiSettings, ProjectManifest
+
+STATE = ".tunedmodels"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Manifests as read, overlays and `--set` applied; `warnings` are those of the manifests."""
+
+    root: Path
+    manifest: ProjectManifest
+    declared: tuple[Declared, ...]
+    warnings: tuple[Problem, ...]
+    files: int
+    environment: str = ""
+    sets: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls, folder: Path | None, *, environment: str = "", sets: tuple[str, ...] = ()
+    ) -> Project:
+        """Read the project in `folder`, or the one that lies here.
+
+        Raises ProblemsFoundError with every error of every manifest.
+        """
+        loaded = load(folder or find_project(Path()), environment=environment, sets=sets)
+        if any(problem.severity is Severity.ERROR for problem in loaded.problems):
+            raise ProblemsFoundError(loaded.problems)
+        return cls(
+            root=loaded.root,
+            manifest=loaded.project,
+            declared=loaded.models,
+            warnings=loaded.problems,
+            files=loaded.files,
+            environment=environment,
+            sets=sets,
+        )
+
+    @property
+    def name(self) -> str:
+        """The owner in every stamp."""
+        return self.manifest.metadata.name
+
+    @property
+    def state(self) -> Path:
+        """Where everything of this machine lies: models, archive, journal, cache."""
+        return self.root / STATE
+
+    def claim_state(self) -> None:
+        """Make the folder of the state, and keep it out of git; a disk that refuses is no matter.
+
+        Whoever must write there says so itself.
+        """
+        with suppress(OSError):
+            self.state.mkdir(mode=0o700, exist_ok=True)
+            (self.state / ".gitignore").write_text("*\n", encoding="utf-8")
+
+    def provider_of(self, declared: Declared) -> str:
+        """Return the name of the provider that a declared model lives on."""
+        return declared.spec.provider or self.manifest.spec.provider
+
+    @cached_property
+    def providers(self) -> dict[str, EmbeddedSettings | GeminiSettings]:
+        """The providers to look at: those that the project declares, and those that models use."""
+        known = self.manifest.providers()
+        used = {self.manifest.spec.provider, *map(self.provider_of, self.declared)}
+        return {
+            name: settings
+            for name, settings in sorted(known.items())
+            if name in used or name in self.manifest.spec.providers
+        }
+
+    def commit(self) -> str:
+        """Return the commit of the working tree, `+` when it has changes; empty without git."""
+        head = _git(self.root, "rev-parse", "--short=12", "HEAD").strip()
+        if not head:
+            return ""
+        return f"{head}+" if _git(self.root, "status", "--porcelain", "--", ".").strip() else head
+
+    def is_tracked(self, file: Path) -> bool:
+        """Tell whether git tracks a file, so that whoever sees the plan may see its text too."""
+        return bool(_git(self.root, "ls-files", "--", os.path.relpath(file, self.root)))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", *arguments],  # noqa: S607 - the git of the person's PATH is the one they mean
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

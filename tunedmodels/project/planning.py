@@ -1,0 +1,205 @@
+"""From an opened project to a plan: read, observe, compare, decide."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tunedmodels.datasets.archive import Archive
+from tunedmodels.datasets.compare import Comparison, compare
+from tunedmodels.datasets.load import load
+from tunedmodels.desired import Desired
+from tunedmodels.errors import RefusedError
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan.change import Change, Plan
+from tunedmodels.plan.planner import Allowances, DatasetCounts, make_plan
+from tunedmodels.project.connecting import connect
+from tunedmodels.project.opened import Project
+from tunedmodels.project.surveying import Surveyed, survey
+from tunedmodels.providers.provider import Provider
+
+_ENOUGH = 8  # hex digits: as many as the plan shows
+EVERYTHING = Allowances(delete=2**31, empty=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with what it rests on.
+
+    `read` says in a line what was looked at. `examples` holds, by name, the examples that a
+    replacement adds and removes, of datasets that git tracks: others are not for every reader of
+    the plan.
+    """
+
+    plan: Plan
+    desired: Mapping[str, Desired]
+    read: str
+    examples: Mapping[str, Comparison] = field(default_factory=dict)
+
+
+async def plan(
+    project: Project,
+    allowances: Allowances,
+    *,
+    use_cache: bool,
+    destroying: bool = False,
+) -> Planned:
+    """Observe every provider and plan; changes nothing.
+
+    Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
+    provider does not answer.
+    """
+    surveyed = survey(project, use_cache=use_cache)
+    desired = surveyed.checked()
+    async with connect(project) as providers:
+        observed = await observe(providers)
+        tunable = await _tunable(providers, desired, observed)
+    comparisons = _compare(project, desired, observed)
+    counts = {
+        digests: DatasetCounts(
+            added=len(comparison.added),
+            removed=len(comparison.removed),
+            reworded=comparison.reworded,
+            order_only=comparison.order_only,
+        )
+        for digests, comparison in comparisons.items()
+    }
+    made = make_plan(
+        desired,
+        observed,
+        project=project.name,
+        policy=project.manifest.spec.policy,
+        environment=project.environment,
+        allowances=allowances,
+        tunable=tunable,
+        differences=counts,
+        advice={
+            name: [f"{problem.place}: {problem.message}" for problem in problems]
+            for name, problems in surveyed.advice.items()
+        },
+        destroying=destroying,
+    )
+    return Planned(
+        plan=made.model_copy(update={"sets": project.sets}),
+        desired={} if destroying else {want.name: want for want in desired},
+        read=_read(surveyed, len(observed)),
+        examples=_shown(project, made.changes, desired, comparisons),
+    )
+
+
+async def approved(project: Project, saved: Plan, *, use_cache: bool) -> Planned:
+    """Plan again, as `saved` was planned, and refuse unless the same would happen.
+
+    Raises RefusedError, saying what moved.
+    """
+    for refusal in saved.refusals:
+        raise RefusedError(refusal.message, cure=refusal.cure)
+    again = await plan(project, EVERYTHING, use_cache=use_cache)
+    require(again.plan, saved.digest, _moved(saved, again.plan))
+    return again
+
+
+def require(made: Plan, digest: str, moved: Sequence[str] = ()) -> None:
+    """Raise RefusedError unless `made` has this digest, of which 8 or more digits may be given."""
+    wanted = digest.removeprefix("sha256:")
+    if len(wanted) >= _ENOUGH and made.digest.removeprefix("sha256:").startswith(wanted):
+        return
+    words = "; ".join(moved) or f"what apply would do now has the digest {made.digest}"
+    raise RefusedError(
+        f"The plan is stale: {words}. Nothing was changed.",
+        cure="Make a new plan, and have it approved: tunedmodels plan --out plan.json",
+    )
+
+
+async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
+    """Return the live models of all providers, asked at once."""
+    import asyncio
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(provider.observe()) for provider in providers.values()]
+    return [model for task in tasks for model in task.result()]
+
+
+async def _tunable(
+    providers: Mapping[str, Provider], desired: Sequence[Desired], observed: Sequence[ObservedModel]
+) -> dict[str, frozenset[str]]:
+    """Ask for the tunable base models, where a version is declared that is not ready yet."""
+    ready = {(m.provider, m.fingerprint) for m in observed if m.state is ModelState.READY}
+    asked = {want.provider for want in desired if (want.provider, want.fingerprint) not in ready}
+    return {
+        name: frozenset(
+            base.name for base in await providers[name].base_models() if base.is_tunable
+        )
+        for name in sorted(asked)
+    }
+
+
+def _compare(
+    project: Project, desired: Sequence[Desired], observed: Sequence[ObservedModel]
+) -> dict[tuple[str, str], Comparison]:
+    """Compare the examples of each new version with those of the former ones, where archived."""
+    archive = Archive(project.state / "datasets")
+    former: dict[str, dict[str, str]] = defaultdict(dict)
+    for model in observed:
+        if model.stamp and model.stamp.project == project.name:
+            former[model.stamp.name][model.fingerprint] = model.stamp.dataset
+    comparisons: dict[tuple[str, str], Comparison] = {}
+    for want in desired:
+        if not former[want.name] or want.fingerprint in former[want.name]:
+            continue
+        new = None
+        for digest in sorted(set(former[want.name].values()) - {want.dataset.digest}):
+            if (old := archive.get(digest)) is not None:
+                new = new or load(want.dataset.file, want.dataset.source)
+                comparisons[digest, want.dataset.digest] = compare(old, new)
+    return comparisons
+
+
+def _shown(
+    project: Project,
+    changes: Sequence[Change],
+    desired: Sequence[Desired],
+    comparisons: Mapping[tuple[str, str], Comparison],
+) -> dict[str, Comparison]:
+    files = {want.name: want.dataset.file for want in desired}
+    shown = {}
+    for change in changes:
+        key = (change.dataset.before, change.dataset.after) if change.dataset else ("", "")
+        if key in comparisons and project.is_tracked(files[change.name]):
+            shown[change.name] = comparisons[key]
+    return shown
+
+
+def _moved(saved: Plan, now: Plan) -> list[str]:
+    """Say which names are planned otherwise than in `saved`."""
+    before = {change.key: change for change in saved.changes}
+    after = {change.key: change for change in now.changes}
+    moved = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old is None and new is not None:
+            moved.append(f"{key[0]}: now planned to {new.action} ({new.reason})")
+        elif new is None and old is not None:
+            moved.append(f"{key[0]}: was planned to {old.action}, and nothing is to do now")
+        elif old and new and old.action is not new.action:
+            moved.append(f"{key[0]}: was planned to {old.action}, now to {new.action}")
+        elif (
+            old
+            and new
+            and (old.before, old.after, old.retires)
+            != (
+                new.before,
+                new.after,
+                new.retires,
+            )
+        ):
+            moved.append(f"{key[0]}: the manifest or the live model is no longer as planned")
+    if saved.project != now.project:
+        moved.append(f"the plan is of project {saved.project}, this is {now.project}")
+    return moved
+
+
+def _read(surveyed: Surveyed, live: int) -> str:
+    models = "model" if live == 1 else "models"
+    return f"Read {surveyed.counted}, {live} live {models}.\n\n"

@@ -1,0 +1,195 @@
+"""Manifests plus datasets: what is declared, resolved, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from tunedmodels.datasets.cache import Request, SurveyCache
+from tunedmodels.datasets.limits import Limits, limits_for
+from tunedmodels.datasets.overlap import Side, overlap
+from tunedmodels.datasets.survey import Survey
+from tunedmodels.desired import Desired, DesiredDataset
+from tunedmodels.errors import Problem, ProblemsFoundError, Severity
+from tunedmodels.manifests.loader import Declared
+from tunedmodels.project.opened import Project
+from tunedmodels.spec import Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """All declared models, parents before their children, and every problem found.
+
+    A model is missing from `desired` when its dataset cannot be used. `advice` holds the warnings
+    about the data of each model, by name.
+    """
+
+    desired: tuple[Desired, ...]
+    problems: tuple[Problem, ...]
+    advice: Mapping[str, tuple[Problem, ...]]
+    manifests: int
+    files: int
+    examples: int
+
+    @property
+    def counted(self) -> str:
+        """What was looked at, in words."""
+        models = "model" if self.manifests == 1 else "models"
+        sets = "dataset" if self.files == 1 else "datasets"
+        return f"{self.manifests} {models} and {self.files} {sets} ({self.examples:,} examples)"
+
+    def checked(self) -> tuple[Desired, ...]:
+        """Return what is declared. Raises ProblemsFoundError when anything is wrong with it."""
+        if any(problem.severity is Severity.ERROR for problem in self.problems):
+            raise ProblemsFoundError(self.problems)
+        return self.desired
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What is gathered on the way through the models."""
+
+    project: Project
+    cache: SurveyCache | None
+    bases: dict[str, str] = field(default_factory=dict)  # name -> base model at its root
+    desired: dict[str, Desired] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    advice: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    files: set[Path] = field(default_factory=set)
+    examples: int = 0
+
+
+def survey(project: Project, *, use_cache: bool) -> Surveyed:
+    """Read every dataset, check it for the base model it is for, and resolve every model.
+
+    With `use_cache` a file that looks unchanged since the last time is not read again.
+    """
+    desk = _Desk(project, SurveyCache(project.state / "surveys") if use_cache else None)
+    for declared in _parents_first(project.declared):
+        _one(desk, declared)
+    if desk.cache:
+        project.claim_state()
+        desk.cache.save()
+    return Surveyed(
+        desired=tuple(desk.desired.values()),
+        problems=tuple(sorted({*project.warnings, *desk.problems})),
+        advice=desk.advice,
+        manifests=len(project.declared),
+        files=len(desk.files),
+        examples=desk.examples,
+    )
+
+
+def _parents_first(declared: Iterable[Declared]) -> list[Declared]:
+    models = {model.name: model for model in declared}
+    parents = {
+        name: {model.spec.tuned_model} & models.keys() if model.spec.tuned_model else set()
+        for name, model in sorted(models.items())
+    }
+    return [models[name] for name in TopologicalSorter(parents).static_order()]
+
+
+def _one(desk: _Desk, declared: Declared) -> None:
+    spec = declared.spec
+    base = spec.base_model or desk.bases.get(spec.tuned_model or "", "")
+    desk.bases[declared.name] = base
+    limits = limits_for(base)
+    found = _survey(desk, declared, spec.dataset, limits, "dataset", preamble=spec.dataset.preamble)
+    problems = list(found.problems)
+    if spec.evaluation:
+        held_out = _survey(
+            desk,
+            declared,
+            spec.evaluation,
+            limits.for_held_out(),
+            "evaluation",
+            preamble=spec.dataset.preamble,
+        )
+        problems += held_out.problems
+        if found.is_usable and held_out.is_usable:
+            ask = desk.cache.overlap if desk.cache else overlap
+            problems += ask(_side(desk, spec.dataset), _side(desk, spec.evaluation))
+    desk.problems += problems
+    desk.advice[declared.name] = tuple(p for p in problems if p.severity is Severity.WARNING)
+    parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
+    if found.is_usable and (parent or not spec.tuned_model):
+        desk.desired[declared.name] = _resolved(desk.project, declared, found, parent)
+
+
+def _survey(
+    desk: _Desk,
+    declared: Declared,
+    source: Examples,
+    limits: Limits,
+    part: str,
+    *,
+    preamble: str,
+) -> Survey:
+    side = _side(desk, source)
+    request = Request(
+        side.file,
+        source,
+        written=side.written,
+        limits=limits,
+        preamble=preamble,
+        task=declared.spec.task if part == "dataset" else None,
+    )
+    made = desk.cache.survey(request) if desk.cache else request.answer()
+    if side.file not in desk.files:
+        desk.files.add(side.file)
+        desk.examples += made.examples
+    if made.examples:
+        return made
+    # Nothing was found in the file, perhaps not even a file: the manifest is the place to look at.
+    place = declared.place_of(f"spec.{part}.path")
+    moved = tuple(
+        replace(
+            problem,
+            file=place.file,
+            line=place.line,
+            path=f"spec.{part}.path",
+            message=f"{side.written} {problem.message}",
+        )
+        if not problem.line
+        else problem
+        for problem in made.problems
+    )
+    return replace(made, problems=moved)
+
+
+def _side(desk: _Desk, source: Examples) -> Side:
+    file = desk.project.root / source.path
+    return Side(file, source, os.path.relpath(file))
+
+
+def _resolved(
+    project: Project, declared: Declared, found: Survey, parent: Desired | None
+) -> Desired:
+    spec = declared.spec
+    return Desired(
+        project=project.name,
+        name=declared.name,
+        provider=project.provider_of(declared),
+        source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
+        dataset=DesiredDataset(
+            file=project.root / spec.dataset.path,
+            written=spec.dataset.path,
+            source=spec.dataset,
+            digest=found.digest,
+            examples=found.examples,
+        ),
+        place=f"{declared.file}:{declared.line}",
+        parent=parent.name if parent else None,
+        preamble=spec.dataset.preamble,
+        hyperparameters=spec.hyperparameters,
+        display_name=spec.display_name or declared.name,
+        description=spec.description,
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        top_k=spec.top_k,
+        reader_project_numbers=spec.reader_project_numbers,
+        lifecycle=spec.lifecycle,
+    )

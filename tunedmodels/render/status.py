@@ -1,0 +1,261 @@
+"""What is live, in words and as documents: status, outputs and the card of one model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
+
+from tunedmodels.evaluation.curves import read_curve
+from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.render.chart import curve_text
+from tunedmodels.render.problems import Style, plain, visible
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One name with all its live versions; `is_declared` says whether a manifest declares it."""
+
+    name: str
+    versions: tuple[ObservedModel, ...]
+    is_declared: bool
+
+    @property
+    def serving(self) -> ObservedModel | None:
+        """The version that answers for the name."""
+        return serving(list(self.versions))
+
+
+def status_text(models: Sequence[Named], style: Style = plain) -> str:
+    """One row per version: the serving one first, then what trains, is kept or failed."""
+    if not models:
+        return "No models: none is declared and none is live.\n"
+    rows: list[tuple[str, ...]] = []
+    for model in models:
+        first = [(model.name, *_row(version, model)) for version in _order(model)]
+        first = first or [(model.name, "-", "not there yet: tunedmodels apply")]
+        if not model.is_declared:
+            first[0] = (*first[0], "no manifest declares it")
+        rows += [first[0], *(("", *row[1:]) for row in first[1:])]
+    return "".join(f"{line}\n" for line in _aligned(rows, style))
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], style: Style) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    for row in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
+        yield "  ".join([style(cells[0], "bold"), *cells[1:]]).rstrip()
+
+
+def status_document(models: Sequence[Named]) -> str:
+    """Return `{formatVersion, models: [{name, serving, versions: [...]}]}`."""
+    rows = [
+        {
+            "name": model.name,
+            "serving": model.serving.model_id if model.serving else None,
+            "versions": [_document(version) for version in _order(model)],
+        }
+        for model in models
+    ]
+    return _dump({"formatVersion": 1, "models": rows})
+
+
+def show_text(model: Named, style: Style = plain) -> str:
+    """Everything about one name: its versions, and the curve of the newest that has one."""
+    lines = [style(model.name, "bold")]
+    for version in _order(model):
+        lines.append(f"  {'  '.join(part for part in _row(version, model) if part)}")
+        lines += [f"      {key:<16}{value}" for key, value in _facts(version)]
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    if shown := drawn(model):
+        reading = read_curve(shown.curve, epoch_count=shown.used.epoch_count)
+        chart = curve_text(shown.curve, marked_epoch=reading.recommended_epoch_count)
+        text += f"\nLoss of {shown.model_id}\n{chart}\n{reading.advice}\n"
+    return text
+
+
+def drawn(model: Named) -> ObservedModel | None:
+    """Return the version whose curve is shown: the serving one, else the first that has one."""
+    return next((version for version in _order(model) if version.curve), None)
+
+
+def show_document(model: Named) -> str:
+    """Return the entry of `status` for one name, with the loss curve of every version."""
+    versions = [
+        _document(version)
+        | {
+            "hyperparameters": {
+                "epochCount": version.used.epoch_count,
+                "batchSize": version.used.batch_size,
+                "learningRate": version.used.learning_rate,
+            },
+            "curve": [
+                {"step": point.step, "epoch": point.epoch, "meanLoss": point.mean_loss}
+                for point in version.curve
+            ],
+        }
+        for version in _order(model)
+    ]
+    served = model.serving.model_id if model.serving else None
+    return _dump({"formatVersion": 1, "name": model.name, "serving": served, "versions": versions})
+
+
+def outputs_text(models: Sequence[Named]) -> str:
+    """One line per name that something serves: the name and the resource to call."""
+    served = _served(models)
+    if not served:
+        return "Nothing serves yet. To train what is declared: tunedmodels apply\n"
+    width = max(map(len, served))
+    return "".join(f"{name:<{width}}  {model.resource}\n" for name, model in served.items())
+
+
+def outputs_document(models: Sequence[Named]) -> str:
+    """Return `{NAME: {model, provider, version}}` for every name that something serves."""
+    return _dump(
+        {
+            name: {"model": model.resource, "provider": model.provider, "version": model.model_id}
+            for name, model in _served(models).items()
+        }
+    )
+
+
+def outputs_env(models: Sequence[Named]) -> str:
+    """Return `TUNEDMODELS_NAME=resource` lines that a shell or a container reads."""
+    return "".join(
+        f"TUNEDMODELS_{name.upper().replace('-', '_')}={model.resource}\n"
+        for name, model in _served(models).items()
+    )
+
+
+def outputs_names(models: Sequence[Named]) -> str:
+    """One name per line, for scripts that go through all of them."""
+    return "".join(f"{name}\n" for name in _served(models))
+
+
+def _served(models: Sequence[Named]) -> Mapping[str, ObservedModel]:
+    return {model.name: served for model in models if (served := model.serving)}
+
+
+def _order(model: Named) -> list[ObservedModel]:
+    served = model.serving
+
+    def rank(version: ObservedModel) -> tuple[bool, bool, float, str]:
+        newest = version.promoted or version.created
+        at = newest.timestamp() if newest else 0.0
+        return version is not served, not version.state.is_running, -at, version.model_id
+
+    return sorted(model.versions, key=rank)
+
+
+def _row(version: ObservedModel, model: Named) -> tuple[str, ...]:
+    """Return the id, the state, the loss and what else is to be said."""
+    if version is model.serving and version.promoted:
+        state = f"serves since {_minute(version.promoted)}"
+    elif version.state is ModelState.READY:
+        state = "kept for a rollback" if version.promoted else "ready, not promoted"
+    elif version.state.is_running and version.step:
+        state = f"training, step {version.step}/{version.total_steps or '?'}"
+    else:
+        state = version.state.value
+    loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
+    return version.model_id, state, loss, visible(version.failure)
+
+
+def _facts(version: ObservedModel) -> list[tuple[str, str]]:
+    used, stamp = version.used, version.stamp
+    facts = [("base", version.source), ("resource", version.resource)]
+    settings = {
+        "epochs": used.epoch_count,
+        "batch size": used.batch_size,
+        "learning rate": used.learning_rate,
+    }
+    facts += [(key, f"{value:g}") for key, value in settings.items() if value is not None]
+    if stamp:
+        facts.append(("dataset", f"{stamp.examples} examples, sha256 {stamp.dataset[:8]}"))
+        facts += [("commit", stamp.commit)] if stamp.commit else []
+    if version.created and version.completed:
+        took = (version.completed - version.created).total_seconds()
+        facts.append(("trained", f"{_minute(version.created)}, took {took:.1f} s"))
+    return facts
+
+
+def _document(version: ObservedModel) -> dict[str, object]:
+    return {
+        "id": version.model_id,
+        "provider": version.provider,
+        "state": version.state.value,
+        "fingerprint": version.fingerprint,
+        "promoted": _iso(version.promoted),
+        "step": version.step,
+        "totalSteps": version.total_steps,
+        "lastLoss": version.curve[-1].mean_loss if version.curve else None,
+        "failure": version.failure,
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat().replace("+00:00", "Z") if time else None
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _dump(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+_VERSION_SCHEMA = {
+    "type": "object",
+    "required": ["id", "state", "fingerprint", "promoted", "step", "totalSteps", "lastLoss"],
+    "properties": {
+        "id": {"type": "string"},
+        "provider": {"type": "string"},
+        "state": {"enum": [state.value for state in ModelState]},
+        "fingerprint": {"type": "string"},
+        "promoted": {"type": ["string", "null"], "format": "date-time"},
+        "step": {"type": "integer", "minimum": 0},
+        "totalSteps": {"type": ["integer", "null"]},
+        "lastLoss": {"type": ["number", "null"]},
+        "failure": {"type": "string"},
+    },
+}
+
+STATUS_SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `tunedmodels status --format json` prints",
+    "type": "object",
+    "required": ["formatVersion", "models"],
+    "properties": {
+        "formatVersion": {"const": 1},
+        "models": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "serving", "versions"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "serving": {"type": ["string", "null"]},
+                    "versions": {"type": "array", "items": _VERSION_SCHEMA},
+                },
+            },
+        },
+    },
+}
+
+OUTPUTS_SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `tunedmodels outputs --format json` prints",
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "required": ["model", "provider", "version"],
+        "properties": {
+            "model": {"type": "string"},
+            "provider": {"type": "string"},
+            "version": {"type": "string"},
+        },
+    },
+}
