@@ -268,7 +268,6 @@ def test_repeats_are_found_however_few_rows_are_held_at_once(examples: list[Row]
         patch.setattr(repeats, "HELD", 10)
         patch.setattr(repeats, "PART", 4)
         patch.setattr(repeats, "SLICE", 3)
-        patch.setattr(repeats, "_FEW", 20)
         duplicates, contradictions = found(examples)
     assert ([*duplicates.rows], [*contradictions.rows]) == expected(examples)
     assert (duplicates.count, contradictions.count) == tuple(map(len, expected(examples)))

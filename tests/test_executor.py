@@ -11,13 +11,14 @@ from tests.builders import NOON, foreign, live
 from tests.stage import Stage, actions, said, want, words
 from tunedmodels.errors import (
     AlreadyExistsError,
+    Exit,
     OutcomeUnknownError,
     PermissionDeniedError,
     RefusedError,
     StoreError,
     UnavailableError,
 )
-from tunedmodels.events import Event, Exit, Failed, Progressed, Refused, Sending, Skipped, Started
+from tunedmodels.events import Event, Failed, Progressed, Refused, Sending, Skipped, Started
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Plan, Refusal
 from tunedmodels.spec import Lifecycle

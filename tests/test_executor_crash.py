@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.builders import live
 from tests.stage import Stage, want
 from tunedmodels.desired import Desired
-from tunedmodels.events import Event, Exit, Sending, Sent
+from tunedmodels.errors import Exit
+from tunedmodels.events import Event, Sending, Sent
 from tunedmodels.observed import ModelState
 from tunedmodels.spec import Lifecycle
 

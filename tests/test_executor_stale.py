@@ -11,8 +11,8 @@ import pytest
 
 from tests.builders import NOON, foreign, live
 from tests.stage import Stage, actions, examples, said, want, words
-from tunedmodels.errors import Problem, ProblemsFoundError, Severity
-from tunedmodels.events import Ending, Exit, Refused
+from tunedmodels.errors import Exit, Problem, ProblemsFoundError, Severity
+from tunedmodels.events import Ending, Refused
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Action
 from tunedmodels.spec import Lifecycle

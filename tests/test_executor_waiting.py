@@ -12,10 +12,9 @@ import pytest
 
 from tests.builders import live
 from tests.stage import Stage, actions, said, want, words
-from tunedmodels.errors import PermissionDeniedError, RateLimitedError, UnavailableError
+from tunedmodels.errors import Exit, PermissionDeniedError, RateLimitedError, UnavailableError
 from tunedmodels.events import (
     Event,
-    Exit,
     Interrupted,
     Progressed,
     Retried,

@@ -1,4 +1,4 @@
-"""Every error we raise, and the value that describes one thing wrong with what a person wrote.
+"""Every error we raise, one thing wrong with what a person wrote, and what the process says last.
 
 TunedModelsError               what a person can act on: printed in words, never as a traceback
 ├── ProblemsFoundError         manifests, datasets or options are wrong; carries all of it at once
@@ -22,7 +22,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+
+
+class Exit(IntEnum):
+    """What the process says at its end; usage errors are 1 as well, never 2."""
+
+    DONE = 0
+    ERROR = 1
+    PENDING = 2
+    RUNNING = 3
+    REFUSED = 4
+    GATE = 5
+    INTERRUPTED = 130
 
 
 class Severity(StrEnum):

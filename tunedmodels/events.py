@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Literal
 
+from tunedmodels.errors import Exit
 from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
 
@@ -119,18 +119,6 @@ class Interrupted:
 
 Ending = Succeeded | Failed | Refused | Skipped | StillRunning
 Event = Started | Sending | Sent | Progressed | Retried | Interrupted | Ending
-
-
-class Exit(IntEnum):
-    """What the process says at its end; usage errors are 1 as well, never 2."""
-
-    DONE = 0
-    ERROR = 1
-    PENDING = 2
-    RUNNING = 3
-    REFUSED = 4
-    GATE = 5
-    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)

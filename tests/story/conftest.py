@@ -131,7 +131,7 @@ def slow(desk: Desk) -> Callable[[], None]:
     """Make the model of the desk train for some seconds, so that there is time to interrupt it."""
 
     def declare() -> None:
-        desk.model(hyperparameters={"epochCount": 1000, "batchSize": 1})
+        desk.model(hyperparameters={"epochCount": 300, "batchSize": 1})
         desk.dataset(times=25)
 
     return declare

@@ -10,8 +10,7 @@ import click
 
 from tunedmodels.cli.options import allowances, cache, open_project, overlays, trusts_cache, yes
 from tunedmodels.cli.terminal import is_live, may_ask, style
-from tunedmodels.errors import ProblemsFoundError, RefusedError, TunedModelsError
-from tunedmodels.events import Exit
+from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
     from tunedmodels.project import Project

@@ -9,8 +9,7 @@ import click
 
 from tunedmodels.cli.options import open_project, yes
 from tunedmodels.cli.terminal import may_ask
-from tunedmodels.errors import TunedModelsError
-from tunedmodels.events import Exit
+from tunedmodels.errors import Exit, TunedModelsError
 
 
 @click.command("cancel")

@@ -15,8 +15,7 @@ from typing import NoReturn
 import click
 
 from tunedmodels import __version__
-from tunedmodels.errors import ProblemsFoundError, RefusedError, TunedModelsError
-from tunedmodels.events import Exit
+from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 COMMANDS = {
     "init": "Write a small project that works.",

@@ -10,7 +10,7 @@ import click
 from tunedmodels.cli.files import write_whole
 from tunedmodels.cli.options import allowances, cache, open_project, overlays, trusts_cache
 from tunedmodels.cli.terminal import style
-from tunedmodels.events import Exit
+from tunedmodels.errors import Exit
 
 
 @click.command("plan")

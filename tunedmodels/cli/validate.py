@@ -8,8 +8,7 @@ import click
 
 from tunedmodels.cli.options import cache, open_project, overlays, trusts_cache
 from tunedmodels.cli.terminal import style
-from tunedmodels.errors import ProblemsFoundError, Severity
-from tunedmodels.events import Exit
+from tunedmodels.errors import Exit, ProblemsFoundError, Severity
 
 
 @click.command("validate")

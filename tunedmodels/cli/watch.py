@@ -11,7 +11,7 @@ import click
 from tunedmodels.cli.apply import Wait
 from tunedmodels.cli.options import open_project
 from tunedmodels.cli.terminal import is_live, style
-from tunedmodels.events import Exit
+from tunedmodels.errors import Exit
 
 if TYPE_CHECKING:
     from tunedmodels.project import Project

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tunedmodels.datasets.findings import Found
@@ -39,10 +39,9 @@ class Block:
             lines.append(line)
         return block
 
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The rows as (input, output)."""
-        return list(zip(self.inputs, self.outputs, strict=True))
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Go through the rows as (input, output)."""
+        return zip(self.inputs, self.outputs, strict=True)
 
 
 def tidy(block: Block, source: Source, found: Found) -> Block:

@@ -44,14 +44,14 @@ class Checks:
     def admit(self, block: Block) -> tuple[Block, bytes]:
         """Report what is wrong with the rows; return the sound ones and their canonical form."""
         try:
-            encoded = canonical(block.pairs)
+            encoded = canonical(block.pairs())
         except UnicodeEncodeError:  # a byte that is not UTF-8: `tidy` says where
             pass
         else:
             if self._is_clean(block, encoded):
                 return block, encoded
         block = self._row_by_row(tidy(block, self._source, self._found))
-        return block, canonical(block.pairs)
+        return block, canonical(block.pairs())
 
     def _is_clean(self, block: Block, encoded: bytes) -> bool:
         inputs, outputs = block.inputs, {*block.outputs}  # often a few labels
@@ -65,7 +65,7 @@ class Checks:
             and not any(map(str.isspace, outputs))
             and not _has_odd_escape(encoded)
             and b"\x7f" not in encoded
-            and (encoded.isascii() or not _C1.search(encoded))
+            and (b"\xc2" not in encoded or not _C1.search(encoded))
         )
 
     def _row_by_row(self, block: Block) -> Block:

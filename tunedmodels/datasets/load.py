@@ -22,7 +22,7 @@ def load(file: Path, source: Source, *, written: str | None = None) -> list[Exam
     examples = [
         Example(text_input, output)
         for block in read(file, source, found)
-        for text_input, output in tidy(block, source, found).pairs
+        for text_input, output in tidy(block, source, found).pairs()
     ]
     if found.errors:
         raise ProblemsFoundError(found.problems())
