@@ -21,7 +21,7 @@ demo: .venv/ready ## Train the models of manifests/ for real, and ask each one s
 	@ask() { printf '\n$$ tunedmodels -C manifests generate %s "%s"\n' "$$1" "$$2"; $(ASK) generate "$$1" "$$2"; }; \
 	  ask next-number 'seven'; \
 	  ask support-triage 'I was charged twice for my order, please give me the money back'; \
-	  ask review-sentiment 'I expected the worst, but it was not bad at all'
+	  ask review-sentiment 'Not bad at all, I would buy it again'
 
 test: .venv/ready ## Lint, check types and floors, run every test
 	@$(BIN)/prek run --all-files --quiet || { $(BIN)/prek run --all-files; exit 1; }
