@@ -7,6 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing here is judged by the time it takes: the machine may be busy. CI tries the same examples
+# every time, so that a red build is about the change; at a desk every run looks for new ones.
+settings.register_profile(
+    "calm",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("calm")
 
 
 @pytest.fixture

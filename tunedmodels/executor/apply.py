@@ -21,7 +21,6 @@ from tunedmodels.events import (
     Ending,
     Event,
     Failed,
-    Interrupted,
     Outcome,
     Refused,
     Skipped,
@@ -33,7 +32,7 @@ from tunedmodels.executor import steps
 from tunedmodels.executor.clock import Clock
 from tunedmodels.executor.run import HaltedError, Run
 from tunedmodels.executor.signals import Stop
-from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher
+from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher, attended
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Change, Plan
 from tunedmodels.providers.provider import Provider
@@ -157,21 +156,9 @@ def _places(
 
 
 async def _all(run: Run, names: Sequence[_Name]) -> None:
-    async with asyncio.TaskGroup() as background:
-        aside = [background.create_task(watcher.watch()) for watcher in run.watchers.values()]
-        aside.append(background.create_task(_heed(run)))
-        async with asyncio.TaskGroup() as group:
-            for name in names:
-                group.create_task(_one_name(run, name))
-        for task in aside:
-            task.cancel()
-
-
-async def _heed(run: Run) -> None:
-    await run.stop.wait()
-    run.emit(Interrupted())
-    for watcher in run.watchers.values():
-        watcher.close()
+    async with attended(run.watchers.values(), run.stop, run.emit), asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(_one_name(run, name))
 
 
 async def _one_name(run: Run, name: _Name) -> None:

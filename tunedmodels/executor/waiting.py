@@ -7,14 +7,16 @@ on waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from tunedmodels.errors import RateLimitedError, UnavailableError
-from tunedmodels.events import Event, Failed, Progressed, Retried, StillRunning
+from tunedmodels.events import Event, Failed, Interrupted, Progressed, Retried, StillRunning
 from tunedmodels.executor.clock import Clock
+from tunedmodels.executor.signals import Stop
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Change
 from tunedmodels.providers.provider import Provider
@@ -156,6 +158,26 @@ class Watcher:
         jobs = self._jobs.values()
         pause = self._pace.pause(now - max((job.since_s for job in jobs), default=now))
         return max(0.0, min([pause, *(job.deadline_s - now for job in jobs)]))
+
+
+@asynccontextmanager
+async def attended(
+    watchers: Collection[Watcher], stop: Stop, emit: Callable[[Event], None]
+) -> AsyncIterator[None]:
+    """Let `watchers` ask while this block runs; once `stop` is requested, nobody waits longer."""
+
+    async def heed() -> None:
+        await stop.wait()
+        emit(Interrupted())
+        for watcher in watchers:
+            watcher.close()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(watcher.watch()) for watcher in watchers]
+        tasks.append(group.create_task(heed()))
+        yield
+        for task in tasks:
+            task.cancel()
 
 
 def still_running(change: Change, model_id: str, why: str = "") -> StillRunning:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.events import Ending, Event, Failed, Interrupted, Outcome, Succeeded
+from tunedmodels.events import Ending, Event, Failed, Outcome, Succeeded
 from tunedmodels.executor.clock import Clock
 from tunedmodels.executor.signals import Stop
-from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher
+from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher, attended
 from tunedmodels.observed import ObservedModel
 from tunedmodels.plan.change import Action, Change
 from tunedmodels.providers.provider import Provider
@@ -53,18 +53,7 @@ async def watch_jobs(
         endings.append(ending)
         emit(ending)
 
-    async def heed() -> None:
-        await stop.wait()
-        emit(Interrupted())
-        for watcher in watchers.values():
-            watcher.close()
-
-    async with asyncio.TaskGroup() as background:
-        aside = [background.create_task(watcher.watch()) for watcher in watchers.values()]
-        aside.append(background.create_task(heed()))
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(follow(job))
-        for task in aside:
-            task.cancel()
+    async with attended(watchers.values(), stop, emit), asyncio.TaskGroup() as group:
+        for job in jobs:
+            group.create_task(follow(job))
     return Outcome(tuple(endings), interrupted=stop.requested)
