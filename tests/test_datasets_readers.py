@@ -206,6 +206,11 @@ def test_two_columns_of_one_name_are_refused(write: Write) -> None:
     assert problems == ["1: same-field: 2 columns are called 'output'"]
 
 
+def test_a_header_that_is_no_row_is_one_problem(write: Write) -> None:
+    _, problems = rows(write("a.csv", '"text_input"x,output\na,1\n'))
+    assert problems == ["1: malformed: is no row: ',' expected after '\"'"]
+
+
 def test_field_names_are_the_manifests_even_with_quotes_in_them(write: Write) -> None:
     row = json.dumps({'say "this"': "a", "\\that": "b"})
     said = source(input_field='say "this"', output_field="\\that")

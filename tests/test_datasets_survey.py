@@ -108,6 +108,15 @@ def test_what_is_just_allowed_is_no_problem(ask: Ask, row: Row) -> None:
     assert said(ask([row])) == []
 
 
+def test_a_control_character_is_found_behind_any_number_of_good_escapes(ask: Ask) -> None:
+    result = ask([('"a"\n' * 300, "x"), ('"a"\n' * 300 + "\b", "y"), ("last \x7f", "z")])
+    assert [(p.line, p.message) for p in result.problems] == [
+        (2, "holds U+0008 at character 1,201"),
+        (3, "holds U+007F at character 6"),
+    ]
+    assert said(ask([('"a"\n\\t' * 300, "x")])) == []
+
+
 def test_the_preamble_counts_with_every_input(ask: Ask) -> None:
     limits = Limits(max_input_chars=20, min_examples=1, recommended=None)
     result = ask([("0123456789", "1"), ("01234567890", "1")], limits, preamble="Continue:")
@@ -230,12 +239,18 @@ def test_markers_that_differ_are_named_with_their_lines(ask: Ask) -> None:
         [f"Update: it broke {n}" if n == 3 else f"It broke {n}" for n in range(30)],
         [f"http://x/{n}" if n % 2 else f"at 12:30, {n}" for n in range(20)],
         [f"{n}word{n}: some prose" for n in range(20)],
-        [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}: prose" for n in range(400)],
+        [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}: {'prose ' * 60}" for n in range(600)],
     ],
     ids=["a rare extra", "dialogues", "one colon in prose", "no labels", "numbers", "any words"],
 )
 def test_colons_that_are_no_markers_are_left_alone(ask: Ask, inputs: list[str]) -> None:
     assert said(ask([(text, "x") for text in inputs])) == []
+
+
+def test_of_many_other_markers_the_rest_is_a_number(ask: Ask) -> None:
+    inputs = [f"question: {n}" for n in range(3000)] + [f"ask: {n}" for n in range(2500)]
+    *_, more = ask([(text, "x") for text in inputs]).problems
+    assert (more.line, more.message) == (4000, "and 1,500 more of this kind")
 
 
 # --- repeats: a small model against the real thing, in parts and on disk -------------------------
@@ -262,15 +277,26 @@ def found(examples: list[Row], size: int = 7) -> tuple[repeats.Repeats, repeats.
         return fingerprints.duplicates_and_contradictions()
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyz")), max_size=60))
-def test_repeats_are_found_however_few_rows_are_held_at_once(examples: list[Row]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyz")), max_size=60),
+    st.sampled_from([10, 1000]),
+)
+def test_repeats_are_found_however_few_rows_are_held_at_once(
+    examples: list[Row], held: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeats, "HELD", 10)
+        patch.setattr(repeats, "HELD", held)
+        patch.setattr(repeats, "_FEW", 2)
         patch.setattr(repeats, "PART", 4)
         patch.setattr(repeats, "SLICE", 3)
         duplicates, contradictions = found(examples)
     assert ([*duplicates.rows], [*contradictions.rows]) == expected(examples)
     assert (duplicates.count, contradictions.count) == tuple(map(len, expected(examples)))
+
+
+def test_examples_without_repeats_have_none_whatever_bits_they_share() -> None:
+    examples = [(str(number), "x") for number in range(repeats._FEW + 5000)]
+    assert found(examples, size=512) == (repeats.Repeats(), repeats.Repeats())
 
 
 def test_the_first_thousand_repeats_are_the_earliest_ones() -> None:

@@ -11,6 +11,7 @@ for longer than a tick when reading began.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -56,7 +57,7 @@ class Request:
         parts = (
             "survey",
             *_reading(self.file, self.source, self.written),
-            _words(self.limits),
+            _mark(self.limits),
             str(len(self.preamble)),
             str(self.preamble[-1:].isspace()),
             self.task or "",
@@ -202,8 +203,8 @@ def _reading(file: Path, source: Source, written: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _words(limits: Limits) -> str:
-    return repr(limits)
+def _mark(limits: Limits) -> str:
+    return hashlib.sha256(repr(limits).encode()).hexdigest()[:16]
 
 
 __all__ = ["Request", "SurveyCache", "survey_all"]

@@ -64,6 +64,8 @@ class Markers:
     def report(self, source: Source, found: Found) -> None:
         """Warn of each example whose markers are not those of most others."""
         shapes = self._shapes or {}
+        if len(shapes) < len(["usual", "another"]):
+            return
         labels: Counter[str] = Counter()
         for shape, seen in shapes.items():
             labels.update(dict.fromkeys(shape, seen.count))
@@ -72,8 +74,6 @@ class Markers:
         usual: Counter[Shape] = Counter()
         for shape, seen in shapes.items():
             usual[_only(markers, shape)] += seen.count
-        if len(usual) < len(["usual", "another"]):
-            return
         norm = usual.most_common(1)[0][0]
         others = [(shape, seen) for shape, seen in shapes.items() if _only(markers, shape) != norm]
         named = sorted((line, shape) for shape, seen in others for line in seen.lines)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HELD = 512 * 1024  # rows
 PART = 256 * 1024  # rows
 SLICE = 64 * 1024  # rows that are written or read at once
+_FEW = 16 * 1024  # rows of which a set is small
 _ODD = 0x9E3779B97F4A7C15 - 2**64  # mixes the two fingerprints of a row: 2^64 / golden ratio
 
 
@@ -93,6 +94,8 @@ class Fingerprints:
 
     def _has_repeats(self) -> bool:
         """Tell whether an input stands twice, sooner than numpy is imported."""
+        if self.count <= _FEW:
+            return len(set(self._inputs)) < self.count
         # 16 to 32 bits a row: about one row in fifty falls on a bit that was another's.
         size = 2 << self.count.bit_length()
         table = bytearray(size)

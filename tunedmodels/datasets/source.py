@@ -12,6 +12,8 @@ from tunedmodels.datasets.nearest import nearest
 Format = Literal["jsonl", "json", "csv", "tsv", "contents"]
 ENDINGS: dict[str, Format] = {".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
 
+HEAD_BYTES = 8192
+
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip (perhaps Excel)", b"BZh": "bzip2"}
 
@@ -48,15 +50,15 @@ def format_of(file: Path, source: Source, found: Found) -> Format | None:
     return known
 
 
-def is_readable(file: Path, found: Found) -> bool:
-    """Tell whether `file` is a file of text that can be opened; report why where it is not."""
+def head_of(file: Path, found: Found) -> bytes | None:
+    """Return the first `HEAD_BYTES` of a file of text, or None after reporting why it is none."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             kind = "a directory" if file.is_dir() else "no regular file"
             found.error(0, "not-a-file", f"is {kind}", "Name a file of examples.")
-            return False
-        with file.open("rb") as opened:
-            head = opened.read(4096)
+            return None
+        with file.open("rb", buffering=0) as opened:
+            head = opened.read(HEAD_BYTES)
     except FileNotFoundError:
         found.error(0, "missing-file", "does not exist", _neighbour(file))
     except PermissionError:
@@ -64,8 +66,8 @@ def is_readable(file: Path, found: Found) -> bool:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         found.error(0, "unreadable", f"cannot be read: {error}", "Check the path and the disk.")
     else:
-        return _is_text(head, found)
-    return False
+        return head if _is_text(head, found) else None
+    return None
 
 
 def _is_text(head: bytes, found: Found) -> bool:

@@ -16,7 +16,7 @@ from tunedmodels.datasets.readers.contents import looks_like_contents, read_cont
 from tunedmodels.datasets.readers.document import read_document
 from tunedmodels.datasets.readers.jsonl import read_jsonl
 from tunedmodels.datasets.readers.table import read_csv, read_tsv
-from tunedmodels.datasets.source import Format, Source, format_of, is_readable
+from tunedmodels.datasets.source import Format, Source, format_of, head_of
 
 Reader = Callable[[Path, Source, Found], Iterator[Block]]
 
@@ -40,9 +40,10 @@ def read(file: Path, source: Source, found: Found) -> Iterator[Block]:
         )
         return
     form = format_of(file, source, found)
-    if not form or not is_readable(file, found):
+    head = head_of(file, found) if form else None
+    if not form or head is None:
         return
-    if form == "jsonl" and source.format is None and looks_like_contents(file, source):
+    if form == "jsonl" and source.format is None and looks_like_contents(head, source):
         form = "contents"
     try:
         yield from READERS[form](file, source, found)

@@ -18,13 +18,14 @@ import msgspec
 from tunedmodels.datasets.blocks import Block
 from tunedmodels.datasets.examples import prompt
 from tunedmodels.datasets.findings import Found
-from tunedmodels.datasets.readers.lines import LINE_BYTES, Pair, batches, explained
+from tunedmodels.datasets.readers.lines import Pair, batches, explained
 from tunedmodels.datasets.source import Source
 
 _FORM = (
     'Write {"contents": [{"role": "user", "parts": [{"text": "..."}]}, '
     '{"role": "model", "parts": [{"text": "..."}]}]}.'
 )
+_BEGINNING = re.compile(rb'\{\s*"(contents|systemInstruction|system_instruction)"\s*:')
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -48,16 +49,13 @@ class _Conversation(msgspec.Struct):
     tools: list[Any] | None = None
 
 
-def looks_like_contents(file: Path, source: Source) -> bool:
-    """Tell whether the first row of a .jsonl file is a conversation and not an example."""
+def looks_like_contents(head: bytes, source: Source) -> bool:
+    """Tell from its beginning whether a .jsonl file holds conversations and not examples."""
+    line = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
     try:
-        with file.open("rb") as opened:
-            line = opened.readline(LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
-            while line and not line.strip():
-                line = opened.readline(LINE_BYTES)
         row = msgspec.json.decode(line)
-    except (OSError, ValueError, RecursionError):
-        return False
+    except (ValueError, RecursionError):  # longer than the head, perhaps
+        return bool(_BEGINNING.match(line))
     return isinstance(row, dict) and "contents" in row and source.input_field not in row
 
 
