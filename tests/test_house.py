@@ -38,8 +38,9 @@ def test_the_package_never_prints_by_itself() -> None:
 
 
 HEAVY = {
-    "asyncio", "deepdiff", "httpx", "matplotlib", "numpy", "pydantic", "requests", "rich",
-    "safetensors", "sqlite3", "starlette", "uvicorn", "yaml",
+    "anyio", "asyncio", "deepdiff", "difflib", "filelock", "hashlib", "httpx", "logging",
+    "matplotlib", "msgspec", "numpy", "pydantic", "requests", "rich", "safetensors", "sqlite3",
+    "ssl", "stamina", "starlette", "subprocess", "uvicorn", "yaml",
 }  # fmt: skip
 
 
@@ -63,10 +64,12 @@ def test_help_and_version_import_nothing_heavy(option: str, tmp_path: Path) -> N
 
 
 def test_validate_imports_only_what_reads_manifests_and_datasets() -> None:
-    assert imported("validate", cwd=ROOT) <= {"pydantic", "yaml"}
+    assert imported("validate", cwd=ROOT) <= {"hashlib", "msgspec", "pydantic", "yaml"}
 
 
 def test_plan_imports_neither_the_engine_nor_the_progress_view(tmp_path: Path) -> None:
-    assert imported("init", ".", "--name", "demo", cwd=tmp_path) <= {"pydantic", "yaml"}
+    assert imported("init", ".", "--name", "demo", cwd=tmp_path) <= {"hashlib", "pydantic", "yaml"}
     heavy = imported("plan", cwd=tmp_path)
-    assert not heavy & {"numpy", "safetensors", "rich", "uvicorn", "deepdiff", "matplotlib"}
+    assert not heavy & {
+        "deepdiff", "difflib", "matplotlib", "numpy", "rich", "safetensors", "uvicorn"
+    }  # fmt: skip

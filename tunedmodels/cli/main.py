@@ -79,6 +79,8 @@ def cli(ctx: click.Context, folder: Path | None) -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code: 0 to 5, or 130 when interrupted."""
+    # Else pydantic looks for plugins in the metadata of every package that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -15,9 +15,8 @@ _MARKS: Final = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-_UNPRINTABLE: Final = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)
+# Compiled when it is needed, which is almost never: a set of Unicode ranges takes long.
+_UNPRINTABLE: Final = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def decode(raw: bytes) -> str:
 
 def unprintable(text: str) -> Fault:
     """Say where the character is that YAML does not allow."""
-    found = _UNPRINTABLE.search(text)
+    found = re.search(_UNPRINTABLE, text)
     if not found:  # pragma: no cover - both parsers refuse exactly what the pattern does
         return Fault(0, "not-text", "holds a character that YAML does not allow")
     line = text.count("\n", 0, found.start()) + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
@@ -22,6 +21,8 @@ def closest(word: str, among: Iterable[str]) -> str:
 
     A word that is part of one counts as close: `epochs` for epochCount, `model` for baseModel.
     """
+    from difflib import get_close_matches  # noqa: PLC0415  # only for somebody's slip
+
     folded = {_fold(other): other for other in among}
     sought = _fold(word[:100])
     found = get_close_matches(sought, folded, n=1, cutoff=0.7)

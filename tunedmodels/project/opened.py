@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +95,8 @@ class Project:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             ["git", *arguments],  # noqa: S607 - the git of the person's PATH is the one they mean
