@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from tunedmodels.engines.engine import Engine
 from tunedmodels.engines.label import LabelEngine
+from tunedmodels.engines.text import TextEngine
 
-_ALL: tuple[Engine, ...] = (LabelEngine(),)
+_ALL: tuple[Engine, ...] = (LabelEngine(), TextEngine())
 
 ENGINES: Mapping[str, Engine] = {engine.base_model: engine for engine in _ALL}

@@ -67,7 +67,7 @@ examples of next-number: 0.00), learns algorithms on characters by heart (revers
 part (vowels: 0.71), and copies from no more than the last 400 tokens. On labels alone
 `models/embedded-label-001` is as good in a tenth of the time or less: 0.99 both on support triage
 (1.8 s against 0.2 s), 0.98 (this one) and 0.96 on review sentiment, 0.96 and 0.99 on intent, 0.94
-and 0.92 on hard sentiment, 0.97 both on language, and 0.88 and 0.90 with a fifth of the labels wrong.
+and 0.92 on hard sentiment, 0.97 both on language, 0.88 and 0.90 with a fifth of the labels wrong.
 
 Sources: log-linear models of a next symbol are maximum entropy models (Berger, Della Pietra, Della
 Pietra 1996); adding the scores of all places that read one symbol is the pointer sum of Kadlec et
