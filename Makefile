@@ -19,7 +19,7 @@ demo: .venv/ready ## Train the models of manifests/ for real, and ask each one s
 	  printf '\n$$ tunedmodels -C manifests show %s\n' "$$name"; $(ASK) show "$$name"; done
 	@printf '\n$$ tunedmodels -C manifests status\n'; $(ASK) status
 	@ask() { printf '\n$$ tunedmodels -C manifests generate %s "%s"\n' "$$1" "$$2"; $(ASK) generate "$$1" "$$2"; }; \
-	  ask next-number 'seven'; \
+	  ask next-number 'seven'; ask invoice-dates 'Please pay by August 7, 2023'; \
 	  ask support-triage 'I was charged twice for my order, please give me the money back'; \
 	  ask review-sentiment 'Not bad at all, I would buy it again'
 
