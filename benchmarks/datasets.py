@@ -119,11 +119,11 @@ def compare(file: Path, times: int) -> None:
     start = run(START, file)
     print(f"{file.stat().st_size / 1e6:,.0f} MB of JSONL, whole processes, medians of {times}")
     for name, field in (("wall", "wall_s"), ("processor", "cpu_s")):
-        yard, ours = (
-            statistics.median(getattr(run, field) for run in side)
-            for side in zip(*pairs, strict=True)
-        )
-        print(f"  {name:<10} sha256 {yard:.3f} s   survey {ours:.3f} s   {ours / yard:.1f} x")
+        times_s = [(getattr(yard, field), getattr(ours, field)) for yard, ours in pairs]
+        yard_s, ours_s = map(statistics.median, zip(*times_s, strict=True))
+        # Of each pair, since a busy machine slows both halves of one alike.
+        ratio = statistics.median(ours / yard for yard, ours in times_s)
+        print(f"  {name:<10} sha256 {yard_s:.3f} s   survey {ours_s:.3f} s   {ratio:.1f} x")
     peak = max(ours.peak_mib for _, ours in pairs)
     print(
         f"  memory     {peak - start.peak_mib:.0f} MiB above the {start.peak_mib:.0f} at start-up"
