@@ -87,6 +87,12 @@ def test_missing_scopes_name_the_scope_and_the_commands() -> None:
     assert "export GOOGLE_OAUTH_ACCESS_TOKEN=" in error.cure
 
 
+def test_a_service_on_this_machine_is_not_said_to_mend_itself() -> None:
+    full = said("embedded.db: disk is full. Free some space.", "UNAVAILABLE")
+    error = failures.refused(503, full, PLACE, is_local=True, scrub=str)
+    assert (error.message, error.cure) == (full.message, "")
+
+
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_time_to_wait_is_kept(code: int) -> None:
     error = failures.refused(code, NOTHING, PLACE, scrub=str, retry_after_s=7.0)

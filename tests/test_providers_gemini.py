@@ -26,7 +26,7 @@ from tunedmodels.errors import (
     UnavailableError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers.credentials import Credentials
+from tunedmodels.providers.credentials import HOSTED, Credentials
 from tunedmodels.providers.gemini import GeminiProvider
 from tunedmodels.providers.patience import ATTEMPTS
 from tunedmodels.providers.provider import Edit
@@ -51,7 +51,13 @@ def provider(*answers: Answer) -> tuple[GeminiProvider, Script]:
 
 
 def over(transport: httpx.AsyncBaseTransport) -> GeminiProvider:
-    return GeminiProvider("g", project="demo", endpoint="http://127.0.0.1", transport=transport)
+    return GeminiProvider(
+        "g",
+        project="demo",
+        endpoint=HOSTED,
+        credentials=Credentials(api_key="k"),
+        transport=transport,
+    )
 
 
 def model(model_id: str = TONE.model_id, **fields: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tunedmodels.errors import (
 from tunedmodels.providers import http
 from tunedmodels.providers.credentials import Credentials
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.patience import ATTEMPTS, Patience
+from tunedmodels.providers.patience import ATTEMPTS, NEAR_BUDGET_S, Patience
 
 LOCAL = "http://127.0.0.1:8901"
 HOSTED = "https://models.example"
@@ -38,7 +38,7 @@ def no_waiting() -> Iterator[None]:
         yield
 
 
-def client(*answers: Answer, endpoint: str = LOCAL, **others: Any) -> tuple[Http, Script]:
+def client(*answers: Answer, endpoint: str = HOSTED, **others: Any) -> tuple[Http, Script]:
     script = Script(*answers)
     credentials = others.pop("credentials", Credentials(api_key="a-key"))
     return Http(endpoint, credentials, transport=script, **others), script
@@ -119,6 +119,15 @@ async def test_an_attempt_that_is_the_last_is_not_told_as_a_retry() -> None:
     with pytest.raises(UnavailableError):
         await send(to)
     assert told == [1, 2, 3, 4]
+
+
+async def test_what_is_wrong_on_this_machine_is_said_soon() -> None:
+    waits: list[float] = []
+    to, script = client(*[NEVER] * 5, endpoint=LOCAL, on_retry=lambda *e: waits.append(e[2]))
+    with pytest.raises(UnavailableError):
+        await send(to)
+    assert 1 < len(script.asked) < ATTEMPTS
+    assert max(waits) <= NEAR_BUDGET_S
 
 
 async def test_retry_info_goes_before_the_header() -> None:
@@ -301,7 +310,7 @@ async def test_a_stream_is_asked_again_as_long_as_it_has_not_begun() -> None:
 
 async def test_a_stream_that_breaks_is_an_error_and_no_line_comes_twice() -> None:
     to, script = client(httpx.Response(200, stream=Broken()))
-    assert await lines(to) == ["one", "two", "The connection to 127.0.0.1:8901 broke: ReadError"]
+    assert await lines(to) == ["one", "two", "The connection to models.example broke: ReadError"]
     assert len(script.asked) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,8 @@ from tunedmodels.providers.registry import open_provider
 from tunedmodels.settings import EmbeddedSettings
 
 OnRetry = Callable[[str, int, float, str], None]
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -41,7 +44,12 @@ async def connect(
                 project=project.name,
                 environ=os.environ,
                 embedded_app=app,
-                on_retry=on_retry,
+                on_retry=on_retry or _say,
             )
             providers[name] = await stack.enter_async_context(provider)
         yield providers
+
+
+def _say(call: str, _attempt: int, wait_s: float, words: str) -> None:
+    """Tell a person who waits why; without a handler Python writes warnings to standard error."""
+    _log.warning("no answer to %s, again in %.0f s: %s", call, wait_s, words)

@@ -113,11 +113,15 @@ def require(made: Plan, digest: str, moved: Sequence[str] = ()) -> None:
 
 
 async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
-    """Return the live models of all providers, asked at once."""
+    """Return the live models of all providers, asked at once. Raises ProviderError."""
     import asyncio
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(provider.observe()) for provider in providers.values()]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(provider.observe()) for provider in providers.values()]
+    except ExceptionGroup as failed:
+        # Whoever mends the first provider hears of the next one.
+        raise failed.exceptions[0] from failed
     return [model for task in tasks for model in task.result()]
 
 

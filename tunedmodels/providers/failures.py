@@ -56,15 +56,18 @@ def refused(
     said: Status,
     place: str,
     *,
+    is_local: bool = False,
     scrub: Callable[[str], str],
     retry_after_s: float | None = None,
 ) -> ProviderError:
     """Turn an answer that is no success into the error it means.
 
-    `place` is `host:port`; `scrub` takes secrets out of the service's words; `retry_after_s` comes
-    from the header and yields to a RetryInfo.
+    `place` is `host:port`, `is_local` whether that is this machine; `scrub` takes secrets out of the
+    service's words; `retry_after_s` comes from the header and yields to a RetryInfo.
     """
     kind, cure = _meaning(http_status, said)
+    if is_local and said.words and cure == _PASSES[1]:
+        cure = ""  # a full disk does not pass: our own service says in its words what helps
     # Scrubbed before it is shortened: half a secret would not be recognised.
     words = plain(scrub(said.words))
     words = words or f"{place} answered {_name(http_status)} and gave no reason."

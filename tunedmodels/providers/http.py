@@ -28,7 +28,7 @@ from tunedmodels import __version__
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers import failures
 from tunedmodels.providers.credentials import Credentials, is_loopback, place
-from tunedmodels.providers.patience import ATTEMPTS, OnRetry, Patience
+from tunedmodels.providers.patience import ATTEMPTS, BUDGET_S, NEAR_BUDGET_S, OnRetry, Patience
 from tunedmodels.wire import status
 
 # Where rich and click are installed, httpx imports its own command line: 70 ms that nobody needs.
@@ -70,6 +70,7 @@ class Http:
         self._place = place(endpoint)
         self._is_local = is_loopback(endpoint)
         self._credentials = credentials
+        self._budget_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
         self._on_retry = on_retry
         self._free = asyncio.Semaphore(AT_ONCE)
         self._client = httpx.AsyncClient(
@@ -102,7 +103,7 @@ class Http:
         """
         request = self._request(method, path, params, content, read_s)
         call = f"{method} {path}"
-        patience = Patience(call, self._on_retry)
+        patience = Patience(call, self._on_retry, budget_s=self._budget_s)
         async for attempt in stamina.retry_context(on=patience, attempts=ATTEMPTS, timeout=None):
             with attempt, _never_twice(call, repeatable=repeatable):
                 async with self._answer(request) as response:
@@ -117,7 +118,7 @@ class Http:
         It is asked again only as long as no answer has begun, so that no line comes twice.
         """
         request = self._request(method, path, params, content, READ_S)
-        patience = Patience(f"{method} {path}", self._on_retry)
+        patience = Patience(f"{method} {path}", self._on_retry, budget_s=self._budget_s)
         async with AsyncExitStack() as opened:
             async for attempt in stamina.retry_context(
                 on=patience, attempts=ATTEMPTS, timeout=None
@@ -168,6 +169,7 @@ class Http:
             response.status_code,
             status.read(body),
             self._place,
+            is_local=self._is_local,
             scrub=self._credentials.scrub,
             retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
         )

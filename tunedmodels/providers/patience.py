@@ -1,8 +1,9 @@
 """Whether a call that failed is asked again, and when: the one policy of retrying.
 
-Up to 5 attempts within 60 seconds. A service that names a time (Retry-After, RetryInfo) is believed
-as long as that fits; otherwise the waits double from half a second, with jitter, so that many
-callers do not come back together.
+Up to 5 attempts within 60 seconds, or 2 where the service is on this machine: what is wrong there
+(it is not running, its disk is full) does not pass by itself, and somebody waits. A service that
+names a time (Retry-After, RetryInfo) is believed as long as that fits; otherwise the waits double
+from half a second, with jitter, so that many callers do not come back together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tunedmodels.errors import RateLimitedError, UnavailableError
 
 ATTEMPTS = 5
 BUDGET_S = 60.0
+NEAR_BUDGET_S = 2.0
 FIRST_WAIT_S = 0.5
 
 OnRetry = Callable[[str, int, float, str], None]
@@ -28,11 +30,17 @@ class Patience:
     """
 
     def __init__(
-        self, call: str, tell: OnRetry | None, *, now: Callable[[], float] = time.monotonic
+        self,
+        call: str,
+        tell: OnRetry | None,
+        *,
+        budget_s: float = BUDGET_S,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._call = call
         self._was_sent = False
         self._tell = tell
+        self._budget_s = budget_s
         self._now = now
         self._began = now()
         self._attempt = 0
@@ -47,7 +55,7 @@ class Patience:
             self._was_sent = error.sent = error.sent or self._was_sent
         wait_s = self._wait_s(error.retry_after_s)
         spent_s = self._now() - self._began
-        if self._attempt >= ATTEMPTS or spent_s + wait_s > BUDGET_S:
+        if self._attempt >= ATTEMPTS or spent_s + wait_s > self._budget_s:
             return False
         if self._tell:
             self._tell(self._call, self._attempt, wait_s, error.message)
