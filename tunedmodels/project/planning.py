@@ -18,6 +18,7 @@ from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
 from tunedmodels.project.surveying import Surveyed, survey
 from tunedmodels.providers.provider import Provider
+from tunedmodels.render.problems import problems_text
 
 _ENOUGH = 8  # hex digits: as many as the plan shows
 EVERYTHING = Allowances(delete=2**31, empty=True)
@@ -32,8 +33,9 @@ class Planned:
     the plan.
     """
 
-    plan: Plan
-    desired: Mapping[str, Desired]
+    # No part of a repr: asyncio.run makes one of what it returns, to throw it away.
+    plan: Plan = field(repr=False)
+    desired: Mapping[str, Desired] = field(repr=False)
     read: str
     examples: Mapping[str, Comparison] = field(default_factory=dict)
 
@@ -83,7 +85,7 @@ async def plan(
     return Planned(
         plan=made.model_copy(update={"sets": project.sets}),
         desired={} if destroying else {want.name: want for want in desired},
-        read=_read(surveyed, len(observed)),
+        read=_read(project, surveyed, len(observed)),
         examples=_shown(project, made.changes, desired, comparisons),
     )
 
@@ -204,6 +206,7 @@ def _moved(saved: Plan, now: Plan) -> list[str]:
     return moved
 
 
-def _read(surveyed: Surveyed, live: int) -> str:
+def _read(project: Project, surveyed: Surveyed, live: int) -> str:
     models = "model" if live == 1 else "models"
-    return f"Read {surveyed.counted}, {live} live {models}.\n\n"
+    warnings = problems_text(project.warnings)
+    return f"{warnings}Read {surveyed.counted}, {live} live {models}.\n\n"
