@@ -78,6 +78,7 @@ class Http:
             transport=transport,
             limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
             trust_env=not self._is_local,  # no proxy reaches this machine's loopback
+            verify=not endpoint.startswith("http:"),  # reading all certificates takes 50 ms
             follow_redirects=False,
         )
 
