@@ -10,6 +10,8 @@ from pathlib import Path
 from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredDataset:
@@ -30,7 +32,8 @@ class Desired:
     """One declared tuned model, resolved.
 
     `source` is `models/NAME`, or `tunedModels/ID` when it continues from `parent`, the name of
-    another TunedModel. `place` is `file:line` of the manifest.
+    another TunedModel. `place` is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex)
+    of everything that cannot be changed after training.
     """
 
     project: str
@@ -49,16 +52,17 @@ class Desired:
     top_k: int | None = None
     reader_project_numbers: tuple[int, ...] | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    fingerprint: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything that cannot be changed after training."""
-        return fingerprint(
+    def __post_init__(self) -> None:
+        """Hash what the fingerprint is of, once: everybody asks for it, and often."""
+        mark = fingerprint(
             source=self.source,
             dataset=self.dataset.digest,
             preamble=self.preamble,
             hyperparameters=self.hyperparameters,
         )
+        object.__setattr__(self, "fingerprint", mark)
 
     @property
     def model_id(self) -> str:
@@ -96,8 +100,7 @@ def fingerprint(
         "hyperparameters": hyperparameters.model_dump(exclude_none=True, by_alias=True),
         "method": "supervised",
     }
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical(parts).encode()).hexdigest()
 
 
 def version_id(name: str, fingerprint: str) -> str:

@@ -35,7 +35,6 @@ class Declared:
     """One declared name among its live versions."""
 
     want: Desired
-    fingerprint: str  # of `want`, which hashes it anew at every question
     past: History
     taken: Taken
     differences: Differences
@@ -77,7 +76,9 @@ class Declared:
                 return self._going_on(Action.PROMOTE, exact, reason)
 
     def _missing(self) -> Change:
-        there = self.taken.get((self.want.provider, version_id(self.want.name, self.fingerprint)))
+        there = self.taken.get(
+            (self.want.provider, version_id(self.want.name, self.want.fingerprint))
+        )
         if there:
             return Change(
                 name=self.want.name,
@@ -124,7 +125,7 @@ class Declared:
             action=action,
             reason=reason,
             before=self.past.version(before) if before else None,
-            after=wanted(self.want, version_id(self.want.name, self.fingerprint)),
+            after=wanted(self.want, version_id(self.want.name, self.want.fingerprint)),
             fields=fields,
             dataset=dataset,
             cost=cost_of(action),

@@ -100,9 +100,9 @@ def _declared(
     part = _Part()
     stuck: set[str] = set()
     for line, want in family.in_order():
-        fingerprint = want.fingerprint
-        past = history(ours.get(want.name, ()), provider=want.provider, fingerprint=fingerprint)
-        changes = list(Declared(want, fingerprint, past, taken, differences).changes())
+        live = ours.get(want.name, ())
+        past = history(live, provider=want.provider, fingerprint=want.fingerprint)
+        changes = list(Declared(want, past, taken, differences).changes())
         if not changes or changes[0].after is None:
             part.untouched += 1  # what there is, is about other versions of the name
         elif changes[0].action.trains:
