@@ -54,11 +54,12 @@ class _Desk:
 
     project: Project
     cache: SurveyCache | None
+    root: str  # as the person would type it
     bases: dict[str, str] = field(default_factory=dict)  # name -> base model at its root
     desired: dict[str, Desired] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     advice: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
-    files: set[Path] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
     examples: int = 0
 
 
@@ -67,7 +68,8 @@ def survey(project: Project, *, use_cache: bool) -> Surveyed:
 
     With `use_cache` a file that looks unchanged since the last time is not read again.
     """
-    desk = _Desk(project, SurveyCache(project.state / "surveys") if use_cache else None)
+    cache = SurveyCache(project.state / "surveys") if use_cache else None
+    desk = _Desk(project, cache, os.path.relpath(project.root))
     for declared in _parents_first(project.declared):
         _one(desk, declared)
     if desk.cache:
@@ -75,7 +77,7 @@ def survey(project: Project, *, use_cache: bool) -> Surveyed:
         desk.cache.save()
     return Surveyed(
         desired=tuple(desk.desired.values()),
-        problems=tuple(sorted({*project.warnings, *desk.problems})),
+        problems=tuple(sorted(dict.fromkeys((*project.warnings, *desk.problems)))),
         advice=desk.advice,
         manifests=len(project.declared),
         files=len(desk.files),
@@ -97,49 +99,35 @@ def _one(desk: _Desk, declared: Declared) -> None:
     base = spec.base_model or desk.bases.get(spec.tuned_model or "", "")
     desk.bases[declared.name] = base
     limits = limits_for(base)
-    found = _survey(desk, declared, spec.dataset, limits, "dataset", preamble=spec.dataset.preamble)
+    train = _side(desk, spec.dataset)
+    found = _survey(desk, declared, train, limits, "dataset")
     problems = list(found.problems)
     if spec.evaluation:
-        held_out = _survey(
-            desk,
-            declared,
-            spec.evaluation,
-            limits.for_held_out(),
-            "evaluation",
-            preamble=spec.dataset.preamble,
-        )
+        test = _side(desk, spec.evaluation)
+        held_out = _survey(desk, declared, test, limits.for_held_out(), "evaluation")
         problems += held_out.problems
         if found.is_usable and held_out.is_usable:
             ask = desk.cache.overlap if desk.cache else overlap
-            problems += ask(_side(desk, spec.dataset), _side(desk, spec.evaluation))
+            problems += ask(train, test)
     desk.problems += problems
     desk.advice[declared.name] = tuple(p for p in problems if p.severity is Severity.WARNING)
     parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
     if found.is_usable and (parent or not spec.tuned_model):
-        desk.desired[declared.name] = _resolved(desk.project, declared, found, parent)
+        desk.desired[declared.name] = _resolved(desk.project, declared, train.file, found, parent)
 
 
-def _survey(
-    desk: _Desk,
-    declared: Declared,
-    source: Examples,
-    limits: Limits,
-    part: str,
-    *,
-    preamble: str,
-) -> Survey:
-    side = _side(desk, source)
+def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: str) -> Survey:
     request = Request(
         side.file,
-        source,
+        side.source,
         written=side.written,
         limits=limits,
-        preamble=preamble,
+        preamble=declared.spec.dataset.preamble,
         task=declared.spec.task if part == "dataset" else None,
     )
     made = desk.cache.survey(request) if desk.cache else request.answer()
-    if side.file not in desk.files:
-        desk.files.add(side.file)
+    if side.written not in desk.files:
+        desk.files.add(side.written)
         desk.examples += made.examples
     if made.examples:
         return made
@@ -161,12 +149,13 @@ def _survey(
 
 
 def _side(desk: _Desk, source: Examples) -> Side:
-    file = desk.project.root / source.path
-    return Side(file, source, os.path.relpath(file))
+    # Not relpath of the file: it asks for the working directory again for each of 10,000 models.
+    written = os.path.normpath(f"{desk.root}/{source.path}")
+    return Side(desk.project.root / source.path, source, written)
 
 
 def _resolved(
-    project: Project, declared: Declared, found: Survey, parent: Desired | None
+    project: Project, declared: Declared, file: Path, found: Survey, parent: Desired | None
 ) -> Desired:
     spec = declared.spec
     return Desired(
@@ -175,7 +164,7 @@ def _resolved(
         provider=project.provider_of(declared),
         source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
         dataset=DesiredDataset(
-            file=project.root / spec.dataset.path,
+            file=file,
             written=spec.dataset.path,
             source=spec.dataset,
             digest=found.digest,
