@@ -30,7 +30,7 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 
 def test_a_line_per_event_with_its_time_and_no_loss_points(tmp_path: Path) -> None:
-    point = LossPoint(step=1, epoch=0, mean_loss=1.0, time=NOON)
+    point = LossPoint(step=1, epoch=0, mean_loss=1.0)
     with Journal(tmp_path / "new" / "journal", noon) as journal:
         journal.write(START)
         journal.write(Sending("tone", "tone-1", "create"))

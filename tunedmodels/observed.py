@@ -37,7 +37,6 @@ class LossPoint(msgspec.Struct, frozen=True, gc=False):
     step: int
     epoch: int
     mean_loss: float
-    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

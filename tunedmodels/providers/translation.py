@@ -45,8 +45,7 @@ def observed(provider: str, model: wire.TunedModel) -> ObservedModel:
         created=model.create_time,
         completed=task.complete_time,
         curve=tuple(
-            LossPoint(point.step, point.epoch, point.mean_loss, point.compute_time)
-            for point in task.snapshots
+            LossPoint(point.step, point.epoch, point.mean_loss) for point in task.snapshots
         ),
     )
 

@@ -74,12 +74,14 @@ class Hyperparameters(Shape):
 
 
 class Snapshot(Shape):
-    """TuningSnapshot: one step of training. `epoch` counts full passes from 0."""
+    """TuningSnapshot: one step of training. `epoch` counts full passes from 0.
+
+    Its `computeTime` is left alone: nobody asks for it, and a look at many models has one per step.
+    """
 
     step: int = 0
     epoch: int = 0
     mean_loss: float = 0.0
-    compute_time: datetime | None = None
 
 
 class TuningTask(Shape):
