@@ -109,7 +109,7 @@ def test_a_file_of_more_than_10_mb_is_refused(folder: Path) -> None:
     (problem,) = load(Path()).problems
     assert (problem.message, problem.cure) == (
         "is larger than 10 MB",
-        "split it into several files",
+        "Split it into several files",
     )
 
 
@@ -132,7 +132,7 @@ def test_links_are_followed_to_files_of_the_project_only(
     ]
 
 
-CURE = "name the folder of the Project file with -C DIR, or run: tunedmodels init"
+CURE = "Name the folder of the Project file with -C DIR, or run: tunedmodels init"
 
 
 def test_a_folder_that_cannot_be_a_project_is_one_clear_problem(folder: Path) -> None:
@@ -143,15 +143,15 @@ def test_a_folder_that_cannot_be_a_project_is_one_clear_problem(folder: Path) ->
     assert only_problem(Path("gone")) == (
         "gone",
         "there is no such file or folder",
-        "go to the folder of the project, name it with -C DIR, or run: tunedmodels init",
+        "Go to the folder of the project, name it with -C DIR, or run: tunedmodels init",
     )
     assert only_problem(Path("project.yaml")) == (
         "project.yaml",
         "is a file, not a folder",
-        "name the folder of the Project file",
+        "Name the folder of the Project file",
     )
     (problem,) = load(Path("deep")).problems
-    assert problem.cure == "name its own folder: -C deep/down"
+    assert problem.cure == "Name its own folder: -C deep/down"
 
 
 def test_a_second_project_is_an_error_that_names_the_first(folder: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_and_the_rest_is_read(
     monkeypatch.setattr("tunedmodels.manifests.folder.open", refuse, raising=False)
     loaded = load(Path())
     assert names(loaded) == ["b"]
-    assert [p.cure for p in loaded.problems] == ["give yourself the right to read it"]
+    assert [p.cure for p in loaded.problems] == ["Give yourself the right to read it"]
 
 
 def test_without_a_usable_project_all_problems_are_raised_together(folder: Path) -> None:

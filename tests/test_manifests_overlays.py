@@ -104,34 +104,34 @@ def test_an_option_may_set_the_project(tmp_path: Path) -> None:
 
 # fmt: off
 OPTIONS = [  # --set                              place after "--set ...", message, cure
-    ("tone",                 "", "is not NAME.PATH=VALUE", "write for example --set next-number.hyperparameters.epochCount=3"),
-    ("tone=5",               "", "is not NAME.PATH=VALUE", "write for example --set next-number.hyperparameters.epochCount=3"),
-    ("tone..a=5",            "", "is not NAME.PATH=VALUE", "write for example --set next-number.hyperparameters.epochCount=3"),
-    ("tone.topK=[",          "", "has a value that is no YAML", "put text in quotes, for example --set 'tone.description=\"a: b\"'"),
+    ("tone",                 "", "is not NAME.PATH=VALUE", "Write for example --set next-number.hyperparameters.epochCount=3"),
+    ("tone=5",               "", "is not NAME.PATH=VALUE", "Write for example --set next-number.hyperparameters.epochCount=3"),
+    ("tone..a=5",            "", "is not NAME.PATH=VALUE", "Write for example --set next-number.hyperparameters.epochCount=3"),
+    ("tone.topK=[",          "", "has a value that is no YAML", "Put text in quotes, for example --set 'tone.description=\"a: b\"'"),
     ("tune.topK=5",          "", "no TunedModel is called 'tune'", "Did you mean tone?"),
     ("tone.topk=5",          ": spec.topk", "is no field here", "Did you mean topK?"),
     ("tone.topK=five",       ": spec.topK", "must be a whole number (got 'five')", ""),
-    ("tone.dataset.path=",   ": spec.dataset.path", "is missing", "add it"),
-    ("tone.dataset=d.jsonl", ": spec.dataset", "must be a mapping (got 'd.jsonl')", "write KEY: VALUE lines below it"),
+    ("tone.dataset.path=",   ": spec.dataset.path", "is missing", "Add it"),
+    ("tone.dataset=d.jsonl", ": spec.dataset", "must be a mapping (got 'd.jsonl')", "Write KEY: VALUE lines below it"),
     ("Project.provider=x",   ": spec.provider", "no provider is called 'x'", "There are: embedded, gemini; more go to spec.providers."),
 ]
 OVERLAYS = [  # overlays/ci.yaml          place, message, cure
     (OVERLAY + "  topK: x\n",
      "overlays/ci.yaml:4: spec.topK", "must be a whole number (got 'x')", ""),
     (OVERLAY + "  evaluation: {format: csv}\n",
-     "overlays/ci.yaml:4: spec.evaluation.path", "is missing", "add it"),
+     "overlays/ci.yaml:4: spec.evaluation.path", "is missing", "Add it"),
     (OVERLAY + "  dataset: {path: ../d}\n",
-     "overlays/ci.yaml:4: spec.dataset.path", "leads out of the project (got '../d')", "write a path inside the folder of the Project file, relative to it"),
+     "overlays/ci.yaml:4: spec.dataset.path", "leads out of the project (got '../d')", "Write a path inside the folder of the Project file, relative to it"),
     (OVERLAY.replace("tone", "tune"),
      "overlays/ci.yaml:2: metadata.name", "no TunedModel is called 'tune'", "Did you mean tone?"),
     ("kind: TunedModel\nspec: {}\n",
-     "overlays/ci.yaml:1: metadata.name", "is missing", "say which manifest this is laid over"),
+     "overlays/ci.yaml:1: metadata.name", "is missing", "Say which manifest this is laid over"),
     ("kind: Tuned\nmetadata: {name: tone}\n",
      "overlays/ci.yaml:1: kind", "must be Project or TunedModel (got 'Tuned')", "Did you mean TunedModel?"),
     ("- a\n",
-     "overlays/ci.yaml:1", "is no part of a manifest (got a list)", "write kind, metadata.name, and what differs"),
+     "overlays/ci.yaml:1", "is no part of a manifest (got a list)", "Write kind, metadata.name, and what differs"),
     ("a: [",
-     "overlays/ci.yaml:1", "has an empty place in brackets, or a bracket that is not closed", "close it with ] or }"),
+     "overlays/ci.yaml:1", "has an empty place in brackets, or a bracket that is not closed", "Close it with ] or }"),
 ]
 # fmt: on
 
@@ -159,7 +159,7 @@ def test_a_mistake_in_an_overlay_is_found_there(
 def test_an_unknown_environment_names_those_that_exist(tmp_path: Path) -> None:
     place, message = "--env prd", "there is no overlay 'prd'"
     none = loaded(tmp_path, {}, environment="prd")
-    assert said(none) == [(place, message, "Write overlays/NAME.yaml for --env NAME.")]
+    assert said(none) == [(place, message, "Write overlays/prd.yaml.")]
     there = {"overlays/prod.yaml": OVERLAY, "overlays/ci.yaml": OVERLAY}
     cure = "Did you mean prod? There are: ci, prod."
     assert said(loaded(tmp_path, there, environment="prd")) == [(place, message, cure)]
@@ -183,7 +183,7 @@ def test_learning_rates_of_two_layers_exclude_each_other_until_one_is_null(tmp_p
         (
             "tone.yaml:8: spec.hyperparameters.learningRateMultiplier",
             "excludes learningRate, which is in project.yaml:9",
-            "keep one of the two; null as the value takes away what a layer below says",
+            "Keep one of the two; null as the value takes away what a layer below says",
         )
     ]
     dropped = tone + "    learningRate: null\n"

@@ -105,7 +105,13 @@ def _from_file(
     from tunedmodels.project.planning import approved
     from tunedmodels.render.document import read_plan
 
-    saved = read_plan(file.read_text(encoding="utf-8"))
+    try:
+        saved = read_plan(file.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        cure = f"To make one:\n    tunedmodels plan --out {file}"
+        raise TunedModelsError(f"There is no plan file {file}", cure=cure) from None
+    except RefusedError as refusal:
+        raise RefusedError(f"{file}: {refusal.message}", cure=refusal.cure) from None
     if (environment and environment != saved.environment) or (sets and sets != saved.sets):
         raise RefusedError(
             f"{file} was planned with other --env or --set options",
@@ -134,12 +140,12 @@ def show_ask_run(
         return Exit.REFUSED
     if not plan.pending:
         return Exit.ERROR if plan.blocked else Exit.DONE
+    click.echo()
     if not is_approved and not may_ask():
         raise TunedModelsError(
             "There is nobody to ask here, so nothing was done",
             cure="Approve the plan beforehand: --yes, --digest sha256:..., or a plan file.",
         )
-    click.echo()
     if not is_approved and not click.confirm(f"{verb} this?"):
         click.echo("Nothing was done.")
         return Exit.DONE

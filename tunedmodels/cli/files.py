@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
+from tunedmodels.errors import TunedModelsError
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a text so that nobody ever reads half of it. Raises OSError, leaving what was there."""
+_FULL = "Free some space, then run it again."
+_CLOSED = "Make it writable, or name another place."
+_CURES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EROFS: _CLOSED,
+}
+
+
+def disk_cure(error: OSError) -> str:
+    """Say what helps against what the disk said."""
+    return _CURES.get(error.errno or 0, "Check the disk and its permissions, then run it again.")
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file so that nobody ever reads half of it.
+
+    Raises TunedModelsError, leaving what was there.
+    """
     half = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        half.write_text(text, encoding="utf-8")
+        half.write_bytes(content)
         half.replace(file)
+    except FileNotFoundError:
+        cure = f"Make it first:\n    mkdir -p {file.parent}"
+        raise TunedModelsError(f"{file}: there is no such folder", cure=cure) from None
+    except OSError as error:
+        words = f"{file} cannot be written: {error.strerror or error}"
+        raise TunedModelsError(words, cure=disk_cure(error)) from error
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             half.unlink()

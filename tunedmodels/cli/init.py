@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
+from tunedmodels.cli.files import write_whole
 from tunedmodels.cli.terminal import may_ask
 from tunedmodels.errors import TunedModelsError
 
@@ -35,15 +38,37 @@ def command(folder: Path | None, target: Path, name: str | None) -> None:
             f"{', '.join(there)} exist already; nothing was written",
             cure="Name another folder: tunedmodels init DIR",
         )
-    for path, text in written.items():
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        (target / path).write_text(text, encoding="utf-8")
+    _write(target, written)
+    for path in written:
         click.echo(f"wrote {target / path}")
     place = "" if os.path.normpath(target) == "manifests" else f"-C {target} "
     click.echo("\nNext:")
     click.echo(f"    tunedmodels {place}plan")
     click.echo(f"    tunedmodels {place}apply")
     click.echo(f'    tunedmodels {place}generate tone "Thanks a lot, you are wonderful"')
+
+
+def _write(target: Path, texts: Mapping[str, str]) -> None:
+    """Write all files, or none."""
+    folders = [folder for folder in (target / "data", target) if not folder.exists()]
+    done: list[Path] = []
+    try:
+        (target / "data").mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            write_whole(target / path, text.encode())
+            done.append(target / path)
+    except (OSError, TunedModelsError) as error:
+        for file in done:
+            file.unlink()
+        for folder in folders:
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise TunedModelsError(
+                f"{target} is no folder, nor can it become one; nothing was written",
+                cure="Name another folder: tunedmodels init DIR",
+            ) from None
+        raise
 
 
 def _name(name: str | None, folder: str) -> str:

@@ -15,6 +15,8 @@ from typing import NoReturn
 import click
 
 from tunedmodels import __version__
+from tunedmodels.cli.files import disk_cure
+from tunedmodels.cli.terminal import style
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 COMMANDS = {
@@ -85,13 +87,12 @@ def main() -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; a person's mistake never gives a traceback."""
+    """Run one command and return its exit code; a person's mistake never gives a traceback.
+
+    A reader that goes away (`| head`) ends the command without a word: click leaves with 1.
+    """
     try:
         code = cli.main(arguments, prog_name="tunedmodels", standalone_mode=False)
-    except BrokenPipeError:
-        # The reader went away (`| head`): not our mistake, and nothing is left to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     except (click.ClickException, TunedModelsError, OSError) as error:
         return _explain(error)
     except (click.Abort, KeyboardInterrupt):
@@ -102,6 +103,8 @@ def run(arguments: list[str]) -> int:
 
 def _explain(error: click.ClickException | TunedModelsError | OSError) -> int:
     match error:
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
         case click.ClickException():
             usage = isinstance(error, click.UsageError) and error.ctx
             _say(
@@ -110,18 +113,17 @@ def _explain(error: click.ClickException | TunedModelsError | OSError) -> int:
         case ProblemsFoundError():
             from tunedmodels.render.problems import counted, problems_text
 
-            click.echo(problems_text(error.problems), err=True, nl=False)
+            click.echo(problems_text(error.problems, style(err=True)), err=True, nl=False)
             click.echo(f"{counted(error.problems).capitalize()}. Nothing was done.", err=True)
         case TunedModelsError():
             _say(error.message, error.cure)
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
-            cure = "Check the disk and its permissions, then run it again."
-            _say(f"{where}{error.strerror or error}", cure)
+            _say(f"{where}{error.strerror or error}", disk_cure(error))
     return Exit.REFUSED if isinstance(error, RefusedError) else Exit.ERROR
 
 
 def _say(message: str, cure: str) -> None:
-    click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True)
+    click.echo(style(err=True)("Error: ", "failed") + message, err=True)
     for line in cure.splitlines():
         click.echo(f"    {line}", err=True)

@@ -73,8 +73,10 @@ def trusts_cache(*, no_cache: bool) -> bool:
 
 def read_stdin(argument: str | None) -> str:
     """Return the argument, or standard input for `-` and for nothing when it is piped."""
-    if argument is not None and argument != "-":
-        return argument
-    if argument is None and sys.stdin.isatty():
+    is_open = sys.stdin is not None  # not so after `<&-`
+    if is_open and (argument == "-" or (argument is None and not sys.stdin.isatty())):
+        # Replaced, not refused: one odd byte must not keep a log from being asked about.
+        argument = sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
+    if not argument or argument.isspace():
         raise click.UsageError("What should the model be asked? Give a text, or pipe one in.")
-    return sys.stdin.read().rstrip("\n")
+    return argument

@@ -53,7 +53,7 @@ def command(
     planned = asyncio.run(planning.plan(project, allowed, use_cache=use_cache))
     plan = planned.plan
     if out:
-        write_whole(out, plan_json(plan))
+        write_whole(out, plan_json(plan).encode())
     if form == "json":
         click.echo(plan_json(plan), nl=False)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tunedmodels.cli.files import write_whole
 from tunedmodels.cli.options import open_project
 from tunedmodels.cli.terminal import style
 from tunedmodels.errors import TunedModelsError
@@ -28,8 +29,6 @@ def command(folder: Path | None, *, name: str, form: str, png: Path | None) -> N
     from tunedmodels.render.status import drawn, show_document, show_text
 
     model = pick(asyncio.run(all_names(open_project(folder))), name)
-    text = show_document(model) if form == "json" else show_text(model, style())
-    click.echo(text, nl=False)
     if png:
         version = drawn(model)
         if version is None:
@@ -40,5 +39,8 @@ def command(folder: Path | None, *, name: str, form: str, png: Path | None) -> N
         from tunedmodels.render.chart import curve_png
 
         reading = read_curve(version.curve, epoch_count=version.used.epoch_count)
-        curve_png(version.curve, png, title=version.model_id, reading=reading)
+        write_whole(png, curve_png(version.curve, title=version.model_id, reading=reading))
+    text = show_document(model) if form == "json" else show_text(model, style())
+    click.echo(text, nl=False)
+    if png:
         click.echo(f"wrote {png}", err=True)

@@ -30,9 +30,12 @@ _COLOURS: dict[str, dict[str, object]] = {
 }
 
 
-def is_live() -> bool:
-    """Whether a person watches: a terminal, not CI."""
-    return sys.stdout.isatty() and not in_ci() and os.environ.get("TERM") != "dumb"
+def is_live(*, err: bool = False) -> bool:
+    """Whether a person watches standard output (or standard error): a terminal, not CI."""
+    # Python has None for a stream that was closed before it began (`>&-`).
+    stream = sys.stderr if err else sys.stdout
+    is_terminal = stream is not None and stream.isatty()
+    return is_terminal and not in_ci() and os.environ.get("TERM") != "dumb"
 
 
 def in_ci() -> bool:
@@ -42,12 +45,14 @@ def in_ci() -> bool:
 
 def may_ask() -> bool:
     """Whether there is a person to answer a question."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and not in_ci()
+    return (
+        all(each is not None and each.isatty() for each in (sys.stdin, sys.stdout)) and not in_ci()
+    )
 
 
-def style() -> Style:
+def style(*, err: bool = False) -> Style:
     """Return how to colour a text by its role; without colour the words say the same."""
-    if "NO_COLOR" in os.environ or not is_live():
+    if "NO_COLOR" in os.environ or not is_live(err=err):
         return lambda text, _role: text
 
     def coloured(text: str, role: str) -> str:

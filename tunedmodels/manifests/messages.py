@@ -156,7 +156,9 @@ def _pattern(field: str, value: str) -> tuple[str, str, str]:
             cure = f"Did you mean models/{visible(meant)}?" if meant else ""
             return "wrong-value", f"must be models/NAME (got {shown(value)})", cure
         case "endpoint":
-            message = f"must be an address without query (got {shown(value)})"
+            is_web = value.startswith(("http://", "https://"))
+            rule = "be an address without query" if is_web else "begin with http:// or https://"
+            message = f"must {rule} (got {shown(value)})"
             return "wrong-value", message, "write for example http://127.0.0.1:8787"
         case _:
             return "wrong-value", f"has the wrong form (got {shown(value)})", ""

@@ -78,7 +78,8 @@ class Patches:
         if environment not in there:
             names = ", ".join(sorted(there))
             message = f"there is no overlay {shown(environment)}"
-            cure = f"There are: {names}." if there else "Write overlays/NAME.yaml for --env NAME."
+            missing = f"Write overlays/{visible(environment)}.yaml."
+            cure = f"There are: {names}." if there else missing
             cure = f"{did_you_mean(environment, there)} {cure}".strip()
             place = Place(visible(f"--env {environment}"))
             self.problems.append(place.problem("unknown-overlay", message, cure))

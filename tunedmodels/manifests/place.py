@@ -23,6 +23,8 @@ class Place:
     ) -> Problem:
         """Say what is wrong here."""
         path = visible(".".join(str(step) for step in self.path))
+        # A message goes on from the place; a cure is a sentence of its own.
+        cure = cure[:1].upper() + cure[1:]
         return Problem(self.file, self.line, path, severity, code, message, cure)
 
 

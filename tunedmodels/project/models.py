@@ -44,7 +44,7 @@ def pick(models: Sequence[Named], name: str) -> Named:
             return model
     near = get_close_matches(name, [model.name for model in models], n=1)
     raise TunedModelsError(
-        f"there is no model {name!r}, neither declared nor live",
+        f"There is no model {name!r}, neither declared nor live",
         cure=f"Did you mean {near[0]}?" if near else "To see all: tunedmodels status",
     )
 
@@ -57,7 +57,7 @@ def ready(model: Named, version: str | None) -> ObservedModel:
     if version is None:
         if model.serving is None:
             raise TunedModelsError(
-                f"nothing serves {model.name} yet",
+                f"Nothing serves {model.name} yet",
                 cure="To train what is declared: tunedmodels apply",
             )
         return model.serving

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunedmodels.errors import TunedModelsError
@@ -164,12 +162,11 @@ def _strokes(corners: Sequence[tuple[int, float]]) -> Iterator[tuple[int, int, i
 
 
 def curve_png(
-    points: Sequence[LossPoint], path: Path, *, title: str, reading: CurveReading | None = None
-) -> None:
-    """Write the curve as a PNG of 1280 x 720: steps, means of epochs, where to stop, and why.
+    points: Sequence[LossPoint], *, title: str, reading: CurveReading | None = None
+) -> bytes:
+    """Draw the curve as a PNG of 1280 x 720: steps, means of epochs, where to stop, and why.
 
-    Equal curves are equal files. `path` is replaced at once or not at all. Raises
-    TunedModelsError when matplotlib is not installed, OSError when the file cannot be written.
+    Equal curves are equal bytes. Raises TunedModelsError when matplotlib is not installed.
     """
     try:
         # Not pyplot: it keeps figures, picks a window system and is not thread-safe.
@@ -193,12 +190,7 @@ def curve_png(
         # A letter that the font does not have is drawn as a box, which says enough.
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(picture, format="png", metadata={"Software": None})
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_bytes(picture.getvalue())
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    return picture.getvalue()
 
 
 def _paint(axes: Axes, points: Sequence[LossPoint], reading: CurveReading | None) -> None:

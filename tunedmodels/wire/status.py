@@ -68,10 +68,14 @@ class Status(msgspec.Struct):
 
     @property
     def words(self) -> str:
-        """The message with the violated fields and the links, as the service wrote them."""
+        """The message, the violated fields that it does not tell of, and the links."""
         parts = [self.message]
         for detail in self.details:
-            parts += [f"{each.field}: {each.description}" for each in detail.field_violations]
+            parts += [
+                f"{each.field}: {each.description}"
+                for each in detail.field_violations
+                if each.description not in self.message
+            ]
             parts += [f"see {link.url}" for link in detail.links if link.url]
         return "; ".join(filter(None, parts))
 
