@@ -101,10 +101,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             cure="Use --host 127.0.0.1.",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
+    # Said to be TCP, or asyncio lets Nagle's algorithm hold every answer back for 40 ms.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen()  # whoever reads our announcement may connect at once
         except OSError as error:
             is_taken = error.errno == errno.EADDRINUSE
             why = "the port is in use" if is_taken else (error.strerror or str(error))

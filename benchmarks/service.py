@@ -1,0 +1,158 @@
+"""How soon `tunedmodels serve` answers while it trains, beside itself when it has nothing to do.
+
+Single GETs of one client, one after the other, first at rest and then while two jobs train; and
+the largest page of models, each with a loss curve of 25 steps:
+
+    python benchmarks/service.py [REQUESTS]
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tunedmodels.service.records import NewModel
+from tunedmodels.service.shapes import now, snapshot
+from tunedmodels.service.store import Store
+
+MODELS = 1000
+STEPS = 25
+JOBS = ("one", "two")
+GOAL_MS = 50
+PAGES = 10
+TUNED_MODELS = "/v1beta/tunedModels"
+
+
+def fill(folder: Path) -> None:
+    """Put ready models into a store."""
+    store = Store(folder)
+    for number in range(MODELS):
+        store.add(
+            NewModel(
+                id=f"model-{number:05d}",
+                operation="x",
+                base_model="models/embedded-label-001",
+                source="",
+                source_seq=None,
+                display_name="bench",
+                description="A model of a benchmark.",
+                temperature=0.7,
+                top_p=0.95,
+                top_k=None,
+                readers="[]",
+                epoch_count=5,
+                batch_size=4,
+                learning_rate=0.001,
+                total_steps=STEPS,
+                create_time=now(),
+                update_time=now(),
+            ),
+            b"",
+        )
+    curve = b",".join(snapshot(step, step // 5, 2 / step) for step in range(1, STEPS + 1))
+    with store.database.writing() as connection:
+        connection.execute("UPDATE models SET state = 'ACTIVE'")
+        connection.execute(
+            "INSERT INTO curves SELECT seq, ?, ? FROM models", (STEPS, curve.decode())
+        )
+    store.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[http.client.HTTPConnection]:
+    """Run the service; lend a connection that stays open."""
+    command = [str(Path(sys.executable).with_name("tunedmodels")), "serve", "--port", "0"]
+    # Without byte code a fresh interpreter compiles everything again, which nobody's machine does.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    with subprocess.Popen(
+        [*command, "--store", str(folder)], env=environment, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            line = server.stderr.readline() if server.stderr else ""
+            url = next(word for word in line.split() if word.startswith("http"))
+            connection = http.client.HTTPConnection(urlsplit(url).netloc)
+            yield connection
+            connection.close()
+        finally:
+            server.terminate()
+
+
+def ask(connection: http.client.HTTPConnection, path: str, body: object = None) -> bytes:
+    """Send one request and return the body of its answer."""
+    content = None if body is None else json.dumps(body)
+    connection.request("GET" if body is None else "POST", path, content)
+    answer = connection.getresponse()
+    read = answer.read()
+    if answer.status != http.HTTPStatus.OK:
+        raise SystemExit(f"{path}: {answer.status} {read.decode()}")
+    return read
+
+
+def begin(connection: http.client.HTTPConnection, name: str) -> None:
+    """Start a job that is longer than this benchmark, and wait until it trains."""
+    rows = [{"textInput": f"{row} is a number", "output": str(row % 7)} for row in range(500)]
+    task = {
+        "trainingData": {"examples": {"examples": rows}},
+        "hyperparameters": {"epochCount": 1000, "batchSize": 1},
+    }
+    body = {"baseModel": "models/embedded-label-001", "tuningTask": task}
+    ask(connection, f"{TUNED_MODELS}?tunedModelId={name}", body)
+    while b"snapshots" not in ask(connection, f"{TUNED_MODELS}/{name}/operations"):
+        time.sleep(0.2)
+
+
+def latencies(connection: http.client.HTTPConnection, path: str, requests: int) -> list[float]:
+    """Return the milliseconds of so many GETs."""
+    taken = []
+    for _ in range(requests):
+        began = time.perf_counter()
+        ask(connection, path)
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+def show(what: str, taken: list[float], base: list[float], goal: str = "") -> None:
+    """Print the median and the 99th percentile, and each as a multiple of the base's."""
+    (p50, p99), (b50, b99) = (
+        (statistics.median(times), statistics.quantiles(times, n=100)[-1])
+        for times in (taken, base)
+    )
+    print(
+        f"{what:30} p50 {p50:6.1f} ms ({p50 / b50:5.1f}x), p99 {p99:6.1f} ms ({p99 / b99:5.1f}x)"
+        f"{goal}"
+    )
+
+
+def main(requests: int = 500) -> None:
+    """Print one line for the service at rest, one while it trains, and one for each page."""
+    one = f"{TUNED_MODELS}/model-00000"
+    page = f"{TUNED_MODELS}?pageSize={MODELS}"
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder))
+        with serving(Path(folder)) as connection:
+            ask(connection, one)
+            rest = latencies(connection, one, requests)
+            show("GET at rest", rest, rest)
+            show(f"page of {MODELS:,} at rest", latencies(connection, page, PAGES), rest)
+            for name in JOBS:
+                begin(connection, name)
+            busy = latencies(connection, one, requests)
+            show("GET while two jobs train", busy, rest, f" (goal: {GOAL_MS} ms)")
+            show(f"page of {MODELS:,} meanwhile", latencies(connection, page, PAGES), rest)
+            for name in JOBS:
+                if b"completedSteps" not in ask(connection, f"{TUNED_MODELS}/{name}/operations"):
+                    raise SystemExit(f"job {name} does not train")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
