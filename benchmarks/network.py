@@ -3,7 +3,7 @@
 A server in a process of its own answers after 50 ms. The floor is round trips x latency /
 requests at once; the result is a multiple of it. Only 127.0.0.1 is used:
 
-    python benchmarks/network.py [MODELS TO OBSERVE] [MODELS TO CREATE]
+    python benchmarks/network.py [MODELS TO OBSERVE] [MODELS TO CREATE]     # e.g. 10000 1000
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def show(what: str, seconds: list[float], floor_s: float, requests: int) -> None
     print(f" ({requests} round trips)")
 
 
-def main(observed: int = 10_000, created: int = 1_000) -> None:
+def main(observed: int = 5_000, created: int = 200) -> None:
     """Measure both, against a server in a process of its own."""
     # Without byte code a fresh interpreter compiles everything again, which nobody's machine does.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
