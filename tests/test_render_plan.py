@@ -10,13 +10,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.builders import desired, foreign, live, planned
-from tunedmodels.datasets.compare import Comparison, Numbered
+from tests.builders import desired, foreign, live, planned, sha
+from tunedmodels.datasets.compare import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
 from tunedmodels.observed import ModelState, UsedHyperparameters
 from tunedmodels.plan import safety
-from tunedmodels.plan.change import Cost, Plan
+from tunedmodels.plan.change import Cost, LabelChange, Plan
 from tunedmodels.plan.planner import Allowances, DatasetCounts
+from tunedmodels.project.comparing import NOT_AT_HAND
 from tunedmodels.render.document import plan_document, plan_json, plan_schema
 from tunedmodels.render.text import plan_text
 from tunedmodels.render.words import columns
@@ -34,19 +35,44 @@ NEW = desired(
     hyperparameters=Hyperparameters(epoch_count=3),
     preamble="Answer in one word.",
 )
-COUNTS = {(OLD.dataset.digest, NEW.dataset.digest): DatasetCounts(12, 3, 2)}
+LABELS = [("account", 185, 182), ("billing", 131, 138), ("bug", 96, 101)]
+COUNTS = {
+    (OLD.dataset.digest, NEW.dataset.digest): DatasetCounts(
+        added=14,
+        removed=5,
+        reworded=2,
+        edited=1,
+        labels=tuple(LabelChange(label=k, before=b, after=a) for k, b, a in LABELS),
+    )
+}
+UNKNOWN = DatasetCounts(None, None, None, None, unknown=NOT_AT_HAND)
+
+
+def row(number: int, text_input: str, output: str, line: int = 0) -> Numbered:
+    return Numbered(number, Example(text_input, output), line)
+
+
 EXAMPLES = {
     "support-triage": Comparison(
         added=(
-            Numbered(
-                398, Example("My card was charged twice for order 1177 and nobody", "billing")
-            ),
-            Numbered(399, Example("App closes when I open settings on my phone", "bug")),
-            Numbered(400, Example("短い質問", "other")),
-            *(Numbered(n, Example(f"Question {n}", "bug")) for n in range(401, 410)),
+            row(398, "My card was charged twice for order 1177 and nobody", "billing", 398),
+            row(400, "短い質問", "other", 400),
+            *(row(n, f"Question {n}", "bug", n) for n in range(401, 410)),
         ),
-        removed=(Numbered(17, Example("Where is my invoice from last year?", "account")),),
-        reworded=2,
+        removed=(
+            row(17, "Where is my invoice from last year?", "account"),
+            row(212, "Hello?", "account"),
+        ),
+        reworded=(
+            Pair(row(30, "I want my money", "account"), row(30, "I want my money", "billing", 31)),
+            Pair(row(44, "It is `broken`", ""), row(44, "It is `broken`", "bug", 45)),
+        ),
+        edited=(
+            Pair(
+                row(52, "App closes when I open settings on my phone", "bug"),
+                row(52, "App crashes when I open settings on my phone", "bug", 53),
+            ),
+        ),
     )
 }
 USED = UsedHyperparameters(epoch_count=5, batch_size=4, learning_rate=0.001)
@@ -109,6 +135,12 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "replace-keep-none": lambda: planned(
         [desired("tone", lifecycle=Lifecycle(keep=0))],
         [live(desired(data="old"), promoted=2), live(desired(data="older"), promoted=1)],
+        differences={(sha("old"), sha("data")): UNKNOWN},
+    ),
+    "replace-order": lambda: planned(
+        [desired("tone")],
+        [live(desired(data="old"), promoted=2)],
+        differences={(sha("old"), sha("data")): DatasetCounts(0, 0, order_only=True)},
     ),
     "wait": lambda: planned(
         [NEW, desired("same")],
@@ -272,5 +304,5 @@ def test_json_has_the_shape_that_other_programs_rest_on() -> None:
     assert document["summary"]["replace"] == document["summary"]["keep"] == 1
     (change,) = document["changes"]
     assert {"name", "action", "reason", "before", "after", "fields", "cost"} <= set(change)
-    assert change["dataset"] | {"added": 12, "removed": 3, "reworded": 2} == change["dataset"]
+    assert change["dataset"] | {"added": 14, "removed": 5, "reworded": 2} == change["dataset"]
     assert change["warnings"]
