@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.compare import Numbered, numbered
@@ -42,6 +41,8 @@ def former_examples(
 
 
 def _from_git(project: Project, stamp: Stamp, now: Examples) -> list[Numbered] | None:
+    from tempfile import TemporaryDirectory
+
     commit = git.commit_of(stamp.commit)
     if not commit:
         return None
@@ -62,6 +63,8 @@ def _from_git(project: Project, stamp: Stamp, now: Examples) -> list[Numbered] |
 def _sources(project: Project, name: str, commit: str, now: Examples) -> Iterator[Examples]:
     """Yield where the examples may have stood: where they stand now, or as declared then."""
     yield now
+    from tempfile import TemporaryDirectory
+
     from tunedmodels.manifests.loader import load
 
     with TemporaryDirectory(prefix="tunedmodels-") as folder:

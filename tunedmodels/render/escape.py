@@ -18,7 +18,7 @@ _MARKS = re.compile(r"([\\`*_\[\]|~$])")
 # Mentions, references and bare addresses are found in the rendered text, where a backslash is gone:
 # an invisible space behind their first sign is what ends them.
 _LINKED = re.compile(
-    r'@(?=\S)|[#!&%$](?=[\d"])|~(?=[\w"])|\bgh-(?=\d)|:(?=//)|\bwww(?=\.)', re.IGNORECASE
+    r'@|[#!&%$](?=[\d"]|\Z)|~(?=[\w"]|\Z)|\bgh-(?=\d|\Z)|:(?=//)|\bwww(?=\.)', re.IGNORECASE
 )
 _BREAK = "\N{ZERO WIDTH SPACE}"
 
@@ -52,7 +52,7 @@ def link(words: str, url: str) -> str:
 
 def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
     """Return lines, cleaned before, inside a fence that none of them can end."""
-    fence = "`" * max(3, *(_longest_run(line) + 1 for line in lines))
+    fence = "`" * max([3, *(_longest_run(line) + 1 for line in lines)])
     return [f"{fence}{language}", *lines, fence]
 
 

@@ -258,7 +258,7 @@ def _ending(page: _Page) -> Iterator[str]:
     if plan.pending and not plan.refusals:
         yield from [
             "",
-            f"**Merging this** runs {code(command(plan), 400)}.",
+            f"**Merging this** runs {code(command(plan), 2000)}.",
             "It is refused if a manifest, a dataset or a live model changes first.",
         ]
     yield from footer(

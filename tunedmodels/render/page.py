@@ -79,11 +79,11 @@ def plan_page(
         boxes=list(_boxes(plan)),
         cards=[_card(change, shown.get(change.name), most) for change in plan.changes],
         is_open=len(plan.changes) <= _OPEN,
-        command=cut(command(plan), 400) if plan.pending and not plan.refusals else "",
+        command=cut(command(plan), 2000) if plan.pending and not plan.refusals else "",
         footer=[
             f"head {cut(head, 40)}" if head else "",
             f"base {cut(base)}" if base else "",
-            f"plan {plan.digest}",
+            f"plan {plan.digest[:15]}",
         ],
     )
 
@@ -168,7 +168,7 @@ def _card(change: Change, compared: Comparison | None, most: int) -> dict[str, A
             }
             for row in rows(change)
         ],
-        "consequence": terms.consequence(change),
+        "consequence": _sentence(terms.consequence(change)),
         "cure": cut(change.cure, 400),
     }
 
@@ -182,16 +182,20 @@ def _dataset(change: Change, compared: Comparison | None, most: int) -> dict[str
         "path": cut(after.dataset_path, 120),
         "before": dataset.before[:8],
         "after": dataset.after[:8],
-        "notes": list(terms.rewordings(dataset)),
+        "notes": list(map(_sentence, terms.rewordings(dataset))),
         "snippets": [_snippet(row) for row in shown],
         "labels": _labels(dataset.labels),
         "more_labels": max(0, len(dataset.labels) - LABELS),
     }
 
 
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + ("" if words.endswith(")") or not words else ".")
+
+
 def _snippet(row: Snippet) -> dict[str, Any]:
-    sign = "was" if row.sign == " " else row.sign
-    return row._asdict() | {"kind": _KINDS[row.sign], "sign": sign}
+    place = f"was {row.place}" if row.sign == " " else row.place
+    return row._asdict() | {"kind": _KINDS[row.sign], "place": place}
 
 
 def _labels(labels: Sequence[LabelChange]) -> list[dict[str, Any]]:
