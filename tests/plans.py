@@ -176,7 +176,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
             desired(
                 "tone-rewriter",
                 temperature=0.4,
-                description="A polite tone, in words that everybody understands, also at night.",
+                description="A polite tone, in words that everybody understands by day and night.",
                 reader_project_numbers=(2, 1),
                 lifecycle=Lifecycle(protect=True),
             )

@@ -16,7 +16,7 @@ from tunedmodels.render.markdown import read_marker
 def edited(desk: Desk) -> Desk:
     """A desk in git whose model was trained, and whose dataset was edited since."""
     rows = [
-        {"text_input": f"wo ist {number} meine Überweisung", "output": "où" if number % 2 else "da"}
+        {"text_input": f"café {number}, where are you", "output": "où" if number % 2 else "da"}
         for number in range(24)
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -25,7 +25,7 @@ def edited(desk: Desk) -> Desk:
     git(desk, "add", "-A")
     git(desk, "commit", "-qm", "one")
     assert desk.run("apply", "--yes").code == 0
-    desk.write("manifests/data/tone.jsonl", text.replace("ist 0 meine", "ist 短 meine"))
+    desk.write("manifests/data/tone.jsonl", text.replace("café 0,", "café 短,"))
     return desk
 
 
@@ -41,12 +41,12 @@ def test_every_form_is_whole_and_shows_as_much_as_was_asked_for(edited: Desk) ->
     assert marker
     assert marker["digest"] == edited.plan()["digest"]
     assert marker["head"].endswith("+")
-    assert "ist 短" in few.out
-    assert "ist 短" in edited.run("plan", "--format", "html").out
+    assert "café 短" in few.out
+    assert "café 短" in edited.run("plan", "--format", "html").out
     none = edited.run("plan", "--format", "markdown", "--examples", "none").out
-    assert "Überweisung" not in none
+    assert "café" not in none
     assert "1 of them edited" in none
-    assert "Überweisung" in edited.run("plan", "--examples", "all").out
+    assert "café" in edited.run("plan", "--examples", "all").out
 
 
 def test_without_an_archive_git_still_knows(edited: Desk) -> None:
