@@ -1,60 +1,20 @@
-"""Comparing, archiving and overlapping: what is true of whole datasets."""
+"""Archiving and overlapping: what is true of whole datasets."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tunedmodels.datasets.archive import Archive
-from tunedmodels.datasets.compare import Numbered, compare
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.overlap import Side, overlap
 from tunedmodels.spec import Examples
 
-FEW = st.lists(st.builds(Example, st.sampled_from("abcd"), st.sampled_from("xyz")), max_size=12)
 TONE = [Example("Good morning", "warm"), Example("What?", "cold"), Example("a\n\x01é", "\u2028")]
-
-
-@given(old=FEW, new=FEW)
-def test_the_difference_applied_to_the_old_gives_the_new(
-    old: list[Example], new: list[Example]
-) -> None:
-    comparison = compare(old, new)
-    added = Counter(numbered.example for numbered in comparison.added)
-    removed = Counter(numbered.example for numbered in comparison.removed)
-    assert Counter(old) - removed + added == Counter(new)
-    assert not added & removed
-    assert comparison.order_only is (Counter(old) == Counter(new) and old != new)
-    assert all(new[number - 1] == example for number, example in comparison.added)
-    assert all(old[number - 1] == example for number, example in comparison.removed)
-
-
-@given(old=FEW, random=st.randoms(use_true_random=False))
-def test_a_shuffle_is_a_change_of_order_only(old: list[Example], random: Random) -> None:
-    new = random.sample(old, len(old))
-    comparison = compare(old, new)
-    assert (comparison.added, comparison.removed) == ((), ())
-    assert comparison.order_only is (old != new)
-
-
-def test_an_edited_example_counts_as_reworded() -> None:
-    new = [TONE[0], Example("What?", "curt"), TONE[2], Example("Hi", "warm"), TONE[0]]
-    comparison = compare(TONE, new)
-    assert comparison.added == (
-        Numbered(2, new[1]),
-        Numbered(4, new[3]),
-        Numbered(5, TONE[0]),
-    )
-    assert comparison.removed == (Numbered(2, TONE[1]),)
-    assert comparison.reworded == 1
 
 
 def test_an_archived_dataset_comes_back_as_it_was(tmp_path: Path) -> None:

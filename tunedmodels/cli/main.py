@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -95,6 +96,10 @@ def run(arguments: list[str]) -> int:
 
     A reader that goes away (`| head`) ends the command without a word: click leaves with 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A letter that the locale does not know is shown as an escape, and stops nothing.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(arguments, prog_name="tunedmodels", standalone_mode=False)
     except (click.ClickException, TunedModelsError, OSError) as error:

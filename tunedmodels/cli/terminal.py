@@ -59,3 +59,8 @@ def style(*, err: bool = False) -> Style:
         return click.style(text, **_COLOURS.get(role, {}))  # type: ignore[arg-type]  # click types each keyword
 
     return coloured
+
+
+def write_utf8(text: str) -> None:
+    """Write a document to standard output, in UTF-8 and with its own line ends in every locale."""
+    click.echo(text.encode(), nl=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tunedmodels.cli.options import cache, open_project, overlays, trusts_cache
-from tunedmodels.cli.terminal import style
+from tunedmodels.cli.terminal import style, write_utf8
 from tunedmodels.errors import Exit, ProblemsFoundError, Severity
 
 
@@ -17,9 +17,9 @@ from tunedmodels.errors import Exit, ProblemsFoundError, Severity
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "github"]),
+    type=click.Choice(["text", "json", "github", "markdown"]),
     default="text",
-    help="github prints annotations for a workflow.",
+    help="github prints annotations for a workflow, markdown the words of a comment.",
 )
 @click.pass_obj
 def command(
@@ -46,7 +46,11 @@ def command(
     except ProblemsFoundError as found:
         problems = found.problems
     if form == "json":
-        click.echo(problems_document(problems), nl=False)
+        write_utf8(problems_document(problems))
+    elif form == "markdown":
+        from tunedmodels.render.states import problems_markdown
+
+        write_utf8(problems_markdown(problems, environment=environment))
     elif form == "github":
         click.echo(problems_github(problems), nl=False)
     else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from tunedmodels.datasets.blocks import tidy
+from tunedmodels.datasets.compare import Numbered
 from tunedmodels.datasets.examples import Example
 from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.readers import read
@@ -18,12 +20,19 @@ def load(file: Path, source: Source, *, written: str | None = None) -> list[Exam
     `written` is how problems name the file. Raises ProblemsFoundError where a row cannot be read;
     limits are not checked again.
     """
+    return [Example(*pair) for pair, _ in _rows(file, source, written)]
+
+
+def load_numbered(file: Path, source: Source, *, written: str | None = None) -> list[Numbered]:
+    """Return the examples as `load` does, each with the line of the file on which it begins."""
+    rows = enumerate(_rows(file, source, written), 1)
+    return [Numbered(number, Example(*pair), line) for number, (pair, line) in rows]
+
+
+def _rows(file: Path, source: Source, written: str | None) -> Iterator[tuple[tuple[str, str], int]]:
     found = Found(written or str(file))
-    examples = [
-        Example(text_input, output)
-        for block in read(file, source, found)
-        for text_input, output in tidy(block, source, found).pairs()
-    ]
+    for block in read(file, source, found):
+        rows = tidy(block, source, found)
+        yield from zip(rows.pairs(), rows.lines, strict=True)
     if found.errors:
         raise ProblemsFoundError(found.problems())
-    return examples

@@ -122,11 +122,21 @@ class FieldChange(Frozen):
     forces_replacement: bool = False
 
 
+class LabelChange(Frozen):
+    """How many examples have one output, before and after."""
+
+    label: str
+    before: int
+    after: int
+
+
 class DatasetChange(Frozen):
     """How the training examples differ, as multisets: an edit counts once added, once removed.
 
-    `reworded` counts the pairs among them with the same input and another output. The counts are
-    None where the old examples are not at hand. `order_only` means: the same examples, other order.
+    Among them, `reworded` counts the pairs with the same input and another output, `edited` those
+    with nearly the same input. All four are None where the examples could not be compared, and
+    `unknown` says why. `order_only` means: the same examples, other order. `labels` counts outputs
+    that are labels, of datasets that everybody who reads the plan may read.
     """
 
     before: str
@@ -136,7 +146,10 @@ class DatasetChange(Frozen):
     added: int | None = None
     removed: int | None = None
     reworded: int | None = None
+    edited: int | None = None
     order_only: bool = False
+    labels: tuple[LabelChange, ...] = ()
+    unknown: str = ""
 
 
 class Cost(Frozen):

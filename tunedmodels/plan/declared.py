@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunedmodels.desired import Desired, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
-from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, Version
+from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, LabelChange, Version
 from tunedmodels.plan.cost import cost_of
 from tunedmodels.plan.fields import fixed_fields, mutable_fields
 from tunedmodels.plan.versions import History, version, wanted
@@ -20,10 +20,16 @@ _NO_FIELDS: tuple[FieldChange, ...] = ()
 class DatasetCounts:
     """How two datasets differ, as multisets; see DatasetChange."""
 
-    added: int
-    removed: int
-    reworded: int = 0
+    added: int | None
+    removed: int | None
+    reworded: int | None = 0
+    edited: int | None = 0
     order_only: bool = False
+    labels: tuple[LabelChange, ...] = ()
+    unknown: str = ""
+
+
+_NOT_COMPARED = DatasetCounts(None, None, None, None)
 
 
 Taken = Mapping[tuple[str, str], ObservedModel]  # (provider, model id) -> whoever has it
@@ -166,14 +172,17 @@ class Declared:
         stamp, dataset = latest.stamp, self.want.dataset
         if stamp is None or stamp.dataset == dataset.digest:
             return None
-        counts = self.differences.get((stamp.dataset, dataset.digest))
+        counts = self.differences.get((stamp.dataset, dataset.digest), _NOT_COMPARED)
         return DatasetChange(
             before=stamp.dataset,
             after=dataset.digest,
             before_examples=stamp.examples,
             after_examples=dataset.examples,
-            added=counts.added if counts else None,
-            removed=counts.removed if counts else None,
-            reworded=counts.reworded if counts else None,
-            order_only=bool(counts and counts.order_only),
+            added=counts.added,
+            removed=counts.removed,
+            reworded=counts.reworded,
+            edited=counts.edited,
+            order_only=counts.order_only,
+            labels=counts.labels,
+            unknown=counts.unknown,
         )

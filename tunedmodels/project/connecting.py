@@ -33,7 +33,7 @@ async def connect(
             if isinstance(settings, EmbeddedSettings):
                 from tunedmodels.service.embedded import EmbeddedService
 
-                store = project.state if name == "embedded" else project.state / name
+                store = project.store_of(name)
                 service = stack.enter_context(EmbeddedService(store, jobs=settings.jobs))
                 if trains:
                     service.start()

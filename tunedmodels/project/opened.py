@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared, find_project, load
+from tunedmodels.project import git
 from tunedmodels.settings import EmbeddedSettings, GeminiSettings, ProjectManifest
 
 STATE = ".tunedmodels"
@@ -82,30 +83,19 @@ class Project:
             if name in used or name in self.manifest.spec.providers
         }
 
+    def store_of(self, provider: str) -> Path:
+        """Return the folder of an embedded provider's state."""
+        return self.state if provider == "embedded" else self.state / provider
+
     def commit(self) -> str:
         """Return the commit of the working tree, `+` when it has changes; empty without git."""
-        head = _git(self.root, "rev-parse", "--short=12", "HEAD").strip()
+        head = git.ask(self.root, "rev-parse", "--short=12", "HEAD").decode().strip()
         if not head:
             return ""
-        return f"{head}+" if _git(self.root, "status", "--porcelain", "--", ".").strip() else head
+        return (
+            f"{head}+" if git.ask(self.root, "status", "--porcelain", "--", ".").strip() else head
+        )
 
     def is_tracked(self, file: Path) -> bool:
         """Tell whether git tracks a file, so that whoever sees the plan may see its text too."""
-        return bool(_git(self.root, "ls-files", "--", os.path.relpath(file, self.root)))
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    import subprocess
-
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            ["git", *arguments],  # noqa: S607 - the git of the person's PATH is the one they mean
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return bool(git.ask(self.root, "ls-files", "--", os.path.relpath(file, self.root)))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunedmodels.datasets.archive import Archive
-from tunedmodels.datasets.compare import Comparison, compare
-from tunedmodels.datasets.load import load
+from tunedmodels.datasets.compare import Comparison
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Change, Plan
-from tunedmodels.plan.planner import Allowances, DatasetCounts, make_plan
+from tunedmodels.plan.change import Plan
+from tunedmodels.plan.planner import Allowances, make_plan
+from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
 from tunedmodels.project.surveying import Surveyed, survey
@@ -57,16 +55,7 @@ async def plan(
     async with connect(project) as providers:
         observed = await observe(providers)
         tunable = await _tunable(providers, desired, observed)
-    comparisons = _compare(project, desired, observed)
-    counts = {
-        digests: DatasetCounts(
-            added=len(comparison.added),
-            removed=len(comparison.removed),
-            reworded=comparison.reworded,
-            order_only=comparison.order_only,
-        )
-        for digests, comparison in comparisons.items()
-    }
+    compared = Compared() if destroying else compare_all(project, desired, observed)
     made = make_plan(
         desired,
         observed,
@@ -75,7 +64,7 @@ async def plan(
         environment=project.environment,
         allowances=allowances,
         tunable=tunable,
-        differences=counts,
+        differences=compared.counts,
         advice={
             name: [f"{problem.place}: {problem.message}" for problem in problems]
             for name, problems in surveyed.advice.items()
@@ -86,7 +75,7 @@ async def plan(
         plan=made.model_copy(update={"sets": project.sets}),
         desired={} if destroying else {want.name: want for want in desired},
         read=_read(project, surveyed, len(observed)),
-        examples=_shown(project, made.changes, desired, comparisons),
+        examples=compared.examples,
     )
 
 
@@ -139,42 +128,6 @@ async def _tunable(
         )
         for name in sorted(asked)
     }
-
-
-def _compare(
-    project: Project, desired: Sequence[Desired], observed: Sequence[ObservedModel]
-) -> dict[tuple[str, str], Comparison]:
-    """Compare the examples of each new version with those of the former ones, where archived."""
-    archive = Archive(project.state / "datasets")
-    former: dict[str, dict[str, str]] = defaultdict(dict)
-    for model in observed:
-        if model.stamp and model.stamp.project == project.name:
-            former[model.stamp.name][model.fingerprint] = model.stamp.dataset
-    comparisons: dict[tuple[str, str], Comparison] = {}
-    for want in desired:
-        if not former[want.name] or want.fingerprint in former[want.name]:
-            continue
-        new = None
-        for digest in sorted(set(former[want.name].values()) - {want.dataset.digest}):
-            if (old := archive.get(digest)) is not None:
-                new = new or load(want.dataset.file, want.dataset.source)
-                comparisons[digest, want.dataset.digest] = compare(old, new)
-    return comparisons
-
-
-def _shown(
-    project: Project,
-    changes: Sequence[Change],
-    desired: Sequence[Desired],
-    comparisons: Mapping[tuple[str, str], Comparison],
-) -> dict[str, Comparison]:
-    files = {want.name: want.dataset.file for want in desired}
-    shown = {}
-    for change in changes:
-        key = (change.dataset.before, change.dataset.after) if change.dataset else ("", "")
-        if key in comparisons and project.is_tracked(files[change.name]):
-            shown[change.name] = comparisons[key]
-    return shown
 
 
 def _moved(saved: Plan, now: Plan) -> list[str]:

@@ -1,4 +1,4 @@
-"""What stands below the heading of one change in the text of a plan: rows of label, value, note."""
+"""What stands below the heading of one change in a plan: rows of label, value and note."""
 
 from __future__ import annotations
 
@@ -34,9 +34,14 @@ class Row(NamedTuple):
     before: str | None = None
 
 
+def rows(change: Change) -> list[Row]:
+    """Return what is to be said of a change, as rows; values are not cut yet."""
+    return [*_rows(change), *_retired(change)]
+
+
 def details(change: Change) -> list[str]:
     """Return the rows of a change as lines of at most 100 columns, labels and values aligned."""
-    table = [*_rows(change), *_retired(change)]
+    table = rows(change)
     width = max([11, *(len(row.label) for row in table)])
     lines = []
     for row in table:

@@ -48,6 +48,16 @@ class Store:
             model = _one(connection, "id", model_id)
             return (model, _curves(connection, [model]).get(model.seq, "")) if model else None
 
+    def examples(self, model_id: str) -> bytes | None:
+        """Return what a model was trained on, in canonical form; None when there is no such model.
+
+        No part of the API, which never gives training data back.
+        """
+        query = "SELECT examples FROM datasets JOIN models USING (seq) WHERE id = ?"
+        with self.database.reading() as connection:
+            row = connection.execute(query, (model_id,)).fetchone()
+        return bytes(row[0]) if row else None
+
     def page(self, *, after: int, size: int, words: Sequence[str] = ()) -> list[tuple[Model, str]]:
         """Return models with their snapshots, oldest first, from the one that follows `after`.
 

@@ -1,0 +1,130 @@
+"""The words of a plan, the same in every format: what is done, what it costs, what comes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tunedmodels.plan.change import Action, Change, DatasetChange, Plan
+from tunedmodels.render.details import hidden
+from tunedmodels.render.words import cut
+
+WARNINGS = 5  # the others are counted: a list that nobody reads helps nobody
+LABELS = 12  # of a dataset, written out
+
+_WORDS = {
+    Action.CREATE: "create",
+    Action.REPLACE: "replace (new one is trained first)",
+    Action.WAIT: "wait for its job",
+    Action.RETRY: "retry (it is trained again)",
+    Action.PROMOTE: "promote",
+    Action.UPDATE: "update in place",
+    Action.CANCEL: "cancel, then delete",
+    Action.DELETE: "delete",
+    Action.CONFLICT: "conflict, nothing is done",
+    Action.FAILED: "failed, nothing is done",
+}
+COUNTED = {
+    Action.CREATE: "to create",
+    Action.REPLACE: "to replace",
+    Action.RETRY: "to retry",
+    Action.WAIT: "to wait for",
+    Action.PROMOTE: "to promote",
+    Action.UPDATE: "to update",
+    Action.CANCEL: "to cancel",
+    Action.DELETE: "to delete",
+    Action.CONFLICT: "in conflict",
+    Action.FAILED: "failed",
+}
+# What stands below such a change says why.
+SELF_EVIDENT = (Action.CREATE, Action.UPDATE)
+
+
+def words(change: Change) -> str:
+    """Say what is done."""
+    is_rollback = change.action is Action.PROMOTE and change.before and change.before.promoted
+    return "promote (go back to it)" if is_rollback else _WORDS[change.action]
+
+
+def provider(change: Change) -> str:
+    """Return the name of the provider that a change is about."""
+    about = change.after or change.before
+    return about.provider if about else ""
+
+
+def note(change: Change) -> str:
+    """Return the price of work, or the state of what is there."""
+    if change.cost:
+        return price(change.cost.usd)
+    if change.action in (Action.UPDATE, Action.PROMOTE):
+        return "free"
+    if change.before:
+        return "serving" if change.before.serves else change.before.state.value
+    return ""
+
+
+def price(usd: float | None) -> str:
+    """Return a price in US dollars; None is unknown."""
+    if usd is None:
+        return "unknown"
+    return f"${usd:,.2f}" if usd else "free"
+
+
+def consequence(change: Change) -> str:
+    """Say what cannot be undone, and what an update leaves alone."""
+    if change.action is Action.UPDATE:
+        count = hidden(change)
+        return f"({number(count, 'unchanged field')} hidden)" if count else ""
+    if change.action is Action.CANCEL:
+        return "the work done so far is lost; the service may still bill it"
+    if change.action is not Action.DELETE:
+        return ""
+    if change.before and change.before.serves:
+        return f"it answers for {cut(change.name, 31)} now, and cannot be brought back"
+    return "the model cannot be brought back"
+
+
+def rewordings(dataset: DatasetChange) -> Iterator[str]:
+    """Say how many examples only changed, or why nobody knows."""
+    if dataset.reworded:
+        yield f"{dataset.reworded} of them reworded: same input, other output"
+    if dataset.edited:
+        yield f"{dataset.edited} of them edited: nearly the same input"
+    if dataset.unknown:
+        yield f"only counts are known: {dataset.unknown}"
+
+
+def counts(plan: Plan) -> list[tuple[int, Action]]:
+    """Count the changes by action, in the order in which people read them."""
+    counted = Counter(change.action for change in plan.changes)
+    return [(counted[action], action) for action in COUNTED if counted[action]]
+
+
+def warnings(plan: Plan) -> list[tuple[str, str]]:
+    """Return all warnings as (name, words); those of the plan as a whole have no name."""
+    own = [(change.name, said) for change in plan.changes for said in change.warnings]
+    return own + [("", said) for said in plan.warnings]
+
+
+def cost(plan: Plan) -> str:
+    """Say what all of it costs, or nothing where nothing is trained."""
+    jobs = sum(change.action.trains for change in plan.changes)
+    if not jobs:
+        return ""
+    usd = plan.cost_usd
+    words = "price unknown" if usd is None else price(usd)
+    words = f"about {words} (an estimate, not a quote)" if usd else words
+    return f"{number(jobs, 'tuning job')}, {words}"
+
+
+def matching(unchanged: int) -> str:
+    """Say how many models are as declared."""
+    if not unchanged:
+        return ""
+    match = "model matches" if unchanged == 1 else "models match"
+    return f" {unchanged} {match} the manifests."
+
+
+def number(count: int, noun: str) -> str:
+    """Count things in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
