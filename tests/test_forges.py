@@ -15,7 +15,7 @@ from tunedmodels.forges import github, gitlab
 from tunedmodels.forges.forge import Run
 from tunedmodels.forges.registry import find_place
 from tunedmodels.forges.token import Token
-from tunedmodels.plan.marker import Marker, read_marker
+from tunedmodels.plan.marker import STALE, Marker, read_marker
 from tunedmodels.render.markdown import plan_markdown
 from tunedmodels.render.outdated import outdated_markdown
 
@@ -118,11 +118,11 @@ def test_a_token_never_travels_in_the_clear(endpoint: str) -> None:
 # The marker -------------------------------------------------------------------------------------
 
 
-@given(env=st.text(), head=st.text(), level=st.text(), stale=st.booleans())
+@given(env=st.text(), head=st.text(), level=st.text(), project=st.text())
 def test_a_marker_is_read_as_it_was_written_and_nothing_ends_it_early(
-    env: str, head: str, level: str, *, stale: bool
+    env: str, head: str, level: str, project: str
 ) -> None:
-    marker = Marker(env, "sha256:0", head, level, stale)
+    marker = Marker(env, "sha256:0", head, level, project)
     line = marker.line()
     assert read_marker(f"{line}\nbody") == marker
     assert "\n" not in line
@@ -164,7 +164,7 @@ def test_a_comment_that_is_out_of_date_says_so_first_and_keeps_its_plan() -> Non
     assert stale.splitlines()[1] == "### tunedmodels · prod · out of date"
     assert "> main moved on" in stale
     assert "### tunedmodels · prod · 1 change\n\nrows" in stale
-    assert read_marker(stale) == Marker("prod", "sha256:1", stale=True)
+    assert read_marker(stale) == Marker("prod", "sha256:1", level=STALE)
 
 
 def test_marking_it_again_changes_the_reason_alone() -> None:

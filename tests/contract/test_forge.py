@@ -24,7 +24,7 @@ from tunedmodels.errors import (
 )
 from tunedmodels.forges import github, gitlab
 from tunedmodels.forges.forge import Forge
-from tunedmodels.forges.one import Done, amend, put, shown_digest
+from tunedmodels.forges.one import Done, Thread, amend, put, shown_digest
 from tunedmodels.forges.registry import FORGES
 from tunedmodels.plan.marker import Marker
 from tunedmodels.providers.http import in_process
@@ -39,6 +39,8 @@ PLACES: dict[str, Any] = {
         gitlab.open_gitlab,
     ),
 }
+
+THREAD = Thread(7, "prod")
 
 
 def marked(text: str, env: str = "prod", **others: Any) -> str:
@@ -72,17 +74,17 @@ async def test_the_first_plan_is_a_new_comment_and_the_next_one_edits_it(
     kind: str, desk: Desk
 ) -> None:
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("one")))[0] is Done.CREATED
-        assert (await put(forge, 7, "prod", marked("two")))[0] is Done.EDITED
+        assert (await put(forge, THREAD, marked("one")))[0] is Done.CREATED
+        assert (await put(forge, THREAD, marked("two")))[0] is Done.EDITED
     assert desk.bodies() == [marked("two")]
 
 
 async def test_the_same_plan_again_sends_nothing(kind: str, desk: Desk) -> None:
     async with at(kind, desk) as forge:
-        await put(forge, 7, "prod", marked("one\ntwo\n"))
+        await put(forge, THREAD, marked("one\ntwo\n"))
         desk.pulls[7][0].body = marked("one\ntwo")  # forges trim
         desk.asked.clear()
-        assert (await put(forge, 7, "prod", marked("one\ntwo\n")))[0] is Done.UNCHANGED
+        assert (await put(forge, THREAD, marked("one\ntwo\n")))[0] is Done.UNCHANGED
     assert desk.writes() == []
 
 
@@ -94,7 +96,7 @@ async def test_the_comment_is_found_on_the_last_page_even_after_a_page_that_is_n
         desk.write(7, f"chat {number}")
     desk.write(7, marked("old"))
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("new")))[0] is Done.EDITED
+        assert (await put(forge, THREAD, marked("new")))[0] is Done.EDITED
     assert desk.bodies()[-1] == marked("new")
     assert len(desk.bodies()) == 6
 
@@ -102,9 +104,19 @@ async def test_the_comment_is_found_on_the_last_page_even_after_a_page_that_is_n
 async def test_every_environment_has_its_own_comment(kind: str, desk: Desk) -> None:
     async with at(kind, desk) as forge:
         for env in ("", "prod", "staging"):
-            await put(forge, 7, env, marked("plan", env))
-        await put(forge, 7, "prod", marked("new"))
+            await put(forge, Thread(7, env), marked("plan", env))
+        await put(forge, THREAD, marked("new"))
     assert desk.bodies() == [marked("plan", ""), marked("new"), marked("plan", "staging")]
+
+
+async def test_two_projects_of_a_repository_do_not_touch_each_others_comment(
+    kind: str, desk: Desk
+) -> None:
+    async with at(kind, desk) as forge:
+        for project in ("one", "two"):
+            await put(forge, Thread(7, "prod", project), marked("plan", project=project))
+        await put(forge, Thread(7, "prod", "one"), marked("new", project="one"))
+    assert desk.bodies() == [marked("new", project="one"), marked("plan", project="two")]
 
 
 async def test_of_two_comments_the_newest_is_edited_and_the_older_ones_go(
@@ -114,7 +126,7 @@ async def test_of_two_comments_the_newest_is_edited_and_the_older_ones_go(
         desk.write(7, marked(text))
     desk.write(7, marked("other", "staging"))
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("new")))[0] is Done.EDITED
+        assert (await put(forge, THREAD, marked("new")))[0] is Done.EDITED
     assert desk.bodies() == [marked("new"), marked("other", "staging")]
     assert desk.pulls[7][0].id == 102
 
@@ -125,21 +137,21 @@ async def test_a_marker_that_a_stranger_wrote_is_never_written_into_nor_believed
     desk.write(7, marked("trap"), STRANGER)
     async with at(kind, desk) as forge:
         with pytest.raises(RefusedError, match="nothing was approved"):
-            await shown_digest(forge, 7, "prod")
-        assert (await put(forge, 7, "prod", marked("plan")))[0] is Done.CREATED
+            await shown_digest(forge, THREAD)
+        assert (await put(forge, THREAD, marked("plan")))[0] is Done.CREATED
     assert desk.bodies() == [marked("trap"), marked("plan")]
 
 
 async def test_a_marker_that_is_quoted_further_down_is_not_ours(kind: str, desk: Desk) -> None:
     desk.write(7, "> look\n" + marked("quoted"))
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("plan")))[0] is Done.CREATED
+        assert (await put(forge, THREAD, marked("plan")))[0] is Done.CREATED
 
 
 async def test_a_creation_whose_answer_was_lost_is_found_again(kind: str, desk: Desk) -> None:
     desk.loses_creations = True
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("plan")))[0] is Done.CREATED
+        assert (await put(forge, THREAD, marked("plan")))[0] is Done.CREATED
     assert desk.bodies() == [marked("plan")]
 
 
@@ -150,16 +162,16 @@ async def test_a_creation_that_is_nowhere_is_an_error_and_is_not_sent_twice(
     desk.answers = [None] * before + [PlainTextResponse("bad gateway", 502)]
     async with at(kind, desk) as forge:
         with pytest.raises(OutcomeUnknownError) as caught:
-            await put(forge, 7, "prod", marked("plan"))
+            await put(forge, THREAD, marked("plan"))
     assert "run it again" in caught.value.cure
     assert len(desk.writes()) == 1
 
 
 async def test_a_comment_is_amended_where_there_is_one(kind: str, desk: Desk) -> None:
     async with at(kind, desk) as forge:
-        assert await amend(forge, 7, "prod", str.upper) is None
+        assert await amend(forge, THREAD, str.upper) is None
         desk.write(7, marked("plan"))
-        amended = await amend(forge, 7, "prod", lambda body: f"{body}!")
+        amended = await amend(forge, THREAD, lambda body: f"{body}!")
     assert amended
     assert amended[0] is Done.EDITED
     assert desk.bodies() == [marked("plan!")]
@@ -169,10 +181,10 @@ async def test_the_digest_is_read_and_nothing_is_written(kind: str, desk: Desk) 
     desk.write(7, marked("older"))
     desk.write(7, marked("plan"))
     async with at(kind, desk) as forge:
-        assert await shown_digest(forge, 7, "prod") == "sha256:" + "a" * 64
-        desk.write(7, marked("plan", stale=True))
+        assert await shown_digest(forge, THREAD) == "sha256:" + "a" * 64
+        desk.write(7, marked("plan", level="stale"))
         with pytest.raises(RefusedError, match="out of date"):
-            await shown_digest(forge, 7, "prod")
+            await shown_digest(forge, THREAD)
     assert desk.writes() == []
 
 
@@ -185,7 +197,7 @@ async def test_the_pull_request_of_a_merge_is_found(kind: str, desk: Desk) -> No
 
 async def test_deleting_what_is_gone_does_no_harm(kind: str, desk: Desk) -> None:
     async with at(kind, desk) as forge:
-        _, comment = await put(forge, 7, "prod", marked("plan"))
+        _, comment = await put(forge, THREAD, marked("plan"))
         await forge.delete(7, comment)
         await forge.delete(7, comment)
     assert desk.bodies() == []
@@ -197,7 +209,7 @@ async def test_deleting_what_is_gone_does_no_harm(kind: str, desk: Desk) -> None
 async def refused(kind: str, desk: Desk, body: str = "plan", token: str = TOKEN) -> ProviderError:
     async with at(kind, desk, token) as forge:
         with pytest.raises(ProviderError) as caught:
-            await put(forge, 7, "prod", marked(body))
+            await put(forge, THREAD, marked(body))
     assert TOKEN not in caught.value.message + caught.value.cure + repr(forge)
     assert "\n" not in caught.value.message
     return caught.value
@@ -260,7 +272,7 @@ async def test_too_fast_is_waited_for_and_asked_again(
 ) -> None:
     desk.answers = [answer]
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("plan")))[0] is Done.CREATED
+        assert (await put(forge, THREAD, marked("plan")))[0] is Done.CREATED
     assert desk.bodies() == [marked("plan")]
 
 
@@ -270,7 +282,7 @@ async def test_a_secondary_limit_on_the_creation_itself_makes_no_second_comment(
     before = {"github": 1, "gitlab": 2}[kind]
     desk.answers = [*[None] * before, slow(403, SECONDARY, retry_after="1")]
     async with at(kind, desk) as forge:
-        assert (await put(forge, 7, "prod", marked("plan")))[0] is Done.CREATED
+        assert (await put(forge, THREAD, marked("plan")))[0] is Done.CREATED
     assert desk.bodies() == [marked("plan")]
 
 
@@ -315,6 +327,6 @@ async def test_a_next_page_elsewhere_gets_neither_request_nor_token(kind: str, d
     first = {"github": 0, "gitlab": 1}[kind]
     desk.answers = [*[None] * first, JSONResponse([], headers=away)]
     async with at(kind, desk) as forge:
-        await put(forge, 7, "prod", marked("plan"))
+        await put(forge, THREAD, marked("plan"))
     assert desk.asked[first].replace("POST", "GET") == desk.asked[first + 1]
     assert len(desk.bodies()) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.forges import FORGES, TOKEN, Desk, listening
 from tests.story.conftest import Desk as Folder
-from tunedmodels.plan.marker import read_marker
+from tunedmodels.plan.marker import STALE, read_marker
 
 
 @pytest.fixture(params=sorted(FORGES))
@@ -56,7 +56,7 @@ def test_a_plan_is_shown_edited_read_and_marked(
     (body,) = there.bodies()
     marker = read_marker(body)
     assert marker
-    assert marker.stale
+    assert marker.level == STALE
     refused = desk.run("comment", "--read-digest", env=env)
     assert (refused.code, refused.out) == (4, "")
     assert TOKEN not in first.out + again.out + marked.out + refused.err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tunedmodels.cli.options import open_project
 from tunedmodels.errors import Exit, TunedModelsError
 
 
@@ -26,7 +27,9 @@ from tunedmodels.errors import Exit, TunedModelsError
 @click.option("--forge", type=click.Choice(["github", "gitlab"]), help="Else that of this CI.")
 @click.option("--repo", metavar="NAME", default="", help="OWNER/NAME, or GitLab's project.")
 @click.option("--pr", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
+@click.pass_obj
 def command(
+    folder: Path | None,
     *,
     plan_file: Path | None,
     environment: str | None,
@@ -57,7 +60,7 @@ def command(
     plan = read_plan(plan_file.read_text(encoding="utf-8")) if plan_file else None
     if plan and environment not in (None, plan.environment):
         raise click.UsageError(f"{plan_file} is of another environment: leave out --env.")
-    whose = plan.environment if plan else environment or ""
+    whose = (plan.environment, plan.project) if plan else _whose(folder, environment or "")
     try:
         place = find_place(os.environ, name=forge or "", repository=repo, number=number)
     except TunedModelsError:
@@ -65,9 +68,9 @@ def command(
             raise
         place = None  # at a desk, to look at it
     if place and read_digest:
-        words = asyncio.run(commenting.read_digest(place, whose))
+        words = asyncio.run(commenting.read_digest(place, *whose))
     elif place and stale:
-        words = asyncio.run(commenting.mark_outdated(place, whose, stale))
+        words = asyncio.run(commenting.mark_outdated(place, *whose, stale))
     elif plan is None:
         raise click.UsageError("Which plan? Name the file that `plan --out` saved with --plan.")
     elif place and not (dry_run or summary):
@@ -77,3 +80,11 @@ def command(
         words = text(plan, place.run if place else None).rstrip()
     click.echo(words)
     return Exit.DONE
+
+
+def _whose(folder: Path | None, environment: str) -> tuple[str, str]:
+    """Return environment and project; without its name the one of a broken project is found too."""
+    try:
+        return environment, open_project(folder, environment).name
+    except TunedModelsError:
+        return environment, ""

@@ -10,6 +10,8 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
+STALE = "stale"  # the level of a comment that says itself that its plan no longer holds
+
 _LINE = re.compile(r"<!-- tunedmodels:plan (\{.*\}) -->")
 
 
@@ -17,21 +19,23 @@ _LINE = re.compile(r"<!-- tunedmodels:plan (\{.*\}) -->")
 class Marker:
     """What the line says. `head` is the commit that was planned, `level` how much of it is shown.
 
-    `stale` means: the comment itself says that this plan no longer holds.
+    `project` may be empty, and so stand for any.
     """
 
     env: str
     digest: str
     head: str = ""
     level: str = "full"
-    stale: bool = False
+    project: str = ""
+
+    def is_of(self, environment: str, project: str) -> bool:
+        """Whether the comment is that of this environment of this project."""
+        is_same = not project or not self.project or self.project == project
+        return self.env == environment and is_same
 
     def line(self) -> str:
         """Return the line; nothing in a name can end the comment before its end."""
-        content = {"v": 1, **asdict(self)}
-        if not self.stale:
-            del content["stale"]
-        text = json.dumps(content, separators=(",", ":"))
+        text = json.dumps({"v": 1, **asdict(self)}, separators=(",", ":"))
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
         return f"<!-- tunedmodels:plan {text} -->"
 
@@ -45,12 +49,9 @@ def read_marker(body: str) -> Marker | None:
         content = json.loads(found[1])
     except (ValueError, RecursionError):
         return None
-    if content.get("v") != 1 or not isinstance(content.get("env"), str):
+    if content.pop("v", None) != 1:
         return None
-    return Marker(
-        env=content["env"],
-        digest=str(content.get("digest", "")),
-        head=str(content.get("head", "")),
-        level=str(content.get("level", "full")),
-        stale=content.get("stale") is True,
-    )
+    known = {key: content.get(key, "") for key in ("env", "digest", "head", "level", "project")}
+    if not all(isinstance(value, str) for value in known.values()):
+        return None
+    return Marker(**known)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.forges.forge import Forge, Run
-from tunedmodels.forges.one import Done, amend, put, shown_digest
+from tunedmodels.forges.one import Done, Thread, amend, put, shown_digest
 from tunedmodels.forges.registry import Place
 from tunedmodels.plan.change import Plan
 from tunedmodels.render.markdown import plan_markdown
@@ -29,30 +29,29 @@ def summary_text(plan: Plan, run: Run | None) -> str:
 
 async def write_comment(place: Place, plan: Plan) -> str:
     """Make the comment of the plan's environment show this plan, and say what was done."""
-    number = place.number
+    thread = Thread(place.number, plan.environment, plan.project)
     async with place.open() as forge:
-        done, comment = await put(forge, number, plan.environment, comment_text(plan, place.run))
-    return f"Comment on pull request {number} {done}. {comment.url}".rstrip()
+        done, comment = await put(forge, thread, comment_text(plan, place.run))
+    return f"Comment on pull request {thread.number} {done}. {comment.url}".rstrip()
 
 
-async def mark_outdated(place: Place, environment: str, reason: str) -> str:
+async def mark_outdated(place: Place, environment: str, project: str, reason: str) -> str:
     """Mark the comment as out of date, and say what was done; where there is none, nothing is."""
     async with place.open() as forge:
-        number = await _number(place, forge)
-        amended = await amend(
-            forge, number, environment, lambda body: outdated_markdown(body, reason)
-        )
+        thread = Thread(await _number(place, forge), environment, project)
+        amended = await amend(forge, thread, lambda body: outdated_markdown(body, reason))
     if amended is None:
-        return f"Pull request {number} has no comment to mark."
+        return f"Pull request {thread.number} has no comment to mark."
     done, comment = amended
     words = "was out of date already" if done is Done.UNCHANGED else "marked as out of date"
-    return f"Comment on pull request {number} {words}. {comment.url}".rstrip()
+    return f"Comment on pull request {thread.number} {words}. {comment.url}".rstrip()
 
 
-async def read_digest(place: Place, environment: str) -> str:
+async def read_digest(place: Place, environment: str, project: str) -> str:
     """Return the digest that the comment shows. Raises RefusedError when there is none to trust."""
     async with place.open() as forge:
-        return await shown_digest(forge, await _number(place, forge), environment)
+        thread = Thread(await _number(place, forge), environment, project)
+        return await shown_digest(forge, thread)
 
 
 async def _number(place: Place, forge: Forge) -> int:

@@ -21,7 +21,7 @@ def plan_markdown(
     full_url: str = "",
 ) -> str:
     """Return the comment: its marker, then the plan; at most `budget` bytes."""
-    marker = Marker(plan.environment, plan.digest, head, level or "full").line()
+    marker = Marker(plan.environment, plan.digest, head, level or "full", plan.project).line()
     text = plan_text(plan, examples=examples).replace("```", "'''")
     foot = " · ".join(part for part in (f"head {head[:7]}", base, plan.digest, full_url) if part)
     room = budget - len(f"{marker}{foot}".encode()) - 100

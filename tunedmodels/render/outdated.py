@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import replace
 
-from tunedmodels.plan.marker import read_marker
+from tunedmodels.plan.marker import STALE, read_marker
 from tunedmodels.render.words import cut
 
 LONGEST_REASON = 300  # columns; with the plan's own budget it stays below what forges take
@@ -22,11 +22,11 @@ def outdated_markdown(body: str, reason: str) -> str:
     if marker is None:
         return body
     _, _, plan = body.partition("\n")
-    if marker.stale:
+    if marker.level == STALE:
         plan = plan.partition(_BEFORE)[2].rstrip().removesuffix(_AFTER.strip())
     environment = f" · {_safe(marker.env)}" if marker.env else ""
     return (
-        f"{replace(marker, stale=True).line()}\n"
+        f"{replace(marker, level=STALE).line()}\n"
         f"### tunedmodels{environment} · out of date\n\n"
         f"> [!WARNING]\n> {_safe(cut(reason, LONGEST_REASON))}\n"
         "> Nothing of the plan below is applied. The next run for this pull request writes a new "
