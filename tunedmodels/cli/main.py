@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "Write a small project that works.",
     "validate": "Check manifests and datasets, offline.",
     "plan": "Say what apply would do, why, and what it costs.",
+    "comment": "Show a plan in its pull request.",
     "apply": "Make the live models be as declared.",
     "destroy": "Delete every model of this project.",
     "status": "List all models, their versions and their progress.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from tunedmodels.errors import InvalidArgumentError, ProviderError, UnauthenticatedError
@@ -30,6 +31,19 @@ OAUTH_CURE = (
     '"$(gcloud auth application-default print-access-token)"\n'
     "    export GOOGLE_CLOUD_QUOTA_PROJECT=..."
 )
+
+
+class Identity(Protocol):
+    """Who asks, as the HTTP client needs to know it, whatever kind of service is asked."""
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that say so."""
+
+    def scrub(self, words: str) -> str:
+        """Return the words without any secret in them."""
+
+    def problem(self, endpoint: str) -> ProviderError | None:
+        """Say why nothing may be sent to `endpoint`, or None when all is well."""
 
 
 @dataclass(frozen=True, slots=True)

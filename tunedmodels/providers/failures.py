@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from tunedmodels.errors import (
@@ -22,9 +23,10 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.providers.credentials import KEY_CURE, OAUTH_CURE
-from tunedmodels.wire.status import Status, plain
+from tunedmodels.wire.status import Status, plain, read
 
 _ENDPOINT_CURE = "Check `endpoint` of this provider in the Project file."
+_LOCAL_CURE = "Start the service there, and leave it running:\n    tunedmodels serve"
 _PASSES = (UnavailableError, "This may pass: try again in a few minutes.")
 _OWNER_CURE = (
     "Use a key of the Google Cloud project that owns the model, with the Generative Language API "
@@ -62,15 +64,15 @@ def refused(
 ) -> ProviderError:
     """Turn an answer that is no success into the error it means.
 
-    `place` is `host:port`, `is_local` whether that is this machine; `scrub` takes secrets out of the
-    service's words; `retry_after_s` comes from the header and yields to a RetryInfo.
+    `place` is `host:port`, `is_local` whether that is this machine; `scrub` takes secrets out of
+    the service's words; `retry_after_s` comes from the header and yields to a RetryInfo.
     """
     kind, cure = _meaning(http_status, said)
     if is_local and said.words and cure == _PASSES[1]:
         cure = ""  # a full disk does not pass: our own service says in its words what helps
     # Scrubbed before it is shortened: half a secret would not be recognised.
     words = plain(scrub(said.words))
-    words = words or f"{place} answered {_name(http_status)} and gave no reason."
+    words = words or f"{place} answered {named(http_status)} and gave no reason."
     if issubclass(kind, RateLimitedError | UnavailableError):
         asked_s = said.retry_delay_s
         return kind(words, cure=cure, retry_after_s=retry_after_s if asked_s is None else asked_s)
@@ -93,7 +95,52 @@ def _meaning(http_status: int, said: Status) -> tuple[type[ProviderError], str]:
     return kind, cure or ("" if said.status else _ENDPOINT_CURE)
 
 
-def unreachable(error: Exception, place: str, *, is_local: bool) -> ProviderError:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An answer that is no success; see `refused`. `headers` know no case."""
+
+    http_status: int
+    headers: Mapping[str, str]
+    body: bytes
+    place: str
+    is_local: bool
+    scrub: Callable[[str], str]
+    retry_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """All in which one kind of HTTP service differs from another for our client.
+
+    `refused` reads a refusal; the cures say where the endpoint is written, what to start on
+    loopback, and how to find out whether a call whose answer was lost was done.
+    """
+
+    refused: Callable[[Refused], ProviderError]
+    endpoint_cure: str
+    local_cure: str
+    lost_cure: str
+
+
+def _google(refusal: Refused) -> ProviderError:
+    return refused(
+        refusal.http_status,
+        read(refusal.body),
+        refusal.place,
+        is_local=refusal.is_local,
+        scrub=refusal.scrub,
+        retry_after_s=refusal.retry_after_s,
+    )
+
+
+GOOGLE = Manners(
+    _google, _ENDPOINT_CURE, _LOCAL_CURE, "Look before anything else:\n    tunedmodels status"
+)
+
+
+def unreachable(
+    error: Exception, place: str, *, is_local: bool, manners: Manners = GOOGLE
+) -> ProviderError:
     """Turn a connection that could not be made into the error it means.
 
     A certificate that is not trusted is no UnavailableError: asking again cannot mend it.
@@ -109,18 +156,18 @@ def unreachable(error: Exception, place: str, *, is_local: bool) -> ProviderErro
             case socket.gaierror():
                 return UnavailableError(
                     f"The name {place} cannot be resolved.",
-                    cure=f"Check the network and DNS. {_ENDPOINT_CURE}",
+                    cure=f"Check the network and DNS. {manners.endpoint_cure}",
                     sent=False,
                 )
             case ConnectionRefusedError() if is_local:
                 return UnavailableError(
                     f"Nothing answers at {place}: connection refused.",
-                    cure="Start the service there, and leave it running:\n    tunedmodels serve",
+                    cure=manners.local_cure,
                     sent=False,
                 )
     return UnavailableError(
         f"No connection to {place}: {plain(str(error)) or type(error).__name__}.",
-        cure=f"Check the network. {_ENDPOINT_CURE}",
+        cure=f"Check the network. {manners.endpoint_cure}",
         sent=False,
     )
 
@@ -136,7 +183,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     yield from _causes(error.__cause__ or error.__context__)
 
 
-def _name(http_status: int) -> str:
+def named(http_status: int) -> str:
+    """Return `404 Not Found` for 404, and the number alone for one that has no name."""
     try:
         return f"{http_status} {HTTPStatus(http_status).phrase}"
     except ValueError:

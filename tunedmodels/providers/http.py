@@ -1,4 +1,4 @@
-"""One HTTP client for every provider: the only file with httpx, and the only place that retries.
+"""One HTTP client for every service: the only file with httpx, and the only place that retries.
 
 Two floors that retry multiply, and neither knows what the other has sent. So each call says here,
 without a default, whether sending it twice does harm.
@@ -18,6 +18,7 @@ from collections.abc import (
     MutableMapping,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -27,9 +28,9 @@ import stamina
 from tunedmodels import __version__
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers import failures
-from tunedmodels.providers.credentials import Credentials, is_loopback, place
+from tunedmodels.providers.credentials import Identity, is_loopback, place
+from tunedmodels.providers.failures import Manners, Refused
 from tunedmodels.providers.patience import ATTEMPTS, BUDGET_S, NEAR_BUDGET_S, OnRetry, Patience
-from tunedmodels.wire import status
 
 # Where rich and click are installed, httpx imports its own command line: 70 ms that nobody needs.
 # None makes that import fail, and httpx provides for a command line that is not there.
@@ -52,17 +53,31 @@ LARGEST_ANSWER = 256 * 1024 * 1024  # bytes; 1,000 models with whole loss curves
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a success.
+
+    `next_query` is the query of the next page, empty on the last one. Of the link that names it
+    (RFC 8288) nothing else is taken, so that no answer leads our key somewhere else.
+    """
+
+    body: bytes
+    next_query: str
+
+
 class Http:
     """A client of one endpoint (`https://host[:port][/prefix]`), to be closed by its owner.
 
-    Redirects are not followed: they would carry the key somewhere else.
+    `manners` are those of the kind of service that stands there. Redirects are not
+    followed: they would carry the key somewhere else.
     """
 
     def __init__(
         self,
         endpoint: str,
-        credentials: Credentials,
+        credentials: Identity,
         *,
+        manners: Manners = failures.GOOGLE,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
@@ -70,6 +85,7 @@ class Http:
         self._place = place(endpoint)
         self._is_local = is_loopback(endpoint)
         self._credentials = credentials
+        self._manners = manners
         self._budget_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
         self._on_retry = on_retry
         self._free = asyncio.Semaphore(AT_ONCE)
@@ -96,7 +112,23 @@ class Http:
         content: bytes | None = None,
         read_s: float = READ_S,
     ) -> bytes:
-        """Send a request and return the body of its answer; ask again when that is safe.
+        """Send a request and return the body of its answer; see `ask`."""
+        answer = await self.ask(
+            method, path, repeatable=repeatable, params=params, content=content, read_s=read_s
+        )
+        return answer.body
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+        read_s: float = READ_S,
+    ) -> Answer:
+        """Send a request and return its answer; ask again when that is safe.
 
         `repeatable` says that sending it twice does no harm. What is not repeatable is sent again
         only when it certainly did not leave, or was refused with 429. Raises OutcomeUnknownError
@@ -106,9 +138,10 @@ class Http:
         call = f"{method} {path}"
         patience = Patience(call, self._on_retry, budget_s=self._budget_s)
         async for attempt in stamina.retry_context(on=patience, attempts=ATTEMPTS, timeout=None):
-            with attempt, _never_twice(call, repeatable=repeatable):
+            with attempt, self._never_twice(call, repeatable=repeatable):
                 async with self._answer(request) as response:
-                    return b"".join([chunk async for chunk in _bounded(response)])
+                    body = b"".join([chunk async for chunk in _bounded(response)])
+                    return Answer(body, _next_query(response))
         raise AssertionError("unreachable: stamina raises the last error")
 
     async def lines(
@@ -166,19 +199,36 @@ class Http:
 
     async def _refusal(self, response: httpx.Response) -> ProviderError:
         body = b"".join([chunk async for chunk in _bounded(response)])
-        return failures.refused(
-            response.status_code,
-            status.read(body),
-            self._place,
-            is_local=self._is_local,
-            scrub=self._credentials.scrub,
-            retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
+        return self._manners.refused(
+            Refused(
+                http_status=response.status_code,
+                headers=response.headers,
+                body=body,
+                place=self._place,
+                is_local=self._is_local,
+                scrub=self._credentials.scrub,
+                retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
+            )
         )
+
+    @contextmanager
+    def _never_twice(self, call: str, *, repeatable: bool) -> Iterator[None]:
+        try:
+            yield
+        except UnavailableError as error:
+            if repeatable or not error.sent:
+                raise
+            raise OutcomeUnknownError(
+                f"{call} may or may not have been done: {error.message}",
+                cure=self._manners.lost_cure,
+            ) from error
 
     def _lost(self, error: httpx.HTTPError) -> ProviderError:
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
-                return failures.unreachable(error, self._place, is_local=self._is_local)
+                return failures.unreachable(
+                    error, self._place, is_local=self._is_local, manners=self._manners
+                )
             case httpx.TimeoutException():
                 return UnavailableError(
                     f"{self._place} did not answer in time.", cure="Try again in a few minutes."
@@ -196,19 +246,6 @@ def in_process(app: AsgiApp) -> Transport:
     return httpx.ASGITransport(app=app)
 
 
-@contextmanager
-def _never_twice(call: str, *, repeatable: bool) -> Iterator[None]:
-    try:
-        yield
-    except UnavailableError as error:
-        if repeatable or not error.sent:
-            raise
-        raise OutcomeUnknownError(
-            f"{call} may or may not have been done: {error.message}",
-            cure="Look before anything else:\n    tunedmodels status",
-        ) from error
-
-
 async def _bounded(response: httpx.Response) -> AsyncIterator[bytes]:
     """Yield the body as long as it stays within what a sane service sends."""
     size = 0
@@ -218,6 +255,14 @@ async def _bounded(response: httpx.Response) -> AsyncIterator[bytes]:
             limit = LARGEST_ANSWER // 2**20
             raise ProviderError(f"The answer is larger than {limit} MiB; it was not read further.")
         yield chunk
+
+
+def _next_query(response: httpx.Response) -> str:
+    url = response.links.get("next", {}).get("url", "")
+    try:
+        return httpx.URL(url).query.decode()
+    except (httpx.InvalidURL, UnicodeDecodeError):
+        return ""
 
 
 def _retry_after_s(header: str) -> float | None:
