@@ -95,9 +95,11 @@ def _dataset(change: Change, compared: Comparison | None, most: int) -> Iterator
 
 
 def _labels(labels: Sequence[LabelChange]) -> str:
-    some = [f"{cut(row.label, 20)} {row.before} -> {row.after}" for row in labels[:LABELS]]
-    more = [f"{len(labels) - LABELS} more"] if labels[LABELS:] else []
-    return ", ".join([*some, *more])
+    moved = [row for row in labels if row.before != row.after]
+    parts = [f"{cut(row.label, 20)} {row.before} -> {row.after}" for row in moved[:LABELS]]
+    parts += [f"{len(moved) - LABELS} more"] if moved[LABELS:] else []
+    parts += [f"{len(labels) - len(moved)} as before"] if len(labels) > len(moved) else []
+    return ", ".join(parts)
 
 
 def _warnings(plan: Plan, style: Style) -> list[str]:
