@@ -62,8 +62,8 @@ def refused(
 ) -> ProviderError:
     """Turn an answer that is no success into the error it means.
 
-    `place` is `host:port`, `is_local` whether that is this machine; `scrub` takes secrets out of the
-    service's words; `retry_after_s` comes from the header and yields to a RetryInfo.
+    `place` is `host:port`, `is_local` whether that is this machine; `scrub` takes secrets out of
+    the service's words; `retry_after_s` comes from the header and yields to a RetryInfo.
     """
     kind, cure = _meaning(http_status, said)
     if is_local and said.words and cure == _PASSES[1]:
