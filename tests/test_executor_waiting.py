@@ -208,6 +208,27 @@ async def test_an_interrupt_before_a_promotion_leaves_it_to_the_next_run() -> No
     assert actions(stage.plan()) == [Action.PROMOTE]
 
 
+@pytest.mark.parametrize(
+    ("trains_here", "goes_on"),
+    [
+        (True, "goes on from its checkpoint with the next apply, watch or serve"),
+        (False, "goes on at the service"),
+    ],
+)
+@pytest.mark.parametrize("options", [{"wait": False}, {"timeout_s": 5.0}, {}])
+async def test_a_job_that_is_left_says_where_it_goes_on(
+    trains_here: bool,  # noqa: FBT001  # a parameter of the test
+    goes_on: str,
+    options: dict[str, Any],
+) -> None:
+    stage = Stage([ONE])
+    stage.provider.takes_s, stage.provider.trains_here = 1000, trains_here
+    if not options:
+        stage.provider.after = lambda _call, _id: stage.stop.request()
+    (ending,) = (await stage.apply(**options)).events
+    assert words(ending).endswith(goes_on)
+
+
 async def test_an_interrupt_between_promotion_and_retirement_keeps_the_former_version() -> None:
     stage = Stage([want(data="new", lifecycle=Lifecycle(keep=0))])
     stage.provider.hold(live(want(data="old"), promoted=1))

@@ -111,6 +111,15 @@ def test_the_live_view_is_the_golden_file(golden: Callable[[Path, str], None]) -
     golden(GOLDEN / "progress.live.txt", out.getvalue())
 
 
+def test_the_cursor_waits_on_a_line_of_its_own_where_ctrl_c_does_no_harm() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=8)
+    view = LiveProgress(console, elapsed=Watch())
+    view(Started("tone", "tone-1a2b3c4d", Action.CREATE))
+    console.print(view.table())
+    assert out.getvalue().splitlines()[-1] == ""
+
+
 def test_a_low_terminal_leaves_out_what_is_done_and_keeps_what_went_wrong() -> None:
     out, watch = io.StringIO(), Watch()
     console = Console(file=out, width=100, height=8)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.services import ENGINES, PATH, body, client, create, ended, get, service, until
+from tunedmodels.errors import StoreError
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.jobs import Jobs
 from tunedmodels.service.store import Store
@@ -22,6 +23,7 @@ from tunedmodels.service.store import Store
 PARENT = """
 import sys, time
 from pathlib import Path
+from tunedmodels.errors import StoreError
 from tunedmodels.service.embedded import EmbeddedService
 EmbeddedService(Path(sys.argv[1]), engines=sys.argv[2]).start()
 time.sleep(60)
@@ -204,3 +206,30 @@ async def test_what_killed_processes_left_behind_is_swept_away(folder: Path) -> 
         store.sweep()
         store.close()
         assert [file for file in (kept, *litter) if file.exists()] == [kept]
+
+
+async def test_whoever_waits_hears_that_the_disk_keeps_jobs_from_going_on(
+    opened: EmbeddedService, folder: Path
+) -> None:
+    api = client(opened)
+    opened.start()
+    (folder / "leases").parent.mkdir(exist_ok=True)
+    (folder / "leases").write_text("a file where a folder should be")
+    operation = await create(api, "a")
+
+    async def look() -> str:
+        try:
+            opened.check()
+        except StoreError as error:
+            return error.message
+        return ""
+
+    async def all_is_well() -> bool:
+        return not await look()
+
+    assert "No job can go on: " in (said := await until(look))
+    assert "leases: File exists" in said
+    (folder / "leases").unlink()
+    await ended(api, operation)
+    await until(all_is_well)
+    await api.aclose()

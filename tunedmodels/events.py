@@ -105,7 +105,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """A job goes on at the service while nobody waits for it any more."""
+    """A job that is not finished, and nobody waits for it any more; `words` say how it goes on."""
 
     name: str
     model_id: str

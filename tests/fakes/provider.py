@@ -41,6 +41,7 @@ class FakeProvider:
 
     clock: FakeClock
     name: str = "embedded"
+    trains_here: bool = True
     takes_s: float = 10.0
     cancel_takes_s: float = 0.0
     answer_takes_s: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import time
@@ -128,3 +129,15 @@ def test_cancel_deletes_the_half_trained_version(desk: Desk, slow: Callable[[], 
     status = desk.status()
     assert [version["id"] for version in status["versions"]] == [serving]
     assert status["serving"] == serving
+
+
+def test_a_disk_that_takes_nothing_ends_the_wait_and_the_job_goes_on_later(desk: Desk) -> None:
+    desk.write("manifests/.tunedmodels/worker.log/is", "a folder where a file should be")
+    ended = desk.run("apply", "--yes")
+    assert ended.code == 1
+    assert "No job can go on: " in ended.err
+    assert "/worker.log" in ended.err
+    assert "tunedmodels apply" in ended.err
+    shutil.rmtree(desk.folder / "manifests/.tunedmodels/worker.log")
+    assert desk.run("apply", "--yes").code == 0
+    assert len(desk.status()["versions"]) == 1

@@ -73,7 +73,7 @@ async def _train(run: Run, change: Change) -> Ending:
             stamp = declared.stamp(commit=run.commit)
             model = await _create(run, change, declared, examples, stamp)
     if model.state.is_running and not run.waits:
-        return waiting.still_running(change, model.model_id, "not waited for")
+        return waiting.still_running(change, model.model_id, provider, "not waited for")
     if model.state is not ModelState.READY:
         deadline_s = min(run.deadline_s, run.clock.elapsed() + wanted.timeout_s)
         watcher = run.watchers[wanted.provider]

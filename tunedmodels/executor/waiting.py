@@ -79,7 +79,7 @@ class Watcher:
         for outages that pass: those only cost time.
         """
         if self._is_closed:
-            return still_running(change, model_id)
+            return still_running(change, model_id, self._provider)
         ended: asyncio.Future[_Ended] = asyncio.get_running_loop().create_future()
         self._jobs[model_id] = _Job(change, model_id, self._clock.elapsed(), deadline_s, ended)
         self._has_jobs.set()
@@ -94,7 +94,7 @@ class Watcher:
         """Wait no longer: every job, also a later one, is reported as still running."""
         self._is_closed = True
         for job in self._jobs.values():
-            _tell(job, still_running(job.change, job.model_id))
+            _tell(job, still_running(job.change, job.model_id, self._provider))
 
     async def watch(self) -> None:
         """Ask for ever, as long as somebody waits; ended by cancelling it."""
@@ -121,7 +121,8 @@ class Watcher:
                 self._judge(job, models.get(job.model_id))
         for job in jobs:
             if self._clock.elapsed() >= job.deadline_s:
-                _tell(job, still_running(job.change, job.model_id, "the time to wait is over"))
+                words = "the time to wait is over"
+                _tell(job, still_running(job.change, job.model_id, self._provider, words))
 
     async def _ask(self, jobs: list[_Job]) -> dict[str, ObservedModel]:
         """Return the live models of `jobs` by id; those that are gone are left out."""
@@ -180,10 +181,11 @@ async def attended(
             task.cancel()
 
 
-def still_running(change: Change, model_id: str, why: str = "") -> StillRunning:
-    """Say that a job is not finished although nobody waits for it here any more."""
-    # Whether it trains meanwhile depends on the provider: the embedded one lives in this process.
-    words = "not finished; the next apply or watch goes on with it"
+def still_running(change: Change, model_id: str, provider: Provider, why: str = "") -> StillRunning:
+    """Say that nobody waits here any more for a job that is not finished, and how it goes on."""
+    words = "goes on at the service"
+    if provider.trains_here:
+        words = "goes on from its checkpoint with the next apply, watch or serve"
     return StillRunning(change.name, model_id, f"{why}; {words}" if why else words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ from tunedmodels.settings import EmbeddedSettings
 
 OnRetry = Callable[[str, int, float, str], None]
 
+_LOOK_S = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -24,7 +26,8 @@ async def connect(
     """Open every provider of the project, by name.
 
     With `trains`, the embedded service also works on its jobs as long as the providers are open;
-    what is unfinished at the end goes on from its checkpoint the next time.
+    what is unfinished at the end goes on from its checkpoint the next time. Raises StoreError, out
+    of the middle of the block, when its disk keeps them from going on.
     """
     async with AsyncExitStack() as stack:
         providers: dict[str, Provider] = {}
@@ -37,6 +40,7 @@ async def connect(
                 service = stack.enter_context(EmbeddedService(store, jobs=settings.jobs))
                 if trains:
                     service.start()
+                    await stack.enter_async_context(_attended(service.check))
                 app = service.app
             provider = open_provider(
                 name,
@@ -48,6 +52,24 @@ async def connect(
             )
             providers[name] = await stack.enter_async_context(provider)
         yield providers
+
+
+@asynccontextmanager
+async def _attended(check: Callable[[], None]) -> AsyncIterator[None]:
+    """Look again and again while the block runs, and end it with what `check` raises."""
+
+    async def look() -> None:
+        while True:
+            check()
+            await asyncio.sleep(_LOOK_S)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(look())
+            yield
+            looking.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 def _say(call: str, _attempt: int, wait_s: float, words: str) -> None:

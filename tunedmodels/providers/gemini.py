@@ -62,8 +62,10 @@ class GeminiProvider:
         credentials: Credentials | None = None,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
+        trains_here: bool = False,
     ) -> None:
         self.name = name
+        self.trains_here = trains_here
         self._project = project
         self._http = Http(
             endpoint, credentials or Credentials(), transport=transport, on_retry=on_retry
@@ -266,6 +268,7 @@ def in_process(
         endpoint=IN_PROCESS,
         transport=http.in_process(app),
         on_retry=on_retry,
+        trains_here=True,
     )
 
 

@@ -47,6 +47,8 @@ class Provider(Protocol):
     """One place where tuned models live. Used as an async context manager, which closes it."""
 
     name: str
+    trains_here: bool
+    """Whether its jobs stop with this process, to go on with the next one that trains."""
 
     async def __aenter__(self) -> Self: ...
 

@@ -47,7 +47,7 @@ _CALLS: Final[dict[Call, str]] = {
 _COLUMNS: Final[Sequence[tuple[Literal["left", "right"], int]]] = (
     ("left", 3),  # sign
     ("left", 4),  # name
-    ("left", 9),  # state
+    ("left", 10),  # state
     ("right", 5),  # step
     ("left", 7),  # epoch
     ("right", 6),  # last loss
@@ -121,7 +121,8 @@ class LiveProgress:
             case Succeeded() | Failed() | Refused() | Skipped():
                 self._end(event)
             case StillRunning():
-                self._change(event.name, event.model_id, state="goes on", until_s=self._elapsed())
+                now = self._elapsed()
+                self._change(event.name, event.model_id, state="unfinished", until_s=now)
 
     def table(self) -> RenderableType:
         """Return what is to be seen now; also called by the thread that keeps the time moving."""
@@ -145,7 +146,10 @@ class LiveProgress:
                 Text(cut(row.words, 200), colour),
             )
         below = [f"... {len(rows) - len(shown)} more" if len(rows) > len(shown) else "", self._note]
-        return Group(grid, *(Text(clean(words)) for words in below if words))
+        # The terminal writes ^C where the cursor stands: at the end of a full line it would begin
+        # another one, which nobody wipes away again. On a line of its own it does no harm.
+        rest = [] if self._is_over else [Text()]
+        return Group(grid, *(Text(clean(words)) for words in below if words), *rest)
 
     def _fitting(self, rows: list[_Row]) -> list[_Row]:
         """Leave out what is done, then what came last; what went wrong stays visible."""

@@ -227,9 +227,11 @@ class Tally:
         running = [ending for ending in endings if isinstance(ending, StillRunning)]
         if running:
             lines += ["", style("Still running", "bold")]
-            lines += [
-                f"  {cut(f'{job.name}: {job.model_id}, {job.words}', WIDTH - 2)}" for job in running
-            ]
+            # How they go on is mostly the same for all: it is said once.
+            for words in dict.fromkeys(job.words for job in running):
+                alike = [job for job in running if job.words == words]
+                lines += [f"  {cut(f'{job.name}: {job.model_id}', WIDTH - 2)}" for job in alike]
+                lines += wrapped(words, indent=4)
             names = " ".join(dict.fromkeys(shlex.quote(clean(job.name)) for job in running))
             lines.append(f"  To watch: tunedmodels watch {names}")
         counts = Counter(type(ending) for ending in endings)

@@ -52,6 +52,10 @@ class EmbeddedService:
         self._store.sweep()
         self._trainer.start()
 
+    def check(self) -> None:
+        """Raise StoreError when jobs cannot go on, so that nobody waits for them in vain."""
+        self._trainer.check()
+
     def close(self) -> None:
         """Let the workers write their checkpoints and leave, and close the store."""
         self._trainer.close()

@@ -56,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         _work(Jobs(store), Catalogue(options.engines), must_leave)
     except (StoreError, OSError) as error:
         # Nothing can be written now, so nothing is: the job goes on from its checkpoint later.
-        sys.stderr.write(f"{error}\n")
+        words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"{words}\n")
         return 1
     finally:
         store.close()
