@@ -15,7 +15,6 @@ from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from tunedmodels import __version__
 from tunedmodels.datasets.compare import Comparison
@@ -130,7 +129,7 @@ def _page(*, path: Sequence[str], result: str, footer: Sequence[str], **values: 
     return (
         environment.get_template("page.html").render(
             title=" · ".join(["tunedmodels", *there, result]),
-            style=Markup(style),  # noqa: S704  # a file of this package, which the policy names by hash
+            style=style,
             style_hash=f"sha256-{digest}",
             path=there,
             result=result[0].upper() + result[1:],
