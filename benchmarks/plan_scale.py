@@ -31,6 +31,7 @@ from urllib.parse import parse_qs, urlsplit
 from tunedmodels.desired import Desired
 from tunedmodels.project import Project
 from tunedmodels.project.surveying import survey
+from tunedmodels.service.identity import LOCAL
 from tunedmodels.service.records import NewModel
 from tunedmodels.service.shapes import now, snapshot
 from tunedmodels.service.store import Store
@@ -171,7 +172,7 @@ def train(folder: Path) -> None:
     project = Project.open(folder)
     store = Store(project.state)
     for want in survey(project, use_cache=False).checked():
-        store.add(live(want), b"")
+        store.add(live(want), b"", owner=LOCAL.email)
     curve = b",".join(snapshot(step, step // EPOCHS, 2 / step) for step in range(1, STEPS + 1))
     with store.database.writing() as connection:
         connection.execute(

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tunedmodels.service.identity import LOCAL
 from tunedmodels.service.records import NewModel
 from tunedmodels.service.shapes import now, snapshot
 from tunedmodels.service.store import Store
@@ -58,6 +59,7 @@ def fill(folder: Path) -> None:
                 update_time=now(),
             ),
             b"",
+            owner=LOCAL.email,
         )
     curve = b",".join(snapshot(step, step // 5, 2 / step) for step in range(1, STEPS + 1))
     with store.database.writing() as connection:

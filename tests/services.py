@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
+import uvicorn
+from starlette.types import ASGIApp
 
 from tests.counting_engine import BASE
 from tunedmodels.service.catalogue import Catalogue
 from tunedmodels.service.embedded import EmbeddedService
+from tunedmodels.service.identity import Keys
 from tunedmodels.service.jobs import Jobs
 from tunedmodels.service.store import Store
 from tunedmodels.service.training import Ending, train
@@ -22,14 +28,18 @@ PATH = "/v1beta/tunedModels"
 _PATIENCE_S = 20.0
 
 
-def service(folder: Path, *, jobs: int = 2) -> EmbeddedService:
+def service(folder: Path, *, jobs: int = 2, keys: Keys | None = None) -> EmbeddedService:
     """A service on `folder`, closed by `with`."""
-    return EmbeddedService(folder, jobs=jobs, engines=ENGINES)
+    return EmbeddedService(folder, jobs=jobs, engines=ENGINES, keys=keys)
 
 
-def client(of: EmbeddedService) -> httpx.AsyncClient:
+def client(of: EmbeddedService, *, key: str = "") -> httpx.AsyncClient:
     """A client of a service in this process; what the service raises comes out here."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(of.app), base_url="http://localhost")
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(of.app),
+        base_url="http://localhost",
+        headers={"x-goog-api-key": key} if key else {},
+    )
 
 
 def body(
@@ -99,3 +109,18 @@ def train_all(folder: Path, *, must_leave: Callable[[], bool] = lambda: False) -
     finally:
         store.close()
     return taken
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """Serve an application on a port of this machine, in a thread; yields its URL."""
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

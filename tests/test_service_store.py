@@ -55,9 +55,9 @@ async def test_the_first_write_creates_a_folder_that_is_its_owners_alone(
 async def test_a_store_of_a_newer_version_is_refused(opened: EmbeddedService, folder: Path) -> None:
     folder.mkdir()
     with sqlite3.connect(folder / "embedded.db") as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
-    await says(opened, "was written by a newer tunedmodels (schema 2; this one knows 1)")
+    await says(opened, "was written by a newer tunedmodels (schema 3; this one knows 2)")
     with pytest.raises(StoreError) as refused:
         opened.start()
     assert refused.value.cure == "Upgrade tunedmodels, or work in another folder."

@@ -158,11 +158,8 @@ async def test_a_job_that_nobody_wants_any_more_is_never_active(
         looks = after(6)
 
         def while_it_trains() -> bool:
-            if looks():
-                if change == "delete":
-                    store.remove("a")
-                elif model := store.get("a"):
-                    store.cancel(model)
+            if looks() and (model := store.get("a")):
+                (store.remove if change == "delete" else store.cancel)(model)
             return False
 
         assert train_all(folder, must_leave=while_it_trains) == 1

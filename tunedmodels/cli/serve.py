@@ -10,7 +10,12 @@ from tunedmodels.cli.options import open_project
 
 
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Loopback only, unless there are --keys.",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any."
 )
@@ -26,13 +31,36 @@ from tunedmodels.cli.options import open_project
     show_default=True,
     help="Jobs that run at once.",
 )
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of API keys and whose they are; without it, only this machine is served.",
+)
 @click.pass_obj
-def command(folder: Path | None, *, host: str, port: int, store: Path | None, jobs: int) -> None:
-    """Run the embedded service as a server.
+def command(
+    folder: Path | None,
+    *,
+    host: str,
+    port: int,
+    store: Path | None,
+    jobs: int,
+    keys: Path | None,
+) -> None:
+    r"""Run the embedded service as a server.
 
     It speaks the tunedModels surface of the Gemini API and goes on with unfinished jobs. A `gemini`
-    provider with `endpoint: http://127.0.0.1:8787` talks to it, as does Google's own client.
+    provider with `endpoint: http://127.0.0.1:8787` talks to it, as do Google's own clients.
+
+    \b
+    With --keys, a YAML file that only its owner may read (chmod 600) says who may come:
+        keys:
+          - key: a-long-random-text       # or sha256: the SHA-256 of it
+            user: ana@example.com
+            project: 123456789012
+            groups: [team@example.com]    # may be left out
+    Models are then shared by the permissions of the API. It is plain HTTP: put a proxy with TLS
+    in front of it where others can listen.
     """
     from tunedmodels.service.server import serve
 
-    serve(store or open_project(folder).state, host=host, port=port, jobs=jobs)
+    serve(store or open_project(folder).state, host=host, port=port, jobs=jobs, keys=keys)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tunedmodels.errors import StoreError
-from tunedmodels.service import generate, tuned_models
+from tunedmodels.service import generate, permissions, tuned_models
 from tunedmodels.service.bodies import read_body, snake
 from tunedmodels.service.calls import (
     Call,
@@ -30,6 +30,7 @@ from tunedmodels.service.calls import (
 )
 from tunedmodels.service.creation import create
 from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.identity import LOCAL
 from tunedmodels.service.patching import patch
 
 _BASES_PAGE = 50
@@ -53,6 +54,7 @@ def _get_base(rooms: Rooms, call: Call) -> Response:
 
 _MODEL = "/tunedModels/{id}"
 _OPERATION = f"{_MODEL}/operations/{{operation}}"
+_PERMISSION = f"{_MODEL}/permissions/{{permission}}"
 _BASE = "/models/{base}"
 # fmt: off
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (  # a method comes before the name it is called on
@@ -60,12 +62,18 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (  # a method comes before the n
     ("POST",   "/tunedModels",                    create),
     ("POST",   f"{_MODEL}:generateContent",       generate.generate),
     ("POST",   f"{_MODEL}:streamGenerateContent", generate.stream),
+    ("POST",   f"{_MODEL}:transferOwnership",     permissions.transfer),
     ("GET",    _MODEL,                            tuned_models.get),
     ("PATCH",  _MODEL,                            patch),
     ("DELETE", _MODEL,                            tuned_models.delete),
     ("GET",    f"{_MODEL}/operations",            tuned_models.list_operations),
     ("POST",   f"{_OPERATION}:cancel",            tuned_models.cancel_operation),
     ("GET",    _OPERATION,                        tuned_models.get_operation),
+    ("GET",    f"{_MODEL}/permissions",           permissions.list_),
+    ("POST",   f"{_MODEL}/permissions",           permissions.create),
+    ("GET",    _PERMISSION,                       permissions.get),
+    ("PATCH",  _PERMISSION,                       permissions.patch),
+    ("DELETE", _PERMISSION,                       permissions.delete),
     ("GET",    "/models",                         _list_bases),
     ("POST",   f"{_BASE}:generateContent",        generate.generate),
     ("POST",   f"{_BASE}:streamGenerateContent",  generate.stream),
@@ -91,7 +99,10 @@ def make_app(rooms: Rooms) -> Starlette:
 def _endpoint(rooms: Rooms, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         query = {snake(key): value for key, value in request.query_params.items()}
-        call = Call(request.path_params, query, await read_body(request))
+        caller = rooms.keys.caller(request.headers, query) if rooms.keys else LOCAL
+        # No handler can repeat a key that it never sees.
+        query.pop("key", None)
+        call = Call(caller, request.path_params, query, await read_body(request))
         return await run_in_threadpool(handler, rooms, call)
 
     return endpoint

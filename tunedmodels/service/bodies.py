@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -94,6 +94,12 @@ def path(at: str, parts: Sequence[str | int]) -> str:
     for part in parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.lstrip(".")
+
+
+def mask(query: Mapping[str, str]) -> list[str]:
+    """Return the paths of `update_mask` by the names of the proto; none without a mask."""
+    paths = (snake(path.strip()) for path in query.get("update_mask", "").split(","))
+    return [path for path in paths if path]
 
 
 def snake(name: str) -> str:

@@ -17,15 +17,18 @@ from starlette.responses import Response
 
 from tunedmodels.engines.engine import Adapter
 from tunedmodels.service.catalogue import Catalogue
-from tunedmodels.service.errors import ApiError, Status, Violation, invalid
+from tunedmodels.service.errors import Violation, invalid
+from tunedmodels.service.identity import Caller, Keys
 from tunedmodels.service.records import Model
+from tunedmodels.service.sharing import Sharing
 from tunedmodels.service.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: path parameters, query by its snake_case names, body."""
+    """One request: who asks, path parameters, query by its snake_case names, body."""
 
+    caller: Caller
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
@@ -41,12 +44,15 @@ class Rooms:
     """What handlers work with.
 
     `adapter` reads what a model has learned; `wake` tells the trainer that there is a new job.
+    Without `keys`, whoever asks owns everything.
     """
 
     store: Store
+    sharing: Sharing
     catalogue: Catalogue
     adapter: Callable[[Model], Adapter]
     wake: Callable[[], None]
+    keys: Keys | None
 
 
 Handler = Callable[[Rooms, Call], Response]
@@ -55,13 +61,6 @@ Handler = Callable[[Rooms, Call], Response]
 def answer(document: Any) -> Response:  # noqa: ANN401  # anything that is JSON
     """Return a 200."""
     return Response(msgspec.json.encode(document), media_type="application/json")
-
-
-def found(model: Model | None, model_id: str) -> Model:
-    """Return the model, or raise ApiError (NOT_FOUND) in Google's words."""
-    if model is None:
-        raise ApiError(Status.NOT_FOUND, f"Tuned model tunedModels/{model_id} does not exist.")
-    return model
 
 
 def page_size(call: Call, *, default: int, most: int) -> int:

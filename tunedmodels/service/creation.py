@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from tunedmodels.datasets.examples import canonical
 from tunedmodels.service import rules, shapes
+from tunedmodels.service.access import reached
 from tunedmodels.service.bodies import parse
-from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.calls import Call, Rooms, answer
 from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.identity import Caller
 from tunedmodels.service.messages import TunedModel
-from tunedmodels.service.records import Model, NewModel, State
+from tunedmodels.service.records import Model, NewModel, Role, State
 
 _RANDOM = string.ascii_lowercase + string.digits
 _RANDOM_LENGTH = 12  # of operations, and at the end of generated ids
@@ -28,7 +30,7 @@ def create(rooms: Rooms, call: Call) -> Response:
     body = parse(call.body, TunedModel, at="tuned_model")
     wanted_id = call.query.get("tuned_model_id", "")
     job = rules.job(body, wanted_id)
-    base_model, parent = _source(rooms, body)
+    base_model, parent = _source(rooms, call.caller, body)
     time = shapes.now()
     model = NewModel(
         id=wanted_id or generated_id(body.display_name or ""),
@@ -49,7 +51,7 @@ def create(rooms: Rooms, call: Call) -> Response:
         create_time=time,
         update_time=time,
     )
-    stored = rooms.store.add(model, canonical(job.examples))
+    stored = rooms.store.add(model, canonical(job.examples), owner=call.caller.email)
     if stored is None:
         words = f"Tuned model tunedModels/{model.id} already exists."
         raise ApiError(Status.ALREADY_EXISTS, words)
@@ -66,7 +68,7 @@ def generated_id(display_name: str) -> str:
     return secrets.choice(string.ascii_lowercase) + _random()
 
 
-def _source(rooms: Rooms, body: TunedModel) -> tuple[str, Model | None]:
+def _source(rooms: Rooms, caller: Caller, body: TunedModel) -> tuple[str, Model | None]:
     """Return the base model to train on, and the tuned model to continue from, if one is named."""
     continues = body.tuned_model_source and body.tuned_model_source.tuned_model
     if not continues:
@@ -74,7 +76,7 @@ def _source(rooms: Rooms, body: TunedModel) -> tuple[str, Model | None]:
         rooms.catalogue.engine(base_model, method="createTunedModel")
         return base_model, None
     parent_id = continues.removeprefix("tunedModels/")
-    parent = found(rooms.store.get(parent_id), parent_id)
+    parent = reached(rooms, caller, parent_id, Role.READER)
     if parent.state != State.ACTIVE:
         words = f"{parent.name} cannot be continued from: its state is {parent.state}, not ACTIVE."
         raise ApiError(Status.FAILED_PRECONDITION, words)

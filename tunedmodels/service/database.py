@@ -18,12 +18,11 @@ from filelock import FileLock
 
 from tunedmodels.errors import StoreError
 
-SCHEMA_VERSION = 1
 BUSY_S = 5.0  # how long a writer waits for the others, each of which takes milliseconds
 
 # `curves.snapshots` holds the snapshots of a stretch of steps as the API sends them, `{..},{..}`:
 # they are written once and read with every look at a model.
-_SCHEMA = """
+_MODELS = """
 CREATE TABLE models (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -64,6 +63,27 @@ CREATE TABLE curves (
 ) STRICT;
 """
 
+# `grantee` is `USER:address`, `GROUP:address` or `EVERYONE:`; role 1 owns, 2 writes, 3 reads. What
+# was made before there were permissions belongs to the one who may do everything without keys.
+_PERMISSIONS = """
+CREATE TABLE permissions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER NOT NULL REFERENCES models(seq) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    grantee TEXT NOT NULL,
+    role INTEGER NOT NULL,
+    UNIQUE (seq, grantee),
+    UNIQUE (seq, id)
+) STRICT;
+CREATE UNIQUE INDEX one_owner ON permissions(seq) WHERE role = 1;
+INSERT INTO permissions (seq, id, grantee, role)
+    SELECT seq, lower(hex(randomblob(6))), 'USER:owner@localhost', 1 FROM models;
+"""
+
+# A store of version N has had the first N of these; a new one gets them all.
+_STEPS = (_MODELS, _PERMISSIONS)
+SCHEMA_VERSION = len(_STEPS)
+
 _CURES = {  # by the beginning of SQLite's name for the failure
     "SQLITE_BUSY": "Another process holds it; try again when that one has ended.",
     "SQLITE_FULL": "Free some disk space; nothing that was written before is lost.",
@@ -96,7 +116,7 @@ class Database:
                     yield connection
             else:
                 with _closing(":memory:") as connection:
-                    connection.executescript(_SCHEMA)
+                    _upgrade(connection)
                     yield connection
 
     @contextmanager
@@ -140,6 +160,8 @@ class Database:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
+            if 0 < version < SCHEMA_VERSION:
+                _upgrade(connection)
         except BaseException:
             connection.close()
             raise
@@ -163,8 +185,7 @@ class Database:
                     fresh = Path(scratch) / self.path.name
                     with _closing(str(fresh)) as connection:
                         connection.execute("PRAGMA journal_mode = WAL")
-                        connection.executescript(_SCHEMA)
-                        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                        _upgrade(connection)
                     # Whoever sees the file sees it whole: a crash before this leaves no store.
                     fresh.rename(self.path)
             # Whoever still waits finds the store there, behind this gate or behind another.
@@ -195,6 +216,18 @@ def _connect(target: str) -> sqlite3.Connection:
     )
     connection.create_function("folded", 1, str.casefold, deterministic=True)
     return connection
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a store to the present schema, all at once: other processes see either of the two."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process may have done it while this one waited.
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for step in _STEPS[version:]:
+            for statement in step.split(";\n"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
 
 
 @contextmanager

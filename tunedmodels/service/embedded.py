@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tunedmodels.service.catalogue import Catalogue
+from tunedmodels.service.identity import Keys
 from tunedmodels.service.jobs import Jobs
+from tunedmodels.service.sharing import Sharing
 from tunedmodels.service.store import Store
 from tunedmodels.service.trainer import Trainer
 
@@ -25,11 +27,18 @@ class EmbeddedService:
     Nothing is created before the first write; until `start`, questions and changes are answered
     and nothing is trained. `jobs` is how many jobs train at once. `engines` (`module:NAME`) is the
     table of engines: a place and no table, because workers import it in processes of their own.
+    Without `keys`, whoever asks owns everything.
     """
 
     def __init__(
-        self, store: Path, *, jobs: int = 2, engines: str = "tunedmodels.engines:ENGINES"
+        self,
+        store: Path,
+        *,
+        jobs: int = 2,
+        engines: str = "tunedmodels.engines:ENGINES",
+        keys: Keys | None = None,
     ) -> None:
+        self._keys = keys
         self._store = Store(store.absolute())
         self._catalogue = Catalogue(engines)
         self._trainer = Trainer(Jobs(self._store), at_once=jobs, engines=engines)
@@ -42,7 +51,16 @@ class EmbeddedService:
         from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
 
         adapter = adapter_reader(self._store.files)
-        return make_app(Rooms(self._store, self._catalogue, adapter, self._trainer.wake))
+        return make_app(
+            Rooms(
+                store=self._store,
+                sharing=Sharing(self._store.database),
+                catalogue=self._catalogue,
+                adapter=adapter,
+                wake=self._trainer.wake,
+                keys=self._keys,
+            )
+        )
 
     def start(self) -> None:
         """Go on with unfinished jobs, and begin new ones as they come.

@@ -18,11 +18,13 @@ class Status(Enum):
     INVALID_ARGUMENT = (400, 3)
     NOT_FOUND = (404, 5)
     ALREADY_EXISTS = (409, 6)
+    PERMISSION_DENIED = (403, 7)
     RESOURCE_EXHAUSTED = (429, 8)
     FAILED_PRECONDITION = (400, 9)
     UNIMPLEMENTED = (501, 12)
     INTERNAL = (500, 13)
     UNAVAILABLE = (503, 14)
+    UNAUTHENTICATED = (401, 16)
 
     @property
     def http(self) -> int:
@@ -43,15 +45,21 @@ class Violation(NamedTuple):
 
 
 class ApiError(Exception):
-    """An answer of the service that says no."""
+    """An answer of the service that says no; `reason` is a word for machines."""
 
     def __init__(
-        self, status: Status, message: str, *, violations: Sequence[Violation] = ()
+        self,
+        status: Status,
+        message: str,
+        *,
+        violations: Sequence[Violation] = (),
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.violations = tuple(violations)
+        self.reason = reason
 
     def document(self) -> dict[str, Any]:
         """Return the body of the answer."""
@@ -65,6 +73,15 @@ class ApiError(Exception):
                 {
                     "@type": "type.googleapis.com/google.rpc.BadRequest",
                     "fieldViolations": [violation._asdict() for violation in self.violations],
+                }
+            ]
+        if self.reason:
+            error["details"] = [
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": self.reason,
+                    "domain": "googleapis.com",
+                    "metadata": {"service": "generativelanguage.googleapis.com"},
                 }
             ]
         return {"error": error}

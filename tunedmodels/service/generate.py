@@ -11,15 +11,16 @@ from starlette.responses import Response, StreamingResponse
 
 from tunedmodels.engines.engine import Adapter, Sampling
 from tunedmodels.errors import StoreError
+from tunedmodels.service.access import called
 from tunedmodels.service.bodies import parse
-from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.calls import Call, Rooms, answer
 from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.files import Files
 from tunedmodels.service.limits import CHARACTERS_PER_TOKEN
 from tunedmodels.service.messages import GenerateContentRequest, GenerationConfig
 from tunedmodels.service.questions import question, sampling
-from tunedmodels.service.records import Model, State
+from tunedmodels.service.records import Model, Role, State
 
 _ADAPTERS_IN_MEMORY = 8  # up to 10 MB each
 _METHOD = "generateContent"
@@ -73,7 +74,7 @@ def _answered(rooms: Rooms, call: Call) -> tuple[str, str, Iterator[str]]:
     config = body.generation_config or GenerationConfig()
     text = question(body)
     if "id" in call.path:
-        model = found(rooms.store.get(call.model_id), call.model_id)
+        model = called(rooms, call, Role.READER)
         if model.state != State.ACTIVE:
             words = f"{model.name} cannot answer: its state is {model.state}, not ACTIVE."
             raise ApiError(Status.FAILED_PRECONDITION, words)

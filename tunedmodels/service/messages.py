@@ -7,11 +7,13 @@ back by clients that return what they read: it is accepted, and never looked at.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from tunedmodels.service.records import Grantee, Role
 from tunedmodels.service.shapes import float32
 
 
@@ -39,6 +41,18 @@ def _as_float32(value: float) -> float:
         return float32(value)
     except OverflowError:
         raise ValueError("too large for a 32-bit float") from None
+
+
+def _enum(kind: type[IntEnum]) -> BeforeValidator:
+    """Read an enum by its name or by its number; the unspecified one is nothing."""
+
+    def read(value: object) -> object:
+        if isinstance(value, str) and not value.isdecimal():
+            is_unspecified = value.endswith("_UNSPECIFIED")
+            return None if is_unspecified else kind.__members__.get(value, value)
+        return _is_no_boolean(value) or None
+
+    return BeforeValidator(read)
 
 
 OutputOnly = Any
@@ -172,3 +186,19 @@ class GenerateContentRequest(Message):
     tools: Any = None
     tool_config: Any = None
     cached_content: Any = None
+
+
+class Permission(Message):
+    """The body of permissions create and patch."""
+
+    grantee_type: Annotated[Grantee | None, _enum(Grantee)] = None
+    email_address: str | None = None
+    role: Annotated[Role | None, _enum(Role)] = None
+    name: OutputOnly = None
+
+
+class TransferOwnershipRequest(Message):
+    """The body of transferOwnership. `name` is in the path as well."""
+
+    email_address: str | None = None
+    name: OutputOnly = None

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from starlette.responses import Response
 
 from tunedmodels.service import shapes
-from tunedmodels.service.bodies import parse, snake
-from tunedmodels.service.calls import Call, Rooms, answer, found
+from tunedmodels.service.access import called, found
+from tunedmodels.service.bodies import mask, parse
+from tunedmodels.service.calls import Call, Rooms, answer
 from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import Violation, invalid
 from tunedmodels.service.messages import TunedModel
-from tunedmodels.service.records import Model
+from tunedmodels.service.records import Model, Role
 from tunedmodels.service.rules import word_violations
 
 # Field of the message: column, and its value from the message. A field that is named in the mask
@@ -32,10 +33,13 @@ _MUTABLE: dict[str, tuple[str, Callable[[TunedModel], object]]] = {
         lambda body: json.dumps(body.reader_project_numbers or []),
     ),
 }
-# Clients that send back what they read name these too. `tuning_task` as a whole differs whenever
-# there is a new snapshot.
-_OUTPUT_ONLY = ("name", "state", "create_time", "update_time", "tuning_task")
-_OUTPUT_ONLY_PARTS = (
+# Clients that send back what they read name these too, down to `create_time.seconds`; and the
+# `tuning_task` as a whole, which differs whenever there is a new snapshot.
+_OUTPUT_ONLY = (
+    "name",
+    "state",
+    "create_time",
+    "update_time",
     "tuning_task.start_time",
     "tuning_task.complete_time",
     "tuning_task.snapshots",
@@ -50,20 +54,18 @@ _IMMUTABLE = (
 
 def patch(rooms: Rooms, call: Call) -> Response:
     """Change the fields of the mask; without a mask, the fields that are there."""
+    stored = called(rooms, call, Role.WRITER)
     body = parse(call.body, TunedModel, at="tuned_model")
-    mask = [snake(part.strip()) for part in call.query.get("update_mask", "").split(",")]
-    paths = [part for part in mask if part]
-    if paths:
+    if paths := mask(call.query):
         fields = _masked(paths)
     else:
         fields = [field for field in _MUTABLE if getattr(body, field) is not None]
-        stored = found(rooms.store.get(call.model_id), call.model_id)
         _refuse(_changed(body, stored))
     if violations := list(word_violations(body)):
         raise invalid(violations)
     values = {_MUTABLE[field][0]: _MUTABLE[field][1](body) for field in fields}
-    model, curve = rooms.store.edit(call.model_id, values) or (None, "")
-    return answer(shapes.tuned_model(found(model, call.model_id), curve))
+    model, curve = rooms.store.edit(stored, values) or (None, "")
+    return answer(shapes.tuned_model(found(model, stored.id), curve))
 
 
 def _masked(paths: Sequence[str]) -> list[str]:
@@ -77,7 +79,7 @@ def _masked(paths: Sequence[str]) -> list[str]:
             fields.append(path)
         elif _is_in(path, _IMMUTABLE):
             immutable.append(path)
-        elif path not in _OUTPUT_ONLY and not _is_in(path, _OUTPUT_ONLY_PARTS):
+        elif path != "tuning_task" and not _is_in(path, _OUTPUT_ONLY):
             words = f"Invalid update_mask: TunedModel has no field {path[:80]!r}."
             raise invalid([Violation("update_mask", words)])
     _refuse(immutable)

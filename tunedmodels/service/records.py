@@ -1,9 +1,9 @@
-"""What the store keeps of one tuned model and its job: one row."""
+"""What the store keeps: a tuned model with its job, one row, and whom it is shared with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class State(StrEnum):
@@ -64,3 +64,44 @@ class Model(NewModel):
     def name(self) -> str:
         """The resource name, `tunedModels/ID`."""
         return f"tunedModels/{self.id}"
+
+
+class Role(IntEnum):
+    """What somebody may do with a model, numbered as in the proto: a smaller one holds a larger."""
+
+    OWNER = 1
+    WRITER = 2
+    READER = 3
+
+
+class Grantee(IntEnum):
+    """What a permission is given to, numbered as in the proto."""
+
+    USER = 1
+    GROUP = 2
+    EVERYONE = 3
+
+
+def grantee(kind: Grantee, email: str = "") -> str:
+    """Return the one text that a grantee is stored under, whatever the case of the address."""
+    return f"{kind.name}:{email.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A permission as it is stored; `number` is given once and never again."""
+
+    number: int
+    id: str
+    grantee: str
+    role: Role
+
+    @property
+    def grantee_type(self) -> str:
+        """`USER`, `GROUP` or `EVERYONE`."""
+        return self.grantee.partition(":")[0]
+
+    @property
+    def email_address(self) -> str:
+        """The address of a user or a group; empty for everyone."""
+        return self.grantee.partition(":")[2]

@@ -27,6 +27,8 @@ from tunedmodels.service.shapes import float32
 
 # CreateTunedModelRequest.tuned_model_id, v1beta.
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
+_LONGEST_EMAIL = 254  # characters, RFC 5321
 _TASK = "tuned_model.tuning_task"
 _EXAMPLES = f"{_TASK}.training_data.examples.examples"
 
@@ -91,6 +93,11 @@ def word_violations(body: TunedModel) -> Iterator[Violation]:
     )
     for field, value, least, most in ranges:
         yield from range_violations(f"tuned_model.{field}", value, least, most)
+
+
+def is_email(value: object) -> bool:
+    """Whether a value looks like an e-mail address."""
+    return isinstance(value, str) and len(value) <= _LONGEST_EMAIL and bool(_EMAIL.fullmatch(value))
 
 
 def range_violations(

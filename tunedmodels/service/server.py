@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.service.embedded import EmbeddedService
+from tunedmodels.service.identity import Keys
 
 _GRACE_S = 5  # for answers that are on their way when the stop comes
 _FORBIDDEN = (
@@ -36,17 +37,26 @@ def serve(
     port: int = 8787,
     jobs: int = 2,
     *,
+    keys: Path | None = None,
     announce: Callable[[str], None] = _announce,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM, then let jobs write their checkpoints; port 0 takes any.
 
+    `keys` is a file of keys, each with its user; without one, only this machine is served. That is
+    plain HTTP either way: a network that others can listen on needs a proxy with TLS in between.
+
     `announce` is given the URL as soon as the port is ours. Raises TunedModelsError when it cannot
-    be had, and StoreError when the store cannot be read.
+    be had or the file of keys is wrong, and StoreError when the store cannot be read.
     """
-    with _listening(host, port) as listener, EmbeddedService(store, jobs=jobs) as service:
+    known = _known(keys, host)
+    with (
+        _listening(host, port) as listener,
+        EmbeddedService(store, jobs=jobs, keys=known) as service,
+    ):
         service.start()
         config = uvicorn.Config(
-            LoopbackOnly(service.app),
+            # A page that does not know a key is refused like everybody else.
+            service.app if known else LoopbackOnly(service.app),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -59,7 +69,7 @@ def serve(
 
 
 class LoopbackOnly:
-    """Answers only what this machine asked for, since there are no keys.
+    """Answers only what this machine asked for, where there are no keys.
 
     A page in a browser can make it send requests to a port of its own machine: they bear the
     page's Origin, or, when its name was made to lead here, a Host that is not ours.
@@ -92,14 +102,23 @@ def _is_loopback(place: str) -> bool:
         return False
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the port before anything else is begun."""
+def _known(keys: Path | None, host: str) -> Keys | None:
+    """Read the keys; without them, refuse to serve anybody else."""
+    if keys is not None:
+        from tunedmodels.service.keys import read_keys  # noqa: PLC0415  # yaml, which others spare
+
+        return read_keys(keys)
     if not _is_loopback(f"[{host}]"):
         raise TunedModelsError(
             f"cannot serve on {host}: without keys, only this machine may be served",
-            cure="Use --host 127.0.0.1.",
+            cure="Use --host 127.0.0.1, or say with --keys who may come.",
         )
+    return None
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the port before anything else is begun."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Said to be TCP, or asyncio lets Nagle's algorithm hold every answer back for 40 ms.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

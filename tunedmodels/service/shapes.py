@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tunedmodels.service.records import Model, State
+from tunedmodels.service.records import Model, Permission, State
 
 _TYPES = "type.googleapis.com/google.ai.generativelanguage.v1beta"
 _FLOAT = struct.Struct("<f")
@@ -111,6 +111,22 @@ class OperationsPage(Shape):
     operations: list[OperationShape] = []
 
 
+class PermissionShape(Shape):
+    """A Permission."""
+
+    name: str
+    grantee_type: str
+    role: str
+    email_address: str = ""
+
+
+class PermissionsPage(Shape):
+    """The answer to permissions.list."""
+
+    permissions: list[PermissionShape] = []
+    next_page_token: str = ""
+
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -162,6 +178,16 @@ def operation(model: Model, curve: str) -> OperationShape:
         done=model.state != State.CREATING,
         response=response,
         error=error,
+    )
+
+
+def permission(model: Model, stored: Permission) -> PermissionShape:
+    """Say a permission of a model in the words of the API."""
+    return PermissionShape(
+        name=f"{model.name}/permissions/{stored.id}",
+        grantee_type=stored.grantee_type,
+        role=stored.role.name,
+        email_address=stored.email_address,
     )
 
 

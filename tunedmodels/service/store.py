@@ -10,8 +10,11 @@ from pathlib import Path
 from tunedmodels.service.database import Database
 from tunedmodels.service.errors import Status
 from tunedmodels.service.files import Files
+from tunedmodels.service.filters import Selection
+from tunedmodels.service.identity import Caller
 from tunedmodels.service.records import Model, NewModel
 from tunedmodels.service.shapes import now
+from tunedmodels.service.sharing import FOR_EVERYONE, OWN_ROLE, give_ownership, parameters
 
 _NEW = ", ".join(field.name for field in fields(NewModel))
 _INSERT = f"INSERT INTO models ({_NEW}) VALUES ({', '.join('?' * len(fields(NewModel)))})"  # noqa: S608  # names of our own fields
@@ -27,12 +30,14 @@ class Store:
         self.files = Files(folder)
         self.database = Database(folder)
 
-    def add(self, model: NewModel, examples: bytes) -> Model | None:
-        """Keep a new model and the examples of its job; None when the id is taken."""
+    def add(self, model: NewModel, examples: bytes, *, owner: str) -> Model | None:
+        """Keep a new model of `owner` and the examples of its job; None when the id is taken."""
         try:
             with self.database.writing() as connection:
-                seq = connection.execute(_INSERT, astuple(model)).lastrowid
+                query = f"{_INSERT} RETURNING seq"
+                ((seq,),) = connection.execute(query, astuple(model)).fetchall()
                 connection.execute("INSERT INTO datasets VALUES (?, ?)", (seq, examples))
+                give_ownership(connection, seq, owner)
                 return _one(connection, "seq", seq)
         except sqlite3.IntegrityError:
             return None
@@ -58,28 +63,33 @@ class Store:
             row = connection.execute(query, (model_id,)).fetchone()
         return bytes(row[0]) if row else None
 
-    def page(self, *, after: int, size: int, words: Sequence[str] = ()) -> list[tuple[Model, str]]:
-        """Return models with their snapshots, oldest first, from the one that follows `after`.
-
-        With `words`, only those whose display name or description contains each, whatever the case.
-        """
-        matches = " AND instr(folded(display_name || char(10) || description), ?)" * len(words)
-        query = f"{_SELECT} WHERE seq > ?{matches} ORDER BY seq LIMIT ?"
-        folded = [word.casefold() for word in words]
+    def page(
+        self, *, after: int, size: int, selected: Selection, caller: Caller
+    ) -> list[tuple[Model, str]]:
+        """Return models with their snapshots, oldest first, from the one that follows `after`."""
+        folded = {f"word{i}": word.casefold() for i, word in enumerate(selected.words)}
+        conditions = [
+            "seq > :after",
+            *([f"{OWN_ROLE} <= :role"] if selected.role else []),
+            *([FOR_EVERYONE] if selected.is_for_everyone else []),
+            *(f"instr(folded(display_name || char(10) || description), :{one})" for one in folded),
+        ]
+        query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT :size"
+        values = {"after": after, "size": size, "role": selected.role}
         with self.database.reading() as connection:
-            rows = connection.execute(query, (after, *folded, size))
+            rows = connection.execute(query, {**values, **folded, **parameters(caller)})
             models = [Model(*row) for row in rows]
             curves = _curves(connection, models)
         return [(model, curves.get(model.seq, "")) for model in models]
 
-    def edit(self, model_id: str, values: Mapping[str, object]) -> tuple[Model, str] | None:
-        """Set columns of a model at once and return it; None when there is no such model."""
+    def edit(self, model: Model, values: Mapping[str, object]) -> tuple[Model, str] | None:
+        """Set columns of a model at once and return it as it is now; None when it is gone."""
         assignments = "".join(f"{column} = ?, " for column in values)
-        query = f"UPDATE models SET {assignments} update_time = ? WHERE id = ?"  # noqa: S608  # columns come from the table of fields that may change
+        query = f"UPDATE models SET {assignments} update_time = ? WHERE seq = ?"  # noqa: S608  # columns come from the table of fields that may change
         with self.database.writing() as connection:
-            connection.execute(query, (*values.values(), now(), model_id))
-            model = _one(connection, "id", model_id)
-            return (model, _curves(connection, [model]).get(model.seq, "")) if model else None
+            connection.execute(query, (*values.values(), now(), model.seq))
+            edited = _one(connection, "seq", model.seq)
+            return (edited, _curves(connection, [edited]).get(model.seq, "")) if edited else None
 
     def cancel(self, model: Model) -> None:
         """End an unfinished job now; no harm if it has ended already.
@@ -94,17 +104,11 @@ class Store:
         with self.database.writing() as connection:
             connection.execute(query, (Status.CANCELLED.code, words, now(), model.seq))
 
-    def remove(self, model_id: str) -> bool:
-        """Delete a model and all that belongs to it; a worker that trains it finds out.
-
-        Returns False when there is no such model.
-        """
-        query = "DELETE FROM models WHERE id = ? RETURNING seq"
+    def remove(self, model: Model) -> None:
+        """Delete a model and all that belongs to it; a worker that trains it finds out."""
         with self.database.writing() as connection:
-            rows = connection.execute(query, (model_id,)).fetchall()
-        for (seq,) in rows:
-            self.files.discard(model_id, seq)
-        return bool(rows)
+            connection.execute("DELETE FROM models WHERE seq = ?", (model.seq,))
+        self.files.discard(model.id, model.seq)
 
     def sweep(self) -> None:
         """Remove the files that killed processes left behind."""
