@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 
-from tests.builders import desired, foreign, live, planned, sha
+from tests.builders import NOON, desired, foreign, live, planned, sha
 from tunedmodels.datasets.compare import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
-from tunedmodels.observed import ModelState, UsedHyperparameters
+from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.plan import safety
 from tunedmodels.plan.change import Cost, LabelChange, Plan
-from tunedmodels.plan.planner import Allowances, DatasetCounts
+from tunedmodels.plan.planner import Allowances, DatasetCounts, Remembered
 from tunedmodels.project.comparing import NOT_AT_HAND
-from tunedmodels.settings import Policy
+from tunedmodels.settings import Blackout, Policy
 from tunedmodels.spec import Hyperparameters, Lifecycle
+from tunedmodels.stamp import HAND
 
 TRAINING, FAILED, CANCELLED = ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED
 
@@ -116,6 +118,18 @@ def priced(plan: Plan, *usd: float | None, limit: float | None = None) -> Plan:
     )
     refusals = tuple(safety.too_dear(changes, Policy(max_cost_usd=limit)))
     return plan.model_copy(update={"changes": changes, "refusals": refusals})
+
+
+def overruling(model: ObservedModel) -> ObservedModel:
+    """A model that a person promoted."""
+    assert model.stamp
+    return replace(model, stamp=replace(model.stamp, by=HAND))
+
+
+def adopted(model: ObservedModel) -> ObservedModel:
+    """A model of which nobody knows what it was trained on."""
+    assert model.stamp
+    return replace(model, stamp=replace(model.stamp, unverified=True))
 
 
 PLANS: dict[str, Callable[[], Plan]] = {
@@ -233,5 +247,22 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "unknown-price": lambda: priced(planned([ROUTER, desired("tone")]), None),
     "nothing": lambda: planned([desired()], [live(promoted=1)]),
     "nothing-at-all": lambda: planned([], [], allowances=Allowances(empty=True)),
+    "drift": lambda: planned(
+        [desired(name, temperature=0.4) for name in ("edited", "erased", "gone", "overruled")],
+        [
+            live(desired("edited", temperature=0.4), promoted=1, temperature=0.9),
+            foreign(desired("erased", temperature=0.4).model_id),
+            live(desired("overruled", temperature=0.4), promoted=1),
+            overruling(live(desired("overruled", data="older"), promoted=2)),
+        ],
+        remembered={"gone": Remembered(desired("gone").model_id, NOON)},
+    ),
+    "unverified": lambda: planned([desired()], [adopted(live(promoted=1))]),
+    "blackout": lambda: planned(
+        [desired()],
+        policy=Policy(
+            blackouts=(Blackout(first=date(2026, 12, 20), last=date(2027, 1, 5), reason="feast"),)
+        ),
+    ),
     "hostile": evil,
 }

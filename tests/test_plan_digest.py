@@ -12,6 +12,7 @@ import pytest
 from tests.builders import NOON, desired, live, planned, sha
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
+from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Plan, Refusal
 from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp
 
@@ -81,7 +82,61 @@ STAMP: dict[str, list[tuple[Any, bool]]] = {
     "retain": [(True, False)],
     "promoted": [(NOON + timedelta(minutes=5), False), (None, True)],
     "score": [("0.9", False)],
+    "words": [("", False), ("0000.-.-.-.-.-", False)],  # says who changed something, not what is
+    "by": [("hand", False)],
+    "unverified": [(True, False)],
     "others": [((("new", "1"),), False)],
+}
+
+# The live side once more, where the declared version serves and one word of it differs.
+SERVING: dict[str, list[tuple[Any, bool]]] = {
+    "provider": [("other", True)],
+    "model_id": [("tone-00000000", True)],
+    "resource": [("tunedModels/x", False)],
+    "state": [(ModelState.FAILED, True), (ModelState.TRAINING, True)],
+    "source": [("models/other", False)],
+    "display_name": [("x", False)],  # what is written decides, not what is written over
+    "description": [("x", False)],
+    "stamp": [],  # as above
+    "temperature": [(0.1, False), (0.4, True)],  # 0.4 is declared: then nothing is to do
+    "top_p": [(0.1, False)],
+    "top_k": [(1, False)],
+    "reader_project_numbers": [((1,), False)],
+    "used": [(UsedHyperparameters(epoch_count=9), False)],
+    "created": [(NOON - timedelta(days=1), False)],
+    "completed": [(NOON, False)],
+    "curve": [((LossPoint(1, 0, 0.5),), False)],
+    "failure": [("x", False)],
+}
+# And what of a plan itself decides, whatever it was made from.
+PLAN: dict[str, list[tuple[Any, bool]]] = {
+    "format_version": [],
+    "project": [("theirs", True)],
+    "environment": [("prod", True)],
+    "sets": [(("tone.temperature=0.4",), False)],  # what they change stands in the changes
+    "tool": [("9.9.9", False)],
+    "inputs": [((Input(kind="manifest", path="x.yaml", digest="0"),), False)],
+    "changes": [((), True)],
+    "refusals": [((Refusal(code="protected", message="x", cure="y"),), True)],
+    "warnings": [(("x",), False)],
+    "unchanged": [(9, False)],
+    "retained": [(9, False)],
+    "manifests": [(9, False)],
+    "live": [(9, False)],
+}
+CHANGE: dict[str, list[tuple[Any, bool]]] = {
+    "name": [("other", True)],
+    "action": [(Action.WAIT, True)],
+    "reason": [("x", False)],
+    "cure": [("x", False)],
+    "before": [(None, True)],
+    "after": [(None, True)],
+    "fields": [((FieldChange(path="x", before=1, after=2, drift=True),), False)],
+    "dataset": [(None, False)],
+    "cost": [(Cost(usd=5), False)],  # an estimate; what may be spent is for the policy to say
+    "retires": [((), True)],
+    "warnings": [(("x",), False)],
+    "drift": [(True, False)],
 }
 
 FORMER = live(desired(data="old"), promoted=1)
@@ -114,9 +169,36 @@ def test_each_field_of_a_stamp(name: str, value: Any, *, decides: bool) -> None:
     assert (digest(desired(), changed) != digest(desired(), FORMER)) is decides
 
 
+@pytest.mark.parametrize(("name", "value", "decides"), cases(SERVING))
+def test_each_field_of_a_live_model_that_is_updated(
+    name: str, value: Any, *, decides: bool
+) -> None:
+    want = desired(temperature=0.4)
+    there = live(want, promoted=1, temperature=0.7)
+    changed = replace(there, **{name: value})
+    assert (digest(want, changed) != digest(want, there)) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(PLAN))
+def test_each_field_of_a_plan(name: str, value: Any, *, decides: bool) -> None:
+    plan = planned([desired(lifecycle=Lifecycle(keep=0))], [FORMER])
+    assert (plan.model_copy(update={name: value}).digest != plan.digest) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(CHANGE))
+def test_each_field_of_a_change(name: str, value: Any, *, decides: bool) -> None:
+    plan = planned([desired(lifecycle=Lifecycle(keep=0))], [FORMER])
+    (change,) = plan.changes
+    changed = plan.model_copy(update={"changes": (change.model_copy(update={name: value}),)})
+    assert (changed.digest != plan.digest) is decides
+
+
 def test_no_field_was_forgotten_here() -> None:
     for table, kind in ((WANTED, Desired), (LIVE, ObservedModel), (STAMP, Stamp)):
         assert set(table) == {field.name for field in fields(kind) if field.init}
+    assert set(SERVING) == set(LIVE)
+    assert set(PLAN) == set(Plan.model_fields)
+    assert set(CHANGE) == set(Change.model_fields)
 
 
 def test_a_job_that_leaves_the_queue_makes_no_plan_stale() -> None:

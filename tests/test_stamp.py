@@ -37,6 +37,9 @@ STAMPS = st.builds(
     retain=st.booleans(),
     promoted=st.one_of(st.none(), TIMES),
     score=st.one_of(st.just(""), WORD),
+    words=st.one_of(st.just(""), WORD),
+    by=st.sampled_from(["", "hand"]),
+    unverified=st.booleans(),
     others=st.dictionaries(KEY, WORD, max_size=4).map(lambda found: tuple(found.items())),
 )
 
@@ -54,7 +57,7 @@ def test_only_the_last_stamp_counts(words: str, first: Stamp, last: Stamp) -> No
 
 @given(st.text(), STAMPS)
 def test_promoting_changes_the_mark_and_nothing_else(words: str, stamp: Stamp) -> None:
-    promoted = stamp.promoted_at(builders.NOON)
+    promoted = stamp.promoted_at(builders.NOON, by=stamp.by)
     _, found = stamps.read(stamps.write(words, promoted))
     assert found
     assert found.promoted == builders.NOON

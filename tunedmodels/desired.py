@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
-from tunedmodels.stamp import Stamp
+from tunedmodels.stamp import Stamp, word_marks
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -82,6 +82,7 @@ class Desired:
             attempt=attempt,
             protect=self.lifecycle.protect,
             retain=self.lifecycle.on_removal == "retain",
+            words=word_marks(self),
         )
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date, datetime
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 API_VERSION = "tunedmodels.dev/v1"
@@ -50,8 +62,48 @@ class GeminiSettings(Written):
 ProviderSettings = Annotated[EmbeddedSettings | GeminiSettings, Field(discriminator="type")]
 
 
+def _day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a day, not a moment
+    except ValueError:
+        raise ValueError(f"{value[:60]!r} is no date; write for example 2026-12-24") from None
+
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+class Blackout(Written):
+    """Days, in UTC, on which nothing is applied; `plan` works as ever, and names them."""
+
+    first: Day = Field(alias="from", description="First day, such as 2026-12-20.")
+    last: Day = Field(alias="to", description="Last day; it counts.")
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Blackout:
+        if self.last < self.first:
+            raise ValueError("ends before it begins; swap from and to")
+        return self
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value[:60]!r} is no regular expression: {error}") from None
+    return value
+
+
 class Policy(Written):
-    """Limits that a plan must keep; what goes over is refused with the flag that allows it."""
+    """Limits that a plan must keep.
+
+    What only shows beside the live models is refused in the plan, with the flag or the edit that
+    allows it; the rest is a problem of the manifests, which `validate` finds offline. A rule about
+    labels is missing on purpose: a tuned model of the Gemini API has none, and a description is
+    the one text for people that it carries.
+    """
 
     max_cost_usd: float | None = Field(default=None, ge=0, description="US dollars per plan.")
     max_delete_percent: int = Field(
@@ -63,6 +115,29 @@ class Policy(Written):
         strict=False,
         description="Base models that may be tuned; unset allows all.",
     )
+    allowed_providers: tuple[str, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Providers that models may live on; unset allows all.",
+    )
+    name_pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        default=None, description="Regular expression that the whole name of a model must match."
+    )
+    require_description: bool = Field(
+        default=False, description="Every model says in words what it is for."
+    )
+    protected_names: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Names, or patterns such as prod-*, whose models no plan deletes.",
+    )
+    blackouts: tuple[Blackout, ...] = Field(
+        default=(), strict=False, description="Days on which nothing is applied."
+    )
+
+    def protects(self, name: str) -> bool:
+        """Whether the models of a name may not be deleted."""
+        return any(fnmatchcase(name, pattern) for pattern in self.protected_names)
 
 
 class ProjectSpec(Written):

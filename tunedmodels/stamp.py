@@ -8,9 +8,12 @@ they are, so that an older tool never erases what a newer one wrote.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from typing import Final, Protocol
 
 _LINE = re.compile(r"\[tunedmodels((?: [A-Za-z][A-Za-z0-9]*=[^\s\[\]]+)+)\]\s*\Z")
 
@@ -23,6 +26,9 @@ class Stamp:
     training examples. `attempt` counts the creates of this fingerprint from 1. `promoted` (UTC) is
     set on the versions that were made to serve; the newest one serves. `protect` and `retain`
     remember `lifecycle.protect` and `onRemoval: retain`, for the day when the manifest is gone.
+    `words` are the marks of the mutable fields as they were last applied (`word_marks`), `by` is
+    `hand` on a version that a person promoted, and `unverified` stands on one that was adopted:
+    nobody can prove what it was trained on.
     """
 
     project: str
@@ -37,11 +43,88 @@ class Stamp:
     retain: bool = False
     promoted: datetime | None = None
     score: str = ""
+    words: str = ""
+    by: str = ""
+    unverified: bool = False
     others: tuple[tuple[str, str], ...] = ()
 
-    def promoted_at(self, now: datetime) -> Stamp:
+    def promoted_at(self, now: datetime, *, by: str = "") -> Stamp:
         """Return this stamp with the mark that makes its model the serving one."""
-        return replace(self, promoted=now.astimezone(UTC))
+        return replace(self, promoted=now.astimezone(UTC), by=by)
+
+
+class Worded(Protocol):
+    """Whatever has the fields that can be changed after training: declared, planned or live."""
+
+    @property
+    def description(self) -> str:
+        """The person's own words, without the stamp."""
+
+    @property
+    def display_name(self) -> str:
+        """Empty where it is not declared."""
+
+    @property
+    def temperature(self) -> float | None:
+        """None where it is not declared, as for the others."""
+
+    @property
+    def top_p(self) -> float | None:
+        """From 0 to 1."""
+
+    @property
+    def top_k(self) -> int | None:
+        """From 1."""
+
+    @property
+    def reader_project_numbers(self) -> tuple[int, ...] | None:
+        """In any order."""
+
+
+HAND: Final = "hand"  # in `by`: a person promoted it, and no apply did
+
+_WORDS: Final = (
+    "description",
+    "displayName",
+    "temperature",
+    "topP",
+    "topK",
+    "readerProjectNumbers",
+)
+_UNMANAGED: Final = "-"
+
+
+def word_marks(of: Worded) -> str:
+    """Return what a stamp remembers of the mutable fields: 4 hex digits each, `-` where unset.
+
+    One mark per field, so that a plan can tell which of them was changed behind its back. Whoever
+    is unlucky once in 65,536 times is told of a change in the manifest instead.
+    """
+    values = (
+        of.description,
+        of.display_name or None,  # what is not declared is the service's to choose
+        of.temperature,
+        of.top_p,
+        of.top_k,
+        None if of.reader_project_numbers is None else sorted(set(of.reader_project_numbers)),
+    )
+    return ".".join(map(_mark, values))
+
+
+def marks_by_field(words: str) -> Mapping[str, str]:
+    """Return the marks by the path of their field, without the unset ones; empty if unknown."""
+    marks = words.split(".")
+    if len(marks) != len(_WORDS):
+        return {}
+    return {path: mark for path, mark in zip(_WORDS, marks, strict=True) if mark != _UNMANAGED}
+
+
+def _mark(value: object) -> str:
+    if value is None:
+        return _UNMANAGED
+    # A service may keep floats in 32 bits and answer 0.699999988 for 0.7.
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:4]
 
 
 def write(words: str, stamp: Stamp) -> str:
@@ -94,5 +177,8 @@ def _parse(text: str) -> Stamp:
         retain=values.pop("retain", "") == "true",
         promoted=datetime.fromisoformat(promoted).astimezone(UTC) if promoted else None,
         score=values.pop("score", ""),
+        words=values.pop("words", ""),
+        by=values.pop("by", ""),
+        unverified=values.pop("unverified", "") == "true",
         others=tuple(values.items()),
     )

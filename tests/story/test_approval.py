@@ -6,6 +6,13 @@ import json
 
 from tests.story.conftest import Desk
 
+OVERLAY = """\
+apiVersion: tunedmodels.dev/v1
+kind: TunedModel
+metadata: {name: tone}
+spec: {temperature: 0.4}
+"""
+
 
 def test_without_a_terminal_apply_wants_an_approval(desk: Desk) -> None:
     ended = desk.run("apply")
@@ -36,7 +43,71 @@ def test_a_stale_plan_is_refused_with_what_moved(desk: Desk) -> None:
     ended = desk.run("apply", "plan.json")
     assert ended.code == 4
     assert "stale" in ended.err
-    assert "tone" in ended.err
+    assert "tone: the dataset data/tone.jsonl changed (24 -> 28 examples)" in ended.err
+    assert desk.status()["versions"] == []
+
+
+def test_a_saved_plan_says_what_it_rests_on(desk: Desk) -> None:
+    desk.write("manifests/overlays/prod.yaml", OVERLAY)
+    assert desk.run("plan", "--env", "prod", "--out", "plan.json").code == 0
+    plan = json.loads((desk.folder / "plan.json").read_text())
+    assert (plan["project"], plan["environment"]) == ("demo", "prod")
+    assert plan["tool"] in desk.run("--version").out
+    assert [(each["kind"], each["path"]) for each in plan["inputs"]] == [
+        ("manifest", "overlays/prod.yaml"),
+        ("manifest", "tone.yaml"),
+        ("manifest", "tunedmodels.yaml"),
+        ("dataset", "data/tone.jsonl"),
+    ]
+    assert all(len(each["digest"]) == 64 for each in plan["inputs"])
+
+
+def test_of_a_stale_plan_only_what_holds_is_run_and_only_on_demand(desk: Desk) -> None:
+    desk.model("other")
+    desk.dataset("other")
+    assert desk.run("plan", "--out", "plan.json").code == 0
+    desk.dataset(times=7)
+    assert desk.run("apply", "plan.json").code == 4
+    assert desk.status("other")["versions"] == []
+    ended = desk.run("apply", "plan.json", "--keep-going")
+    assert ended.code == 4, ended.err
+    assert "Held back, tone: the dataset" in ended.err
+    assert desk.status("other")["serving"]
+    assert desk.status()["versions"] == []
+
+
+def test_a_plan_that_was_carried_out_by_somebody_else_is_nothing_to_do(desk: Desk) -> None:
+    assert desk.run("plan", "--out", "plan.json").code == 0
+    desk.write("manifests/tone.yaml", (desk.folder / "manifests/tone.yaml").read_text() + "\n# x\n")
+    assert desk.run("apply", "plan.json", "--no-wait").code == 3
+    for _ in range(2):
+        ended = desk.run("apply", "plan.json")
+        assert ended.code == 0, ended.out + ended.err
+    assert "No changes" in ended.out
+    assert len(desk.status()["versions"]) == 1
+
+
+def test_a_merge_queue_asks_whether_the_plan_is_still_the_approved_one(desk: Desk) -> None:
+    digest = desk.plan()["digest"]
+    assert desk.run("plan", "--check", digest).code == 0
+    desk.dataset(times=7)
+    ended = desk.run("plan", "--check", digest[:15])
+    assert ended.code == 4
+    assert desk.plan()["digest"] in ended.err
+    assert desk.run("plan", "--check", "sha256:short").code == 1
+    assert desk.run("plan", "--drift-only", "--check", digest).code == 1
+
+
+def test_on_a_day_without_applies_plan_works_and_apply_is_refused(desk: Desk) -> None:
+    blackouts = "spec: {policy: {blackouts: [{from: 2020-01-01, to: 2999-12-31, reason: feast}]}}\n"
+    file = desk.folder / "manifests/tunedmodels.yaml"
+    file.write_text(file.read_text() + blackouts)
+    planned = desk.run("plan")
+    assert planned.code == 0
+    assert "No applies from 2020-01-01 to 2999-12-31 (UTC): feast" in planned.out
+    refused = desk.run("apply", "--yes")
+    assert refused.code == 4
+    assert "spec.policy.blackouts" in refused.err
     assert desk.status()["versions"] == []
 
 

@@ -117,10 +117,14 @@ def test_promote_by_hand_and_the_next_apply_goes_back(desk: Desk) -> None:
 
 
 def test_outputs_speak_to_shells_and_programs(desk: Desk) -> None:
-    assert "Nothing serves yet" in desk.run("outputs").out
+    assert "Nothing serves yet" in desk.run("outputs", "--allow-missing").out
+    for options in ((), ("--wait", "--timeout", "1s")):
+        missing = desk.run("outputs", *options)
+        assert (missing.code, missing.out) == (1, "")
+        assert "nothing serves tone" in missing.err
     assert desk.run("apply", "--yes").code == 0
     served = desk.status()["serving"]
-    assert desk.run("outputs").out == f"tone  tunedModels/{served}\n"
+    assert desk.run("outputs", "--wait").out == f"tone  tunedModels/{served}\n"
     env = desk.run("outputs", "--format", "env").out
     assert env == f"TUNEDMODELS_TONE=tunedModels/{served}\n"
     document = json.loads(desk.run("outputs", "--format", "json").out)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import allowances, cache, open_project, overlays, trusts_cache, yes
+from tunedmodels.cli.options import (
+    Digest,
+    allowances,
+    cache,
+    open_project,
+    overlays,
+    trusts_cache,
+    yes,
+)
 from tunedmodels.cli.terminal import is_live, may_ask, style
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
     from tunedmodels.project import Project
     from tunedmodels.project.applying import Manner
+    from tunedmodels.project.approving import Moved
     from tunedmodels.project.planning import Planned
 
 
@@ -41,7 +51,12 @@ class Wait(click.ParamType[float]):
 @cache
 @allowances
 @yes
-@click.option("--digest", metavar="sha256:...", help="Run only if the plan has this digest.")
+@click.option("--digest", type=Digest(), help="Run only if the plan has this digest.")
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="Of a PLAN_FILE, run what still holds; otherwise one stale change holds back all.",
+)
 @click.option("--no-wait", is_flag=True, help="End after the starts, with exit code 3.")
 @click.option("--timeout", type=Wait(), help="Wait at most so long, for example 90m; then exit 3.")
 @click.option(
@@ -61,6 +76,7 @@ def command(
     allow_delete: int,
     allow_empty: bool,
     digest: str | None,
+    keep_going: bool,
     timeout: float | None,
     parallelism: int,
     no_cache: bool,
@@ -70,7 +86,8 @@ def command(
     """Make the live models be as declared.
 
     Shows the plan and asks; --yes, --digest or a PLAN_FILE that was approved stand for the answer,
-    and without a terminal one of them is needed. Ctrl-C once: nothing new is begun. Twice: leave.
+    and without a terminal one of them is needed. A PLAN_FILE is refused where a manifest, a dataset
+    or a live model is no longer as it was planned. Ctrl-C once: nothing new is begun. Twice: leave.
 
     Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 130 interrupted.
     """
@@ -78,20 +95,30 @@ def command(
     from tunedmodels.project.applying import Manner
 
     use_cache = trusts_cache(no_cache=no_cache)
+    moved: Moved = {}
     if plan_file:
-        project, planned = _from_file(folder, plan_file, environment, sets, use_cache=use_cache)
+        if digest:
+            raise click.UsageError("Give a PLAN_FILE or --digest, not both: the file has its own.")
+        project, planned, moved = _from_file(
+            folder, plan_file, environment, sets, use_cache=use_cache, keep_going=keep_going
+        )
     else:
-        from tunedmodels.project.planning import plan, require
+        from tunedmodels.project.approving import require
+        from tunedmodels.project.planning import plan
 
+        if keep_going:
+            raise click.UsageError("--keep-going is for a PLAN_FILE.")
         project = open_project(folder, environment, sets)
         allowed = Allowances(delete=allow_delete, empty=allow_empty)
         planned = asyncio.run(plan(project, allowed, use_cache=use_cache))
         if digest:
             require(planned.plan, digest)
     manner = Manner(parallelism=parallelism, waits=not no_wait, timeout_s=timeout)
-    return show_ask_run(
-        project, planned, manner, is_approved=bool(yes or digest or plan_file), verb="Apply"
-    )
+    is_approved = bool(yes or digest or plan_file)
+    code = show_ask_run(project, planned, manner, is_approved=is_approved, verb="Apply")
+    for name, words in moved.items():
+        click.echo(f"Held back, {name}: {'; '.join(words)}", err=True)
+    return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING) else code
 
 
 def _from_file(
@@ -101,8 +128,9 @@ def _from_file(
     sets: tuple[str, ...],
     *,
     use_cache: bool,
-) -> tuple[Project, Planned]:
-    from tunedmodels.project.planning import approved
+    keep_going: bool,
+) -> tuple[Project, Planned, Moved]:
+    from tunedmodels.project.approving import approved
     from tunedmodels.render.document import read_plan
 
     try:
@@ -119,18 +147,22 @@ def _from_file(
         )
     try:
         project = open_project(folder, saved.environment, saved.sets)
-        return project, asyncio.run(approved(project, saved, use_cache=use_cache))
+        planned, moved = asyncio.run(
+            approved(project, saved, use_cache=use_cache, keep_going=keep_going)
+        )
     except ProblemsFoundError as found:
         raise RefusedError(
             f"The plan is stale: {found.message} in what is declared now. Nothing was changed.",
             cure="To see them: tunedmodels validate",
         ) from found
+    return project, planned, moved
 
 
 def show_ask_run(
     project: Project, planned: Planned, manner: Manner, *, is_approved: bool, verb: str
 ) -> int:
     """Show a plan, have it confirmed unless it is approved, run it, and return the exit code."""
+    from tunedmodels.project.applying import require_open
     from tunedmodels.render.text import plan_text
 
     plan = planned.plan
@@ -140,6 +172,7 @@ def show_ask_run(
         return Exit.REFUSED
     if not plan.pending:
         return Exit.ERROR if plan.blocked else Exit.DONE
+    require_open(project, datetime.now(UTC).date())
     click.echo()
     if not is_approved and not may_ask():
         raise TunedModelsError(

@@ -13,34 +13,47 @@ from pathlib import Path
 import click
 
 from tunedmodels.cli.files import write_whole
+from tunedmodels.cli.options import open_project
 from tunedmodels.cli.terminal import may_ask
 from tunedmodels.errors import TunedModelsError
 
-FILES = ("tunedmodels.yaml", "tone.yaml", "data/tone.jsonl")
+PROJECT = "tunedmodels.yaml"
+FILES = (PROJECT, "tone.yaml", "data/tone.jsonl")
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 
 
 @click.command("init")
 @click.argument("target", metavar="[DIR]", default="manifests", type=click.Path(path_type=Path))
 @click.option("--name", help="Name of the project: the owner in every stamp.")
+@click.option(
+    "--from-live",
+    is_flag=True,
+    help="Write manifests for the live models that have none, in place of the small project.",
+)
+@click.option(
+    "--provider",
+    type=click.Choice(["embedded", "gemini"]),
+    default="embedded",
+    show_default=True,
+    help="Where to look with --from-live, when there is no Project yet.",
+)
 @click.pass_obj
-def command(folder: Path | None, target: Path, name: str | None) -> None:
+def command(
+    folder: Path | None, target: Path, *, name: str | None, from_live: bool, provider: str
+) -> None:
     """Write a small project that works.
 
     Into ./manifests, or DIR. Existing files are never written over.
+
+    With --from-live, manifests for what exists: models of this project, and models without a stamp.
+    A live model does not tell its examples; each manifest says so, and names the file for them.
     """
     target = (folder or Path()) / target
+    if from_live:
+        _from_live(target, name, provider)
+        return
     name = _name(name, Path.cwd().name)
-    written = _texts(name)
-    there = [str(target / path) for path in written if (target / path).exists()]
-    if there:
-        raise TunedModelsError(
-            f"{', '.join(there)} exist already; nothing was written",
-            cure="Name another folder: tunedmodels init DIR",
-        )
-    _write(target, written)
-    for path in written:
-        click.echo(f"wrote {target / path}")
+    _write(target, _texts(name))
     place = "" if os.path.normpath(target) == "manifests" else f"-C {target} "
     click.echo("\nNext:")
     click.echo(f"    tunedmodels {place}plan")
@@ -49,7 +62,13 @@ def command(folder: Path | None, target: Path, name: str | None) -> None:
 
 
 def _write(target: Path, texts: Mapping[str, str]) -> None:
-    """Write all files, or none."""
+    """Write new files: all of them, or none, when one of them is there already."""
+    there = [str(target / path) for path in texts if (target / path).exists()]
+    if there:
+        raise TunedModelsError(
+            f"{', '.join(there)} exist already; nothing was written",
+            cure="Name another folder: tunedmodels init DIR",
+        )
     folders = [folder for folder in (target / "data", target) if not folder.exists()]
     done: list[Path] = []
     try:
@@ -69,6 +88,31 @@ def _write(target: Path, texts: Mapping[str, str]) -> None:
                 cure="Name another folder: tunedmodels init DIR",
             ) from None
         raise
+    for path in texts:
+        click.echo(f"wrote {target / path}")
+
+
+def _from_live(target: Path, name: str | None, provider: str) -> None:
+    import asyncio
+
+    from tunedmodels.manifests.folder import holds_project
+    from tunedmodels.project.drafting import draft_all
+
+    if not holds_project(target):
+        texts = _texts(_name(name, Path.cwd().name))
+        project = texts[PROJECT].replace("provider: embedded", f"provider: {provider}")
+        kept = ("tunedmodels.schema.json", ".gitignore")
+        _write(target, {PROJECT: project} | {path: texts[path] for path in kept})
+    drafts = asyncio.run(draft_all(open_project(target)))
+    _write(target, {f"{draft.name}.yaml": draft.text for draft in drafts})
+    if not drafts:
+        click.echo("Every live model has a manifest, or belongs to another project.")
+        return
+    click.echo("\nWhat no live model tells are its examples. Bring these files:")
+    for draft in drafts:
+        click.echo(f"    {target / draft.examples}    for {draft.model_id}")
+    place = "" if os.path.normpath(target) == "manifests" else f"-C {target} "
+    click.echo(f"\nTo see what is missing: tunedmodels {place}validate")
 
 
 def _name(name: str | None, folder: str) -> str:
@@ -91,6 +135,6 @@ def _texts(name: str) -> dict[str, str]:
 
     starter = files("tunedmodels.cli") / "starter"
     texts = {path: (starter / path).read_text(encoding="utf-8") for path in FILES}
-    texts["tunedmodels.yaml"] = texts["tunedmodels.yaml"].replace("my-models", name)
+    texts[PROJECT] = texts[PROJECT].replace("my-models", name)
     schema = json.dumps(manifest_schema(), indent=2, ensure_ascii=False)
     return texts | {"tunedmodels.schema.json": schema + "\n", ".gitignore": ".tunedmodels/\n"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
     from tunedmodels.project import Project
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Digest(click.ParamType[str]):
+    """The digest of a plan, or at least its first 8 hex digits."""
+
+    name = "sha256:..."
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Take the text as it is; anything that can be no digest is a usage error."""
+        text = str(value)
+        if not re.fullmatch(r"(sha256:)?[0-9a-f]{8,64}", text):
+            words = f"{text[:80]!r} is no digest; 8 or more of its hex digits are needed"
+            self.fail(words, param, ctx)
+        return text
 
 
 def overlays(command: Command) -> Command:

@@ -7,31 +7,52 @@ from pathlib import Path
 
 import click
 
+from tunedmodels.cli.apply import Wait
 from tunedmodels.cli.options import open_project
+from tunedmodels.errors import TunedModelsError
 
 
 @click.command("outputs")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "env", "names"]),
+    type=click.Choice(["text", "json", "yaml", "env", "names"]),
     default="text",
     help="env prints TUNEDMODELS_NAME=... lines, names one name per line.",
 )
+@click.option(
+    "--allow-missing", is_flag=True, help="Leave out declared names that nothing serves yet."
+)
+@click.option("--wait", is_flag=True, help="Wait until every declared name is served.")
+@click.option(
+    "--timeout", type=Wait(), default="2h", show_default=True, help="How long --wait waits."
+)
 @click.pass_obj
-def command(folder: Path | None, *, form: str) -> None:
+def command(
+    folder: Path | None, *, form: str, allow_missing: bool, wait: bool, timeout: float
+) -> None:
     """Print what an application must call, by name.
 
-    The resource of the serving version changes with every promotion; read it from here.
+    The resource of the serving version changes with every promotion; read it from here. When
+    nothing serves a declared name, nothing is printed and the exit code is 1, so that no
+    application gets a part of its configuration. Waiting trains and promotes nothing.
     """
     from tunedmodels.project.models import all_names
-    from tunedmodels.render import status
+    from tunedmodels.render.outputs import OUTPUTS, missing
 
-    models = asyncio.run(all_names(open_project(folder)))
-    forms = {
-        "text": status.outputs_text,
-        "json": status.outputs_document,
-        "env": status.outputs_env,
-        "names": status.outputs_names,
-    }
-    click.echo(forms[form](models), nl=False)
+    project = open_project(folder)
+    if wait:
+        from tunedmodels.project.watching import until_served
+
+        models = asyncio.run(until_served(project, timeout_s=timeout))
+    else:
+        models = asyncio.run(all_names(project))
+    absent = missing(models)
+    if absent and not allow_missing:
+        names = ", ".join(absent)
+        raise TunedModelsError(
+            f"nothing serves {names}" + (", and the time to wait is over" if wait else " yet"),
+            cure="To train what is declared: tunedmodels apply\n"
+            "To print the others all the same: --allow-missing",
+        )
+    click.echo(OUTPUTS[form](models), nl=False)

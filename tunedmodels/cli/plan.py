@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tunedmodels.cli.files import write_whole
-from tunedmodels.cli.options import allowances, cache, open_project, overlays, trusts_cache
+from tunedmodels.cli.options import (
+    Digest,
+    allowances,
+    cache,
+    open_project,
+    overlays,
+    trusts_cache,
+)
 from tunedmodels.cli.terminal import style, write_utf8
-from tunedmodels.errors import Exit, ProblemsFoundError
+from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError
+
+if TYPE_CHECKING:
+    from tunedmodels.plan.change import Plan
 
 FORMS = ["text", "json", "markdown", "html"]
 EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
@@ -40,6 +51,17 @@ EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
     help="How many added, removed and changed examples to show, of datasets that git tracks.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is work to do.")
+@click.option(
+    "--check",
+    "digest",
+    type=Digest(),
+    help="Exit with 0 if the plan has this digest, else with 4; for merge queues.",
+)
+@click.option(
+    "--drift-only",
+    is_flag=True,
+    help="Show only what was changed outside; --detailed-exitcode then gives 2 for that alone.",
+)
 @click.pass_obj
 def command(
     folder: Path | None,
@@ -53,44 +75,64 @@ def command(
     no_cache: bool,
     allow_empty: bool,
     detailed_exitcode: bool,
+    digest: str | None,
+    drift_only: bool,
 ) -> int:
     """Say what apply would do, why, and what it costs.
 
     Changes nothing. Exit code 0, also when there is work to do; with --detailed-exitcode 2 then.
     4 when the plan is refused, 1 when something needs a person first.
+
+    What was changed outside since the last apply says so in its reason: a value edited by hand, a
+    stamp erased, another version promoted by hand. That a model was deleted is known only where
+    the journal of its promotion lies (.tunedmodels/journal).
     """
+    if drift_only and (out or digest):
+        raise click.UsageError("--drift-only shows a part of the plan; leave out --out and --check")
+
     from tunedmodels.plan.planner import Allowances
     from tunedmodels.project import planning
     from tunedmodels.render.renderers import RENDERERS, Reading
 
     allowed = Allowances(delete=allow_delete, empty=allow_empty)
     use_cache = trusts_cache(no_cache=no_cache)
+    saves = bool(out) or form == "json"
     try:
         project = open_project(folder, environment, sets)
-        planned = asyncio.run(planning.plan(project, allowed, use_cache=use_cache))
+        planned = asyncio.run(
+            planning.plan(project, allowed, use_cache=use_cache, with_inputs=saves)
+        )
     except ProblemsFoundError as found:
         if form in FORMS[:2]:
             raise
         write_utf8(_problems(found, form, environment))
         return Exit.ERROR
-    plan = planned.plan
+    plan = _drifted(planned.plan) if drift_only else planned.plan
     if out:
         write_whole(out, RENDERERS["json"](plan, Reading()).encode())
     head = project.commit() if form in FORMS[2:] else ""  # git looks at every file for it
     reading = Reading(planned.examples, EXAMPLES[examples], head, style=style())
     shown = RENDERERS[form](plan, reading)
     if form == "text":
-        click.echo(planned.read + shown, nl=False)
+        text = _beside(planned.plan, shown) if drift_only else shown
+        click.echo(planned.read + text, nl=False)
         if out:
             click.echo(f"\nSaved {out}   digest {plan.digest[:15]}")
             click.echo(f"To run it:  tunedmodels apply {out}")
     else:
         write_utf8(shown)
+    if digest and not plan.refusals:
+        return _checked(plan, digest)
+    return _code(plan, is_detailed=detailed_exitcode, is_drift=drift_only)
+
+
+def _code(plan: Plan, *, is_detailed: bool, is_drift: bool) -> int:
     if plan.refusals:
         return Exit.REFUSED
-    if plan.blocked:
+    if plan.blocked and not is_drift:
         return Exit.ERROR
-    return Exit.PENDING if plan.pending and detailed_exitcode else Exit.DONE
+    has_work = plan.changes if is_drift else plan.pending
+    return Exit.PENDING if has_work and is_detailed else Exit.DONE
 
 
 def _problems(found: ProblemsFoundError, form: str, environment: str) -> str:
@@ -102,3 +144,28 @@ def _problems(found: ProblemsFoundError, form: str, environment: str) -> str:
     from tunedmodels.render.states import problems_markdown
 
     return problems_markdown(found.problems, environment=environment)
+
+
+def _checked(plan: Plan, digest: str) -> int:
+    from tunedmodels.project.approving import matches
+
+    if matches(plan, digest):
+        return Exit.DONE
+    raise RefusedError(
+        f"This is not the plan that was approved: its digest is {plan.digest}, and not {digest}.",
+        cure="Have this one approved, or bring back what the other one rested on.",
+    )
+
+
+def _drifted(whole: Plan) -> Plan:
+    """Return what was changed outside; the policy is about what the manifests ask for."""
+    return whole.model_copy(update={"changes": whole.drifted, "refusals": ()})
+
+
+def _beside(whole: Plan, shown: str) -> str:
+    """Return what was changed outside, if anything, and count what the manifests ask for."""
+    others = len(whole.changes) - len(whole.drifted)
+    wait = "change waits" if others == 1 else "changes wait"
+    lines = [shown.rstrip("\n") if whole.drifted else "Nothing was changed outside."]
+    lines += [f"{others} other {wait} that the manifests ask for: tunedmodels plan"] * bool(others)
+    return "".join(f"{line}\n" for line in lines)

@@ -34,6 +34,10 @@ def _schema(name: str) -> object:
         from tunedmodels.render.problems import PROBLEMS_SCHEMA
 
         return PROBLEMS_SCHEMA
-    from tunedmodels.render.status import OUTPUTS_SCHEMA, STATUS_SCHEMA
+    if name == "outputs":
+        from tunedmodels.render.outputs import OUTPUTS_SCHEMA
 
-    return STATUS_SCHEMA if name == "status" else OUTPUTS_SCHEMA
+        return OUTPUTS_SCHEMA
+    from tunedmodels.render.status import STATUS_SCHEMA
+
+    return STATUS_SCHEMA

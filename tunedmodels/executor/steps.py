@@ -25,7 +25,7 @@ from tunedmodels.executor.run import HaltedError, Run
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Action, Change, Version, Wanted
 from tunedmodels.providers.provider import Edit, Provider
-from tunedmodels.stamp import Stamp
+from tunedmodels.stamp import Stamp, word_marks
 
 
 async def carry_out(run: Run, change: Change) -> Ending:
@@ -223,7 +223,9 @@ def _edit(change: Change, wanted: Wanted, live: ObservedModel, stamp: Stamp) -> 
         return Edit(description=live.description, stamp=stamp)
     return Edit(
         description=wanted.description,
-        stamp=replace(stamp, protect=wanted.protect, retain=wanted.retain),
+        stamp=replace(
+            stamp, protect=wanted.protect, retain=wanted.retain, words=word_marks(wanted)
+        ),
         display_name=wanted.display_name or None,
         temperature=wanted.temperature,
         top_p=wanted.top_p,

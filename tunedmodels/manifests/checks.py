@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -53,6 +54,28 @@ def _unknown_provider(named: str, known: Iterable[str]) -> tuple[str, str, str]:
     cure = f"There are: {', '.join(visible(name) for name in names)}; more go to spec.providers."
     cure = f"{did_you_mean(named, names)} {cure}".strip()
     return "unknown-provider", f"no provider is called {shown(named)}", cure
+
+
+def policy(project: ProjectManifest, models: Iterable[Declared]) -> Iterator[Problem]:
+    """Report models that break a rule of the Project which needs nothing but the manifests."""
+    rules = project.spec.policy
+    allowed = rules.allowed_providers
+    name_pattern = re.compile(rules.name_pattern) if rules.name_pattern is not None else None
+    for model in models:
+        provider = model.spec.provider or project.spec.provider
+        if allowed is not None and provider not in allowed:
+            message = f"{shown(provider)} is not in spec.policy.allowedProviders of the Project"
+            cure = f"set it to one of: {', '.join(map(visible, allowed)) or '(none)'}"
+            yield model.place_of("spec.provider").problem("provider-not-allowed", message, cure)
+        if name_pattern and not name_pattern.fullmatch(model.name):
+            message = f"{shown(model.name)} does not match spec.policy.namePattern of the Project"
+            cure = f"rename it to match {shown(name_pattern.pattern)}"
+            yield model.place_of("metadata.name").problem("name-not-allowed", message, cure)
+        if rules.require_description and not model.spec.description.strip():
+            message = "is missing, and spec.policy.requireDescription of the Project wants it"
+            cure = "say in a sentence what the model is for"
+            place = model.place_of("spec.description")
+            yield place.problem("missing-description", message, cure)
 
 
 def parents(models: Sequence[Declared], names: set[str]) -> Iterator[Problem]:

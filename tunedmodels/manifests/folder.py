@@ -30,16 +30,21 @@ def find_project(start: Path) -> Path:
     This is the rule for a command without `-C DIR`; with it, the folder is DIR itself.
     """
     folder = start / "manifests"
+    return folder if holds_project(folder) else start
+
+
+def holds_project(folder: Path) -> bool:
+    """Whether a Project file lies in a folder; one that cannot be listed holds none."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:
-        return start
+        return False
     for file in entries:
         if file.suffix in ENDINGS and file.is_file():
             raw = read_bytes(str(file), str(file))
             if isinstance(raw, bytes) and MARK in raw and _PROJECT.search(raw):
-                return folder
-    return start
+                return True
+    return False
 
 
 @dataclass(slots=True)

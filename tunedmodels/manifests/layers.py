@@ -19,23 +19,24 @@ from tunedmodels.manifests.reader import read
 class Source:
     """A file, or an option of the command line, and the documents in it.
 
-    `shown` is the file as the person would type it, or the option.
+    `shown` is the file as the person would type it, or the option; `file` is where it lies, and
+    empty for an option.
     """
 
-    __slots__ = ("_documents", "_file", "shown")
+    __slots__ = ("_documents", "file", "shown")
 
     def __init__(
         self, shown: str, file: str = "", *, documents: tuple[Document, ...] | None = None
     ) -> None:
         self.shown = shown
-        self._file = file
+        self.file = file
         self._documents = documents
 
     def document(self, index: int) -> Document:
         """Return one document with its lines; an empty one when the file is no longer there."""
         if self._documents is None:
             try:
-                text = decode(Path(self._file).read_bytes())
+                text = decode(Path(self.file).read_bytes())
             except (OSError, FaultError):
                 text = ""
             self._documents = read(text, lines=True).documents

@@ -30,7 +30,8 @@ _Kind = TypeVar("_Kind", bound=BaseModel)
 class Loaded:
     """A project, and those of its models that could be read, in the order of files.
 
-    `root` is the folder of the Project file; `files` counts the files that hold manifests. Whoever
+    `root` is the folder of the Project file; `files` counts the files that hold manifests, and
+    `sources` are those that were used, overlays among them. Whoever
     goes on to change anything raises ProblemsFoundError(problems) first if one is an error.
     """
 
@@ -39,6 +40,7 @@ class Loaded:
     models: tuple[Declared, ...]
     problems: tuple[Problem, ...]
     files: int
+    sources: tuple[str, ...] = ()
 
 
 def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) -> Loaded:
@@ -56,6 +58,8 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
     patches = _patches(directory, environment, sets, project_manifest)
     patches.apply(gathered.manifests)
     problems += patches.problems
+    layers = (layer for manifest in gathered.manifests for layer in manifest.layers)
+    sources = tuple(sorted({layer.source.file for layer in layers} - {""}))
     problems += checks.duplicates(models)
 
     project: ProjectManifest | None = None
@@ -77,9 +81,10 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
     if not project or not project_manifest:
         raise ProblemsFoundError(tuple(set(problems)))
     problems += checks.providers(project, project_manifest, declared)
+    problems += checks.policy(project, declared)
     # A mistake in the defaults shows in every model, but it is one.
     found = tuple(sorted(set(problems)))
-    return Loaded(project, directory, tuple(declared), found, gathered.files)
+    return Loaded(project, directory, tuple(declared), found, gathered.files, sources)
 
 
 def _one_project(directory: Path, gathered: Gathered) -> Manifest | None:

@@ -75,7 +75,8 @@ class Version(Frozen):
     """A live version, as far as the plan rests on it: apply refuses when it is no longer so.
 
     `promoted` is the text of the mark in the stamp, in UTC. `serves` says whether it answered for
-    its name when the plan was made.
+    its name when the plan was made. `unverified` means that it was adopted, so that nobody can
+    prove what it was trained on.
     """
 
     provider: str
@@ -87,6 +88,7 @@ class Version(Frozen):
     promoted: str = ""
     serves: bool = False
     attempt: int = 1
+    unverified: bool = False
 
 
 class Wanted(Frozen):
@@ -114,12 +116,16 @@ class Wanted(Frozen):
 
 
 class FieldChange(Frozen):
-    """One field that differs. `path` is dotted and camelCase, as in the manifest."""
+    """One field that differs. `path` is dotted and camelCase, as in the manifest.
+
+    `drift` says that the live value is not the one that was last applied.
+    """
 
     path: str
     before: JsonValue
     after: JsonValue
     forces_replacement: bool = False
+    drift: bool = False
 
 
 class LabelChange(Frozen):
@@ -162,7 +168,8 @@ class Change(Frozen):
     """What happens to one name. `retires` are deleted after the promotion, oldest first.
 
     `fields` of `wait` and `promote` are mutable ones that the promotion writes as well. `cure` says
-    what a person can do where apply can do nothing (`conflict`, `failed`).
+    what a person can do where apply can do nothing (`conflict`, `failed`). `drift` says that
+    something was changed outside: not, or not only, in the manifests.
     """
 
     name: str
@@ -176,6 +183,7 @@ class Change(Frozen):
     cost: Cost | None = None
     retires: tuple[Version, ...] = ()
     warnings: tuple[str, ...] = ()
+    drift: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -197,10 +205,24 @@ class Refusal(Frozen):
     cure: str
 
 
+class Input(Frozen):
+    """A file that the plan rests on; `path` is relative to the folder of the Project file.
+
+    `digest` is a whole SHA-256 in hex: of a manifest's bytes, or of a dataset's examples, so that
+    a dataset in another format is the same one.
+    """
+
+    kind: Literal["manifest", "dataset"]
+    path: str
+    digest: str
+
+
 class Plan(Frozen):
     """Everything apply will do, in the order in which people read it.
 
-    `sets` are the values given with `--set`, which the same plan needs again. `unchanged` counts
+    `tool` is the version of the program that made it. `sets` are the values given with `--set`,
+    which the same plan needs again. `inputs` say what was read; what must still hold stands in the
+    changes, since an edited comment makes no plan stale. `unchanged` counts
     the names that are as declared; `retained` the versions without a manifest
     that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
     versions.
@@ -210,6 +232,8 @@ class Plan(Frozen):
     project: str
     environment: str = ""
     sets: tuple[str, ...] = ()
+    tool: str = ""
+    inputs: tuple[Input, ...] = ()
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -227,6 +251,11 @@ class Plan(Frozen):
     def blocked(self) -> tuple[Change, ...]:
         """The names for which nothing can be done until a person steps in."""
         return tuple(change for change in self.changes if not change.action.is_pending)
+
+    @property
+    def drifted(self) -> tuple[Change, ...]:
+        """The changes that mend what was changed outside, or report it."""
+        return tuple(change for change in self.changes if change.drift)
 
     @property
     def cost_usd(self) -> float | None:
@@ -251,9 +280,9 @@ _DECIDES = {"name", "action", "before", "after", "retires"}
 # When a version was promoted does not matter once it is known which one serves and what retires;
 # a file's name and our own patience change nothing at the service.
 _INCIDENTAL: Final[dict[str, Any]] = {
-    "before": {"promoted"},
+    "before": {"promoted", "unverified"},
     "after": {"dataset_path", "timeout_s"},
-    "retires": {"__all__": {"promoted"}},
+    "retires": {"__all__": {"promoted", "unverified"}},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from tunedmodels.desired import Desired, version_id
 from tunedmodels.observed import ModelState, ObservedModel
@@ -32,6 +33,14 @@ class DatasetCounts:
 _NOT_COMPARED = DatasetCounts(None, None, None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The version of a name that this machine was the last to promote, and when."""
+
+    model_id: str
+    promoted: datetime
+
+
 Taken = Mapping[tuple[str, str], ObservedModel]  # (provider, model id) -> whoever has it
 Differences = Mapping[tuple[str, str], DatasetCounts]  # (digest before, digest after) -> counts
 
@@ -44,6 +53,7 @@ class Declared:
     past: History
     taken: Taken
     differences: Differences
+    remembered: Remembered | None = None
 
     def changes(self) -> Iterator[Change]:
         """Yield what happens to the name: nothing at all when it is as declared.
@@ -90,17 +100,28 @@ class Declared:
                 name=self.want.name,
                 action=Action.CONFLICT,
                 reason=reasons.taken(there),
-                cure=reasons.RENAME,
+                cure=reasons.cure_taken(there, self.want.name),
                 before=version(there, serves=False),
                 after=wanted(self.want, there.model_id),
+                drift=there.stamp is None,
             )
         latest = self.past.latest
+        was_deleted = self._was_deleted()
         if latest is None:
-            return self._training(Action.CREATE, None, reasons.NEW)
+            reason = reasons.GONE if was_deleted else reasons.NEW
+            return self._training(Action.CREATE, None, reason, drift=was_deleted)
         fields = fixed_fields(self.want, latest)
         dataset = self._dataset(latest)
-        reason = reasons.replacing(fields, dataset)
-        return self._training(Action.REPLACE, latest, reason, fields, dataset)
+        reason = reasons.GONE if was_deleted else reasons.replacing(fields, dataset)
+        return self._training(Action.REPLACE, latest, reason, fields, dataset, drift=was_deleted)
+
+    def _was_deleted(self) -> bool:
+        """Whether the declared version was there, as far as this machine remembers."""
+        known, serves = self.remembered, self.past.serves
+        if known is None or known.model_id != version_id(self.want.name, self.want.fingerprint):
+            return False
+        # Where another one was promoted after it, it retired: somebody else's apply did that.
+        return serves is None or serves.promoted is None or serves.promoted <= known.promoted
 
     def _ended(self, exact: ObservedModel) -> Change:
         attempt = exact.stamp.attempt if exact.stamp else 1
@@ -123,6 +144,8 @@ class Declared:
         reason: str,
         fields: tuple[FieldChange, ...] = _NO_FIELDS,
         dataset: DatasetChange | None = None,
+        *,
+        drift: bool = False,
     ) -> Change:
         was_cancelled = before is not None and before.state is ModelState.CANCELLED
         warns = action is Action.RETRY and was_cancelled
@@ -137,17 +160,20 @@ class Declared:
             cost=cost_of(action),
             retires=self._retires(),
             warnings=(reasons.WAS_CANCELLED,) if warns else (),
+            drift=drift,
         )
 
     def _going_on(self, action: Action, exact: ObservedModel, reason: str) -> Change:
+        fields = mutable_fields(self.want, exact)
         return Change(
             name=self.want.name,
             action=action,
-            reason=reason,
+            reason=reasons.drifted(reason, fields),
             before=self.past.version(exact),
             after=wanted(self.want, exact.model_id),
-            fields=mutable_fields(self.want, exact),
+            fields=fields,
             retires=self._retires(),
+            drift=_any_drift(fields) or reasons.overruled(exact, self.past.serves),
         )
 
     def _update(self, exact: ObservedModel, fields: tuple[FieldChange, ...]) -> Change:
@@ -158,6 +184,7 @@ class Declared:
             before=self.past.version(exact),
             after=wanted(self.want, exact.model_id),
             fields=fields,
+            drift=_any_drift(fields),
         )
 
     def _gone(self, action: Action, model: ObservedModel, reason: str) -> Change:
@@ -186,3 +213,7 @@ class Declared:
             labels=counts.labels,
             unknown=counts.unknown,
         )
+
+
+def _any_drift(fields: tuple[FieldChange, ...]) -> bool:
+    return any(field.drift for field in fields)

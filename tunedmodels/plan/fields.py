@@ -16,6 +16,7 @@ from tunedmodels.desired import Desired, preamble_mark
 from tunedmodels.observed import ObservedModel, UsedHyperparameters
 from tunedmodels.plan.change import FieldChange
 from tunedmodels.spec import Hyperparameters
+from tunedmodels.stamp import marks_by_field, word_marks
 
 # F10: what the service takes for an unset field.
 _DEFAULT_EPOCH_COUNT = 5
@@ -30,6 +31,8 @@ def mutable_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ..
     """Return the fields that an update in place would change.
 
     What the manifest leaves out is not managed; a description is, since the stamp shares its place.
+    A field whose live value is not the one that was last applied, as far as the stamp remembers, is
+    marked as drift.
     """
     after: dict[str, Any] = {
         "description": want.description,
@@ -55,7 +58,17 @@ def mutable_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ..
     if want.reader_project_numbers is not None:
         after["readerProjectNumbers"] = sorted(set(want.reader_project_numbers))
         before["readerProjectNumbers"] = sorted(set(there.reader_project_numbers))
-    return differing(before, after)
+    fields = differing(before, after)
+    applied = marks_by_field(there.stamp.words) if fields and there.stamp else {}
+    if not applied:
+        return fields
+    found = marks_by_field(word_marks(there))
+    return tuple(
+        field.model_copy(update={"drift": True})
+        if field.path in applied and applied[field.path] != found.get(field.path)
+        else field
+        for field in fields
+    )
 
 
 def fixed_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ...]:

@@ -7,22 +7,23 @@ what belongs to whom, in which order, and whether the whole is safe.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons, safety
 from tunedmodels.plan.change import Change, Plan, Refusal
-from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Taken
+from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Remembered
 from tunedmodels.plan.family import Family, Line
 from tunedmodels.plan.removed import remove
 from tunedmodels.plan.safety import Allowances
 from tunedmodels.plan.versions import history
 from tunedmodels.settings import Policy
 
-__all__ = ["Allowances", "DatasetCounts", "make_plan"]
+__all__ = ["Allowances", "DatasetCounts", "Remembered", "make_plan"]
 
 Live = Mapping[str, Sequence[ObservedModel]]  # our versions by name
 Advice = Mapping[str, Sequence[str]]
@@ -41,6 +42,7 @@ def make_plan(
     tunable: Mapping[str, Collection[str]] = MappingProxyType({}),
     differences: Differences = MappingProxyType({}),
     advice: Advice = MappingProxyType({}),
+    remembered: Mapping[str, Remembered] = MappingProxyType({}),
     destroying: bool = False,
 ) -> Plan:
     """Decide what makes the live models the declared ones.
@@ -49,7 +51,9 @@ def make_plan(
     one of ours; only those with a stamp of `project` are ever touched. `tunable` maps a provider to
     the base models it can tune, where that is known. `differences` compares datasets by their
     digests before and after, where the old one is at hand. `advice` holds words to show beside a
-    training, by name. `destroying` plans the end of every model, and needs no other allowance.
+    training, by name. `remembered` says by name what this machine promoted last, so that a version
+    that is gone can be told from a new one. `destroying` plans the end of every model, and needs no
+    other allowance.
     """
     declared = {want.name: want for want in desired}
     taken = {(model.provider, model.model_id): model for model in observed}
@@ -59,12 +63,13 @@ def make_plan(
             ours[model.stamp.name].append(model)
 
     if destroying:
-        stays, goes = _Part(), _removed(ours, declared, reasons.DESTROYED)
+        stays, goes = _Part(), _removed(ours, declared, reasons.DESTROYED, policy)
     else:
         family = Family(declared, tunable)
-        stays = _declared(family, ours, taken, policy, differences)
+        table = partial(Declared, taken=taken, differences=differences)
+        stays = _declared(family, ours, policy, remembered, table)
         orphans = {name: live for name, live in ours.items() if name not in declared}
-        goes = _removed(orphans, {}, reasons.NOT_DECLARED)
+        goes = _removed(orphans, {}, reasons.NOT_DECLARED, policy)
     entries = sorted(stays.entries + goes.entries, key=lambda entry: entry[0])
     changes = [_advised(change, advice) for _, part in entries for change in part]
     refusals = [*stays.refusals, *goes.refusals, *safety.too_dear(changes, policy)]
@@ -78,6 +83,7 @@ def make_plan(
         environment=environment,
         changes=tuple(changes),
         refusals=tuple(refusals),
+        warnings=tuple(_warnings(changes, ours, declared, policy)),
         unchanged=stays.untouched,
         retained=goes.untouched,
         manifests=len(declared),
@@ -95,14 +101,18 @@ class _Part:
 
 
 def _declared(
-    family: Family, ours: Live, taken: Taken, policy: Policy, differences: Differences
+    family: Family,
+    ours: Live,
+    policy: Policy,
+    remembered: Mapping[str, Remembered],
+    table: Callable[..., Declared],
 ) -> _Part:
     part = _Part()
     stuck: set[str] = set()
     for line, want in family.in_order():
         live = ours.get(want.name, ())
         past = history(live, provider=want.provider, fingerprint=want.fingerprint)
-        changes = list(Declared(want, past, taken, differences).changes())
+        changes = list(table(want, past, remembered=remembered.get(want.name)).changes())
         if not changes or changes[0].after is None:
             part.untouched += 1  # what there is, is about other versions of the name
         elif changes[0].action.trains:
@@ -115,10 +125,10 @@ def _declared(
     return part
 
 
-def _removed(ours: Live, declared: Mapping[str, Desired], reason: str) -> _Part:
+def _removed(ours: Live, declared: Mapping[str, Desired], reason: str, policy: Policy) -> _Part:
     part = _Part()
     for name, live in sorted(ours.items()):
-        removal = remove(name, live, reason, declared.get(name))
+        removal = remove(name, live, reason, declared.get(name), policy)
         part.entries.append(((name,), removal.changes))
         part.untouched += removal.retained
         if removal.refusal:
@@ -129,3 +139,14 @@ def _removed(ours: Live, declared: Mapping[str, Desired], reason: str) -> _Part:
 def _advised(change: Change, advice: Advice) -> Change:
     words = advice.get(change.name) if change.action.trains else None
     return change.model_copy(update={"warnings": (*change.warnings, *words)}) if words else change
+
+
+def _warnings(
+    changes: Sequence[Change], ours: Live, declared: Mapping[str, Desired], policy: Policy
+) -> Iterator[str]:
+    """Yield what holds for the plan as a whole: what nobody can prove, and when not to apply."""
+    for name in sorted(declared):
+        unverified = [m.model_id for m in ours.get(name, ()) if m.stamp and m.stamp.unverified]
+        yield from (f"{model_id} {reasons.UNVERIFIED}" for model_id in sorted(unverified))
+    if any(change.action.is_pending for change in changes):
+        yield from map(safety.rule, policy.blackouts)

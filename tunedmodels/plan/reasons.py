@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import DatasetChange, FieldChange
+from tunedmodels.stamp import HAND
 
 NEW = "it does not exist yet"
+GONE = "it was promoted from here, and is gone: somebody deleted it outside"
 OUTDATED_JOB = "another version is declared now, and this job would cost money for nothing"
 NOT_DECLARED = "it is no longer in the manifests"
 DESTROYED = "everything of this project is to go"
@@ -18,6 +20,10 @@ WAS_CANCELLED = (
 )
 CURE_PARENT = "See there; this one follows by itself."
 RENAME = "Rename the manifest, or delete that model yourself if nobody needs it."
+UNVERIFIED = (
+    "was adopted: that it was trained on the declared examples is unverified, until another version"
+    " is trained"
+)
 
 _LABELS = {"baseModel": "the base model", "tunedModel": "the model it continues from"}
 
@@ -44,11 +50,22 @@ def raise_retry(attempt: int) -> str:
 
 def promoting(exact: ObservedModel, serves: ObservedModel | None) -> str:
     """Say why a ready version is made to serve; going back to a former one is a rollback."""
+    if serves and overruled(exact, serves):
+        return f"{serves.model_id} was promoted by hand; go back to what is declared"
     if exact.promoted and serves:
         return f"it is declared again: go back to it from {serves.model_id}, without training"
     if serves:
         return f"it is ready; {serves.model_id} serves until then"
     return "it is ready, and nothing serves yet"
+
+
+def overruled(exact: ObservedModel, serves: ObservedModel | None) -> bool:
+    """Whether a person promoted another version over the declared one, which served already.
+
+    Going back in the manifests looks just the same but for the mark of the hand.
+    """
+    by_hand = serves is not None and serves.stamp is not None and serves.stamp.by == HAND
+    return by_hand and exact is not serves and exact.promoted is not None
 
 
 def replacing(fields: Sequence[FieldChange], dataset: DatasetChange | None) -> str:
@@ -66,8 +83,22 @@ def replacing(fields: Sequence[FieldChange], dataset: DatasetChange | None) -> s
 
 
 def updating(fields: Sequence[FieldChange]) -> str:
-    """Say which mutable fields differ."""
-    return f"{_joined([field.path for field in fields])} {'differ' if fields[1:] else 'differs'}"
+    """Say which mutable fields differ, and which of them were changed outside."""
+    drifted = [field.path for field in fields if field.drift]
+    others = [field.path for field in fields if not field.drift]
+    sentences = []
+    if others:
+        sentences.append(f"{_joined(others)} {'differ' if others[1:] else 'differs'}")
+    if drifted:
+        verb = "were" if drifted[1:] else "was"
+        sentences.append(f"{_joined(drifted)} {verb} changed outside since the last apply")
+    return "; ".join(sentences)
+
+
+def drifted(reason: str, fields: Sequence[FieldChange]) -> str:
+    """Add to a reason which mutable fields were changed outside, if any."""
+    outside = [field for field in fields if field.drift]
+    return f"{reason}; {updating(outside)}" if outside else reason
 
 
 def broken(model: ObservedModel) -> str:
@@ -84,9 +115,19 @@ def beyond(keep: int) -> str:
 def taken(there: ObservedModel) -> str:
     """Say who has the id that we want."""
     if there.stamp is None:
-        return f"{there.resource} exists and bears no stamp of ours"
+        return (
+            f"{there.resource} exists and bears no stamp of ours: its description was changed"
+            " outside, or somebody else made it"
+        )
     owner = f"{there.stamp.name} of project {there.stamp.project}"
     return f"{there.resource} exists and bears another stamp: {owner}"
+
+
+def cure_taken(there: ObservedModel, name: str) -> str:
+    """Say how to get the id that we want; what bears a stamp is never taken from its owner."""
+    if there.stamp is None:
+        return f"If it is yours: tunedmodels adopt {name}. If not: {RENAME[0].lower()}{RENAME[1:]}"
+    return RENAME
 
 
 def orphaned(parent: str) -> str:

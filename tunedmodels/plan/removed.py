@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Action, Change, Refusal
-from tunedmodels.plan.safety import protected
+from tunedmodels.plan.safety import protected, protected_by_policy
 from tunedmodels.plan.versions import History, history
+from tunedmodels.settings import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +23,21 @@ class Removal:
 
 
 def remove(
-    name: str, models: Sequence[ObservedModel], reason: str, want: Desired | None = None
+    name: str, models: Sequence[ObservedModel], reason: str, want: Desired | None, policy: Policy
 ) -> Removal:
     """Decide what becomes of a name that is no longer declared.
 
     `want` is given when a declared name is destroyed: what it says counts as well as the stamps,
     which know it only after the next apply. Any version may protect or retain the whole name, since
-    deleting too little can be mended.
+    deleting too little can be mended. So may the policy.
     """
     lifecycle = want.lifecycle if want else None
     stamps = [model.stamp for model in models if model.stamp]
     if any(stamp.retain for stamp in stamps) or (lifecycle and lifecycle.on_removal == "retain"):
         return Removal(retained=len(models))
     past = history(models)
+    if models and policy.protects(name):
+        return Removal(refusal=protected_by_policy(name))
     if any(stamp.protect for stamp in stamps) or (lifecycle and lifecycle.protect):
         return Removal(refusal=protected(name, former=_former_protects(past, models)))
     going = [(Action.CANCEL, model) for model in past.running]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Change, Refusal
-from tunedmodels.settings import Policy
+from tunedmodels.settings import Blackout, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,26 @@ def protected(name: str, *, former: bool) -> Refusal:
         message=f"{name} is protected, so its models are not deleted.",
         cure=f"Declare it with lifecycle: {{{lifecycle}}}, apply, and remove it after that.",
     )
+
+
+def protected_by_policy(name: str) -> Refusal:
+    """Refuse to delete a name that the Project protects, whatever its manifest and stamps say."""
+    return Refusal(
+        code="protected",
+        message=f"{name} is in spec.policy.protectedNames, so its models are not deleted.",
+        cure="Take it out of there first, in a change of its own, or bring its manifest back.",
+    )
+
+
+def rule(blackout: Blackout) -> str:
+    """Say when nothing may be applied; a plan says it whatever the day is."""
+    words = f"No applies from {blackout.first} to {blackout.last} (UTC)"
+    return f"{words}: {blackout.reason}" if blackout.reason else f"{words}."
+
+
+def blacked_out(policy: Policy, today: date) -> Blackout | None:
+    """Return the rule that forbids to apply on a day, or None."""
+    return next((b for b in policy.blackouts if b.first <= today <= b.last), None)
 
 
 def base_not_allowed(name: str, base: str, policy: Policy) -> Iterator[Refusal]:

@@ -77,6 +77,7 @@ def version(model: ObservedModel, *, serves: bool) -> Version:
         promoted=_written(model.promoted),
         serves=serves,
         attempt=stamp.attempt if stamp else 1,
+        unverified=bool(stamp and stamp.unverified),
     )
 
 

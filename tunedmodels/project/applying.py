@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load
 from tunedmodels.desired import Desired
+from tunedmodels.errors import RefusedError
 from tunedmodels.events import Event, Outcome, Retried
 from tunedmodels.executor.apply import apply
 from tunedmodels.executor.clock import SystemClock
@@ -16,6 +18,7 @@ from tunedmodels.executor.journal import Journal
 from tunedmodels.executor.signals import Stop, stop_on_signals
 from tunedmodels.executor.waiting import LOCAL, Pace
 from tunedmodels.plan.change import Plan
+from tunedmodels.plan.safety import blacked_out, rule
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
 from tunedmodels.settings import EmbeddedSettings, GeminiSettings
@@ -42,10 +45,12 @@ async def carry_out(
 ) -> Outcome:
     """Apply `plan`, journal every event before it happens, and heed Ctrl-C.
 
-    Raises StoreError when the journal cannot be written; nothing more is sent then.
+    Raises StoreError when the journal cannot be written; nothing more is sent then. Raises
+    RefusedError on a day that the policy of the project keeps free.
     """
-    project.claim_state()
     clock = SystemClock()
+    require_open(project, clock.now().date())
+    project.claim_state()
     archive = Archive(project.state / "datasets")
 
     def examples(want: Desired) -> Sequence[Example]:
@@ -80,6 +85,16 @@ async def carry_out(
                     timeout_s=manner.timeout_s,
                     paces=paces(project),
                 )
+
+
+def require_open(project: Project, today: date) -> None:
+    """Raise RefusedError when nothing may be applied on a day, in UTC."""
+    closed = blacked_out(project.manifest.spec.policy, today)
+    if closed:
+        raise RefusedError(
+            f"{rule(closed).rstrip('.')}. Nothing was changed.",
+            cure="Apply on another day, or change spec.policy.blackouts in the Project manifest.",
+        )
 
 
 def paces(project: Project) -> dict[str, Pace]:

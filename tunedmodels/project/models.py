@@ -16,6 +16,7 @@ from tunedmodels.project.opened import Project
 from tunedmodels.project.planning import observe
 from tunedmodels.providers.provider import Edit, Provider
 from tunedmodels.render.status import Named
+from tunedmodels.stamp import HAND
 
 
 async def names(project: Project, providers: Mapping[str, Provider]) -> list[Named]:
@@ -98,7 +99,8 @@ async def promote(project: Project, name: str, version: str | None) -> tuple[str
         chosen = ready(model, version)
         if chosen is not former:
             assert chosen.stamp is not None  # noqa: S101 - a named version has our stamp
-            mark = chosen.stamp.promoted_at(datetime.now(UTC))
+            # An apply that goes back to what is declared can then say why it has to.
+            mark = chosen.stamp.promoted_at(datetime.now(UTC), by=HAND)
             edit = Edit(description=chosen.description, stamp=mark)
             await providers[chosen.provider].update(chosen.model_id, edit)
         return chosen.model_id, former.model_id if former else ""

@@ -18,13 +18,17 @@ STATE = ".tunedmodels"
 
 @dataclass(frozen=True)
 class Project:
-    """Manifests as read, overlays and `--set` applied; `warnings` are those of the manifests."""
+    """Manifests as read, overlays and `--set` applied; `warnings` are those of the manifests.
+
+    `sources` are the files that they were read from.
+    """
 
     root: Path
     manifest: ProjectManifest
     declared: tuple[Declared, ...]
     warnings: tuple[Problem, ...]
     files: int
+    sources: tuple[str, ...] = ()
     environment: str = ""
     sets: tuple[str, ...] = ()
 
@@ -45,6 +49,7 @@ class Project:
             declared=loaded.models,
             warnings=loaded.problems,
             files=loaded.files,
+            sources=loaded.sources,
             environment=environment,
             sets=sets,
         )

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from tunedmodels import __version__
 from tunedmodels.datasets.compare import Comparison
 from tunedmodels.desired import Desired
-from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Plan
-from tunedmodels.plan.planner import Allowances, make_plan
+from tunedmodels.plan.change import Input, Plan
+from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
+from tunedmodels.project.remembering import remembered
 from tunedmodels.project.surveying import Surveyed, survey
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
 
-_ENOUGH = 8  # hex digits: as many as the plan shows
 EVERYTHING = Allowances(delete=2**31, empty=True)
 
 
@@ -26,7 +29,8 @@ EVERYTHING = Allowances(delete=2**31, empty=True)
 class Planned:
     """A plan with what it rests on.
 
-    `read` says in a line what was looked at. `examples` holds, by name, the examples that a
+    `desired` and `observed` are what it was made from. `read` says in a line what was looked at.
+    `examples` holds, by name, the examples that a
     replacement adds and removes, of datasets that git tracks: others are not for every reader of
     the plan.
     """
@@ -34,6 +38,7 @@ class Planned:
     # No part of a repr: asyncio.run makes one of what it returns, to throw it away.
     plan: Plan = field(repr=False)
     desired: Mapping[str, Desired] = field(repr=False)
+    observed: Sequence[ObservedModel] = field(repr=False)
     read: str
     examples: Mapping[str, Comparison] = field(default_factory=dict)
 
@@ -44,9 +49,11 @@ async def plan(
     *,
     use_cache: bool,
     destroying: bool = False,
+    with_inputs: bool = False,
 ) -> Planned:
     """Observe every provider and plan; changes nothing.
 
+    `with_inputs` digests every file that the plan rests on, for a plan that is to be saved.
     Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
     provider does not answer.
     """
@@ -69,37 +76,16 @@ async def plan(
             name: [f"{problem.place}: {problem.message}" for problem in problems]
             for name, problems in surveyed.advice.items()
         },
+        remembered=_remembered(project, desired, observed),
         destroying=destroying,
     )
+    inputs = tuple(_inputs(project, surveyed)) if with_inputs else ()
     return Planned(
-        plan=made.model_copy(update={"sets": project.sets}),
+        plan=made.model_copy(update={"tool": __version__, "sets": project.sets, "inputs": inputs}),
         desired={} if destroying else {want.name: want for want in desired},
+        observed=observed,
         read=_read(project, surveyed, len(observed)),
         examples=compared.examples,
-    )
-
-
-async def approved(project: Project, saved: Plan, *, use_cache: bool) -> Planned:
-    """Plan again, as `saved` was planned, and refuse unless the same would happen.
-
-    Raises RefusedError, saying what moved.
-    """
-    for refusal in saved.refusals:
-        raise RefusedError(refusal.message, cure=refusal.cure)
-    again = await plan(project, EVERYTHING, use_cache=use_cache)
-    require(again.plan, saved.digest, _moved(saved, again.plan))
-    return again
-
-
-def require(made: Plan, digest: str, moved: Sequence[str] = ()) -> None:
-    """Raise RefusedError unless `made` has this digest, of which 8 or more digits may be given."""
-    wanted = digest.removeprefix("sha256:")
-    if len(wanted) >= _ENOUGH and made.digest.removeprefix("sha256:").startswith(wanted):
-        return
-    words = "; ".join(moved) or f"what apply would do now has the digest {made.digest}"
-    raise RefusedError(
-        f"The plan is stale: {words}. Nothing was changed.",
-        cure="Make a new plan, and have it approved: tunedmodels plan --out plan.json",
     )
 
 
@@ -130,33 +116,27 @@ async def _tunable(
     }
 
 
-def _moved(saved: Plan, now: Plan) -> list[str]:
-    """Say which names are planned otherwise than in `saved`."""
-    before = {change.key: change for change in saved.changes}
-    after = {change.key: change for change in now.changes}
-    moved = []
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key), after.get(key)
-        if old is None and new is not None:
-            moved.append(f"{key[0]}: now planned to {new.action} ({new.reason})")
-        elif new is None and old is not None:
-            moved.append(f"{key[0]}: was planned to {old.action}, and nothing is to do now")
-        elif old and new and old.action is not new.action:
-            moved.append(f"{key[0]}: was planned to {old.action}, now to {new.action}")
-        elif (
-            old
-            and new
-            and (old.before, old.after, old.retires)
-            != (
-                new.before,
-                new.after,
-                new.retires,
-            )
-        ):
-            moved.append(f"{key[0]}: the manifest or the live model is no longer as planned")
-    if saved.project != now.project:
-        moved.append(f"the plan is of project {saved.project}, this is {now.project}")
-    return moved
+def _remembered(
+    project: Project, desired: Sequence[Desired], observed: Sequence[ObservedModel]
+) -> Mapping[str, Remembered]:
+    """Read the journal, which may be long, where a declared version is not there."""
+    there = {(model.provider, model.fingerprint) for model in observed}
+    if all((want.provider, want.fingerprint) in there for want in desired):
+        return {}
+    return remembered(project.state / "journal")
+
+
+def _inputs(project: Project, surveyed: Surveyed) -> Iterator[Input]:
+    """Yield every file that the plan rests on, by path; datasets by what stands in them."""
+    for file in project.sources:
+        path = Path(os.path.relpath(file, project.root)).as_posix()
+        try:
+            digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        except OSError:  # it was there a moment ago, and the plan rests on what it said then
+            digest = ""
+        yield Input(kind="manifest", path=path, digest=digest)
+    for path, digest in sorted(surveyed.datasets):
+        yield Input(kind="dataset", path=path, digest=digest)
 
 
 def _read(project: Project, surveyed: Surveyed, live: int) -> str:

@@ -24,7 +24,8 @@ class Surveyed:
     """All declared models, parents before their children, and every problem found.
 
     A model is missing from `desired` when its dataset cannot be used. `advice` holds the warnings
-    about the data of each model, by name.
+    about the data of each model, by name. `datasets` are the files, as the manifests write them,
+    with the digest of their examples.
     """
 
     desired: tuple[Desired, ...]
@@ -33,6 +34,7 @@ class Surveyed:
     manifests: int
     files: int
     examples: int
+    datasets: frozenset[tuple[str, str]]
 
     @property
     def counted(self) -> str:
@@ -61,6 +63,7 @@ class _Desk:
     advice: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     examples: int = 0
+    datasets: set[tuple[str, str]] = field(default_factory=set)
 
 
 def survey(project: Project, *, use_cache: bool) -> Surveyed:
@@ -82,6 +85,7 @@ def survey(project: Project, *, use_cache: bool) -> Surveyed:
         manifests=len(project.declared),
         files=len(desk.files),
         examples=desk.examples,
+        datasets=frozenset(desk.datasets),
     )
 
 
@@ -102,9 +106,11 @@ def _one(desk: _Desk, declared: Declared) -> None:
     train = _side(desk, spec.dataset)
     found = _survey(desk, declared, train, limits, "dataset")
     problems = list(found.problems)
+    desk.datasets.add((spec.dataset.path, found.digest))
     if spec.evaluation:
         test = _side(desk, spec.evaluation)
         held_out = _survey(desk, declared, test, limits.for_held_out(), "evaluation")
+        desk.datasets.add((spec.evaluation.path, held_out.digest))
         problems += held_out.problems
         if found.is_usable and held_out.is_usable:
             ask = desk.cache.overlap if desk.cache else overlap

@@ -1,25 +1,28 @@
-"""Following jobs that were started before; nothing is promoted and nothing retired."""
+"""Waiting for what others started: jobs, or a name to be served. Nothing is promoted or retired."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from tunedmodels.events import Outcome
-from tunedmodels.executor.clock import SystemClock
+from tunedmodels.executor.clock import Clock, SystemClock
 from tunedmodels.executor.signals import Stop, stop_on_signals
+from tunedmodels.executor.waiting import HOSTED, LOCAL, Pace
 from tunedmodels.executor.watch import watch_jobs
 from tunedmodels.observed import ObservedModel
 from tunedmodels.project.applying import Emit, paces
 from tunedmodels.project.connecting import connect
-from tunedmodels.project.models import all_names, pick
+from tunedmodels.project.models import all_names, names, pick
 from tunedmodels.project.opened import Project
+from tunedmodels.render.outputs import missing
+from tunedmodels.render.status import Named
 
 
-async def running(project: Project, names: Sequence[str]) -> list[ObservedModel]:
+async def running(project: Project, chosen: Sequence[str]) -> list[ObservedModel]:
     """Return the versions that are queued or training: of all names, or of those given."""
     models = await all_names(project)
-    chosen = [pick(models, name) for name in names] or models
-    return [version for model in chosen for version in model.versions if version.state.is_running]
+    picked = [pick(models, name) for name in chosen] or models
+    return [version for model in picked for version in model.versions if version.state.is_running]
 
 
 async def watch(
@@ -38,3 +41,25 @@ async def watch(
                 timeout_s=timeout_s,
                 paces=paces(project),
             )
+
+
+async def until_served(project: Project, *, timeout_s: float) -> list[Named]:
+    """Wait until every declared name is served, and return all names as they are in the end."""
+    near = paces(project)
+    pace = LOCAL if all(name in near for name in project.providers) else HOSTED
+    async with connect(project) as providers:
+        return await look_until_served(
+            lambda: names(project, providers), pace=pace, clock=SystemClock(), timeout_s=timeout_s
+        )
+
+
+async def look_until_served(
+    look: Callable[[], Awaitable[list[Named]]], *, pace: Pace, clock: Clock, timeout_s: float
+) -> list[Named]:
+    """Look again and again until no declared name is missing, or the time is over."""
+    began = clock.elapsed()
+    models = await look()
+    while missing(models) and (waited := clock.elapsed() - began) < timeout_s:
+        await clock.sleep(min(pace.pause(waited), timeout_s - waited))
+        models = await look()
+    return models

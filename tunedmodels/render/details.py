@@ -110,7 +110,11 @@ def _field(field: FieldChange) -> Row:
         label=_LABELS.get(field.path, field.path),
         before=_written(field.path, field.before),
         value=_written(field.path, field.after),
-        note="forces replacement" if field.forces_replacement else "",
+        note="forces replacement"
+        if field.forces_replacement
+        else "changed outside"
+        if field.drift
+        else "",
     )
 
 

@@ -19,7 +19,7 @@ from tunedmodels.render.details import Row, rows
 from tunedmodels.render.escape import code, fenced, link, prose, tagged
 from tunedmodels.render.frame import alert, cure, footer, heading, marker, read_marker
 from tunedmodels.render.snippets import FEW, NONE, snippet_lines
-from tunedmodels.render.terms import COUNTED, LABELS, SELF_EVIDENT, WARNINGS
+from tunedmodels.render.terms import COUNTED, LABELS, WARNINGS
 from tunedmodels.render.words import cut
 
 __all__ = [
@@ -174,7 +174,7 @@ def _table(plan: Plan) -> Iterator[str]:
 
 
 def _why(change: Change) -> str:
-    if change.action is Action.UPDATE and len(change.fields) == 1:
+    if change.action is Action.UPDATE and len(change.fields) == 1 and not change.drift:
         (row,) = rows(change)
         return f"{row.label} {prose(row.before or '', 24)} → {prose(row.value, 24)}"
     words = prose(change.reason, 200)
@@ -191,7 +191,7 @@ def _cost(change: Change) -> str:
 def _folded(page: _Page, change: Change) -> Iterator[str]:
     sign = f"{tagged(change.name, 31)}: {terms.words(change)}"
     yield from ["", f"<details><summary><b>{sign}</b></summary>"]
-    if change.action not in SELF_EVIDENT:
+    if not terms.is_evident(change):
         yield from ["", f"Because {prose(change.reason)}."]
     if page.has("no-snippets"):
         most = page.most if page.has("full") else NONE

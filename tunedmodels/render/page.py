@@ -25,7 +25,7 @@ from tunedmodels.render.details import rows
 from tunedmodels.render.markdown import command, result
 from tunedmodels.render.problems import counted
 from tunedmodels.render.snippets import FEW, Snippet, snippets
-from tunedmodels.render.terms import COUNTED, LABELS, SELF_EVIDENT
+from tunedmodels.render.terms import COUNTED, LABELS
 from tunedmodels.render.words import cut
 
 _OPEN = 12  # changes that are unfolded from the beginning; more of them are a list first
@@ -156,7 +156,7 @@ def _card(change: Change, compared: Comparison | None, most: int) -> dict[str, A
         "name": cut(change.name, 31),
         "words": terms.words(change),
         "note": terms.note(change),
-        "because": "" if change.action in SELF_EVIDENT else cut(change.reason, 400),
+        "because": "" if terms.is_evident(change) else cut(change.reason, 400),
         "dataset": _dataset(change, compared, most),
         "rows": [
             {

@@ -1,9 +1,9 @@
-"""What is live, in words and as documents: status, outputs and the card of one model."""
+"""What is live, in words and as documents: status, and the card of one model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
@@ -102,42 +102,6 @@ def show_document(model: Named) -> str:
     return _dump({"formatVersion": 1, "name": model.name, "serving": served, "versions": versions})
 
 
-def outputs_text(models: Sequence[Named]) -> str:
-    """One line per name that something serves: the name and the resource to call."""
-    served = _served(models)
-    if not served:
-        return "Nothing serves yet. To train what is declared: tunedmodels apply\n"
-    width = max(map(len, served))
-    return "".join(f"{name:<{width}}  {model.resource}\n" for name, model in served.items())
-
-
-def outputs_document(models: Sequence[Named]) -> str:
-    """Return `{NAME: {model, provider, version}}` for every name that something serves."""
-    return _dump(
-        {
-            name: {"model": model.resource, "provider": model.provider, "version": model.model_id}
-            for name, model in _served(models).items()
-        }
-    )
-
-
-def outputs_env(models: Sequence[Named]) -> str:
-    """Return `TUNEDMODELS_NAME=resource` lines that a shell or a container reads."""
-    return "".join(
-        f"TUNEDMODELS_{name.upper().replace('-', '_')}={model.resource}\n"
-        for name, model in _served(models).items()
-    )
-
-
-def outputs_names(models: Sequence[Named]) -> str:
-    """One name per line, for scripts that go through all of them."""
-    return "".join(f"{name}\n" for name in _served(models))
-
-
-def _served(models: Sequence[Named]) -> Mapping[str, ObservedModel]:
-    return {model.name: served for model in models if (served := model.serving)}
-
-
 def _order(model: Named) -> list[ObservedModel]:
     served = model.serving
 
@@ -160,7 +124,8 @@ def _row(version: ObservedModel, model: Named) -> tuple[str, ...]:
     else:
         state = version.state.value
     loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
-    return version.model_id, state, loss, visible(version.failure)
+    mark = "unverified" if version.stamp and version.stamp.unverified else ""
+    return version.model_id, state, loss, mark or visible(version.failure)
 
 
 def _facts(version: ObservedModel) -> list[tuple[str, str]]:
@@ -173,7 +138,8 @@ def _facts(version: ObservedModel) -> list[tuple[str, str]]:
     }
     facts += [(key, f"{value:g}") for key, value in settings.items() if value is not None]
     if stamp:
-        facts.append(("dataset", f"{stamp.examples} examples, sha256 {stamp.dataset[:8]}"))
+        doubt = "; declared only, as it was adopted" if stamp.unverified else ""
+        facts.append(("dataset", f"{stamp.examples} examples, sha256 {stamp.dataset[:8]}{doubt}"))
         facts += [("commit", stamp.commit)] if stamp.commit else []
     if version.created and version.completed:
         took = (version.completed - version.created).total_seconds()
@@ -188,6 +154,7 @@ def _document(version: ObservedModel) -> dict[str, object]:
         "state": version.state.value,
         "fingerprint": version.fingerprint,
         "promoted": _iso(version.promoted),
+        "unverified": bool(version.stamp and version.stamp.unverified),
         "step": version.step,
         "totalSteps": version.total_steps,
         "lastLoss": version.curve[-1].mean_loss if version.curve else None,
@@ -216,6 +183,7 @@ _VERSION_SCHEMA = {
         "state": {"enum": [state.value for state in ModelState]},
         "fingerprint": {"type": "string"},
         "promoted": {"type": ["string", "null"], "format": "date-time"},
+        "unverified": {"type": "boolean"},
         "step": {"type": "integer", "minimum": 0},
         "totalSteps": {"type": ["integer", "null"]},
         "lastLoss": {"type": ["number", "null"]},
@@ -241,21 +209,6 @@ STATUS_SCHEMA = {
                     "versions": {"type": "array", "items": _VERSION_SCHEMA},
                 },
             },
-        },
-    },
-}
-
-OUTPUTS_SCHEMA = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "What `tunedmodels outputs --format json` prints",
-    "type": "object",
-    "additionalProperties": {
-        "type": "object",
-        "required": ["model", "provider", "version"],
-        "properties": {
-            "model": {"type": "string"},
-            "provider": {"type": "string"},
-            "version": {"type": "string"},
         },
     },
 }

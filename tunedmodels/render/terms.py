@@ -36,8 +36,11 @@ COUNTED = {
     Action.CONFLICT: "in conflict",
     Action.FAILED: "failed",
 }
-# What stands below such a change says why.
-SELF_EVIDENT = (Action.CREATE, Action.UPDATE)
+
+
+def is_evident(change: Change) -> bool:
+    """Whether what stands below a change says why; never, when the cause came from outside."""
+    return change.action in (Action.CREATE, Action.UPDATE) and not change.drift
 
 
 def words(change: Change) -> str:

@@ -14,7 +14,7 @@ from tunedmodels.render import terms
 from tunedmodels.render.details import INDENT, details
 from tunedmodels.render.problems import Style, plain
 from tunedmodels.render.snippets import FEW, snippet_lines
-from tunedmodels.render.terms import COUNTED, LABELS, SELF_EVIDENT, WARNINGS
+from tunedmodels.render.terms import COUNTED, LABELS, WARNINGS
 from tunedmodels.render.words import WIDTH, columns, cut, padded, wrapped
 
 
@@ -61,7 +61,7 @@ def _headings(plan: Plan, style: Style) -> list[str]:
 def _below(change: Change, compared: Comparison | None, most: int) -> Iterator[str]:
     """Yield the lines below a heading: why, what differs, what becomes of it, what would help."""
     margin = " " * INDENT
-    if change.action not in SELF_EVIDENT:
+    if not terms.is_evident(change):
         because = wrapped(f"because {change.reason}", indent=INDENT, hang=len("because "))
         if change.dataset and columns(because[-1]) + 22 <= WIDTH:
             because[-1] += "    forces replacement"
@@ -107,10 +107,11 @@ def _warnings(plan: Plan, style: Style) -> list[str]:
     if not table:
         return []
     width = max(columns(name) for name, _ in table[:WARNINGS])
+    column = width + len("  ") if width else 0  # warnings about the plan as a whole have no name
     lines = [style("Warnings", "bold")]
     for name, words in table[:WARNINGS]:
-        first, *rest = wrapped(words, indent=width + 6)
-        lines += [f"  {style('!', 'warning')} {padded(name, width)}  {first.strip()}", *rest]
+        first, *rest = wrapped(words, indent=len("  ! ") + column)
+        lines += [f"  {style('!', 'warning')} {padded(name, column)}{first.strip()}", *rest]
     if table[WARNINGS:]:
         more = len(table) - WARNINGS
         lines.append(f"    and {more} more (to see them: tunedmodels plan --format json)")
