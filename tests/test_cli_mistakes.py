@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import socket
@@ -13,17 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import MODEL, PROJECT, ROWS, Desk, lay
+from tests.desk import CACHE, MODEL, PROJECT, Desk, desk
 
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Desk:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CI", "TUNEDMODELS_DIR", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    return lay(tmp_path, capsys)
+__all__ = ["desk"]
 
 
 def spec(more: str) -> str:
@@ -31,7 +22,7 @@ def spec(more: str) -> str:
     return MODEL + "".join(f"  {line}\n" for line in more.splitlines())
 
 
-ROW = json.dumps(ROWS[0])
+ROW = json.dumps({"text_input": "thank you", "output": "friendly"})
 LONG = json.dumps({"text_input": "x " * 25_000, "output": "angry"})
 BOMB = "apiVersion: tunedmodels.dev/v1\nkind: TunedModel\na: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n"
@@ -137,17 +128,14 @@ MISTAKES = [  # file of the project,  what is in it,     where and what,     the
 def test_a_mistake_in_a_file_is_said_with_its_place_and_its_cure(
     desk: Desk, path: str, content: str | bytes, words: str, cure: str
 ) -> None:
-    desk.write(path, content)
+    desk.write(f"manifests/{path}", content)
     before = desk.files()
     ended = desk.run("plan")
     assert (ended.code, ended.out) == (1, "")
     assert words in ended.err
     assert cure in ended.err
     assert ended.err.endswith("Nothing was done.\n")
-    assert desk.files() - before <= {
-        "manifests/.tunedmodels/.gitignore",
-        "manifests/.tunedmodels/surveys",
-    }
+    assert desk.files() - before <= CACHE
 
 
 ARGUMENTS = [  # what is typed, what is said, the cure
@@ -196,10 +184,7 @@ def test_a_mistake_in_a_command_is_said_with_its_cure(
     assert (ended.code, ended.out) == (1, "")
     assert words in ended.err
     assert cure in ended.err
-    assert desk.files() - before <= {
-        "manifests/.tunedmodels/.gitignore",
-        "manifests/.tunedmodels/surveys",
-    }
+    assert desk.files() - before <= CACHE
 
 
 def test_no_command_shows_what_there_is(desk: Desk) -> None:
@@ -219,7 +204,7 @@ def test_what_is_no_plan_is_refused_by_name(desk: Desk, content: bytes) -> None:
 
 def test_a_plan_of_another_project_is_refused(desk: Desk) -> None:
     assert desk.run("plan", "--out", "p.json").code == 0
-    desk.write("tunedmodels.yaml", PROJECT.replace("demo", "other"))
+    desk.write("manifests/tunedmodels.yaml", PROJECT.replace("demo", "other"))
     ended = desk.run("apply", "p.json")
     assert ended.code == 4
     assert "the plan is of project demo, this is other" in ended.err
@@ -235,7 +220,7 @@ def test_without_a_terminal_the_error_stands_apart_from_the_plan(desk: Desk) -> 
 
 @pytest.mark.parametrize("command", ["plan", "status", "outputs", "watch"])
 def test_a_damaged_store_is_named_with_what_helps(desk: Desk, command: str) -> None:
-    desk.write(".tunedmodels/embedded.db", "no database, whatever its name says")
+    desk.write("manifests/.tunedmodels/embedded.db", "no database, whatever its name says")
     ended = desk.run(command)
     assert ended.code == 1
     assert "embedded.db: file is not a database" in ended.err
@@ -246,7 +231,7 @@ def hosted(desk: Desk, endpoint: str = "") -> None:
     """Let the model live on a hosted provider."""
     address = f", endpoint: '{endpoint}'" if endpoint else ""
     desk.write(
-        "tunedmodels.yaml",
+        "manifests/tunedmodels.yaml",
         PROJECT + f"spec: {{provider: g, providers: {{g: {{type: gemini{address}}}}}}}\n",
     )
 
@@ -305,11 +290,8 @@ def test_init_on_a_full_disk_leaves_nothing(desk: Desk, monkeypatch: pytest.Monk
     assert not (desk.folder / "new").exists()
 
 
-def test_standard_input_that_is_no_utf8_is_asked_all_the_same(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8"))
-    assert "Nothing serves tone yet" in desk.run("generate", "tone").err
+def test_standard_input_that_is_no_utf8_is_asked_all_the_same(desk: Desk) -> None:
+    assert "Nothing serves tone yet" in desk.run("generate", "tone", stdin=b"caf\xe9").err
 
 
 def test_closed_streams_are_no_traceback(desk: Desk) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.desk import Desk as Folder
 from tests.fakes.forges import FORGES, TOKEN, Desk, listening
 from tests.fakes.runner import Ran, Runner
-from tests.story.conftest import Desk as Folder
 from tunedmodels.plan.marker import read_marker
 
 ACTION = Path(__file__).parents[2] / "action.yml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.story.conftest import Desk
+from tests.desk import Desk
 
 OVERLAY = """\
 apiVersion: tunedmodels.dev/v1
@@ -133,7 +133,7 @@ def test_a_missing_manifest_of_a_protected_model_is_refused(desk: Desk) -> None:
     desk.model("other")
     desk.dataset("other")
     assert desk.run("apply", "--yes").code == 0
-    (desk.folder / "manifests/tone.yaml").unlink()
+    desk.remove("manifests/tone.yaml")
     ended = desk.run("apply", "--yes")
     assert ended.code == 4
     assert "protect" in ended.out
@@ -142,7 +142,7 @@ def test_a_missing_manifest_of_a_protected_model_is_refused(desk: Desk) -> None:
 
 def test_an_empty_project_never_deletes_by_itself(desk: Desk) -> None:
     assert desk.run("apply", "--yes").code == 0
-    (desk.folder / "manifests/tone.yaml").unlink()
+    desk.remove("manifests/tone.yaml")
     ended = desk.run("apply", "--yes")
     assert ended.code == 4
     assert "--allow-empty" in ended.out
@@ -153,7 +153,7 @@ def test_too_many_deletions_name_the_flag_that_allows_them(desk: Desk) -> None:
     desk.model("other")
     desk.dataset("other")
     assert desk.run("apply", "--yes").code == 0
-    (desk.folder / "manifests/tone.yaml").unlink()
+    desk.remove("manifests/tone.yaml")
     ended = desk.run("plan")
     assert ended.code == 4
     assert "--allow-delete 1" in ended.out

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.desk import Desk as Folder
 from tests.fakes.forges import FORGES, TOKEN, Desk, listening
-from tests.story.conftest import Desk as Folder
 from tunedmodels.plan.marker import STALE, read_marker
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.desk import Desk as Folder
 from tests.fakes.forges import FORGES, TOKEN, Desk, listening
-from tests.story.conftest import Desk as Folder
 from tunedmodels.plan.marker import STALE, read_marker
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 
-from tests.story.conftest import Desk
+from tests.desk import CACHE, Desk
 
 
 def test_from_init_to_an_answer(desk: Desk) -> None:
@@ -41,7 +42,7 @@ def test_a_plan_is_the_same_to_the_byte(desk: Desk) -> None:
 def test_an_edited_example_is_a_replacement_and_its_revert_trains_nothing(desk: Desk) -> None:
     assert desk.run("apply", "--yes").code == 0
     first = desk.status()["serving"]
-    original = (desk.folder / "manifests/data/tone.jsonl").read_text()
+    original = desk.read("manifests/data/tone.jsonl")
     desk.write("manifests/data/tone.jsonl", original.replace("thank you so much 0", "thanks!"))
     change = desk.plan()["changes"][0]
     assert change["action"] == "replace"
@@ -51,11 +52,47 @@ def test_an_edited_example_is_a_replacement_and_its_revert_trains_nothing(desk: 
     assert status["serving"] != first
     assert len(status["versions"]) == 2
     desk.write("manifests/data/tone.jsonl", original)
-    assert [c["action"] for c in desk.plan()["changes"]] == ["promote"]
+    assert desk.actions() == ["promote"]
     assert desk.run("apply", "--yes").code == 0
     status = desk.status()
     assert status["serving"] == first
     assert len(status["versions"]) == 2, "nothing was trained again"
+
+
+def test_git_revert_brings_the_former_version_back_without_training(desk: Desk) -> None:
+    def git(*arguments: str) -> None:
+        names = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+        subprocess.run(["git", *names, *arguments], check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "One")
+    assert desk.run("apply", "--yes").code == 0
+    first = desk.status()["serving"]
+    assert ".tunedmodels" not in subprocess.check_output(["git", "status", "--short"], text=True)
+    original = desk.read("manifests/data/tone.jsonl")
+    desk.write("manifests/data/tone.jsonl", original.replace("thank you so much 0", "thanks!"))
+    git("commit", "--all", "-m", "Two")
+    planned = desk.run("plan").out
+    assert "the dataset changed: +1 -1 examples" in planned
+    assert '"thanks!"' in planned, "git tracks the file: whoever sees the plan may see it"
+    assert desk.run("apply", "--yes").code == 0
+    git("revert", "--no-edit", "HEAD")
+    assert desk.actions() == ["promote"]
+    assert desk.run("apply", "--yes").code == 0
+    status = desk.status()
+    assert status["serving"] == first
+    assert len(status["versions"]) == 2, "nothing was trained again"
+    head = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD~2"], text=True)
+    assert f"commit          {head}" in desk.run("show", "tone").out
+
+
+def test_questions_leave_nothing_but_the_cache(desk: Desk) -> None:
+    before = desk.files()
+    for question in ("plan", "status", "outputs", "watch", "validate"):
+        assert desk.run(question).code == 0
+    assert desk.files() - before <= CACHE
+    assert desk.run("plan", "--no-cache").code == 0
 
 
 def test_the_same_examples_in_another_form_are_nothing_to_do(desk: Desk) -> None:
@@ -79,8 +116,8 @@ def test_a_removed_manifest_deletes_its_model_and_nothing_else(desk: Desk) -> No
         desk.model(name)
         desk.dataset(name)
     assert desk.run("apply", "--yes").code == 0
-    (desk.folder / "manifests/other.yaml").unlink()
-    assert [c["action"] for c in desk.plan()["changes"]] == ["delete"]
+    desk.remove("manifests/other.yaml")
+    assert desk.actions() == ["delete"]
     assert desk.run("apply", "--yes").code == 0
     outputs = json.loads(desk.run("outputs", "--format", "json").out)
     assert sorted(outputs) == ["fourth", "third", "tone"]
@@ -143,7 +180,7 @@ def test_show_draws_the_curve_and_writes_a_picture(desk: Desk) -> None:
 
 def test_generate_reads_standard_input_and_streams(desk: Desk) -> None:
     assert desk.run("apply", "--yes").code == 0
-    assert desk.run("generate", "tone", stdin="this is a disgrace 2\n").out == "angry\n"
+    assert desk.run("generate", "tone", stdin=b"this is a disgrace 2\n").out == "angry\n"
     streamed = desk.run("generate", "tone", "--stream", "what a lovely day 1")
     assert streamed.out == "friendly\n"
     unknown = desk.run("generate", "tonne", "hello")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.story.conftest import Desk
+from tests.desk import Desk
 from tunedmodels.render.markdown import read_marker
 
 
