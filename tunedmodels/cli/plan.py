@@ -95,8 +95,7 @@ def command(
     from tunedmodels.render.renderers import RENDERERS, Reading
 
     allowed = Allowances(delete=allow_delete, empty=allow_empty)
-    use_cache = trusts_cache(no_cache=no_cache)
-    saves = bool(out) or form == "json"
+    use_cache, saves = trusts_cache(no_cache=no_cache), bool(out) or form == "json"
     try:
         project = open_project(folder, environment, sets)
         planned = asyncio.run(
@@ -114,16 +113,19 @@ def command(
     reading = Reading(planned.examples, EXAMPLES[examples], head, style=style())
     shown = RENDERERS[form](plan, reading)
     if form == "text":
-        text = _beside(planned.plan, shown) if drift_only else shown
-        click.echo(planned.read + text, nl=False)
-        if out:
-            click.echo(f"\nSaved {out}   digest {plan.digest[:15]}")
-            click.echo(f"To run it:  tunedmodels apply {out}")
+        shown = planned.read + (_beside(planned.plan, shown) if drift_only else shown)
+        click.echo(shown + _saved(plan, out), nl=False)
     else:
         write_utf8(shown)
     if digest and not plan.refusals:
         return _checked(plan, digest)
     return _code(plan, is_detailed=detailed_exitcode, is_drift=drift_only)
+
+
+def _saved(plan: Plan, out: Path | None) -> str:
+    if not out:
+        return ""
+    return f"\nSaved {out}   digest {plan.digest[:15]}\nTo run it:  tunedmodels apply {out}\n"
 
 
 def _code(plan: Plan, *, is_detailed: bool, is_drift: bool) -> int:
