@@ -51,7 +51,7 @@ clean: ## Forget the demo's models and everything that was built
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'tunedmodels needs Python 3.11 or newer; to name one: make PYTHON=python3.13 $(MAKECMDGOALS)'; exit 1; }; \
 	  $(PYTHON) -m venv .venv && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	fi
 	@touch .venv/ready
