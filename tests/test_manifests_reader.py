@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tunedmodels.manifests.decode import MAX_BYTES, FaultError, decode
 from tunedmodels.manifests.reader import read
-from tunedmodels.manifests.scalars import shown
+from tunedmodels.manifests.scalars import plain, shown
 
 
 @pytest.fixture(params=["C", "pure"])
@@ -230,9 +230,11 @@ def test_any_text_is_documents_or_faults_with_both_parsers(text: str) -> None:
     assert [d.value for d in fast.documents] == [d.value for d in slow.documents]
 
 
+# PyYAML writes YAML 1.1, where `0E0` is a word and needs no quotes; in 1.2 it is a number.
+WORDS = st.text(max_size=8).filter(lambda text: not isinstance(plain(text), float))
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner),
     max_leaves=12,
 )
 
