@@ -152,7 +152,7 @@ def test_a_plan_is_read_approved_and_applied_and_what_it_made_stale_is_refused(
     assert "out of date" in here.forge.bodies(2)[0]
     by_file = here.folder.run("apply", str(second_plan))
     assert by_file.code == 4
-    assert "The plan is stale: tone" in by_file.err
+    assert "tone: the dataset data/tone.jsonl changed" in by_file.err
     again = here.on_push(command="apply", digest="approved")
     assert (again.code, "marked as out of date" in again.log) == (4, True)
 
