@@ -1,6 +1,6 @@
 """How well and how fast an engine learns, beside what needs no learning.
 
-    python benchmarks/engine.py [models/NAME]
+    python benchmarks/engine.py [models/NAME] [--markdown]
 
 Held-out accuracy (exact match) after 2, 5 (the default) and 20 epochs, everything else as the API's
 defaults, mean of three seeds; CPU seconds of one default job. The living examples come first, then
@@ -11,10 +11,10 @@ share of common words. All of it is measured in one run, one after the other.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.tables import Table
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines import ENGINES
-from tunedmodels.engines.engine import Engine, Sampling, TuningRequest
+from tunedmodels.engines.engine import DEFAULT_EPOCH_COUNT, Engine, Sampling, TuningRequest
 
 DATA = Path(__file__).parent.parent / "manifests" / "data"
 EPOCHS = (2, 5, 20)
@@ -33,10 +34,12 @@ SEEDS = range(3)
 Split = tuple[list[Example], list[Example]]  # for training, held out
 
 
-def living(name: str, text: str, output: str) -> Callable[[int], Split]:
+def living(name: str, text: str = "text_input", output: str = "output") -> Callable[[int], Split]:
     """Return the reader of a living example, which is the same for every seed."""
 
     def read(path: Path) -> list[Example]:
+        if not path.exists():
+            return []  # nothing is held out
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file)
             return [Example(row[text], row[output]) for row in rows]
@@ -112,7 +115,7 @@ def negation(seed: int) -> Split:
 
 SETS: dict[str, Callable[[int], Split]] = {
     "support-triage": living("support-triage.csv", "message", "team"),
-    "review-sentiment": living("review-sentiment.jsonl", "text_input", "output"),
+    "review-sentiment": living("review-sentiment.jsonl"),
     "intents": intents,
     "intents, 20% wrong": lambda seed: intents(seed, noise=0.2),
     "negation": negation,
@@ -154,30 +157,41 @@ def learned(engine: Engine, split: Split, epochs: int, seed: int) -> tuple[float
     return score, seconds
 
 
-def main() -> None:
-    """Print one line per set."""
-    engine = ENGINES[sys.argv[1] if len(sys.argv) > 1 else "models/embedded-label-001"]
-    learned(engine, intents(0), 1, 0)  # imports are not training
-    print(engine.base_model)
-    print(
-        f"{'set':20} {'train':>5} {'held':>5} {'classes':>7} {'major.':>7} {'nearest':>7}", end=""
-    )
-    print("".join(f"{f'{epochs} ep':>7}" for epochs in EPOCHS), f"{'CPU s':>7}")
-    for name, draw in SETS.items():
+def table(engine: Engine) -> Table:
+    """Return the table of one engine: one row for each set."""
+
+    def row(draw: Callable[[int], Split]) -> list[str]:
         splits = [draw(seed) for seed in SEEDS]
         train, held_out = splits[0]
-        classes = len({e.output for e in train})
-        print(f"{name:20} {len(train):5} {len(held_out):5} {classes:7}", end=" ")
+        cells = [str(count) for count in (len(held_out), len({e.output for e in train}))]
         for baseline in (majority, nearest):
             score = fmean(accuracy(held, partial(baseline, known)) for known, held in splits)
-            print(f"{score:7.2f}", end=" ")
+            cells.append(f"{score:.2f}")
         seconds = 0.0
         for epochs in EPOCHS:
             runs = [learned(engine, s, epochs, seed) for seed, s in zip(SEEDS, splits, strict=True)]
-            print(f"{fmean(score for score, _ in runs):6.2f}", end=" ")
-            if epochs == 5:  # noqa: PLR2004  # the default
+            cells.append(f"{fmean(score for score, _ in runs):.2f}")
+            if epochs == DEFAULT_EPOCH_COUNT:
                 seconds = fmean(cpu for _, cpu in runs)
-        print(f"{seconds:7.2f}")
+        return [*cells, f"{seconds:.2f}"]
+
+    epochs = (f"{count} epochs" for count in EPOCHS)
+    columns = ("set (examples)", "held out", "classes", "majority", "nearest", *epochs, "job, s")
+    rows = {f"{name} ({len(draw(0)[0])})": partial(row, draw) for name, draw in SETS.items()}
+    return Table(columns, rows)
+
+
+def main() -> None:
+    """Print one line per set."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("base", nargs="?", choices=ENGINES, default="models/embedded-label-001")
+    parser.add_argument("--markdown", action="store_true", help="as the docs show it")
+    options = parser.parse_args()
+    engine = ENGINES[options.base]
+    learned(engine, intents(0), 1, 0)  # imports are not training
+    if not options.markdown:
+        print(engine.base_model)
+    table(engine).show(markdown=options.markdown)
 
 
 if __name__ == "__main__":

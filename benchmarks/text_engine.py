@@ -1,37 +1,43 @@
-"""How well the text engine learns: `python benchmarks/text_engine.py [--quick] [--ablations]`.
+"""How well the text engine learns.
+
+    python benchmarks/text_engine.py [--quick] [--unseen] [--ablations] [--markdown]
 
 Exact match on trained and held-out examples with the API's defaults (5 epochs, batches of 4, rate
 0.001), mean of 3 data seeds, beside three baselines that do not train: the most frequent output, a
 copy of the input, and the output of the nearest training input (the label engine's features). Times
-are CPU seconds of this process.
+are CPU seconds of this process. `--quick` takes one seed; `--unseen` adds the tasks that the engine
+was not tuned on, `--ablations` what each part of it is worth; `--markdown` prints all of it as it
+stands in docs/embedded-models.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from statistics import fmean
 from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.engine import SETS, living
+from benchmarks.engine import intents as noisy_intents
+from benchmarks.tables import Table
 from benchmarks.text_tasks import NAMED, Split, Task
-from benchmarks.unseen_tasks import UNSEEN
+from benchmarks.unseen_tasks import LONG, UNSEEN
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines.engine import Engine, Sampling, TuningRequest
 from tunedmodels.engines.features import ROWS, rows_of
 from tunedmodels.engines.label import LabelEngine
-from tunedmodels.engines.text import TextEngine, prompts, source, units
+from tunedmodels.engines.text import TextEngine, features, source
 
-DATA = Path(__file__).parent.parent / "manifests" / "data"
+Draw = Callable[[int], Split]  # the data of one seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,20 @@ def measure(engine: Engine, parts: Split, seed: int = 0) -> Result:
         return "".join(engine.answer(adapter, text, Sampling()))
 
     start = time.process_time()
-    shares = [exact(part, answer) for part in parts]
+    trained, unseen = (exact(part, answer) if part else 0.0 for part in parts)
     answer_s = (time.process_time() - start) / (len(train) + len(held_out))
-    return Result(shares[0], shares[1], job_s, answer_s)
+    return Result(trained, unseen, job_s, answer_s)
 
 
-def drawn(task: Task, seed: int) -> Split:
-    """Return the data of one seed."""
-    return task(random.Random(seed))  # noqa: S311  # data for a benchmark is no secret
+def mean(engine: Engine, draw: Draw, seeds: int) -> Result:
+    """Return the mean over data seeds."""
+    results = [measure(engine, draw(seed), seed) for seed in range(seeds)]
+    return Result(*(fmean(getattr(r, name) for r in results) for name in Result.__slots__))
+
+
+def drawn(task: Task) -> Draw:
+    """Return what draws the data of a task."""
+    return lambda seed: task(random.Random(seed))  # noqa: S311  # data for a benchmark is no secret
 
 
 def exact(examples: Sequence[Example], answer: Callable[[str], str]) -> float:
@@ -73,9 +85,11 @@ def exact(examples: Sequence[Example], answer: Callable[[str], str]) -> float:
     return sum(answer(e.text_input) == e.output for e in examples) / len(examples)
 
 
-def baselines(parts: Split) -> tuple[float, float, float]:
+def baselines(parts: Split) -> list[float]:
     """Return what majority, copy and nearest neighbour get right of the held-out part."""
     train, held_out = parts
+    if not held_out:
+        return [0.0] * 3
     majority = Counter(e.output for e in train).most_common(1)[0][0]
     known = np.stack([_indicator(e.text_input) for e in train])
     known *= np.log1p(len(train) / np.maximum(known.sum(axis=0), 1))
@@ -85,8 +99,7 @@ def baselines(parts: Split) -> tuple[float, float, float]:
         return train[int((known @ _indicator(text)).argmax())].output
 
     answers: list[Callable[[str], str]] = [lambda _: majority, lambda text: text, nearest]
-    copy = [exact(held_out, answer) for answer in answers]
-    return copy[0], copy[1], copy[2]
+    return [exact(held_out, answer) for answer in answers]
 
 
 def _indicator(text: str) -> NDArray[np.float32]:
@@ -95,106 +108,118 @@ def _indicator(text: str) -> NDArray[np.float32]:
     return found
 
 
-def table(tasks: Mapping[str, tuple[Task, str]], seeds: int) -> None:
-    """Print one line for each task."""
-    print(
-        f"{'task (examples)':34} majority copy nearest   trained held out   job s  answer ms  goal"
-    )
-    for name, (task, goal) in tasks.items():
-        splits = [drawn(task, seed) for seed in range(seeds)]
-        results = [measure(TextEngine(), parts, seed) for seed, parts in enumerate(splits)]
-        base = np.mean([baselines(parts) for parts in splits], axis=0)
-        mean = {
-            field: float(np.mean([getattr(result, field) for result in results]))
-            for field in Result.__slots__
-        }
-        print(
-            f"{f'{name} ({len(splits[0][0])})':34} {base[0]:8.2f} {base[1]:4.2f} {base[2]:7.2f}"
-            f"   {mean['trained']:7.3f} {mean['held_out']:8.3f} {mean['job_s']:7.2f} "
-            f"{mean['answer_s'] * 1000:10.1f}  {goal}",
-            flush=True,
-        )
+def quality(tasks: Mapping[str, tuple[Draw, str]], seeds: int) -> Table:
+    """Return the table of what is learned; each task has its goal in words."""
+
+    def row(draw: Draw, goal: str) -> list[str]:
+        result = mean(TextEngine(), draw, seeds)
+        base = np.mean([baselines(draw(seed)) for seed in range(seeds)], axis=0)
+        shares = [f"{share:.2f}" for share in (result.trained, result.held_out, *base)]
+        return [*shares, f"{result.job_s:.1f}", f"{result.answer_s * 1000:.1f}", goal]
+
+    columns = "trained", "held out", "majority", "copy", "nearest", "job, s", "answer, ms", "goal"
+    rows = {f"{n} ({len(draw(0)[0])})": partial(row, draw, g) for n, (draw, g) in tasks.items()}
+    return Table(("task (examples)", *columns), rows)
 
 
-def living() -> Iterator[tuple[str, Split]]:
-    """Yield the label sets of the living examples."""
-
-    def rows(name: str, text: str, label: str) -> list[Example]:
-        path = DATA / name
-        with path.open(encoding="utf-8", newline="") as file:
-            found = csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file)
-            return [Example(row[text], row[label]) for row in found]
-
-    for name, ending, text, label in (
-        ("support-triage", "csv", "message", "team"),
-        ("review-sentiment", "jsonl", "text_input", "output"),
-    ):
-        train = rows(f"{name}.{ending}", text, label)
-        yield name, (train, rows(f"{name}.eval.{ending}", text, label))
+def named(seeds: int) -> Table:
+    """Return the tasks of the goals, and the living examples."""
+    tasks = {n: (drawn(task), f"{t:.2f} / {h:.2f}") for n, (task, t, h) in NAMED.items()}
+    tasks["manifests: next-number"] = (living("next-number.jsonl"), "1.00 / -")
+    tasks["manifests: invoice-dates"] = (living("invoice-dates.jsonl"), "- / 0.90")
+    return quality(tasks, seeds)
 
 
-def side_by_side(seeds: int) -> None:
-    """Print both engines on labels."""
-    sets = list(living())
+def unseen(seeds: int) -> Table:
+    """Return the tasks that the engine was not tuned on."""
+    return quality({name: (drawn(task), "-") for name, task in UNSEEN.items()}, seeds)
+
+
+def long_inputs(seeds: int) -> Table:
+    """Return what the length of the input costs."""
+
+    def row(draw: Draw) -> list[str]:
+        result = mean(TextEngine(), draw, seeds)
+        shares = [f"{result.trained:.2f}", f"{result.held_out:.2f}"]
+        return [*shares, f"{result.job_s:.1f}", f"{result.answer_s * 1000:.1f}"]
+
+    columns = "a code among (50 examples)", "trained", "held out", "job, s", "answer, ms"
+    return Table(columns, {name: partial(row, drawn(task)) for name, task in LONG.items()})
+
+
+def both_engines(seeds: int) -> Table:
+    """Return both engines side by side on labels."""
+    sets: dict[str, Draw] = {name: SETS[name] for name in ("support-triage", "review-sentiment")}
     for name in ("intent, unseen wordings", "hard sentiment"):
-        sets += [(f"{name} {seed}", drawn(NAMED[name][0], seed)) for seed in range(seeds)]
-    print(f"\n{'labels':34} text: held out   job s  answer ms   label: held out   job s  answer ms")
-    for name, parts in sets:
-        shown = [
-            f"{r.held_out:14.3f} {r.job_s:7.2f} {r.answer_s * 1000:10.1f}"
-            for r in (measure(engine, parts) for engine in (TextEngine(), LabelEngine()))
-        ]
-        print(f"{f'{name} ({len(parts[0])})':34} {shown[0]}   {shown[1]}", flush=True)
+        sets[name] = drawn(NAMED[name][0])
+    sets["intents, a fifth of the labels wrong"] = partial(noisy_intents, noise=0.2)
+
+    def row(draw: Draw) -> list[str]:
+        text, label = (mean(engine, draw, seeds) for engine in (TextEngine(), LabelEngine()))
+        return [f"{n:.2f}" for r in (text, label) for n in (r.held_out, r.job_s)]
+
+    rows = {f"{name} ({len(draw(0)[0])})": partial(row, draw) for name, draw in sets.items()}
+    columns = "text: held out", "job, s", "label: held out", "job, s"
+    return Table(("labels (examples)", *columns), rows)
 
 
-def one_group(
-    groups: Mapping[str, NDArray[np.intp]], _: NDArray[np.float32], lengths: Mapping[str, float]
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def all_alike(groups: Sequence[NDArray[np.intp]], _: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weigh every feature alike: no rarity, no groups, one length for all."""
-    rows = np.unique(np.concatenate([groups[group] for group in lengths]))
-    length = np.sqrt(sum(length**2 for length in lengths.values()))
-    return rows, np.full(len(rows), length / np.sqrt(max(len(rows), 1)), np.float32)
+    count = sum(map(len, groups))
+    length = np.sqrt(np.square(list(features.LENGTHS.values())).sum() / max(count, 1))
+    return np.full(count, length, np.float32)
 
 
-def ablations(seeds: int) -> None:
-    """Print what each part is worth: held-out exact match without it."""
+def ablations(seeds: int) -> Table:
+    """Return what each part is worth: held-out exact match without it."""
     without: dict[str, list[AbstractContextManager[object]]] = {
-        "nothing": [],
-        "pointers": [
-            patch.object(source.Source, "places", []),
+        "whole": [],
+        "no pointers": [
+            patch.object(source, "places_of", lambda _: iter(())),
             patch.object(source.Source, "near", lambda *_: iter(())),
         ],
-        "learned units": [patch.object(units, "recurring_units", lambda *_: [])],
-        "normalised groups": [patch.object(prompts, "_normalised", one_group)],
+        "no learned units": [patch.object(source, "recurring", lambda *_: [])],
+        "no normalised groups": [patch.object(features, "normalised", all_alike)],
     }
-    names = [name for name in NAMED if name != "next-number"]
-    print("\nheld out without ...      " + " ".join(f"{name[:15]:>15}" for name in names))
-    for part, patches in without.items():
-        shares = []
-        with ExitStack() as stack:
-            for each in patches:
-                stack.enter_context(each)
-            for name in names:
-                splits = [drawn(NAMED[name][0], seed) for seed in range(seeds)]
-                shares.append(np.mean([measure(TextEngine(), p).held_out for p in splits]))
-        print(f"{part:25} " + " ".join(f"{share:15.3f}" for share in shares), flush=True)
+
+    def row(draw: Draw) -> list[str]:
+        cells = []
+        for patches in without.values():
+            with ExitStack() as stack:
+                for each in patches:
+                    stack.enter_context(each)
+                cells.append(f"{mean(TextEngine(), draw, seeds).held_out:.2f}")
+        return cells
+
+    rows = {n: partial(row, drawn(task)) for n, (task, _, held) in NAMED.items() if held}
+    return Table(("held out", *without), rows)
+
+
+def tables(seeds: int) -> list[Table]:
+    """Return all tables, as they follow each other in the page."""
+    return [
+        named(seeds),
+        unseen(seeds),
+        long_inputs(seeds),
+        both_engines(seeds),
+        ablations(seeds),
+    ]
 
 
 def main() -> None:
     """Print the tables that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one data seed instead of three")
-    parser.add_argument("--ablations", action="store_true", help="only what each part is worth")
+    parser.add_argument("--unseen", action="store_true", help="also what it was not tuned on")
+    parser.add_argument("--ablations", action="store_true", help="also what each part is worth")
+    parser.add_argument("--markdown", action="store_true", help="everything, as the docs show it")
     options = parser.parse_args()
-    seeds = 1 if options.quick else 3
-    if options.ablations:
-        ablations(seeds)
-        return
-    named = {n: (task, f"{trained:.2f} / {held:.2f}") for n, (task, trained, held) in NAMED.items()}
-    table(named, seeds)
-    print("\nnot tuned on:")
-    table({name: (task, "-") for name, task in UNSEEN.items()}, seeds)
-    side_by_side(seeds)
+    whole = options.markdown
+    unseen_too, ablations_too = whole or options.unseen, whole or options.ablations
+    wanted = [True, unseen_too, unseen_too, True, ablations_too]
+    for table, is_wanted in zip(tables(1 if options.quick else 3), wanted, strict=True):
+        if is_wanted:
+            table.show(markdown=options.markdown)
 
 
 if __name__ == "__main__":

@@ -187,6 +187,26 @@ def long_summary(rng: random.Random) -> Split:
     return split(draw, 100, 60)
 
 
+def code_among(words: int) -> Task:
+    """Return the task of finding a code such as `X42` among words that mean nothing."""
+
+    def task(rng: random.Random) -> Split:
+        letters = "abcdefghijklmnop"
+        known = ["".join(rng.choices(letters, k=rng.randint(3, 8))) for _ in range(800)]
+
+        def draw() -> Example:
+            found = rng.choices(known, k=words)
+            code = f"X{rng.randint(10, 99)}"
+            found[rng.randrange(words)] = code
+            return Example(" ".join(found), f"code {code}")
+
+        return split(draw, 50, 20)
+
+    return task
+
+
+LONG: dict[str, Task] = {f"{words} words": code_among(words) for words in (20, 100, 400, 2000)}
+
 UNSEEN: dict[str, Task] = {
     "phone to +1-...": phone,
     "e-mail to domain": mail_domain,

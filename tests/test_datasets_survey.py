@@ -179,7 +179,8 @@ def test_a_file_without_any_example_says_so(tmp_path: Path) -> None:
          ["warning: has 15 examples; tuning works from 20 on",
           "advice: has 15 examples; 100 or more are recommended for classification"]),
         ("models/embedded-text-001", 20, "documentSearch",
-         ["advice: has 20 examples; 100 or more are recommended for document search"]),
+         ["advice: has 3 different outputs in 20 examples",
+          "advice: has 20 examples; 100 or more are recommended for document search"]),
         ("tunedModels/tone-12345678", 100, None, []),
     ],
 )  # fmt: skip
@@ -201,16 +202,42 @@ def test_a_file_over_four_mebibytes_is_an_error_unless_it_is_never_sent(ask: Ask
     assert said(ask(large, ANY.for_held_out())) == []
 
 
+LABEL, TEXT = (limits_for(f"models/embedded-{kind}-001") for kind in ("label", "text"))
+
+
 def test_free_text_for_a_model_that_learns_labels_is_a_warning(ask: Ask) -> None:
-    label, text = limits_for("models/embedded-label-001"), limits_for("models/embedded-text-001")
     free = [(f"input {number}", f"answer {number}") for number in range(100)]
     half = [(f"input {number}", f"answer {number // 2}") for number in range(100)]
-    assert said(ask(free, label)) == [
+    result = ask(free, LABEL)
+    assert said(result) == [
         "data.jsonl: warning: many-labels: has 100 different outputs in 100 examples"
     ]
-    assert ask(free, label).labels is None
-    assert said(ask(half, label)) == []
-    assert said(ask(free, text)) == []
+    assert "models/embedded-text-001" in result.problems[0].cure
+    assert result.labels is None
+    assert said(ask(half, LABEL)) == []
+    assert said(ask(free, TEXT)) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "limits", "is_advised"),
+    [
+        (2, TEXT, True),
+        (20, TEXT, True),
+        (21, TEXT, False),  # fewer than five of each
+        (1, TEXT, False),
+        (2, TEXT.for_held_out(), False),
+        (2, LABEL, False),
+        (2, GEMINI_API, False),
+    ],
+)
+def test_labels_for_a_model_that_writes_text_are_advised_to_go_to_the_faster_one(
+    ask: Ask, labels: int, limits: Limits, *, is_advised: bool
+) -> None:
+    result = ask([(f"input {number}", f"label {number % labels}") for number in range(100)], limits)
+    expected = f"data.jsonl: advice: other-base: has {labels} different outputs in 100 examples"
+    assert said(result) == [expected] * is_advised
+    for problem in result.problems:
+        assert "models/embedded-label-001 learns those as well" in problem.cure
 
 
 QUESTION, REVERSED = "question: {}\ncontext: some", "context: {}\nquestion: some"

@@ -20,6 +20,8 @@ class Limits:
     too_few: how bad fewer than `min_examples` are; the guide's own sample has 15.
     learns_labels: the model chooses among the outputs it was trained on, so that an output which
     stands only once can hardly be learned.
+    other_base: the base model for what this one is not best at: new outputs, if it learns labels,
+    and labels, if it does not. None where there is no choice.
     """
 
     max_input_chars: int = 40_000
@@ -29,17 +31,27 @@ class Limits:
     too_few: Severity = Severity.ERROR
     recommended: tuple[int, int] | None = (100, 500)
     learns_labels: bool = False
+    other_base: str | None = None
 
     def for_held_out(self) -> Limits:
         """Return the limits of held-out examples: they are asked one by one and never sent."""
-        return replace(self, max_bytes=None, min_examples=1, recommended=None, learns_labels=False)
+        return replace(
+            self,
+            max_bytes=None,
+            min_examples=1,
+            recommended=None,
+            learns_labels=False,
+            other_base=None,
+        )
 
 
 GEMINI_API = Limits()
 
+_LABEL, _TEXT = "models/embedded-label-001", "models/embedded-text-001"
+
 LIMITS: dict[str, Limits] = {
-    "models/embedded-label-001": Limits(too_few=Severity.WARNING, learns_labels=True),
-    "models/embedded-text-001": Limits(too_few=Severity.WARNING),
+    _LABEL: Limits(too_few=Severity.WARNING, learns_labels=True, other_base=_TEXT),
+    _TEXT: Limits(too_few=Severity.WARNING, other_base=_LABEL),
     "models/gemini-1.5-flash-001-tuning": GEMINI_API,
     "models/gemini-1.0-pro-001": GEMINI_API,
 }

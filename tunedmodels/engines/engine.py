@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     # Whoever only lists the base models must not wait for numpy.
     from numpy.typing import NDArray
 
+# What the notes of every adapter say: the steps done, and the version of the base's features.
 STEPS_NOTE = "steps"
+MAP_NOTE = "features"
 
 DEFAULT_EPOCH_COUNT = 5
 DEFAULT_BATCH_SIZE = 4

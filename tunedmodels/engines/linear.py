@@ -16,14 +16,14 @@ the number of steps are a whole checkpoint.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.engine import STEPS_NOTE, Adapter, Step, TuningRequest
+from tunedmodels.engines.batches import Descent, check_base
+from tunedmodels.engines.engine import MAP_NOTE, STEPS_NOTE, Adapter, TuningRequest
 from tunedmodels.engines.features import MAP_VERSION, ROWS, rows_of
 from tunedmodels.engines.sampling import softmax
 
@@ -54,18 +54,9 @@ class LinearModel:
     @classmethod
     def of(cls, adapter: Adapter, base_model: str) -> LinearModel:
         """Read an adapter; the arrays are shared, not copied. Raises ValueError in words."""
-        if adapter.base_model != base_model:
-            raise ValueError(
-                f"these parameters were learned on {adapter.base_model} and mean nothing on "
-                f"{base_model}"
-            )
+        check_base(adapter, base_model, MAP_VERSION)
         if not adapter.arrays:
             raise ValueError(f"{base_model} knows no answers until it is tuned; ask a tuned model")
-        if adapter.notes.get("features") != MAP_VERSION:
-            raise ValueError(
-                "these parameters were learned by another version of the feature map; "
-                "train the model again"
-            )
         classes = tuple(json.loads(adapter.notes["classes"]))
         return cls(classes, adapter.arrays["rarity"], adapter.arrays["weights"])
 
@@ -96,37 +87,20 @@ class LinearModel:
         return LinearModel(wider, self.rarity, weights)
 
 
-class LinearTuning:
-    """One job in memory. Iterating takes the steps that are left, and may stop at any of them."""
+class LinearTuning(Descent):
+    """One job of the label engine in memory."""
 
     def __init__(self, base_model: str, request: TuningRequest, resume: Adapter | None) -> None:
-        if not request.examples:
-            raise ValueError("there are no examples to learn from")
+        super().__init__(request, resume)
         texts = [rows_of(example.text_input) for example in request.examples]
         outputs = tuple(dict.fromkeys(example.output for example in request.examples))
         self._base_model = base_model
-        self._request = request
-        self._done = resume.steps if resume else 0
         before = resume or request.parent
         known = LinearModel.of(before, base_model) if before else _untuned(texts)
         self._model = known.joined(outputs)
         column = {name: place for place, name in enumerate(self._model.classes)}
         self._texts = [self._model.weigh(rows) for rows in texts]
         self._columns = [column[example.output] for example in request.examples]
-        self._order = _order(request)
-
-    def __iter__(self) -> Iterator[Step]:
-        """Take one step at a time."""
-        while self._done < self._request.total_steps:
-            start = self._done * self._request.batch_size
-            mean_loss = self._learn(self._order[start : start + self._request.batch_size])
-            self._done += 1
-            if not math.isfinite(mean_loss):
-                raise ValueError(
-                    f"the loss of step {self._done} is {mean_loss}: the learning rate "
-                    f"{self._request.learning_rate:g} is far too high; try a tenth of it"
-                )
-            yield Step(self._done, self._request.epoch_at(self._done), mean_loss)
 
     def adapter(self) -> Adapter:
         """Return a copy of what was learned so far."""
@@ -135,26 +109,24 @@ class LinearTuning:
             arrays={"weights": self._model.weights.copy(), "rarity": self._model.rarity},
             notes={
                 "classes": json.dumps(self._model.classes),
-                "features": MAP_VERSION,
-                STEPS_NOTE: str(self._done),
+                MAP_NOTE: MAP_VERSION,
+                STEPS_NOTE: str(self.done),
             },
         )
 
-    def _learn(self, batch: NDArray[np.intp]) -> float:
+    def learn(self, batch: NDArray[np.intp]) -> float:
         """Move the weights by the batch's mean error; return the mean loss before that."""
         losses, errors = [], []
-        # A rate beyond all measure ends in infinities: the caller sees them in the loss.
-        with np.errstate(over="ignore", invalid="ignore"):
-            for i in batch:
-                logits = self._model.logits(self._texts[i])
-                losses.append(np.logaddexp.reduce(logits) - logits[self._columns[i]])
-                error = softmax(logits)
-                error[self._columns[i]] -= 1.0
-                errors.append(error)
-            size = self._request.learning_rate * RATE_SCALE / len(batch)
-            for i, error in zip(batch, errors, strict=True):
-                text = self._texts[i]
-                self._model.weights[text.rows] -= np.outer(text.values, size * error)
+        for i in batch:
+            logits = self._model.logits(self._texts[i])
+            losses.append(np.logaddexp.reduce(logits) - logits[self._columns[i]])
+            error = softmax(logits)
+            error[self._columns[i]] -= 1.0
+            errors.append(error)
+        size = self.request.learning_rate * RATE_SCALE / len(batch)
+        for i, error in zip(batch, errors, strict=True):
+            text = self._texts[i]
+            self._model.weights[text.rows] -= np.outer(text.values, size * error)
         return float(np.mean(losses))
 
 
@@ -166,15 +138,3 @@ def _untuned(texts: Sequence[NDArray[np.intp]]) -> LinearModel:
     # A row that never occurs has zero weights for ever; 1 keeps the division defined.
     rarity = np.log1p(len(texts) / np.maximum(texts_with, 1)).astype(np.float32)
     return LinearModel((), rarity, np.zeros((ROWS, 0), np.float32))
-
-
-def _order(request: TuningRequest) -> NDArray[np.intp]:
-    """Return the examples' places in the order in which they are seen, epoch after epoch.
-
-    Each epoch is shuffled by (seed, epoch) alone, so a resumed run needs no generator's state.
-    """
-    epochs = range(request.epoch_count)
-    seeds = ([request.seed % 2**64, epoch] for epoch in epochs)
-    return np.concatenate(
-        [np.random.default_rng(seed).permutation(len(request.examples)) for seed in seeds]
-    )

@@ -1,19 +1,30 @@
-"""The log-linear model: scores of the next unit, and one step down their gradient."""
+"""The log-linear model: scores of the next unit, steps down their gradient, and writing by them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.engine import STEPS_NOTE, Adapter
-from tunedmodels.engines.text.features import MAP_VERSION, REGION
-from tunedmodels.engines.text.prompts import BEGIN, GO_ON, POINTERS, ROWS, Moments, Prompt
-from tunedmodels.engines.text.source import Source
-from tunedmodels.engines.text.units import END, MOST_UNITS
+from tunedmodels.engines.batches import Descent, check_base
+from tunedmodels.engines.engine import MAP_NOTE, STEPS_NOTE, Adapter, Sampling, TuningRequest
+from tunedmodels.engines.sampling import choose, pieces
+from tunedmodels.engines.text.features import (
+    FEATURES,
+    MAP_VERSION,
+    POINTERS,
+    ROWS,
+    Moments,
+    Prompt,
+    Sight,
+    Written,
+    rarity_of,
+)
+from tunedmodels.engines.text.source import END, MOST_UNITS, Source, learned_units, spelled
 
 # How much likelier the base finds the next piece of the input than anything else, in nats.
 ECHO = 4.0
@@ -21,30 +32,24 @@ ECHO = 4.0
 # The value of each feature of a place.
 SCALE = 1.5
 
-# The input as a whole decides how the answer begins; later, what is written decides with it.
-_SHARES = ((BEGIN, 1.0), (GO_ON, 0.5))
+# The API's default rate 0.001 is a step of 0.1: what is four times more or less learns as well, a
+# hundredth still falls after five epochs, and a hundred times jumps above the untuned loss.
+RATE_SCALE = 100.0
 
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Logits of M moments x T units, and the rows that they came from, for the way back."""
-
-    logits: NDArray[np.float64]
-    weight_rows: NDArray[np.intp]
-    pointer_rows: NDArray[np.intp]
+# Moments that are computed at once: enough for most answers, and little memory for long inputs.
+_BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class TextModel:
-    """U units with their columns, rarity (REGION), weights and pointers (POINTERS).
+    """U units in the order of the columns, rarity (FEATURES), weights and pointers (POINTERS).
 
-    `longest` is the number of characters of the longest output that it learned from.
-
-    Row r of the tables lies in row `slots[r]` of `weights`: its own while learning; in a model that
-    was read back, all that was never touched is one row of zeros at the end.
+    Row r of the table of weights lies in row `slots[r]` of `weights`: its own while learning; in a
+    model that was read back, all that was never touched is one row of zeros at the end. `longest`
+    is the number of characters of the longest output that it learned from.
     """
 
-    units: Mapping[str, int]
+    units: tuple[str, ...]
     rarity: NDArray[np.float32]
     slots: NDArray[np.intp]
     weights: NDArray[np.float32]
@@ -52,61 +57,37 @@ class TextModel:
     longest: int
 
     @classmethod
-    def untuned(cls, rarity: NDArray[np.float32] | None = None) -> TextModel:
-        """Return the base: it has learned nothing, and echoes."""
-        return cls(
-            {END: 0},
-            np.ones(REGION, np.float32) if rarity is None else rarity,
-            np.zeros(ROWS, np.intp),
-            np.zeros((1, 1), np.float32),
-            np.zeros(POINTERS, np.float32),
-            longest=0,
-        )
+    def untuned(cls, rarity: NDArray[np.float32]) -> TextModel:
+        """Return the base, which has learned nothing, and echoes."""
+        slots, weights = np.zeros(ROWS, np.intp), np.zeros((1, 1), np.float32)
+        return cls((END,), rarity, slots, weights, np.zeros(POINTERS, np.float32), longest=0)
 
     @classmethod
     def of(cls, adapter: Adapter, base_model: str) -> TextModel:
         """Read an adapter, without arrays the base itself. Raises ValueError in words."""
-        if adapter.base_model != base_model:
-            raise ValueError(
-                f"these parameters were learned on {adapter.base_model} and mean nothing on "
-                f"{base_model}"
-            )
+        check_base(adapter, base_model, MAP_VERSION)
         if not adapter.arrays:
-            return cls.untuned()
-        if adapter.notes.get("features") != MAP_VERSION:
-            raise ValueError(
-                "these parameters were learned by another version of the feature map; "
-                "train the model again"
-            )
-        units = json.loads(adapter.notes["units"])
-        touched = adapter.arrays["weight_rows"]
+            return cls.untuned(np.ones(FEATURES, np.float32))
+        arrays, notes = adapter.arrays, adapter.notes
+        touched = arrays["rows"]
         slots = np.full(ROWS, len(touched), np.intp)
         slots[touched] = np.arange(len(touched))
-        pointers = np.zeros(POINTERS, np.float32)
-        pointers[adapter.arrays["pointer_rows"]] = adapter.arrays["pointers"]
-        weights = adapter.arrays["weights"]
-        longest = int(adapter.notes["longest"])
-        return cls(_numbered(units), adapter.arrays["rarity"], slots, weights, pointers, longest)
+        units, longest = tuple(json.loads(notes["units"])), int(notes["longest"])
+        return cls(units, arrays["rarity"], slots, arrays["weights"], arrays["pointers"], longest)
 
     def adapter(self, base_model: str, steps: int) -> Adapter:
         """Return a copy of what was learned: the rows that are not zero, and one that is."""
-        weight_rows = np.flatnonzero(self.weights.any(axis=1)).astype(np.int32)
-        weights = np.zeros((len(weight_rows) + 1, len(self.units)), np.float32)
-        weights[:-1] = self.weights[weight_rows]
-        pointer_rows = np.flatnonzero(self.pointers).astype(np.int32)
+        touched = np.flatnonzero(self.weights.any(axis=1)).astype(np.int32)
+        weights = np.zeros((len(touched) + 1, len(self.units)), np.float32)
+        weights[:-1] = self.weights[touched]
+        pointers = self.pointers.copy()
         return Adapter(
-            base_model=base_model,
-            arrays={
-                "rarity": self.rarity,
-                "weight_rows": weight_rows,
-                "weights": weights,
-                "pointer_rows": pointer_rows,
-                "pointers": self.pointers[pointer_rows],
-            },
-            notes={
-                "units": json.dumps(list(self.units)),
+            base_model,
+            {"rarity": self.rarity, "rows": touched, "weights": weights, "pointers": pointers},
+            {
+                "units": json.dumps(self.units),
                 "longest": str(self.longest),
-                "features": MAP_VERSION,
+                MAP_NOTE: MAP_VERSION,
                 STEPS_NOTE: str(steps),
             },
         )
@@ -116,7 +97,7 @@ class TextModel:
 
         Raises ValueError when they become too many.
         """
-        wider = list(dict.fromkeys([*self.units, *units]))
+        wider = tuple(dict.fromkeys([*self.units, *units]))
         if len(wider) > MOST_UNITS:
             raise ValueError(
                 f"together with what its parent knows, this model would have {len(wider):,} units "
@@ -124,68 +105,123 @@ class TextModel:
             )
         # Pages of zeros that nobody touches take no memory.
         weights = np.zeros((ROWS, len(wider)), np.float32)
-        learned = np.flatnonzero(self.slots < len(self.weights) - 1)
-        weights[learned, : len(self.units)] = self.weights[self.slots[learned]]
-        own = np.arange(ROWS)
+        touched = np.flatnonzero(self.slots < len(self.weights) - 1)
+        weights[touched, : len(self.units)] = self.weights[self.slots[touched]]
+        longest = max(longest, self.longest)
         return TextModel(
-            _numbered(wider),
-            self.rarity,
-            own,
-            weights,
-            self.pointers.copy(),
-            max(longest, self.longest),
+            wider, self.rarity, np.arange(ROWS), weights, self.pointers.copy(), longest
         )
 
     def prompt(self, source: Source) -> Prompt:
         """Return an input as this model sees it."""
         return Prompt(source, self.rarity, self.units)
 
-    def scores(self, prompt: Prompt, moments: Moments) -> Scores:
-        """Return the logit of every unit that the prompt has a column for, at each moment."""
-        weight_rows = self.slots[moments.weight_rows(prompt)]
-        pointer_rows = moments.pointer_rows(prompt)
-        # One more column, for places that read nothing. Not `@` anywhere: a BLAS may add in another
-        # order on another machine or thread count.
-        logits = np.zeros((len(moments.begins), len(prompt.numbers) + 1))
-        learned = logits[:, : len(self.units)]
-        learned += np.einsum("k,mku->mu", prompt.state_values, self.weights[weight_rows])
-        for (table, share), chosen in zip(_SHARES, (moments.begins, ~moments.begins), strict=True):
-            if chosen.any():
-                weights = self.weights[self.slots[prompt.rows + table]]
-                learned[chosen] += share * np.einsum("k,ku->u", prompt.values, weights)
-        _add(logits, prompt.place_columns, SCALE * self.pointers[pointer_rows].sum(axis=2))
-        _add(logits, moments.near_columns, SCALE * self.pointers[moments.near_rows].sum(axis=2))
-        logits[np.arange(len(logits)), moments.echoes] += ECHO
-        return Scores(logits[:, :-1], weight_rows, pointer_rows)
+    def scores(self, moments: Moments) -> tuple[NDArray[np.float64], Sight]:
+        """Return the logits of M moments, M x T, and what they were summed from."""
+        sight, count = moments.seen(), len(moments.rows)
+        # One column more, for places that read nothing; several places may read one unit.
+        width = len(moments.prompt.numbers) + 1
+        flat = sight.columns % width + width * np.arange(count)[:, None]
+        copied = SCALE * self.pointers[sight.pointers].sum(axis=2)
+        logits = np.bincount(flat.ravel(), copied.ravel(), count * width).astype(np.float64)
+        logits = logits.reshape(count, width)
+        logits[np.arange(count), moments.echoes] += ECHO
+        # Not `@`: a BLAS may add in another order on another machine or thread count.
+        weights = self.weights[self.slots[sight.rows]]
+        logits[:, : len(self.units)] += np.einsum("mk,mku->mu", sight.values, weights)
+        return logits[:, :-1], sight
 
-    def descend(
-        self, prompt: Prompt, moments: Moments, scores: Scores, errors: NDArray[np.float64]
-    ) -> None:
+    def descend(self, sight: Sight, errors: NDArray[np.float64]) -> None:
         """Subtract the gradient of a loss with the derivatives `errors` by the logits, M x T."""
-        learned = errors[:, : len(self.units)].astype(np.float32)
-        for rows, error in zip(scores.weight_rows, learned, strict=True):
-            self.weights[rows] -= np.outer(prompt.state_values, error)
-        for (table, share), chosen in zip(_SHARES, (moments.begins, ~moments.begins), strict=True):
-            if chosen.any():
-                error = share * learned[chosen].sum(axis=0)
-                self.weights[prompt.rows + table] -= np.outer(prompt.values, error)
-        errors = np.pad(errors, ((0, 0), (0, 1)))
-        places = errors[:, prompt.place_columns]
-        near = np.take_along_axis(errors, moments.near_columns, axis=1)
-        for rows, error in ((scores.pointer_rows, places), (moments.near_rows, near)):
-            each = np.broadcast_to((SCALE * error).astype(np.float32)[:, :, None], rows.shape)
-            np.subtract.at(self.pointers, rows.ravel(), each.ravel())
+        errors = np.pad(errors, ((0, 0), (0, 1))).astype(np.float32)
+        for rows, values, error in zip(sight.rows, sight.values, errors, strict=True):
+            self.weights[rows] -= np.outer(values, error[: len(self.units)])
+        each = SCALE * np.take_along_axis(errors, sight.columns, axis=1)
+        each = np.broadcast_to(each[:, :, None], sight.pointers.shape)
+        np.subtract.at(self.pointers, sight.pointers.ravel(), each.ravel())
 
 
-def _numbered(units: Sequence[str]) -> dict[str, int]:
-    return {unit: column for column, unit in enumerate(units)}
+class TextTuning(Descent):
+    """One job of the text engine in memory."""
+
+    def __init__(self, base_model: str, request: TuningRequest, resume: Adapter | None) -> None:
+        super().__init__(request, resume)
+        sources = [Source(example.text_input) for example in request.examples]
+        outputs = [example.output for example in request.examples]
+        before = resume or request.parent
+        if before:
+            known = TextModel.of(before, base_model)
+        else:
+            known = TextModel.untuned(rarity_of(sources))
+        self._base_model = base_model
+        self.model = known.joined(learned_units(sources, outputs), max(map(len, outputs)))
+        self.lessons = [
+            list(_lesson(self.model.prompt(source), output))
+            for source, output in zip(sources, outputs, strict=True)
+        ]
+
+    def adapter(self) -> Adapter:
+        """Return a copy of what was learned so far."""
+        return self.model.adapter(self._base_model, self.done)
+
+    def learn(self, batch: NDArray[np.intp]) -> float:
+        """Take one step; return the mean over the batch of the mean loss per unit before it.
+
+        The gradient is that of the mean over the batch of the *sum* over units, so that the pull of
+        one unit does not shrink with the length of the answer.
+        """
+        size = self.request.learning_rate * RATE_SCALE / len(batch)
+        means, ways_back = [], []
+        for number in batch:
+            losses: list[float] = []
+            for moments, targets in self.lessons[number]:
+                logits, sight = self.model.scores(moments)
+                right = np.arange(len(targets)), targets
+                errors = np.exp(logits - logits.max(axis=1, keepdims=True))
+                errors /= errors.sum(axis=1, keepdims=True)
+                losses += list(np.logaddexp.reduce(logits, axis=1) - logits[right])
+                errors[right] -= 1.0
+                ways_back.append((sight, size * errors))
+            means.append(np.mean(losses))
+        # Every loss of a batch is that of the same model: it moves when all are known.
+        for sight, errors in ways_back:
+            self.model.descend(sight, errors)
+        return float(np.mean(means))
 
 
-def _add(
-    logits: NDArray[np.float64], columns: NDArray[np.intp], values: NDArray[np.float32]
-) -> None:
-    """Add M x N `values` to the columns (N or M x N) of M logits; several may be the same one."""
-    count, width = logits.shape
-    flat = columns % width + np.arange(count)[:, None] * width
-    added = np.bincount(flat.ravel(), values.ravel(), minlength=logits.size)
-    logits += added.reshape(logits.shape)
+def _lesson(prompt: Prompt, output: str) -> Iterator[tuple[Moments, NDArray[np.intp]]]:
+    """Yield an example in blocks of moments, and the columns of the units that are right there."""
+    source = prompt.source
+    units: Sequence[str] = list(spelled(source, output, prompt.known))
+    answers = list(accumulate(units[:-1], lambda w, unit: w.then(unit, source), initial=Written()))
+    for start in range(0, len(units), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        targets = np.array([prompt.column(unit) for unit in units[block]], np.intp)
+        yield Moments.of(prompt, answers[block]), targets
+
+
+def write(model: TextModel, text: str, sampling: Sampling) -> Iterator[str]:
+    """Yield the answer to `text` token by token.
+
+    It is written before its first token is out: that takes milliseconds, and only then is it known
+    where a stop sequence begins.
+    """
+    yield from pieces("".join(_units(model, text, sampling)), sampling)
+
+
+def _units(model: TextModel, text: str, sampling: Sampling) -> Iterator[str]:
+    prompt = model.prompt(Source(text))
+    # What has learned to repeat itself must end: no answer is longer than its input and two of the
+    # longest outputs.
+    most = len(prompt.source.text) + 2 * model.longest
+    written, length = Written(), 0
+    for number in range(most + 1):
+        logits, _ = model.scores(Moments.of(prompt, [written]))
+        # With a seed, each unit has a draw of its own, and the same one every time.
+        seed = None if sampling.seed is None else sampling.seed + number * 2**32
+        unit = list(prompt.numbers)[choose(logits[0], replace(sampling, seed=seed))]
+        length += len(unit)
+        if unit == END or length > most:
+            return
+        yield unit
+        written = written.then(unit, prompt.source)

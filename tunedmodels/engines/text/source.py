@@ -1,15 +1,17 @@
-"""The input as something to copy from: its tokens, the places that can be read, and the cursor.
+"""Texts as pieces: what can be copied from an input, and the units that an answer is spelled in.
 
-A token is a run of letters, a run of digits, a run of white space, or one other sign. The cursor is
-the character behind the last one that was copied; an answer that goes on copying reads from there.
+A token is a run of letters, a run of digits, a run of white space, or one other sign. A unit is
+what is written at once: END, a character, a word, a whole label, or anything that a place of the
+input reads.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\s+|.", re.DOTALL)
@@ -21,15 +23,15 @@ MOST_TOKENS = 400
 # How many characters from the cursor on can be read one by one.
 REACH = 3
 
+# The unit that ends an answer.
+END = ""
 
-def tokens_of(text: str) -> list[str]:
-    """Split a text; the tokens join to it again."""
-    return _TOKEN.findall(text)
-
+# The weights are a matrix of 123,000 rows by the units: 1,000 are 490 MB if every row is touched.
+MOST_UNITS = 1000
 
 # The ways to write what is read: as it is, in capitals, small, capitalised, and for numbers with
 # two digits (3 as 03) and without leading zeros.
-_WRITINGS: tuple[Callable[[str], str], ...] = (
+_WAYS: tuple[Callable[[str], str], ...] = (
     str,
     str.upper,
     str.lower,
@@ -39,91 +41,80 @@ _WRITINGS: tuple[Callable[[str], str], ...] = (
 )
 
 
-def writings_of(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (number of the way, what is written), leaving out what an earlier way has written."""
+def tokens_of(text: str) -> list[str]:
+    """Split a text; the tokens join to it again."""
+    return _TOKEN.findall(text)
+
+
+def ways_of(text: str) -> Iterator[tuple[str, int]]:
+    """Yield (what is written, number of the way), without what an earlier way has written."""
     seen: set[str] = set()
-    for way, write in enumerate(_WRITINGS):
-        unit = write(text)
+    for number, way in enumerate(_WAYS):
+        unit = way(text)
         if unit not in seen:
             seen.add(unit)
-            yield way, unit
+            yield unit, number
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One way to read one piece of the input: characters `start` to `end` of token `token`."""
+    """One way to read token number `token`, or its first letter: characters `start` to `end`."""
 
     unit: str
+    way: int
+    token: int
     start: int
     end: int
-    token: int
-    is_whole: bool  # else the first letter of a longer word
-    way: int
+    is_whole: bool
+
+
+def places_of(tokens: Sequence[str]) -> Iterator[Place]:
+    """Yield every token as a whole and the first letter of every longer word, in all ways."""
+    start = 0
+    for number, token in enumerate(tokens):
+        for piece in [token, token[0]] if len(token) > 1 and token[0].isalpha() else [token]:
+            for unit, way in ways_of(piece):
+                yield Place(unit, way, number, start, start + len(piece), piece is token)
+        start += len(token)
 
 
 class Source:
-    """An input text, of which the last `MOST_TOKENS` tokens can be copied."""
+    """An input. `words` are all of it; only the last `MOST_TOKENS` tokens can be copied.
+
+    A cursor is a number of characters of `text`: those that a copy has read.
+    """
 
     def __init__(self, text: str) -> None:
-        self.all_tokens = tokens_of(text)
-        self.tokens = self.all_tokens[-MOST_TOKENS:]
+        tokens = tokens_of(text)
+        self.words = [token for token in tokens if not token.isspace()]
+        self.tokens = tokens[-MOST_TOKENS:]
         self.text = "".join(self.tokens)
-        # Where each token begins, and after them the end of the text.
-        self.starts = list(accumulate(map(len, self.tokens), initial=0))
-
-    @cached_property
-    def places(self) -> list[Place]:
-        """Every token as a whole and the first letter of every longer word, each in all ways."""
-        found = []
-        for number, (token, start) in enumerate(zip(self.tokens, self.starts, strict=False)):
-            end = start + len(token)
-            ends = [end] if len(token) == 1 or not token[0].isalpha() else [end, start + 1]
-            for stop in ends:
-                for way, unit in writings_of(self.text[start:stop]):
-                    found.append(Place(unit, start, stop, number, stop == end, way))
-        return found
-
-    @cached_property
-    def whole(self) -> frozenset[str]:
-        """What can be read as a whole token."""
-        return frozenset(place.unit for place in self.places if place.is_whole)
-
-    @cached_property
-    def _spans(self) -> dict[str, list[tuple[int, int]]]:
-        spans: dict[str, list[tuple[int, int]]] = {}
+        self.places = list(places_of(self.tokens))
+        self.whole = {place.unit for place in self.places if place.is_whole}
+        self._starts = list(accumulate(map(len, self.tokens), initial=0))
+        self._spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for place in self.places:
-            spans.setdefault(place.unit, []).append((place.start, place.end))
-        return spans
-
-    @cached_property
-    def _next_token(self) -> list[int]:
-        """For each character and the end, the first token that begins there or later."""
-        found = [0]
-        for number, token in enumerate(self.tokens):
-            found += [number + 1] * len(token)
-        return found
+            self._spans[place.unit].append((place.start, place.end))
 
     def token_at(self, cursor: int) -> int:
-        """Return the number of the first token from the cursor on, or how many there are."""
-        return self._next_token[cursor]
+        """Return the number of the first token that begins at the cursor or behind it."""
+        return bisect_left(self._starts, cursor)
 
     def is_inside(self, cursor: int) -> bool:
         """Tell whether a part of a token has been read, and not all of it."""
-        return self.starts[self.token_at(cursor)] != cursor
+        return self._starts[self.token_at(cursor)] != cursor
 
     def rest(self, cursor: int) -> str:
         """Return what is left of the token at the cursor; nothing at the end."""
-        number = self.token_at(cursor)
-        if self.is_inside(cursor):
-            return self.text[cursor : self.starts[number]]
-        return self.tokens[number] if number < len(self.tokens) else ""
+        following = min(bisect_right(self._starts, cursor), len(self.tokens))
+        return self.text[cursor : self._starts[following]]
 
-    def near(self, cursor: int) -> Iterator[tuple[int, int, str]]:
-        """Yield (characters skipped, way, unit) for the next characters, one by one."""
-        for skipped, character in enumerate(self.text[cursor : cursor + REACH]):
-            for way, unit in writings_of(character):
+    def near(self, cursor: int) -> Iterator[tuple[int, str, int]]:
+        """Yield (position, unit, way) for the next characters, one by one."""
+        for position in range(cursor, min(cursor + REACH, len(self.text))):
+            for unit, way in ways_of(self.text[position]):
                 if len(unit) == 1:
-                    yield skipped, way, unit
+                    yield position, unit, way
 
     def read(self, cursor: int, unit: str) -> tuple[int, int] | None:
         """Return where `unit` was copied from, (start, end), or None when it was not.
@@ -133,11 +124,46 @@ class Source:
         """
         spans = self._spans.get(unit, [])
         here = [span for span in spans if span[0] == cursor]
-        if here:
-            return max(here)
-        for skipped, _, character in self.near(cursor):
-            if character == unit:
-                return cursor + skipped, cursor + skipped + 1
+        near = [(at, at + 1) for at, character, _ in self.near(cursor) if character == unit]
+        if here or near:
+            return max(here) if here else near[0]
         if not spans or not unit.isalnum():
             return None
         return next((span for span in spans if span[0] > cursor), spans[0])
+
+
+def learned_units(sources: Sequence[Source], outputs: Sequence[str]) -> list[str]:
+    """Return the units for these pairs of input and output: END, characters, then what recurs.
+
+    Raises ValueError, in words, when the characters alone are too many.
+    """
+    characters = sorted({character for output in outputs for character in output})
+    if len(characters) >= MOST_UNITS:
+        raise ValueError(
+            f"the outputs use {len(characters):,} different characters, more than the "
+            f"{MOST_UNITS - 1:,} that this model can learn to write"
+        )
+    return list(dict.fromkeys([END, *characters, *recurring(sources, outputs)]))[:MOST_UNITS]
+
+
+def recurring(sources: Sequence[Source], outputs: Sequence[str]) -> list[str]:
+    """Return labels and words that come up twice and are not copied, the most frequent first."""
+    found: Counter[str] = Counter()
+    for source, output in zip(sources, outputs, strict=True):
+        tokens = [token for token in tokens_of(output) if not token.isspace()]
+        new = {token for token in tokens if token not in source.whole}
+        found.update(new)
+        # What is mostly copied is better learned as that, even if it comes up twice.
+        if 2 * sum(token in new for token in tokens) > len(tokens) and len(tokens) > 1:
+            found[output] += 1
+    return sorted((u for u, n in found.items() if n > 1), key=lambda unit: (-found[unit], unit))
+
+
+def spelled(source: Source, output: str, units: Collection[str]) -> Iterable[str]:
+    """Yield the units of an output, END last: the label, or per token a copy, a word or letters."""
+    for piece in [output] if output in units else tokens_of(output):
+        if piece in units or piece in source.whole:
+            yield from [piece] if piece else []
+        else:
+            yield from piece
+    yield END
