@@ -32,7 +32,7 @@ ECHO = 4.0
 # The value of each feature of a place.
 SCALE = 1.5
 
-# The API's default rate 0.001 is a step of 0.1: what is four times more or less learns as well, a
+# The API's default rate 0.001 is a step of 0.1: from 0.4 to 4 times as much learns about as well, a
 # hundredth still falls after five epochs, and a hundred times jumps above the untuned loss.
 RATE_SCALE = 100.0
 
