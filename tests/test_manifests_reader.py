@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedmodels.manifests.decode import MAX_BYTES, FaultError, decode
+from tunedmodels.manifests.decode import MAX_BYTES, FaultError, decode, unprintable
 from tunedmodels.manifests.reader import read
 from tunedmodels.manifests.scalars import plain, shown
 
@@ -249,3 +249,8 @@ def test_a_shown_value_is_short_and_obeys_no_terminal() -> None:
     assert shown("\x1b[31m\n") == "'\\x1b[31m\\n'"
     values: list[object] = [True, None, 1.5, [1], {}]
     assert [shown(v) for v in values] == ["true", "null", "1.5", "a list", "a mapping"]
+
+
+def test_a_refusal_that_nobody_can_place_is_said_of_the_whole_file() -> None:
+    fault = unprintable("nothing wrong here")
+    assert (fault.line, fault.message) == (0, "holds a character that YAML does not allow")

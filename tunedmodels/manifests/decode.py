@@ -63,7 +63,7 @@ def decode(raw: bytes) -> str:
 def unprintable(text: str) -> Fault:
     """Say where the character is that YAML does not allow."""
     found = re.search(_UNPRINTABLE, text)
-    if not found:  # pragma: no cover - both parsers refuse exactly what the pattern does
+    if not found:  # a parser that refuses more than the pattern knows
         return Fault(0, "not-text", "holds a character that YAML does not allow")
     line = text.count("\n", 0, found.start()) + 1
     if found[0] == "\0":
