@@ -72,14 +72,14 @@ class Desk:
         said = self.capture.readouterr()
         return Ended(int(code), said.out, said.err)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start one command as a process of its own, and let it run."""
         return subprocess.Popen(
             [sys.executable, "-m", "tunedmodels", *arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             text=True,
             env=self.environ(),
         )

@@ -6,8 +6,10 @@ import json
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,13 @@ def happened(desk: Desk) -> list[str]:
     lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     return [f"{event['event']} {event.get('call', '')}".strip() for event in events]
+
+
+def heeds(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has taken a signal into its own hands (proc(5): a mask of bits)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    mask = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
 
 
 def is_training(desk: Desk) -> bool:
@@ -76,6 +85,17 @@ def test_ctrl_c_twice_leaves_at_once(desk: Desk, slow: Callable[[], None]) -> No
     assert process.returncode == 130, said
     assert "Traceback" not in said
     is_as_declared(desk)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_a_command_that_waits_for_words_is_answered_in_one(
+    desk: Desk, number: signal.Signals
+) -> None:
+    process = desk.start("generate", "tone", stdin=subprocess.PIPE)
+    until(lambda: heeds(process.pid, signal.SIGTERM))
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert (process.returncode, said.strip()) == (130, "Interrupted.")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -84,13 +85,21 @@ def cli(ctx: click.Context, folder: Path | None) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code: 0 to 5, or 130 when interrupted."""
+    """Run the command line and leave with its exit code: 0 to 5, or 130 when interrupted.
+
+    SIGTERM, which CI sends to a job that somebody cancels, is heeded like Ctrl-C.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Else pydantic looks for plugins in the metadata of every package that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # What is read lives to the end, and hardly any of it is a circle: looking for those after every
     # 700 new objects takes an eighth of a large plan.
     gc.set_threshold(50_000)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # What was done is done and said: a signal that comes while Python ends changes nothing of it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
