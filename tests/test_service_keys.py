@@ -172,9 +172,10 @@ async def test_a_request_without_a_key_is_refused_before_its_body_is_read(
         assert (await api.post(PATH, content=endless())).status_code == 403
 
 
-SECRETS = st.text(
-    st.characters(min_codepoint=33, max_codepoint=126), min_size=16, max_size=48
-).filter(lambda key: not key.startswith(("http", "models/", "tunedModels")))
+# Hypothesis tries the constants of our own code as well: none of them begins with a tilde.
+SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=15, max_size=47).map(
+    lambda text: f"~{text}"
+)
 REQUESTS = st.sampled_from(
     [
         ("GET", PATH, None),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.apply import Wait
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import Wait, open_project
 from tunedmodels.cli.terminal import is_live, style
 from tunedmodels.errors import Exit
 
