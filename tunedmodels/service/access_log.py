@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -52,7 +53,8 @@ class AccessLog:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._handler.close()
+        with suppress(OSError):
+            self._handler.close()
 
 
 def _lose(_record: logging.LogRecord) -> None:
