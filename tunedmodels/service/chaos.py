@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from tunedmodels.service.connections import drop
 from tunedmodels.service.errors import ApiError, Status
 
 _LONGEST_DELAY_S = 600.0
+_SEED = re.compile(r"[0-9]{1,18}")
 
 
 class Kind(StrEnum):
@@ -48,7 +50,7 @@ class Chaos:
     def __str__(self) -> str:
         """Return the option that gives the same again."""
         kinds = ",".join(self.kinds)
-        return f"rate={self.rate:g},kinds={kinds},seed={self.seed},delay={self.delay_s:g}"
+        return f"rate={self.rate},kinds={kinds},seed={self.seed},delay={self.delay_s}"
 
     def draws(self) -> Iterator[Kind | None]:
         """Yield, for one request after the other, how it fails, or None. Never ends."""
@@ -118,8 +120,8 @@ def _kinds(words: list[str]) -> dict[str, object]:
 
 
 def _seed(words: list[str]) -> dict[str, object]:
-    if len(words) != 1 or not words[0].isascii() or not words[0].isdigit():
-        raise ValueError("must be a whole number")
+    if len(words) != 1 or not _SEED.fullmatch(words[0]):
+        raise ValueError("must be a whole number of at most 18 digits")
     return {"seed": int(words[0])}
 
 
