@@ -103,6 +103,17 @@ def test_a_file_that_others_can_read_is_refused_with_the_cure(tmp_path: Path, mo
     assert f"chmod 600 {path}" in no.value.cure
 
 
+def test_a_file_of_digests_holds_no_secret_and_may_be_read_but_not_written_by_others(
+    tmp_path: Path,
+) -> None:
+    hashed = {**{name: ANA[name] for name in ("user", "project")}, "sha256": digest(KEY)}
+    path = keys_file(tmp_path, [hashed], mode=0o644)
+    assert read_keys(path).caller({"x-goog-api-key": KEY}, {}).email == "ana@example.com"
+    for entries, mode in (([hashed], 0o664), ([hashed, ANA], 0o644)):
+        with pytest.raises(TunedModelsError, match="others than its owner may use it"):
+            read_keys(keys_file(tmp_path, entries, mode=mode))
+
+
 @pytest.mark.parametrize("content", [None, b"\xff"])
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "keys.yaml"
