@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from tests.services import PATH, body, service
-from tunedmodels.service import connections, limits
+from tunedmodels.service import connections, limits, server
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.limits import MOST_BODY
 from tunedmodels.service.server import assembled, configuration
@@ -33,14 +33,14 @@ def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
 @pytest.fixture
 def place(opened: EmbeddedService) -> Iterator[tuple[str, int]]:
     """Where a service listens, as `serve` has it listen."""
-    server = uvicorn.Server(configuration(assembled(opened, is_open=False)))
+    running = uvicorn.Server(configuration(assembled(opened, is_open=False)))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             yield listener.getsockname()
         finally:
-            server.should_exit = True
+            running.should_exit = True
             thread.join()
 
 
@@ -120,6 +120,17 @@ def test_a_second_head_on_a_connection_has_its_time_too(
     with connected(place) as connection:
         asked(connection)
         connection.sendall(b"GET ")
+        assert heard(connection) == b""
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_REST_S", 0.2)
+
+
+def test_a_connection_that_rests_too_long_is_closed(restless: None, place: tuple[str, int]) -> None:
+    with connected(place) as connection:
+        asked(connection)
         assert heard(connection) == b""
 
 

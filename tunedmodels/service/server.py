@@ -28,6 +28,7 @@ from tunedmodels.service.identity import Keys
 from tunedmodels.service.metrics import Metrics
 from tunedmodels.service.retention import Retention
 
+_REST_S = 5  # between two requests on a connection
 _GRACE_S = 5  # for answers that are on their way when the stop comes
 _FORBIDDEN = (
     b'{"error":{"code":403,"status":"PERMISSION_DENIED","message":'
@@ -117,6 +118,7 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         lifespan="off",
+        timeout_keep_alive=_REST_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
 
