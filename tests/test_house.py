@@ -39,8 +39,8 @@ def test_the_package_never_prints_by_itself() -> None:
 
 HEAVY = {
     "anyio", "asyncio", "deepdiff", "difflib", "filelock", "hashlib", "httpx", "logging",
-    "matplotlib", "msgspec", "numpy", "pydantic", "requests", "rich", "safetensors", "sqlite3",
-    "ssl", "stamina", "starlette", "subprocess", "uvicorn", "yaml",
+    "matplotlib", "msgspec", "numpy", "prometheus_client", "pydantic", "requests", "rich",
+    "safetensors", "sqlite3", "ssl", "stamina", "starlette", "subprocess", "uvicorn", "yaml",
 }  # fmt: skip
 
 

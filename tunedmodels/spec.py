@@ -10,18 +10,19 @@ from pydantic_core import PydanticCustomError
 
 from tunedmodels.settings import Metadata, Name, Written
 
-# Six digits: 100 years, and no number that a float cannot hold.
-_DURATION = re.compile(r"^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
+_UNITS = (86_400, 3_600, 60, 1)
+# Six digits of hours: 100 years, and no number that a float cannot hold.
+_DURATION = re.compile(r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
 
 
 def seconds(text: str) -> float:
-    """Read a duration such as `2h`, `90m`, `1h30m` or `45s`.
+    """Read a duration such as `30d`, `2h`, `90m`, `1h30m` or `45s`.
 
     Raises ValueError when it is none, or zero.
     """
     found = _DURATION.match(text)
-    hours, minutes, secs = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    total = hours * 3600 + minutes * 60 + secs
+    parts = found.groups("0") if found else ()
+    total = sum(int(part) * unit for part, unit in zip(parts, _UNITS, strict=False))
     if not total:
         raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 1h30m")
     return float(total)

@@ -12,6 +12,7 @@ import click
 from tunedmodels.cli.options import (
     Digest,
     Events,
+    Wait,
     allowances,
     cache,
     events,
@@ -29,23 +30,6 @@ if TYPE_CHECKING:
     from tunedmodels.project.applying import Manner
     from tunedmodels.project.approving import Moved
     from tunedmodels.project.planning import Planned
-
-
-class Wait(click.ParamType[float]):
-    """A duration such as 90m, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read the text; anything that is no duration is a usage error."""
-        from tunedmodels.spec import seconds
-
-        try:
-            return seconds(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command("apply")

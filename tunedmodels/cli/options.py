@@ -35,6 +35,23 @@ class Digest(click.ParamType[str]):
         return text
 
 
+class Wait(click.ParamType[float]):
+    """A duration such as 90m, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the text; anything that is no duration is a usage error."""
+        from tunedmodels.spec import seconds
+
+        try:
+            return seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def overlays(command: Command) -> Command:
     """Add `--env` and `--set`, which change what the manifests say."""
     command = click.option(

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.apply import Wait
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import Wait, open_project
 from tunedmodels.errors import TunedModelsError
 
 

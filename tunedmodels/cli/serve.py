@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import Wait, open_project
 
 
 @click.command("serve")
@@ -25,16 +25,35 @@ from tunedmodels.cli.options import open_project
     help="Folder of the state; else .tunedmodels beside the Project file.",
 )
 @click.option(
+    "--max-concurrent-jobs",
     "--jobs",
+    "jobs",
     type=click.IntRange(1, 64),
     default=2,
     show_default=True,
-    help="Jobs that run at once.",
+    help="Jobs that train at once; the others wait. --jobs is short for it.",
 )
 @click.option(
     "--keys",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of API keys and whose they are; without it, only this machine is served.",
+)
+@click.option(
+    "--access-log",
+    metavar="FILE|-",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write a line of JSON per request; - is standard output.",
+)
+@click.option(
+    "--retention",
+    metavar="DURATION",
+    type=Wait(),
+    help="Remove what failed or was cancelled so long ago (30d), never a ready model.",
+)
+@click.option(
+    "--chaos",
+    metavar="SETTINGS",
+    help="Fail on purpose, to test callers: rate=0.1,kinds=429,503,reset,slow,seed=7.",
 )
 @click.pass_obj
 def command(
@@ -45,6 +64,9 @@ def command(
     store: Path | None,
     jobs: int,
     keys: Path | None,
+    access_log: Path | None,
+    retention: float | None,
+    chaos: str | None,
 ) -> None:
     r"""Run the embedded service as a server.
 
@@ -60,7 +82,21 @@ def command(
             groups: [team@example.com]    # may be left out
     Models are then shared by the permissions of the API. It is plain HTTP: put a proxy with TLS
     in front of it where others can listen.
+
+    GET /healthz says whether all is well, GET /metrics gives numbers to Prometheus; neither needs
+    a key or names anything. Ctrl-C and SIGTERM stop it: requests under way are answered, and jobs
+    write their checkpoints.
     """
+    from tunedmodels.service.chaos import read_chaos
     from tunedmodels.service.server import serve
 
-    serve(store or open_project(folder).state, host=host, port=port, jobs=jobs, keys=keys)
+    serve(
+        store or open_project(folder).state,
+        host=host,
+        port=port,
+        jobs=jobs,
+        keys=keys,
+        access_log=access_log,
+        retention_s=retention,
+        chaos=read_chaos(chaos) if chaos is not None else None,
+    )

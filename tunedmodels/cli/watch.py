@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.apply import Wait
-from tunedmodels.cli.options import Events, events, open_project
+from tunedmodels.cli.options import Events, Wait, events, open_project
 from tunedmodels.cli.watching import complain, watched
 from tunedmodels.errors import Exit
 

@@ -6,15 +6,16 @@ documentation polls operations there.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from tunedmodels.errors import StoreError
 from tunedmodels.service import generate, permissions, tuned_models
@@ -82,13 +83,26 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (  # a method comes before the n
 # fmt: on
 
 
-def make_app(rooms: Rooms) -> Starlette:
-    """Return the ASGI application. It has no lifespan: it answers from the first request on."""
+def make_app(
+    rooms: Rooms, *, beside: Sequence[BaseRoute] = (), around: Sequence[Middleware] = ()
+) -> Starlette:
+    """Return the ASGI application. It has no lifespan: it answers from the first request on.
+
+    `beside` are routes that are no part of the API; `around` goes around each route that is.
+    """
     return Starlette(
         routes=[
-            Route(f"/{version}{path}", _endpoint(rooms, handler), methods=[method])
-            for version in ("v1beta", "v1")
-            for method, path, handler in _ROUTES
+            *beside,
+            *(
+                Route(
+                    f"/{version}{path}",
+                    _endpoint(rooms, handler),
+                    methods=[method],
+                    middleware=around,
+                )
+                for version in ("v1beta", "v1")
+                for method, path, handler in _ROUTES
+            ),
         ],
         exception_handlers=dict.fromkeys(
             (ApiError, StoreError, HTTPException, ClientDisconnect, Exception), _refused
@@ -100,6 +114,7 @@ def _endpoint(rooms: Rooms, handler: Handler) -> Callable[[Request], Awaitable[R
     async def endpoint(request: Request) -> Response:
         query = {snake(key): value for key, value in request.query_params.items()}
         caller = rooms.keys.caller(request.headers, query) if rooms.keys else LOCAL
+        request.state.caller = caller  # for the access log
         # No handler can repeat a key that it never sees.
         query.pop("key", None)
         call = Call(caller, request.path_params, query, await read_body(request))
@@ -111,6 +126,7 @@ def _endpoint(rooms: Rooms, handler: Handler) -> Callable[[Request], Awaitable[R
 async def _refused(request: Request, error: Exception) -> Response:
     """Send an error in Google's shape; where an array was asked for, as its one element."""
     refusal = _as_api_error(error)
+    after_s = refusal.retry_after_s
     document: object = refusal.document()
     is_stream = request.url.path.endswith(":streamGenerateContent")
     if is_stream and not generate.is_event_stream(request.query_params):
@@ -119,6 +135,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         msgspec.json.encode(document),
         status_code=refusal.status.http,
         media_type="application/json",
+        headers=None if after_s is None else {"retry-after": str(after_s)},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ import msgspec
 from pydantic import ValidationError
 from starlette.requests import Request
 
+from tunedmodels.service import limits
 from tunedmodels.service.errors import ApiError, Status, Violation, invalid
 from tunedmodels.service.limits import MOST_BODY
 from tunedmodels.service.messages import Message
@@ -26,15 +28,23 @@ _LONGEST_VALUE = 60
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a body, and stop as soon as it is too large. Raises ApiError (INVALID_ARGUMENT)."""
+    """Read a body, and stop as soon as it is too large or too slow.
+
+    Raises ApiError (INVALID_ARGUMENT or DEADLINE_EXCEEDED).
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > MOST_BODY:
         raise _too_large()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY:
-            raise _too_large()
+    try:
+        async with asyncio.timeout(limits.BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BODY:
+                    raise _too_large()
+    except TimeoutError:
+        words = f"The body of the request did not arrive within {limits.BODY_S:g} seconds."
+        raise ApiError(Status.DEADLINE_EXCEEDED, words) from None
     return bytes(body)
 
 

@@ -131,6 +131,19 @@ class Database:
             with self._transaction("BEGIN IMMEDIATE") as connection:
                 yield connection
 
+    def probe(self) -> None:
+        """Raise StoreError unless the store takes what is written."""
+        with self.writing() as connection:
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def verify(self) -> None:
+        """Raise StoreError when the file is damaged in any place; reads all of it."""
+        with self.reading() as connection:
+            ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found != "ok":
+            words = f"{self.path}: is damaged: {' '.join(found.split())}"
+            raise StoreError(words, cure=_CURES["SQLITE_CORRUPT"])
+
     def close(self) -> None:
         """Close every connection, those on loan when they come back."""
         self._is_closed = True

@@ -6,6 +6,7 @@ with EmbeddedService(Path(".tunedmodels")) as service:   # `service.app` answers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -19,6 +20,8 @@ from tunedmodels.service.trainer import Trainer
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.routing import BaseRoute
 
 
 class EmbeddedService:
@@ -46,6 +49,12 @@ class EmbeddedService:
     @cached_property
     def app(self) -> Starlette:
         """The application, for a server or for an in-process transport; it needs no lifespan."""
+        return self.application()
+
+    def application(
+        self, *, beside: Sequence[BaseRoute] = (), around: Sequence[Middleware] = ()
+    ) -> Starlette:
+        """Return an application with routes beside the API and middleware around its routes."""
         from tunedmodels.service.app import make_app  # noqa: PLC0415  # not before it is needed
         from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # the same
         from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
@@ -59,8 +68,15 @@ class EmbeddedService:
                 adapter=adapter,
                 wake=self._trainer.wake,
                 keys=self._keys,
-            )
+            ),
+            beside=beside,
+            around=around,
         )
+
+    @property
+    def store(self) -> Store:
+        """What the service keeps."""
+        return self._store
 
     def start(self) -> None:
         """Go on with unfinished jobs, and begin new ones as they come.

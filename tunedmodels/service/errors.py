@@ -16,6 +16,7 @@ class Status(Enum):
 
     CANCELLED = (499, 1)
     INVALID_ARGUMENT = (400, 3)
+    DEADLINE_EXCEEDED = (504, 4)
     NOT_FOUND = (404, 5)
     ALREADY_EXISTS = (409, 6)
     PERMISSION_DENIED = (403, 7)
@@ -45,7 +46,10 @@ class Violation(NamedTuple):
 
 
 class ApiError(Exception):
-    """An answer of the service that says no; `reason` is a word for machines."""
+    """An answer of the service that says no.
+
+    `reason` is a word for machines; `retry_after_s` says when to ask again, in whole seconds.
+    """
 
     def __init__(
         self,
@@ -54,12 +58,14 @@ class ApiError(Exception):
         *,
         violations: Sequence[Violation] = (),
         reason: str = "",
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.violations = tuple(violations)
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
     def document(self) -> dict[str, Any]:
         """Return the body of the answer."""
@@ -82,6 +88,13 @@ class ApiError(Exception):
                     "reason": self.reason,
                     "domain": "googleapis.com",
                     "metadata": {"service": "generativelanguage.googleapis.com"},
+                }
+            ]
+        if self.retry_after_s is not None:
+            error["details"] = [
+                {
+                    "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                    "retryDelay": f"{self.retry_after_s}s",
                 }
             ]
         return {"error": error}

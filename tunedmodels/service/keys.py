@@ -31,11 +31,20 @@ _FIELDS = {"key", "sha256", "user", "project", "groups"}
 _SHORTEST_KEY = 16  # characters; a key that can be guessed is none
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OTHERS = 0o077
+_OTHERS_WRITE = 0o022
 
 
 def read_keys(path: Path) -> Keys:
     """Read a file of keys. Raises TunedModelsError with everything that is wrong with it."""
-    document = _document(path, _text(path))
+    text, mode = _text(path)
+    document = _document(path, text)
+    # Only what holds no secret may be read by others, as what is mounted into a container often is.
+    if mode & _OTHERS_WRITE or (mode & _OTHERS and not _holds_digests_alone(document)):
+        raise TunedModelsError(
+            f"{path}: others than its owner may use it (mode {mode & 0o777:03o})",
+            cure=f"Run:\n    chmod 600 {path}\nOr write sha256 in place of every key: a file "
+            "without a secret may be read by others.",
+        )
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not entries or set(document) != {"keys"}:
         raise TunedModelsError(
@@ -57,7 +66,16 @@ def read_keys(path: Path) -> Keys:
     return Keys(callers)
 
 
-def _text(path: Path) -> str:
+def _holds_digests_alone(document: Any) -> bool:  # noqa: ANN401  # whatever was written
+    """Whether every entry has the digest of a key, and none has a key."""
+    entries = document.get("keys") if isinstance(document, dict) else None
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and "sha256" in entry and "key" not in entry for entry in entries
+    )
+
+
+def _text(path: Path) -> tuple[str, int]:
+    """Return the text of a file and its mode."""
     try:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -66,12 +84,7 @@ def _text(path: Path) -> str:
         raise TunedModelsError(f"{path}: is not UTF-8 text") from None
     except OSError as error:
         raise TunedModelsError(f"{path}: {error.strerror or error}") from error
-    if mode & _OTHERS:
-        raise TunedModelsError(
-            f"{path}: others than its owner may use it (mode {mode & 0o777:03o})",
-            cure=f"Run:\n    chmod 600 {path}",
-        )
-    return text
+    return text, mode
 
 
 def _document(path: Path, text: str) -> Any:  # noqa: ANN401  # whatever was written

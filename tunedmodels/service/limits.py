@@ -8,6 +8,7 @@ MOST_INPUT: Final = 40_000  # characters, per example and per question (F6, F16)
 MOST_OUTPUT: Final = 5_000  # characters, per example (F6)
 MOST_DATA: Final = 4 * 1024 * 1024  # bytes of examples (F9)
 MOST_BODY: Final = MOST_DATA + 64 * 1024  # bytes of a request: the data and what goes around it
+BODY_S: Final = 60.0  # for all of a body: 4 MB at half a megabit per second
 MOST_DISPLAY_NAME: Final = 40  # characters
 MOST_EPOCHS: Final = 1_000
 MOST_BATCH: Final = 1_024  # examples

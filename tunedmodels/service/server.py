@@ -8,17 +8,27 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.middleware import Middleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunedmodels.errors import TunedModelsError
+from tunedmodels.service.access_log import AccessLog
+from tunedmodels.service.chaos import Chaos, Chaotic, warn
+from tunedmodels.service.connections import PatientProtocol
 from tunedmodels.service.embedded import EmbeddedService
+from tunedmodels.service.exchanges import Observed
+from tunedmodels.service.health import Health
 from tunedmodels.service.identity import Keys
+from tunedmodels.service.metrics import Metrics
+from tunedmodels.service.retention import Retention
 
+_REST_S = 5  # between two requests on a connection
 _GRACE_S = 5  # for answers that are on their way when the stop comes
 _FORBIDDEN = (
     b'{"error":{"code":403,"status":"PERMISSION_DENIED","message":'
@@ -38,34 +48,79 @@ def serve(
     jobs: int = 2,
     *,
     keys: Path | None = None,
+    access_log: Path | None = None,
+    retention_s: float | None = None,
+    chaos: Chaos | None = None,
     announce: Callable[[str], None] = _announce,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM, then let jobs write their checkpoints; port 0 takes any.
 
     `keys` is a file of keys, each with its user; without one, only this machine is served. That is
     plain HTTP either way: a network that others can listen on needs a proxy with TLS in between.
+    `access_log` is a file, or `-` for standard output. `retention_s` is the age at which what
+    failed is removed; without it, everything stays. `chaos` makes requests fail on purpose.
 
-    `announce` is given the URL as soon as the port is ours. Raises TunedModelsError when it cannot
-    be had or the file of keys is wrong, and StoreError when the store cannot be read.
+    `announce` is given the URL as soon as the port is ours. Raises TunedModelsError when it or the
+    access log cannot be had or the file of keys is wrong, and StoreError when the store cannot be
+    read or is damaged.
     """
     known = _known(keys, host)
-    with (
-        _listening(host, port) as listener,
-        EmbeddedService(store, jobs=jobs, keys=known) as service,
-    ):
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listening(host, port))
+        service = stack.enter_context(EmbeddedService(store, jobs=jobs, keys=known))
+        log = stack.enter_context(AccessLog(access_log)) if access_log else None
+        service.store.database.verify()
         service.start()
-        config = uvicorn.Config(
-            # A page that does not know a key is refused like everybody else.
-            service.app if known else LoopbackOnly(service.app),
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=_GRACE_S,
-        )
+        if retention_s is not None:
+            stack.enter_context(Retention(service.store, retention_s))
+        if chaos:
+            warn(chaos)
+        app = assembled(service, is_open=known is not None, log=log, chaos=chaos)
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")
         with _stoppable():
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(configuration(app)).run(sockets=[listener])
+
+
+def assembled(
+    service: EmbeddedService,
+    *,
+    is_open: bool,
+    log: AccessLog | None = None,
+    chaos: Chaos | None = None,
+) -> ASGIApp:
+    """Return the application of a service with what whoever runs it needs around it.
+
+    `is_open` says that others than this machine may come: each then needs a key, except for
+    `/healthz` and `/metrics`, which name nobody and nothing.
+    """
+    metrics = Metrics(service.store)
+    health = Health({"store": service.store.database.probe, "training": service.check})
+    app = service.application(
+        beside=[Route("/healthz", health.answer), Route("/metrics", metrics.answer)],
+        around=[Middleware(Chaotic, chaos, chaos.draws())] if chaos else [],
+    )
+    return Observed(
+        # A page that does not know a key is refused like everybody else.
+        app if is_open else LoopbackOnly(app),
+        app.routes,
+        metrics.count,
+        *([log.write] if log else []),
+    )
+
+
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    """Return how uvicorn serves an application."""
+    return uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=_REST_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
 
 
 class LoopbackOnly:
