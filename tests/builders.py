@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tunedmodels.desired import Desired, DesiredDataset, version_id
+from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Plan
 from tunedmodels.plan.planner import make_plan
 from tunedmodels.settings import Policy
-from tunedmodels.spec import Examples, Hyperparameters
+from tunedmodels.spec import Evaluation, Examples, Hyperparameters
 from tunedmodels.stamp import Stamp
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -46,6 +46,18 @@ def desired(
         **others,
     }
     return Desired(name=name, dataset=dataset, **values)
+
+
+def evaluation(*, data: str = "held out", examples: int = 100, **rules: Any) -> DesiredEvaluation:
+    """A declared evaluation; it is a gate when `rules` say at_least or not_worse_than_serving_by."""
+    written = "data/tone.eval.jsonl"
+    return DesiredEvaluation(
+        file=Path("/nowhere") / written,
+        written=written,
+        rules=Evaluation(path=written, **rules),
+        digest=sha(data),
+        examples=examples,
+    )
 
 
 def live(
@@ -109,4 +121,15 @@ def stamp(name: str = "tone", **others: Any) -> Stamp:
     return Stamp(name=name, **values)
 
 
-__all__ = ["BASE", "NOON", "desired", "foreign", "live", "planned", "sha", "stamp", "version_id"]
+__all__ = [
+    "BASE",
+    "NOON",
+    "desired",
+    "evaluation",
+    "foreign",
+    "live",
+    "planned",
+    "sha",
+    "stamp",
+    "version_id",
+]

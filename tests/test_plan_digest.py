@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOON, desired, live, planned, sha
+from tests.builders import NOON, desired, evaluation, live, planned, sha
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Plan, Refusal
@@ -48,6 +48,7 @@ WANTED: dict[str, list[tuple[Any, bool]]] = {
         (Lifecycle(retry=5), False),  # nothing failed
         (Lifecycle(timeout="3h"), False),
     ],
+    "evaluation": [(evaluation(), False)],
 }
 # The same for the live side, whose former version is replaced.
 LIVE: dict[str, list[tuple[Any, bool]]] = {
