@@ -8,19 +8,19 @@ repeats a request: the floor of the providers does that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tunedmodels.datasets.compare import Numbered
-from tunedmodels.datasets.examples import prompt
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.errors import ProviderError, TunedModelsError
 from tunedmodels.evaluation import significance
 from tunedmodels.evaluation.metrics import METRICS
 from tunedmodels.evaluation.significance import Gain, Interval
 from tunedmodels.providers.provider import Provider
+from tunedmodels.spec import GenerationConfig
 
 if TYPE_CHECKING:
     from tunedmodels.evaluation.significance import Rows
@@ -86,12 +86,13 @@ class Scores:
         return tuple(sorted(sorted(wrong, key=lambda one: one.value)[:most], key=_line))
 
 
-def asking(provider: Provider, resource: str, evaluation: DesiredEvaluation) -> Ask:
-    """Return how to ask a model as `evaluation` says: with its preamble, drawn as it wants."""
+def asking(
+    provider: Provider, resource: str, how: GenerationConfig, worded: Callable[[str], str]
+) -> Ask:
+    """Return how to ask a model; `worded` makes the whole question of an input."""
 
     async def ask(text_input: str) -> str:
-        text = prompt(evaluation.preamble, text_input)
-        pieces: AsyncIterator[str] = provider.generate(resource, text, evaluation.generation)
+        pieces = provider.generate(resource, worded(text_input), how)
         return "".join([piece async for piece in pieces])
 
     return ask
