@@ -113,7 +113,7 @@ def test_what_only_looks_like_a_stamp_stays_words(description: str) -> None:
 
 MARKS = st.builds(
     stamps.GateMark,
-    st.sampled_from(stamps.Verdict),
+    st.sampled_from(stamps.Decision),
     st.text("0123456789abcdef", min_size=12, max_size=12),
     st.one_of(st.just(""), st.text("0123456789abcdef", min_size=8, max_size=8)),
 )
@@ -130,8 +130,8 @@ def test_a_mark_that_nobody_knows_counts_as_not_judged(text: str) -> None:
     assert not builders.stamp(gate=text).is_rejected
 
 
-@pytest.mark.parametrize("verdict", stamps.Verdict)
-def test_whoever_promotes_by_hand_overrules_a_gate(verdict: stamps.Verdict) -> None:
-    judged = builders.stamp(gate=str(stamps.GateMark(verdict, "0badcafe")))
-    assert judged.is_rejected is (verdict is not stamps.Verdict.PASSED)
+@pytest.mark.parametrize("decision", stamps.Decision)
+def test_whoever_promotes_by_hand_overrules_a_gate(decision: stamps.Decision) -> None:
+    judged = builders.stamp(gate=str(stamps.GateMark(decision, "0badcafe")))
+    assert judged.is_rejected is (decision is not stamps.Decision.PASSED)
     assert not judged.promoted_at(builders.NOON, by=stamps.HAND).is_rejected

@@ -10,20 +10,22 @@ from pydantic_core import PydanticCustomError
 
 from tunedmodels.settings import Metadata, Name, Written
 
-# Six digits: 100 years, and no number that a float cannot hold.
-_DURATION = re.compile(r"^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
+# Six digits, five of days: centuries, and no number that a date or a float cannot hold.
+_DURATION = re.compile(
+    r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII
+)
 
 
 def seconds(text: str) -> float:
-    """Read a duration such as `2h`, `90m`, `1h30m` or `45s`.
+    """Read a duration such as `7d`, `2h`, `90m`, `1h30m` or `45s`.
 
     Raises ValueError when it is none, or zero.
     """
     found = _DURATION.match(text)
-    hours, minutes, secs = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    total = hours * 3600 + minutes * 60 + secs
+    parts = [int(part or 0) for part in found.groups()] if found else []
+    total = sum(part * unit for part, unit in zip(parts, (86400, 3600, 60, 1), strict=False))
     if not total:
-        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 1h30m")
+        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 7d")
     return float(total)
 
 
@@ -151,6 +153,10 @@ class Lifecycle(Written):
     keep: int = Field(
         default=1, ge=0, le=100, description="Former versions kept, so that a revert is free."
     )
+    grace: Duration | None = Field(
+        default=None,
+        description="A version beyond `keep` goes only when it has not served for so long: 7d.",
+    )
     protect: bool = Field(
         default=False, description="Refuse to delete this name's models, also without a manifest."
     )
@@ -161,6 +167,11 @@ class Lifecycle(Written):
     timeout: Duration = Field(
         default="2h", description="How long apply waits; the job itself goes on after that."
     )
+
+    @property
+    def grace_s(self) -> float:
+        """`grace` in seconds; 0 without one."""
+        return seconds(self.grace) if self.grace else 0.0
 
     @property
     def timeout_s(self) -> float:

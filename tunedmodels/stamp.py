@@ -19,39 +19,39 @@ from typing import Final, Protocol
 _LINE = re.compile(r"\[tunedmodels((?: [A-Za-z][A-Za-z0-9]*=[^\s\[\]]+)+)\]\s*\Z")
 
 
-class Verdict(StrEnum):
-    """What a gate says of a version; only `passed` makes it serve."""
+class Decision(StrEnum):
+    """What a gate says of a version, from good to bad."""
 
     PASSED = "passed"
-    REFUSED = "refused"
     INCONCLUSIVE = "inconclusive"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class GateMark:
-    """A verdict, with what it was given under: `passed:<gate>` or `passed:<gate>:<against>`.
+    """A decision, with what it was made under: `passed:<gate>` or `passed:<gate>:<against>`.
 
     `gate` is the digest of the gate. `against` holds the first 8 hex digits of the fingerprint of
     the version it was compared with, or nothing where the gate compares with none: beside another
     version the same gate may decide otherwise.
     """
 
-    verdict: Verdict
+    decision: Decision
     gate: str
     against: str = ""
 
     def __str__(self) -> str:
         """Write the mark as a stamp holds it."""
-        return ":".join(filter(None, (self.verdict.value, self.gate, self.against)))
+        return ":".join(filter(None, (self.decision.value, self.gate, self.against)))
 
 
 def gate_mark(text: str) -> GateMark | None:
     """Read the mark of a stamp; None for none, and for one that this version does not know."""
-    verdict, _, rest = text.partition(":")
+    decision, _, rest = text.partition(":")
     gate, _, against = rest.partition(":")
-    if verdict not in set(Verdict) or not gate:
+    if decision not in set(Decision) or not gate:
         return None
-    return GateMark(Verdict(verdict), gate, against)
+    return GateMark(Decision(decision), gate, against)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Stamp:
     def is_rejected(self) -> bool:
         """Whether a gate kept it from serving, and nobody made it serve all the same."""
         mark = gate_mark(self.gate)
-        return self.promoted is None and mark is not None and mark.verdict is not Verdict.PASSED
+        return self.promoted is None and mark is not None and mark.decision is not Decision.PASSED
 
     def promoted_at(self, now: datetime, *, by: str = "", head: str = "") -> Stamp:
         """Return this stamp with the mark that makes its model the serving one."""

@@ -20,6 +20,7 @@ from tunedmodels.executor.waiting import LOCAL, Pace
 from tunedmodels.plan.change import Plan
 from tunedmodels.plan.safety import blacked_out, rule
 from tunedmodels.project.connecting import connect
+from tunedmodels.project.judging import ProjectJudge
 from tunedmodels.project.opened import Project
 from tunedmodels.settings import EmbeddedSettings, GeminiSettings
 
@@ -76,6 +77,7 @@ async def carry_out(
                     desired=desired,
                     providers=providers,
                     load=examples,
+                    judge=ProjectJudge(project, providers),
                     emit=tell,
                     clock=clock,
                     stop=stop,

@@ -94,13 +94,14 @@ def _lines(page: _Page) -> Iterator[str]:
         project=plan.project,
     )
     yield heading(plan.environment, result(plan))
-    if not plan.changes and not plan.refusals and not plan.warnings:
+    if not (plan.changes or plan.refusals or plan.warnings or plan.leaving):
         return
     yield from ["", _counts(plan)]
     yield from _refusals(plan)
     if page.has("table") and plan.changes:
         yield from ["", *_table(plan)]
     yield from _warnings(plan)
+    yield from _later(plan)
     if page.has("no-fields"):
         for change in plan.changes:
             yield from _folded(page, change)
@@ -112,14 +113,16 @@ def result(plan: Plan) -> str:
     if plan.refusals:
         return "refused"
     counted = {action: count for count, action in terms.counts(plan)}
-    waits, conflicts, failed = (
-        counted.pop(action, 0) for action in (Action.WAIT, Action.CONFLICT, Action.FAILED)
+    waits, conflicts, failed, rejected = (
+        counted.pop(action, 0)
+        for action in (Action.WAIT, Action.CONFLICT, Action.FAILED, Action.REJECTED)
     )
     changes = sum(counted.values())
     words = [terms.number(changes, "change") if changes else "no changes"]
     words += [f"{terms.number(waits, 'job')} still running"] if waits else []
     words += [f"{conflicts} in conflict"] if conflicts else []
     words += [f"{failed} failed"] if failed else []
+    words += [f"{rejected} not promoted"] if rejected else []
     if usd := plan.cost_usd:
         words.append(f"about {terms.price(usd)}")
     return ", ".join(words)
@@ -154,6 +157,13 @@ def _warnings(plan: Plan) -> list[str]:
     if said[WARNINGS:]:
         lines.append(f"- and {len(said) - WARNINGS} more: `tunedmodels plan --format json`")
     return alert("WARNING", lines)
+
+
+def _later(plan: Plan) -> list[str]:
+    said = terms.later(plan)
+    lines = [f"- {prose(words)}" for words in said[:WARNINGS]]
+    lines += [f"- and {len(said) - WARNINGS} more"] if said[WARNINGS:] else []
+    return alert("NOTE", lines) if lines else []
 
 
 def _table(plan: Plan) -> Iterator[str]:
