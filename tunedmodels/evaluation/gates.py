@@ -15,19 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.evaluation.scoring import Scores
 from tunedmodels.evaluation.significance import Gain, Interval, enough
-
-
-class Decision(StrEnum):
-    """What a gate says, from good to bad."""
-
-    PASSED = "passed"
-    INCONCLUSIVE = "inconclusive"
-    REFUSED = "refused"
+from tunedmodels.stamp import Decision
 
 
 @dataclass(frozen=True, slots=True)

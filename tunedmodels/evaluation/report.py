@@ -28,7 +28,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model that was asked. Without `scores`, `unable` says in a sentence why there are none.
+    """A model that was asked. Without `scores`, `unable` says in a clause why there are none.
 
     `model` is the id of a version, or the name of the base model (`models/NAME`).
     """
@@ -149,7 +149,7 @@ def _tuning(report: Report) -> Tuning:
     best = max(asked, key=lambda one: one.scores.value if one.scores else 0.0, default=None)
     if best is None or best.scores is None:
         why = next((one.unable for one in bases if one.unable), "it was not asked")
-        return Tuning(None, f"There is nothing to compare tuning with: {why}")
+        return Tuning(None, f"There is nothing to compare tuning with: {why}.")
     gain = tuned.scores.gain_over(best.scores)
     words = " ".join(_weighed(report, tuned, best, gain))
     return Tuning(True if gain.is_better else False if gain.is_worse else None, words, gain)

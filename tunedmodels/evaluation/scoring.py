@@ -8,7 +8,7 @@ repeats a request: the floor of the providers does that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,6 +30,17 @@ GIVEN_UP: Final = 3  # questions without an answer: the others would hardly get 
 Ask = Callable[[str], Awaitable[str]]
 OnProgress = Callable[[int, int], None]
 """Called with the examples that are answered so far, and all of them."""
+
+
+Failure = tuple[int, ProviderError]  # the line of the example, and what the service said
+
+
+class UnansweredError(ProviderError):
+    """An example got no answer, so that nothing can be said of the whole; `why` is a clause."""
+
+    def __init__(self, message: str, *, cure: str, why: str) -> None:
+        super().__init__(message, cure=cure)
+        self.why = why
 
 
 class Known(Protocol):
@@ -110,14 +121,14 @@ async def score(
 
     `examples` are those of the evaluation's file. Equal inputs are asked once. Raises
     TunedModelsError before anything is asked when an expected text cannot be judged by the metric,
-    and ProviderError when an example got no answer.
+    and UnansweredError when an example got no answer.
     """
     _require_judgeable(evaluation, examples)
     lines: dict[str, int] = {}
     for each in examples:
         lines.setdefault(each.example.text_input, each.line)
     got = {text: there for text in lines if (there := known.get(text)) is not None}
-    failures: list[tuple[int, ProviderError]] = []
+    failures: list[Failure] = []
     missing = iter([text for text in lines if text not in got])
 
     async def work() -> None:
@@ -138,7 +149,7 @@ async def score(
         for _ in range(evaluation.rules.concurrency):
             group.create_task(work())
     if failures:
-        raise _unanswered(evaluation, examples, got.keys(), failures)
+        raise _unanswered(evaluation, lines, len(got), min(failures, key=lambda one: one[0]))
     return Scores(evaluation.rules.metric, tuple(_judged(evaluation, examples, got)))
 
 
@@ -163,17 +174,15 @@ def _require_judgeable(evaluation: DesiredEvaluation, examples: Sequence[Numbere
 
 
 def _unanswered(
-    evaluation: DesiredEvaluation,
-    examples: Sequence[Numbered],
-    answered: object,
-    failures: Sequence[tuple[int, ProviderError]],
-) -> ProviderError:
-    line, first = min(failures, key=lambda failure: failure[0])
-    done = sum(each.example.text_input in answered for each in examples)  # type: ignore[operator]  # a view of keys
-    return ProviderError(
-        f"{evaluation.written}:{line}: no answer: {first.message} "
-        f"({done} of {len(examples)} examples were answered, and an unanswered one is no zero)",
-        cure=first.cure or "Try again: what was answered is kept, and only the rest is asked.",
+    evaluation: DesiredEvaluation, lines: Mapping[str, int], answered: int, first: Failure
+) -> UnansweredError:
+    line, error = first
+    place = f"{evaluation.written}:{line}"
+    some = f" ({answered} of {len(lines)} questions were answered)" if answered else ""
+    return UnansweredError(
+        f"{place}: no answer: {error.message}{some}",
+        cure=error.cure or "Try again: what was answered is kept, and only the rest is asked.",
+        why=error.message if not answered else f"{place}: {error.message}{some}",
     )
 
 

@@ -12,12 +12,12 @@ from tunedmodels.datasets.compare import Numbered
 from tunedmodels.datasets.examples import Example, digest, prompt
 from tunedmodels.datasets.load import load, load_numbered
 from tunedmodels.desired import Desired, DesiredEvaluation, preamble_mark
-from tunedmodels.errors import ProviderError, RefusedError, TunedModelsError
+from tunedmodels.errors import RefusedError, TunedModelsError
 from tunedmodels.evaluation.answers import Answers, Forgetful, drawn
 from tunedmodels.evaluation.gates import Verdict, judge
 from tunedmodels.evaluation.prompting import few_shot_prompt, shots
 from tunedmodels.evaluation.report import Contender, Report, Role
-from tunedmodels.evaluation.scoring import Ask, Known, Scores, asking, score
+from tunedmodels.evaluation.scoring import Ask, Known, Scores, UnansweredError, asking, score
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.models import names, pick, ready
@@ -61,7 +61,7 @@ class Examiner:
     async def version(self, provider: Provider, model: ObservedModel) -> Scores:
         """Return the scores of a version.
 
-        Raises ProviderError when an example got no answer, and OtherPreambleError when the version
+        Raises UnansweredError when an example got no answer, OtherPreambleError when the version
         learned another preamble (F5), unless all its answers are known from then.
         """
         how, preamble = self.evaluation.generation, self.evaluation.preamble
@@ -70,14 +70,14 @@ class Examiner:
             known = Answers.of_version(self.folder, model, how)
         is_other = model.stamp and model.stamp.preamble != preamble_mark(preamble)
         if is_other and any(known.get(each.example.text_input) is None for each in self.examples):
-            raise OtherPreambleError(f"{model.model_id} cannot be asked: {OTHER_PREAMBLE}")
+            raise OtherPreambleError(OTHER_PREAMBLE)
         ask = asking(provider, model.resource, how, partial(prompt, preamble))
         return await self._score(model.model_id, ask, known)
 
     async def base(self, provider: Provider, resource: str, few: Sequence[Example]) -> Scores:
         """Return the scores of a base model, with `few` examples in its prompt.
 
-        Raises ProviderError when an example got no answer, as from a base that cannot be asked.
+        Raises UnansweredError when an example got no answer, as from a base that cannot be asked.
         """
         how, preamble = self.evaluation.generation, self.evaluation.preamble
         worded = partial(few_shot_prompt, preamble, few) if few else partial(prompt, preamble)
@@ -123,7 +123,7 @@ async def evaluate(
 
     Raises TunedModelsError when the name has no evaluation, or no version that is ready.
     """
-    declared = {want.name: want for want in survey(project, use_cache=True).checked()}
+    declared = {want.name: want for want in survey(project, use_cache=manner.remembers).checked()}
     async with connect(project) as providers:
         model = pick(await names(project, providers), name)
         want = declared.get(name)
@@ -182,7 +182,7 @@ async def _asked(
     try:
         scores = await asks.version(providers[model.provider], model)
     except OtherPreambleError as error:
-        return Contender(role, model.model_id, None, f"{error.message}.")
+        return Contender(role, model.model_id, None, error.message)
     return Contender(role, model.model_id, scores)
 
 
@@ -196,8 +196,8 @@ async def _bases(
             continue
         try:
             contenders.append(Contender(role, base, await asks.base(provider, base, chosen)))
-        except ProviderError as error:
-            contenders.append(Contender(role, base, None, error.message))
+        except UnansweredError as error:
+            contenders.append(Contender(role, base, None, error.why.rstrip(".")))
     return contenders
 
 
