@@ -75,8 +75,8 @@ MetricName = Literal[
 class GenerationConfig(Written):
     """How a model draws its answer, by the names of the API; what is unset, the model decides."""
 
-    temperature: float | None = Field(
-        default=0, ge=0, le=2, description="0 takes the likeliest answer; null leaves it open."
+    temperature: float = Field(
+        default=0, ge=0, le=2, description="0 takes the likeliest answer, the same every time."
     )
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=1, le=1000)

@@ -167,7 +167,7 @@ def _evaluation(spec: TunedModelSpec, side: Side, found: Survey) -> DesiredEvalu
     if spec.evaluation is None or not found.is_usable:
         return None
     # Declared on the model itself, and so changed in place: the answers would change with them.
-    own = {"temperature": spec.temperature, "top_p": spec.top_p, "top_k": spec.top_k}
+    own = {"top_p": spec.top_p, "top_k": spec.top_k}
     said = spec.evaluation.generation_config.model_dump(exclude_none=True)
     return DesiredEvaluation(
         file=side.file,
