@@ -22,6 +22,7 @@ from tunedmodels.cli.terminal import is_live, may_ask, style
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
+    from tunedmodels.plan.change import Plan
     from tunedmodels.project import Project
     from tunedmodels.project.applying import Manner
     from tunedmodels.project.approving import Moved
@@ -89,7 +90,11 @@ def command(
     and without a terminal one of them is needed. A PLAN_FILE is refused where a manifest, a dataset
     or a live model is no longer as it was planned. Ctrl-C once: nothing new is begun. Twice: leave.
 
-    Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 130 interrupted.
+    A version with a gate (spec.evaluation) serves once it has passed it; one that did not pass is
+    marked and never trained again, and what serves goes on serving.
+
+    Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 5 a gate did not pass (now or before),
+    130 interrupted; of several what matters most: 130, 1, 4, 5, 3.
     """
     from tunedmodels.plan.planner import Allowances
     from tunedmodels.project.applying import Manner
@@ -118,7 +123,7 @@ def command(
     code = show_ask_run(project, planned, manner, is_approved=is_approved, verb="Apply")
     for name, words in moved.items():
         click.echo(f"Held back, {name}: {'; '.join(words)}", err=True)
-    return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING) else code
+    return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
 
 
 def _from_file(
@@ -171,7 +176,7 @@ def show_ask_run(
     if plan.refusals:
         return Exit.REFUSED
     if not plan.pending:
-        return Exit.ERROR if plan.blocked else Exit.DONE
+        return _standing(plan)
     require_open(project, datetime.now(UTC).date())
     click.echo()
     if not is_approved and not may_ask():
@@ -183,7 +188,14 @@ def show_ask_run(
         click.echo("Nothing was done.")
         return Exit.DONE
     code = asyncio.run(_run(project, planned, manner))
-    return Exit.ERROR if code == Exit.DONE and plan.blocked else code
+    return _standing(plan) if code == Exit.DONE else code
+
+
+def _standing(plan: Plan) -> int:
+    """Return the code of a plan of which nothing is left to do but for people."""
+    if plan.blocked:
+        return Exit.ERROR
+    return Exit.GATE if plan.rejected else Exit.DONE
 
 
 async def _run(project: Project, planned: Planned, manner: Manner) -> int:
@@ -191,5 +203,9 @@ async def _run(project: Project, planned: Planned, manner: Manner) -> int:
     from tunedmodels.render.view import progress
 
     with progress(live=is_live(), style=style()) as view:
-        outcome = await carry_out(project, planned.plan, planned.desired, emit=view, manner=manner)
-    return outcome.code
+        applied = await carry_out(project, planned.plan, planned.desired, emit=view, manner=manner)
+    if applied.worst:
+        from tunedmodels.render.worst import worst_text
+
+        click.echo(worst_text(applied.worst, style()), nl=False)
+    return applied.outcome.code

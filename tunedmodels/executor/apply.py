@@ -80,16 +80,15 @@ async def apply(
             endings.append(event)
         emit(event)
 
-    watchers = {
-        name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
-        for name, provider in providers.items()
-    }
     run = Run(
         project=plan.project,
         places=_places(plan.changes, desired),
         desired=desired,
         providers=providers,
-        watchers=watchers,
+        watchers={
+            name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
+            for name, provider in providers.items()
+        },
         load=load,
         judge=judge,
         emit=tell,

@@ -23,8 +23,8 @@ _WORST = 3  # of each version, enough to see what kind of mistake it makes
 class ProjectJudge:
     """Judges the versions of one apply; what was answered before is not asked again.
 
-    `worst` gathers, by name, the worst answers of what did not pass, of files that git tracks:
-    their text is for the person at the terminal, and for no journal, plan or stamp.
+    `worst` gathers, by id, the worst answers of the versions that do not pass, of files that git
+    tracks: their text is for the person at the terminal, and for no journal, plan or stamp.
     """
 
     project: Project
@@ -64,6 +64,6 @@ class ProjectJudge:
                 why = OTHER_PREAMBLE
         verdict = judge(evaluation, scores, former, no_serving=why)
         if verdict.decision is not Decision.PASSED and self.project.is_tracked(evaluation.file):
-            self.worst[want.name] = scores.worst(_WORST)
+            self.worst[version.model_id] = scores.worst(_WORST)
         score = f"{evaluation.rules.metric}:{verdict.score.value:.3f}"
         return Judgement(verdict.decision, score, verdict.words)

@@ -100,7 +100,7 @@ def applying_markdown(plan: Plan, events: Iterable[Event], *, head: str = "") ->
     jobs = [
         (change.name, change.after.model_id)
         for change in plan.pending
-        if change.after and (change.action.trains or change.action.value == "wait")
+        if change.after and (change.action.trains or change.gate or change.action.value == "wait")
     ]
     done = sum(model_id in endings for _, model_id in jobs)
     words = f"{done} of {terms.number(len(jobs), 'job')} done" if jobs else "no job to wait for"
