@@ -11,9 +11,7 @@ from pydantic_core import PydanticCustomError
 from tunedmodels.settings import Metadata, Name, Written
 
 # Six digits, five of days: centuries, and no number that a date or a float cannot hold.
-_DURATION = re.compile(
-    r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII
-)
+_DURATION = re.compile(r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
 
 
 def seconds(text: str) -> float:
