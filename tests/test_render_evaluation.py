@@ -17,8 +17,9 @@ from tunedmodels.cli.evaluate import FORMS
 from tunedmodels.evaluation.gates import judge
 from tunedmodels.evaluation.report import Contender, Report, Role
 from tunedmodels.evaluation.scoring import Answered, Scores
-from tunedmodels.render.evaluation import ALL, EVALUATIONS, FEW, NONE, evaluation_text
+from tunedmodels.render.evaluation import EVALUATIONS, evaluation_text
 from tunedmodels.render.evaluation_document import EVALUATION_SCHEMA, evaluation_json
+from tunedmodels.render.evaluation_terms import ALL, FEW, NONE
 from tunedmodels.render.problems import plain
 from tunedmodels.render.words import columns
 

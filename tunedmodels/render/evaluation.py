@@ -1,93 +1,33 @@
-"""What `evaluate` found, as text, and in one table every form of it.
-
-What models say and what examples hold is text of somebody: it is cleaned and cut before it is shown
-(`words.cut`), and shown at all only where it is asked for and git tracks the file.
-"""
+"""What `evaluate` found, as text, and in one table every form of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from tunedmodels.evaluation.gates import between, bounds, signed
-from tunedmodels.evaluation.report import Contender, Difference, Report, Role, luck
+from tunedmodels.evaluation.report import Report
+from tunedmodels.render.evaluation_terms import (
+    HIDDEN,
+    NONE,
+    Row,
+    Section,
+    against,
+    gate,
+    rows,
+    sections,
+    title,
+    told,
+)
 from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.terms import number
-from tunedmodels.render.words import WIDTH, columns, cut, padded, wrapped
+from tunedmodels.render.words import WIDTH, columns, padded, wrapped
 from tunedmodels.stamp import Decision
 
-FEW: Final = 3  # differences of each kind
-ALL: Final = 2**31
-NONE: Final = 0
-HIDDEN: Final = "git does not track the file, so what its examples say is not shown"
-
-_INPUT, _OUTPUT = 44, 40  # columns
 _ROLES: Final = {
     Decision.PASSED: "good",
     Decision.INCONCLUSIVE: "warning",
     Decision.REFUSED: "error",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One contender: as what it was asked, its score, and how that lies beside the reference."""
-
-    who: str
-    model: str
-    score: str
-    beside: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One example that was answered better (`+`) or worse (`-`), or wrong; `more` are not shown."""
-
-    sign: str
-    place: str = ""
-    text_input: str = ""
-    got: str = ""
-    wanted: str = ""
-    before: str = ""
-    more: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """The differences of one contender under their heading."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-def title(report: Report) -> str:
-    """Say what was measured, and on what."""
-    examples = number(report.examples, "example")
-    return f"{report.name}: {report.metric} on {cut(report.path)} ({examples})"
-
-
-def rows(report: Report) -> list[Row]:
-    """Return a row per contender."""
-    return [_row(report, contender) for contender in report.contenders]
-
-
-def gate(report: Report) -> str:
-    """Say what the gate decides, or nothing without one."""
-    verdict = report.verdict
-    return f"{verdict.decision} for {report.judged}. {verdict.words}" if verdict else ""
-
-
-def sections(report: Report, most: int) -> Iterator[Section]:
-    """Yield what each contender did otherwise than the reference; `most` examples of each kind."""
-    for contender in report.contenders:
-        shown, more = report.differences(contender, most)
-        if most == NONE or not (shown or more):
-            continue
-        lines = [_line(report, each, is_alone=contender is report.reference) for each in shown]
-        lines += [Line("", more=more)] if more else []
-        yield Section(_heading(report, contender), tuple(lines))
 
 
 def evaluation_text(report: Report, *, most: int = NONE, style: Style = plain) -> str:
@@ -101,12 +41,6 @@ def evaluation_text(report: Report, *, most: int = NONE, style: Style = plain) -
     if most != NONE and not report.shows_text:
         blocks.append(wrapped(f"Note: {HIDDEN}.", indent=0))
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
-
-
-def against(report: Report) -> str:
-    """Say with whom the contenders are compared, or nothing where there is only one."""
-    reference = report.reference
-    return f"against {_who(report, reference)}" if reference and report.gains else ""
 
 
 def _table(report: Report) -> Iterator[str]:
@@ -126,44 +60,6 @@ def _table(report: Report) -> Iterator[str]:
             yield from wrapped(row.beside, indent=6)
 
 
-def _row(report: Report, contender: Contender) -> Row:
-    who, model = _who(report, contender), cut(contender.model.removeprefix("models/"), 40)
-    if contender.scores is None:
-        return Row(who, model, "", f"not scored: {cut(contender.unable, 300)}")
-    gain = report.gains.get(contender.role)
-    beside = f"{signed(gain.value)} ({between(gain)}), {luck(gain)}" if gain else ""
-    return Row(who, model, bounds(contender.scores.score), beside)
-
-
-def _who(report: Report, contender: Contender) -> str:
-    if contender.role is Role.FEW_SHOT:
-        return f"base + {number(report.few_shot, 'example')}"
-    return contender.role.value
-
-
-def _heading(report: Report, contender: Contender) -> str:
-    reference = report.reference
-    if reference is None or contender is reference:
-        return f"{_who(report, contender)}: wrong answers"
-    return f"{_who(report, contender)} against {_who(report, reference)}"
-
-
-def _line(report: Report, difference: Difference, *, is_alone: bool) -> Line:
-    after, before = difference.after, difference.before
-    sign = "!" if is_alone else "+" if difference.is_gain else "-"
-    if not report.shows_text:
-        return Line(sign, f":{after.line}")
-    return Line(
-        sign,
-        f":{after.line}",
-        text_input=cut(after.text_input, _INPUT),
-        got=cut(after.got, _OUTPUT),
-        # What is right is said once, wherever it stands.
-        wanted="" if after.value == 1 else cut(after.expected, _OUTPUT),
-        before="" if before is None or before.value == 1 else cut(before.got, _OUTPUT),
-    )
-
-
 def _lines(section: Section) -> Iterator[str]:
     places = max(columns(line.place) for line in section.lines)
     for line in section.lines:
@@ -172,15 +68,6 @@ def _lines(section: Section) -> Iterator[str]:
             continue
         start = f"{line.sign} {padded(line.place, places)}"
         yield from wrapped(f"{start}  {told(line)}".rstrip(), indent=2, hang=places + 4)
-
-
-def told(line: Line) -> str:
-    """Return what was asked and answered, in a sentence without an end."""
-    if not (line.text_input or line.got):
-        return ""
-    words = f'"{line.text_input}" -> "{line.got}"'
-    words += f', before "{line.before}"' if line.before else ""
-    return words + (f', wanted "{line.wanted}"' if line.wanted else "")
 
 
 def _text(report: Report, most: int, style: Style) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tunedmodels import __version__
 from tunedmodels.evaluation.report import Report
 from tunedmodels.render.escape import code, fenced, prose
-from tunedmodels.render.evaluation import (
+from tunedmodels.render.evaluation_terms import (
     HIDDEN,
     NONE,
     Section,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunedmodels.evaluation.report import Report
-from tunedmodels.render.evaluation import HIDDEN, NONE, against, gate, rows, sections, title
+from tunedmodels.render.evaluation_terms import HIDDEN, NONE, against, gate, rows, sections, title
 from tunedmodels.render.page import framed
 from tunedmodels.stamp import Decision
 
