@@ -91,3 +91,10 @@ def test_chrf_is_that_of_sacrebleu() -> None:
     # sacrebleu's own value for this pair; chrF2++|nrefs:1|case:mixed|eff:yes|nc:6|nw:2
     value = METRICS["chrF"].value("the cat sat on the mat", "the cat sat")
     assert math.isclose(value, 0.4983595, rel_tol=1e-6)
+
+
+def test_a_label_that_was_not_drawn_does_not_count_against_a_sample() -> None:
+    metric = METRICS["macroF1"]
+    rows = metric.tally(["a", "a", "b"], ["a", "a", "b"])
+    drawn = rows[:2].sum(axis=0, keepdims=True)  # without the only example of b
+    assert metric.read(drawn).tolist() == [1.0]
