@@ -40,7 +40,8 @@ async def judge(
     def tell(done: int, total: int) -> None:
         run.emit(Evaluating(change.name, version.model_id, done, total))
 
-    tell(0, declared.evaluation.examples if declared.evaluation else 0)
+    asked = declared.evaluation.examples if declared.evaluation else 0
+    tell(0, asked * (2 if rival else 1))
     judgement = await _unless_stopped(run, run.judge(declared, version, rival, tell))
     said = (judgement.decision, judgement.score, judgement.words)
     run.emit(Judged(change.name, version.model_id, *said))
