@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tunedmodels.desired import Desired, DesiredDataset, version_id
+from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Plan
+from tunedmodels.plan.gate import gate_of
 from tunedmodels.plan.planner import make_plan
 from tunedmodels.settings import Policy
-from tunedmodels.spec import Examples, Hyperparameters
-from tunedmodels.stamp import Stamp
+from tunedmodels.spec import Evaluation, Examples, Hyperparameters
+from tunedmodels.stamp import Decision, Stamp
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BASE = "models/embedded-label-001"
@@ -48,6 +50,18 @@ def desired(
     return Desired(name=name, dataset=dataset, **values)
 
 
+def evaluation(*, data: str = "held out", examples: int = 100, **rules: Any) -> DesiredEvaluation:
+    """A declared evaluation; it is a gate when `rules` set a threshold."""
+    written = "data/tone.eval.jsonl"
+    return DesiredEvaluation(
+        file=Path("/nowhere") / written,
+        written=written,
+        rules=Evaluation(path=written, **rules),
+        digest=sha(data),
+        examples=examples,
+    )
+
+
 def live(
     want: Desired | None = None,
     *,
@@ -75,6 +89,20 @@ def live(
         **others,
     }
     return ObservedModel(**values)
+
+
+def ruled(
+    model: ObservedModel, want: Desired, decision: Decision, *, rival: ObservedModel | None = None
+) -> ObservedModel:
+    """The live version with the decision that the gate of `want` made beside `rival`."""
+    gate = gate_of(want, rival)
+    assert model.stamp
+    assert gate
+    score = {Decision.PASSED: "0.912", Decision.INCONCLUSIVE: "0.860", Decision.REFUSED: "0.610"}
+    stamp = replace(
+        model.stamp, score=f"exactMatch:{score[decision]}", gate=str(gate.mark(decision))
+    )
+    return replace(model, stamp=stamp)
 
 
 def foreign(model_id: str = "somebody-elses", **others: Any) -> ObservedModel:
@@ -109,4 +137,16 @@ def stamp(name: str = "tone", **others: Any) -> Stamp:
     return Stamp(name=name, **values)
 
 
-__all__ = ["BASE", "NOON", "desired", "foreign", "live", "planned", "sha", "stamp", "version_id"]
+__all__ = [
+    "BASE",
+    "NOON",
+    "desired",
+    "evaluation",
+    "foreign",
+    "live",
+    "planned",
+    "ruled",
+    "sha",
+    "stamp",
+    "version_id",
+]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from tests.builders import NOON, desired, foreign, live, planned, sha
+from tests.builders import NOON, desired, evaluation, foreign, live, planned, ruled, sha
 from tunedmodels.datasets.compare import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
@@ -16,7 +16,7 @@ from tunedmodels.plan.planner import Allowances, DatasetCounts, Remembered
 from tunedmodels.project.comparing import NOT_AT_HAND
 from tunedmodels.settings import Blackout, Policy
 from tunedmodels.spec import Hyperparameters, Lifecycle
-from tunedmodels.stamp import HAND
+from tunedmodels.stamp import HAND, Decision
 
 TRAINING, FAILED, CANCELLED = ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED
 
@@ -83,6 +83,11 @@ LESSON = (
     "untuned. To stop there, set hyperparameters.epochCount: 3."
 )
 ROUTER = desired("intent-router", examples=96)
+
+STRICT = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)
+GATED = desired(evaluation=STRICT)
+FORMER = live(desired(data="old"), promoted=1)
+WEEK = Lifecycle(keep=0, grace="7d")
 
 
 def evil() -> Plan:
@@ -254,6 +259,48 @@ PLANS: dict[str, Callable[[], Plan]] = {
     ),
     "nothing": lambda: planned([desired()], [live(promoted=1)]),
     "nothing-at-all": lambda: planned([], [], allowances=Allowances(empty=True)),
+    "gate-create": lambda: planned([desired(evaluation=STRICT)]),
+    "gate-replace": lambda: planned([GATED], [FORMER]),
+    "gate-pending": lambda: planned([GATED], [FORMER, live()]),
+    "gate-refused": lambda: planned(
+        [GATED], [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)]
+    ),
+    "gate-inconclusive": lambda: planned(
+        [desired(evaluation=evaluation(examples=20, at_least=0.85))],
+        [
+            ruled(
+                live(),
+                desired(evaluation=evaluation(examples=20, at_least=0.85)),
+                Decision.INCONCLUSIVE,
+            )
+        ],
+    ),
+    "gate-edited": lambda: planned(
+        [desired(evaluation=evaluation(at_least=0.6))],
+        [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)],
+    ),
+    "gate-moved-on": lambda: planned(
+        [desired(data="new", evaluation=STRICT)],
+        [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)],
+    ),
+    "gate-rollback": lambda: planned(
+        [desired(evaluation=STRICT)], [live(promoted=1), live(desired(data="bad"), promoted=3)]
+    ),
+    "gate-family": lambda: planned(
+        [GATED, desired("ant", parent="tone", source=f"tunedModels/{GATED.model_id}")],
+        [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)],
+    ),
+    "grace": lambda: planned(
+        [desired(lifecycle=WEEK), desired("two", lifecycle=WEEK), desired("gone", lifecycle=WEEK)],
+        [
+            live(promoted=3),
+            live(desired(data="old"), promoted=2),
+            live(desired("two", data="old"), promoted=1),
+            live(desired("gone"), promoted=-60 * 24 * 7),
+            live(desired("gone", data="old"), promoted=-60 * 24 * 8),
+        ],
+        now=NOON,
+    ),
     "drift": lambda: planned(
         [desired(name, temperature=0.4) for name in ("edited", "erased", "gone", "overruled")],
         [

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests import builders
 from tests.fakes.clock import FakeClock
+from tests.fakes.judge import FakeJudge
 from tests.fakes.provider import FakeProvider
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.desired import Desired
@@ -42,9 +43,11 @@ class Stage:
     stop: Stop = field(default_factory=Stop)
     events: list[Event] = field(default_factory=list)
     files: dict[str, list[Example]] = field(default_factory=dict)
+    judge: FakeJudge = field(init=False)
 
     def __post_init__(self) -> None:
         self.provider = FakeProvider(self.clock)
+        self.judge = FakeJudge(self.clock)
 
     def plan(self) -> Plan:
         return make_plan(
@@ -52,6 +55,7 @@ class Stage:
             self.provider.models(),
             project="demo",
             policy=Policy(max_delete_percent=100),
+            now=self.clock.now(),
         )
 
     def emit(self, event: Event) -> None:
@@ -65,6 +69,7 @@ class Stage:
             "desired": {declared.name: declared for declared in self.wants},
             "providers": {self.provider.name: self.provider},
             "load": self.load,
+            "judge": self.judge,
             "emit": self.emit,
             "clock": self.clock,
             "stop": self.stop,

@@ -34,7 +34,9 @@ async def test_create_trains_promotes_and_leaves_nothing_to_do() -> None:
     assert stage.sent() == [f"create {NEW.model_id}", f"promote {NEW.model_id}"]
     answers = stage.serving()
     assert answers is not None
-    assert answers.stamp == NEW.stamp(commit="3c9d2e1").promoted_at(stage.clock.now())
+    assert answers.stamp == NEW.stamp(commit="3c9d2e1").promoted_at(
+        stage.clock.now(), head="3c9d2e1"
+    )
     assert stage.plan().changes == ()
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOON, desired, live, planned, sha
+from tests.builders import NOON, desired, evaluation, live, planned, sha
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Note, Plan, Refusal
-from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
+from tunedmodels.plan.gate import Gate, Rival
+from tunedmodels.plan.leaving import Leaving
+from tunedmodels.spec import Examples, GenerationConfig, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp
 
 OTHERS = (live(desired("gone"), promoted=1), live(desired("busy"), state=ModelState.QUEUED))
@@ -48,6 +50,7 @@ WANTED: dict[str, list[tuple[Any, bool]]] = {
         (Lifecycle(retry=5), False),  # nothing failed
         (Lifecycle(timeout="3h"), False),
     ],
+    "evaluation": [(evaluation(), False), (evaluation(at_least=0.8), True)],
 }
 # The same for the live side, whose former version is replaced.
 LIVE: dict[str, list[tuple[Any, bool]]] = {
@@ -82,8 +85,10 @@ STAMP: dict[str, list[tuple[Any, bool]]] = {
     "retain": [(True, False)],
     "promoted": [(NOON + timedelta(minutes=5), False), (None, True)],
     "score": [("0.9", False)],
+    "gate": [("refused:0badcafe", False)],  # it served all the same, and no gate undoes that
     "words": [("", False), ("0000.-.-.-.-.-", False)],  # says who changed something, not what is
     "by": [("hand", False)],
+    "head": [("3c9d2e1", False)],
     "unverified": [(True, False)],
     "others": [((("new", "1"),), False)],
 }
@@ -124,7 +129,31 @@ PLAN: dict[str, list[tuple[Any, bool]]] = {
     "retained": [(9, False)],
     "manifests": [(9, False)],
     "live": [(9, False)],
+    "leaving": [((Leaving(name="tone", model_id="x", grace="7d"),), False)],
+    "moment": [("2026-11-22T12:00:00Z", False)],
 }
+# A gate decides by its digest, which is over its examples and thresholds, and by its rival.
+GATE: dict[str, list[tuple[Any, bool]]] = {
+    "digest": [("00000000", True)],
+    "path": [("moved.jsonl", False)],
+    "examples": [(9, False)],
+    "metric": [("chrF", False)],
+    "at_least": [(0.1, False)],
+    "not_worse_than_serving_by": [(0.1, False)],
+    "on_inconclusive": [("promote", False)],
+    "rival": [(None, True), (Rival(provider="p", model_id="m", fingerprint="f"), True)],
+}
+# So what is declared decides as a whole.
+EVALUATION: list[tuple[dict[str, Any], bool]] = [
+    ({"data": "other"}, True),
+    ({"metric": "normalizedMatch"}, True),
+    ({"at_least": 0.8}, True),
+    ({"not_worse_than_serving_by": 0.01}, True),
+    ({"on_inconclusive": "promote"}, True),
+    ({"generation_config": GenerationConfig(temperature=0.5)}, False),  # it stands in `generation`
+    ({"few_shot": 3}, False),
+    ({"concurrency": 9}, False),
+]
 CHANGE: dict[str, list[tuple[Any, bool]]] = {
     "name": [("other", True)],
     "action": [(Action.WAIT, True)],
@@ -134,6 +163,7 @@ CHANGE: dict[str, list[tuple[Any, bool]]] = {
     "after": [(None, True)],
     "fields": [((FieldChange(path="x", before=1, after=2, drift=True),), False)],
     "dataset": [(None, False)],
+    "gate": [(Gate(digest="0badcafe", path="x", examples=9, metric="exactMatch"), True)],
     "cost": [(Cost(usd=5), False)],  # an estimate; what may be spent is for the policy to say
     "retires": [((), True)],
     "warnings": [(("x",), False)],
@@ -194,12 +224,47 @@ def test_each_field_of_a_change(name: str, value: Any, *, decides: bool) -> None
     assert (changed.digest != plan.digest) is decides
 
 
+@pytest.mark.parametrize(("name", "value", "decides"), cases(GATE))
+def test_each_field_of_a_gate(name: str, value: Any, *, decides: bool) -> None:
+    gate = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)
+    plan = planned([desired(evaluation=gate)], [FORMER])
+    (change,) = plan.changes
+    assert change.gate
+    other = change.model_copy(update={"gate": change.gate.model_copy(update={name: value})})
+    assert (plan.model_copy(update={"changes": (other,)}).digest != plan.digest) is decides
+
+
+@pytest.mark.parametrize(("rules", "decides"), EVALUATION)
+def test_each_rule_of_an_evaluation(rules: dict[str, Any], *, decides: bool) -> None:
+    asked: dict[str, Any] = {"at_least": 0.85, "not_worse_than_serving_by": 0.02}
+    before = digest(desired(evaluation=evaluation(**asked)), FORMER)
+    after = digest(desired(evaluation=evaluation(**(asked | rules))), FORMER)
+    assert (after != before) is decides
+
+
+def test_an_evaluation_that_is_no_gate_decides_nothing() -> None:
+    assert digest(desired(evaluation=evaluation()), FORMER) == digest(desired(), FORMER)
+
+
+def test_the_gate_of_a_version_that_served_before_decides_nothing() -> None:
+    strict = desired(evaluation=evaluation(at_least=1))
+    there = [live(desired(), promoted=0), FORMER]
+    assert digest(strict, *there) == digest(desired(), *there)
+
+
+def test_the_version_that_a_gate_compares_with_decides() -> None:
+    want = desired(evaluation=evaluation(not_worse_than_serving_by=0.02))
+    newer = live(desired(data="newer"), promoted=2)
+    assert digest(want, live(), FORMER) != digest(want, live(), replace(newer))
+
+
 def test_no_field_was_forgotten_here() -> None:
     for table, kind in ((WANTED, Desired), (LIVE, ObservedModel), (STAMP, Stamp)):
         assert set(table) == {field.name for field in fields(kind) if field.init}
     assert set(SERVING) == set(LIVE)
     assert set(PLAN) == set(Plan.model_fields)
     assert set(CHANGE) == set(Change.model_fields)
+    assert set(GATE) == set(Gate.model_fields)
 
 
 def test_a_job_that_leaves_the_queue_makes_no_plan_stale() -> None:

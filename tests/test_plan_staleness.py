@@ -270,3 +270,9 @@ def test_a_promotion_mark_is_a_time_and_makes_nothing_stale() -> None:
     assert OLD.stamp
     later = replace(OLD, stamp=OLD.stamp.promoted_at(NOON + timedelta(days=3)))
     assert reviewed(planned([desired()], [OLD]), [desired()], [later]).moved == {}
+
+
+def test_a_version_that_was_to_go_is_not_made_anew_by_the_same_plan() -> None:
+    saved = planned([], [live(state=ModelState.TRAINING)])
+    found = reviewed(saved, [desired()], [])
+    assert "now it is planned to create" in found.moved["tone"][0]

@@ -12,11 +12,14 @@ from rich.console import Console
 from tests.stage import Stage, want
 from tunedmodels.errors import PermissionDeniedError
 from tunedmodels.events import (
+    Evaluating,
     Event,
     Failed,
     Interrupted,
+    Judged,
     Progressed,
     Refused,
+    Rejected,
     Retried,
     Sending,
     Sent,
@@ -30,6 +33,7 @@ from tunedmodels.plan.change import Action
 from tunedmodels.render.live import LiveProgress, sparkline
 from tunedmodels.render.progress import PlainProgress, Tally, duration, line
 from tunedmodels.render.view import progress
+from tunedmodels.stamp import Decision
 
 GOLDEN = Path(__file__).parent / "golden"
 POISON = "[red]no[/red] \x1b[2Jmore\r\nthan 3 of the examples: " + "very " * 30 + "long"
@@ -83,6 +87,66 @@ def story() -> Iterator[tuple[float, Event]]:
     yield 11.0, Retried("observe", 1, 5.0, "no route to host")
     yield 65.0, Interrupted()
     yield 65.0, StillRunning("slow", "slow-1a2b3c4d", "the job goes on")
+
+
+def judging() -> Iterator[tuple[float, Event]]:
+    """A run with gates: one passes, one refuses, one cannot decide, one was refused before."""
+    names = {"good": Action.REPLACE, "bad": Action.PROMOTE, "few": Action.CREATE}
+    for name, action in names.items():
+        yield 0.0, Started(name, f"{name}-1a2b3c4d", action)
+    yield 1.0, going("good", 30)
+    for done in range(0, 101, 4):
+        for name in names:
+            yield 1.0 + done / 10, Evaluating(name, f"{name}-1a2b3c4d", done, 100)
+    passed = "exactMatch 0.912 (0.86 to 0.96) on 100 examples. That is at least 0.85."
+    refused = "exactMatch 0.610 (0.53 to 0.69) on 100 examples. That is below 0.85, clearly."
+    few = "exactMatch 0.860 (0.70 to 1.00) on 20 examples. So few examples cannot tell it apart."
+    yield 12.0, Judged("good", "good-1a2b3c4d", Decision.PASSED, "exactMatch:0.912", passed)
+    yield 12.0, Judged("bad", "bad-1a2b3c4d", Decision.REFUSED, "exactMatch:0.610", refused)
+    yield 12.0, Judged("few", "few-1a2b3c4d", Decision.INCONCLUSIVE, "exactMatch:0.860", few)
+    yield 12.1, Sending("good", "good-1a2b3c4d", "promote")
+    yield 12.1, Sending("bad", "bad-1a2b3c4d", "judge")
+    yield 12.2, Sent("good", "good-1a2b3c4d", "promote")
+    yield 12.2, Sent("bad", "bad-1a2b3c4d", "judge")
+    yield 12.3, Succeeded("good", "good-1a2b3c4d", Action.REPLACE)
+    cure = "Edit its training examples; or let it serve: tunedmodels promote bad bad-1a2b3c4d"
+    yield 12.3, Rejected("bad", "bad-1a2b3c4d", Action.PROMOTE, refused, cure)
+    yield 12.4, Rejected("few", "few-1a2b3c4d", Action.CREATE, few, "Add examples.")
+    yield 12.5, Rejected("old", "old-1a2b3c4d", Action.REJECTED, "its gate refused it", "Edit it.")
+    yield 12.6, StillRunning("slow", "slow-1a2b3c4d", "the time to wait is over")
+
+
+def test_the_plain_view_of_gates_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:
+    out, watch = io.StringIO(), Watch()
+    with PlainProgress(out, elapsed=watch) as view:
+        for time, event in judging():
+            watch.time = time
+            view(event)
+    golden(GOLDEN / "progress.gates.txt", out.getvalue())
+    assert max(map(len, out.getvalue().splitlines())) <= 100
+
+
+def test_the_live_view_of_gates_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:
+    out, watch = io.StringIO(), Watch()
+    console = Console(file=out, width=100, height=20)
+    view = LiveProgress(console, elapsed=watch)
+    for time, event in judging():
+        watch.time = time
+        view(event)
+        if isinstance(event, Evaluating) and event.name == "bad" and event.done == 52:
+            console.rule(f"after {time:.1f} s")
+            console.print(view.table())
+    console.rule("the end")
+    console.print(view.table())
+    view.__exit__(None, None, None)
+    golden(GOLDEN / "progress.gates.live.txt", out.getvalue())
+
+
+def test_what_was_only_evaluated_has_no_job_to_watch() -> None:
+    tally = Tally()
+    tally.count(Evaluating("tone", "tone-1a2b3c4d", 40, 100))
+    tally.count(StillRunning("tone", "tone-1a2b3c4d", "the time to wait is over"))
+    assert "tunedmodels watch" not in "\n".join(tally.lines())
 
 
 def test_the_plain_view_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:

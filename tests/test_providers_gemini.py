@@ -32,7 +32,7 @@ from tunedmodels.providers.patience import ATTEMPTS
 from tunedmodels.providers.provider import Edit
 from tunedmodels.providers.registry import open_provider
 from tunedmodels.settings import EmbeddedSettings, GeminiSettings
-from tunedmodels.spec import Hyperparameters
+from tunedmodels.spec import GenerationConfig, Hyperparameters
 
 EXAMPLES = [Example("one", "two"), Example("three", "four")]
 TONE = builders.desired()
@@ -376,6 +376,13 @@ async def test_an_answer_comes_in_pieces() -> None:
     assert script.calls == ["POST /v1beta/tunedModels/a:streamGenerateContent"]
     assert dict(script.asked[0].url.params) == {"alt": "sse"}
     assert script.body() == {"contents": [{"parts": [{"text": "I"}], "role": "user"}]}
+
+
+async def test_a_question_may_say_how_its_answer_is_drawn() -> None:
+    there, script = provider(stream(piece("I")))
+    how = GenerationConfig(temperature=0, max_output_tokens=20)
+    assert [part async for part in there.generate("tunedModels/a", "I", how)] == ["I"]
+    assert script.body()["generationConfig"] == {"temperature": 0.0, "maxOutputTokens": 20}
 
 
 BLOCKED = '{"promptFeedback": {"blockReason": "OTHER"}}'

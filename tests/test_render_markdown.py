@@ -16,11 +16,13 @@ from tests.plans import EXAMPLES, PLANS
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.events import (
     Ending,
+    Evaluating,
     Event,
     Failed,
     Outcome,
     Progressed,
     Refused,
+    Rejected,
     Skipped,
     StillRunning,
     Succeeded,
@@ -213,6 +215,11 @@ ENDINGS: tuple[Ending, ...] = (
 ALL = tuple(Succeeded(name, model_id, Action.CREATE) for name, model_id in IDS.items())
 RUNS = StillRunning("todo", IDS["todo"], "epoch 2 of 5; to watch it: tunedmodels watch todo")
 
+JUDGED = tuple(
+    Rejected(name, IDS[name], Action.CREATE, words, f"Edit it; or: tunedmodels promote {name}")
+    for name, words in (("half", "exactMatch 0.610. That is below 0.85, clearly."), ("odd", EVIL))
+)
+
 STATES: dict[str, Callable[[], str]] = {
     "problems": lambda: problems_markdown(PROBLEMS, environment="prod", head="3c9d2e1"),
     "no-problems": lambda: problems_markdown([]),
@@ -224,6 +231,10 @@ STATES: dict[str, Callable[[], str]] = {
     "applying-nothing": lambda: applying_markdown(PLANS["update"](), []),
     "applied": lambda: outcome_markdown(BUSY, Outcome(ALL)),
     "partly-applied": lambda: outcome_markdown(BUSY, Outcome(ENDINGS)),
+    "applying-gates": lambda: applying_markdown(
+        BUSY, [progressed("done", 4, 4), Evaluating("done", IDS["done"], 40, 100), *JUDGED[:1]]
+    ),
+    "not-promoted": lambda: outcome_markdown(BUSY, Outcome((*JUDGED, ALL[0], ALL[3]))),
     "interrupted": lambda: outcome_markdown(BUSY, Outcome((*ALL[:2], RUNS), interrupted=True)),
 }
 

@@ -78,7 +78,7 @@ def test_colour_adds_nothing_but_colour(name: str) -> None:
     plan = PLANS[name]()
     coloured = plan_text(plan, examples=EXAMPLES, style=lambda text, role: f"<{role}>{text}</>")
     bare = re.sub(r"</>|<(?:create|replace|wait|retry|promote|update|cancel|delete|conflict|failed"
-                  r"|bold|good|warning|error)>", "", coloured)  # fmt: skip
+                  r"|rejected|bold|good|warning|error)>", "", coloured)  # fmt: skip
     assert bare == plan_text(plan, examples=EXAMPLES)
 
 
@@ -88,7 +88,8 @@ def test_the_counts_in_the_summary_add_up(name: str) -> None:
     document = plan_document(plan)
     assert sum(document["summary"].values()) == len(plan.changes) + plan.unchanged
     text = plan_text(plan)
-    counted = re.findall(r"(\d+) (?:to \w+|in conflict|failed)", text.partition("Plan: ")[2])
+    said = r"(\d+) (?:to \w+|in conflict|failed|not promoted)"
+    counted = re.findall(said, text.partition("Plan: ")[2])
     assert sum(map(int, counted)) in (0, len(plan.changes))
 
 

@@ -37,8 +37,10 @@ STAMPS = st.builds(
     retain=st.booleans(),
     promoted=st.one_of(st.none(), TIMES),
     score=st.one_of(st.just(""), WORD),
+    gate=st.one_of(st.just(""), WORD),
     words=st.one_of(st.just(""), WORD),
     by=st.sampled_from(["", "hand"]),
+    head=st.one_of(st.just(""), WORD),
     unverified=st.booleans(),
     others=st.dictionaries(KEY, WORD, max_size=4).map(lambda found: tuple(found.items())),
 )
@@ -57,7 +59,7 @@ def test_only_the_last_stamp_counts(words: str, first: Stamp, last: Stamp) -> No
 
 @given(st.text(), STAMPS)
 def test_promoting_changes_the_mark_and_nothing_else(words: str, stamp: Stamp) -> None:
-    promoted = stamp.promoted_at(builders.NOON, by=stamp.by)
+    promoted = stamp.promoted_at(builders.NOON, by=stamp.by, head=stamp.head)
     _, found = stamps.read(stamps.write(words, promoted))
     assert found
     assert found.promoted == builders.NOON
@@ -107,3 +109,29 @@ GOOD = stamps.write("", builders.stamp())
 )
 def test_what_only_looks_like_a_stamp_stays_words(description: str) -> None:
     assert stamps.read(description) == (description, None)
+
+
+MARKS = st.builds(
+    stamps.GateMark,
+    st.sampled_from(stamps.Decision),
+    st.text("0123456789abcdef", min_size=12, max_size=12),
+    st.one_of(st.just(""), st.text("0123456789abcdef", min_size=8, max_size=8)),
+)
+
+
+@given(MARKS)
+def test_the_mark_of_a_gate_comes_back_as_it_was_written(mark: stamps.GateMark) -> None:
+    assert stamps.gate_mark(str(mark)) == mark
+
+
+@pytest.mark.parametrize("text", ["", "passed", "passed:", "waved-through:0badcafe", ":0badcafe"])
+def test_a_mark_that_nobody_knows_counts_as_not_judged(text: str) -> None:
+    assert stamps.gate_mark(text) is None
+    assert not builders.stamp(gate=text).is_rejected
+
+
+@pytest.mark.parametrize("decision", stamps.Decision)
+def test_whoever_promotes_by_hand_overrules_a_gate(decision: stamps.Decision) -> None:
+    judged = builders.stamp(gate=str(stamps.GateMark(decision, "0badcafe")))
+    assert judged.is_rejected is (decision is not stamps.Decision.PASSED)
+    assert not judged.promoted_at(builders.NOON, by=stamps.HAND).is_rejected

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
+from tunedmodels.spec import Evaluation, Examples, GenerationConfig, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp, word_marks
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
@@ -25,6 +25,49 @@ class DesiredDataset:
     source: Examples
     digest: str
     examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredEvaluation:
+    """Held-out examples on disk, and how answers to them are judged.
+
+    `rules` is what the manifest says; `generation` is how answers are drawn, with what the model
+    itself declares where `rules` say nothing. `preamble` is put before every input (F5). None of it
+    is part of the fingerprint: what is asked of a version changes nothing about the version.
+    """
+
+    file: Path
+    written: str
+    rules: Evaluation
+    digest: str
+    examples: int
+    preamble: str = ""
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    scores: str = field(init=False, repr=False, compare=False)
+    """12 hex digits over what decides answers and scores; equal ones can be compared."""
+    gate: str = field(init=False, repr=False, compare=False)
+    """12 hex digits over `scores` and the thresholds; empty when it is no gate."""
+
+    def __post_init__(self) -> None:
+        """Hash both, once."""
+        rules = self.rules
+        scores = _mark(
+            {
+                "examples": self.digest,
+                "metric": rules.metric,
+                "preamble": self.preamble,
+                "generation": self.generation.model_dump(exclude_none=True, by_alias=True),
+            }
+        )
+        thresholds = [rules.at_least, rules.not_worse_than_serving_by, rules.on_inconclusive]
+        gate = _mark([scores, *thresholds]) if rules.is_gate else ""
+        object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "gate", gate)
+
+    @property
+    def source(self) -> Examples:
+        """How to read the file."""
+        return self.rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +95,7 @@ class Desired:
     top_k: int | None = None
     reader_project_numbers: tuple[int, ...] | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    evaluation: DesiredEvaluation | None = None
     fingerprint: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +146,10 @@ def fingerprint(
         "method": "supervised",
     }
     return hashlib.sha256(_canonical(parts).encode()).hexdigest()
+
+
+def _mark(value: object) -> str:
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:12]
 
 
 def version_id(name: str, fingerprint: str) -> str:

@@ -8,8 +8,9 @@ from typing import Literal
 from tunedmodels.errors import Exit
 from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
+from tunedmodels.stamp import Decision
 
-Call = Literal["create", "promote", "update", "cancel", "delete"]
+Call = Literal["create", "judge", "promote", "update", "cancel", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,27 @@ class Progressed:
     total_steps: int | None
     epoch: int
     curve: tuple[LossPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluating:
+    """A version is asked the questions of its gate; `done` of `total` are answered."""
+
+    name: str
+    model_id: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The gate of a version decided. `score` is as in its stamp; `words` hold no dataset text."""
+
+    name: str
+    model_id: str
+    decision: Decision
+    score: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +116,17 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A version is ready, and its gate keeps it from serving: what serves goes on serving."""
+
+    name: str
+    model_id: str
+    action: Action
+    words: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A change was not begun: an interrupt came, or what it waits for did not end well."""
 
@@ -117,8 +150,8 @@ class Interrupted:
     """The person asked to stop: nothing new is sent, and what runs is listed."""
 
 
-Ending = Succeeded | Failed | Refused | Skipped | StillRunning
-Event = Started | Sending | Sent | Progressed | Retried | Interrupted | Ending
+Ending = Succeeded | Failed | Refused | Rejected | Skipped | StillRunning
+Event = Started | Sending | Sent | Progressed | Evaluating | Judged | Retried | Interrupted | Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +163,10 @@ class Outcome:
 
     @property
     def code(self) -> Exit:
-        """The worst that happened: an interrupt, an error, a refusal, a job that still runs."""
+        """What matters most: an interrupt, an error, a refusal, a gate, a job that still runs.
+
+        A gate comes before a job: the job needs another run, and the gate needs a person.
+        """
         if self.interrupted:
             return Exit.INTERRUPTED
         kinds = {type(event) for event in self.events}
@@ -138,6 +174,8 @@ class Outcome:
             return Exit.ERROR
         if kinds & {Refused}:
             return Exit.REFUSED
+        if kinds & {Rejected}:
+            return Exit.GATE
         if kinds & {StillRunning}:
             return Exit.RUNNING
         return Exit.ERROR if kinds & {Skipped} else Exit.DONE

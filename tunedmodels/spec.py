@@ -24,7 +24,7 @@ def seconds(text: str) -> float:
     parts = found.groups("0") if found else ()
     total = sum(int(part) * unit for part, unit in zip(parts, _UNITS, strict=False))
     if not total:
-        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 1h30m")
+        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 7d")
     return float(total)
 
 
@@ -60,6 +60,67 @@ class Dataset(Examples):
     )
 
 
+MetricName = Literal[
+    "exactMatch",
+    "normalizedMatch",
+    "labelAccuracy",
+    "macroF1",
+    "chrF",
+    "editSimilarity",
+    "jsonFields",
+]
+
+
+class GenerationConfig(Written):
+    """How a model draws its answer, by the names of the API; what is unset, the model decides."""
+
+    temperature: float = Field(
+        default=0, ge=0, le=2, description="0 takes the likeliest answer, the same every time."
+    )
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=1, le=1000)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=65536)
+
+
+class Evaluation(Examples):
+    """Held-out examples, and how good a version must be at them before it serves.
+
+    It is a gate as soon as `atLeast` or `notWorseThanServingBy` is set.
+    """
+
+    metric: MetricName = Field(
+        default="exactMatch", description="How an answer is held against the expected one."
+    )
+    at_least: float | None = Field(
+        default=None, ge=0, le=1, description="The score that a version must reach to serve."
+    )
+    not_worse_than_serving_by: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="How much of the serving version's score a new one may lose, such as 0.02.",
+    )
+    few_shot: int = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="Training examples in the prompt of the base model, for `evaluate`.",
+    )
+    concurrency: int = Field(default=4, ge=1, le=64, description="Questions asked at once.")
+    generation_config: GenerationConfig = Field(
+        default=GenerationConfig(), description="How answers are drawn."
+    )
+    on_inconclusive: Literal["refuse", "promote"] = Field(
+        default="refuse",
+        description="What becomes of a version when there are too few examples to decide.",
+    )
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether a version must pass it to serve."""
+        return self.at_least is not None or self.not_worse_than_serving_by is not None
+
+
 class Hyperparameters(Written):
     """The settings of the API, by its names; what is unset takes the service's default."""
 
@@ -91,6 +152,10 @@ class Lifecycle(Written):
     keep: int = Field(
         default=1, ge=0, le=100, description="Former versions kept, so that a revert is free."
     )
+    grace: Duration | None = Field(
+        default=None,
+        description="A version beyond `keep` goes only when it has not served for so long: 7d.",
+    )
     protect: bool = Field(
         default=False, description="Refuse to delete this name's models, also without a manifest."
     )
@@ -101,6 +166,11 @@ class Lifecycle(Written):
     timeout: Duration = Field(
         default="2h", description="How long apply waits; the job itself goes on after that."
     )
+
+    @property
+    def grace_s(self) -> float:
+        """`grace` in seconds; 0 without one."""
+        return seconds(self.grace) if self.grace else 0.0
 
     @property
     def timeout_s(self) -> float:
@@ -138,7 +208,7 @@ class TunedModelSpec(Written):
         strict=False,
         description="Numbers of the Google Cloud projects that may read the model.",
     )
-    evaluation: Examples | None = Field(
+    evaluation: Evaluation | None = Field(
         default=None, description="Held-out examples; checked for overlap with the training set."
     )
     lifecycle: Lifecycle = Lifecycle()

@@ -13,9 +13,45 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Final, Protocol
 
 _LINE = re.compile(r"\[tunedmodels((?: [A-Za-z][A-Za-z0-9]*=[^\s\[\]]+)+)\]\s*\Z")
+
+
+class Decision(StrEnum):
+    """What a gate says of a version, from good to bad."""
+
+    PASSED = "passed"
+    INCONCLUSIVE = "inconclusive"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class GateMark:
+    """A decision, with what it was made under: `passed:<gate>` or `passed:<gate>:<against>`.
+
+    `gate` is the digest of the gate. `against` holds the first 8 hex digits of the fingerprint of
+    the version it was compared with, or nothing where the gate compares with none: beside another
+    version the same gate may decide otherwise.
+    """
+
+    decision: Decision
+    gate: str
+    against: str = ""
+
+    def __str__(self) -> str:
+        """Write the mark as a stamp holds it."""
+        return ":".join(filter(None, (self.decision.value, self.gate, self.against)))
+
+
+def gate_mark(text: str) -> GateMark | None:
+    """Read the mark of a stamp; None for none, and for one that this version does not know."""
+    decision, _, rest = text.partition(":")
+    gate, _, against = rest.partition(":")
+    if decision not in set(Decision) or not gate:
+        return None
+    return GateMark(Decision(decision), gate, against)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +64,9 @@ class Stamp:
     remember `lifecycle.protect` and `onRemoval: retain`, for the day when the manifest is gone.
     `words` are the marks of the mutable fields as they were last applied (`word_marks`), `by` is
     `hand` on a version that a person promoted, and `unverified` stands on one that was adopted:
-    nobody can prove what it was trained on.
+    nobody can prove what it was trained on. `commit` is the one that it was trained from, `head`
+    the one that it was last promoted from. `score` (`exactMatch:0.912`) and `gate` (a GateMark) say
+    how it was judged.
     """
 
     project: str
@@ -43,14 +81,22 @@ class Stamp:
     retain: bool = False
     promoted: datetime | None = None
     score: str = ""
+    gate: str = ""
     words: str = ""
     by: str = ""
+    head: str = ""
     unverified: bool = False
     others: tuple[tuple[str, str], ...] = ()
 
-    def promoted_at(self, now: datetime, *, by: str = "") -> Stamp:
+    @property
+    def is_rejected(self) -> bool:
+        """Whether a gate kept it from serving, and nobody made it serve all the same."""
+        mark = gate_mark(self.gate)
+        return self.promoted is None and mark is not None and mark.decision is not Decision.PASSED
+
+    def promoted_at(self, now: datetime, *, by: str = "", head: str = "") -> Stamp:
         """Return this stamp with the mark that makes its model the serving one."""
-        return replace(self, promoted=now.astimezone(UTC), by=by)
+        return replace(self, promoted=now.astimezone(UTC), by=by, head=head)
 
 
 class Worded(Protocol):
@@ -177,8 +223,10 @@ def _parse(text: str) -> Stamp:
         retain=values.pop("retain", "") == "true",
         promoted=datetime.fromisoformat(promoted).astimezone(UTC) if promoted else None,
         score=values.pop("score", ""),
+        gate=values.pop("gate", ""),
         words=values.pop("words", ""),
         by=values.pop("by", ""),
+        head=values.pop("head", ""),
         unverified=values.pop("unverified", "") == "true",
         others=tuple(values.items()),
     )

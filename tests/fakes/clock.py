@@ -32,6 +32,11 @@ class FakeClock:
             self._mover = asyncio.create_task(self._move())
         await is_over.wait()
 
+    def forget(self) -> None:
+        """Forget who sleeps: their process is gone, and its loop with it."""
+        self._sleepers.clear()
+        self._mover = None
+
     async def _move(self) -> None:
         while self._sleepers:
             for _ in range(50):  # turns of the loop: whoever can go on without time does so first

@@ -16,6 +16,7 @@ from tunedmodels.errors import AlreadyExistsError, NotFoundError
 from tunedmodels.events import Call
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 
 T = TypeVar("T")
@@ -128,7 +129,9 @@ class FakeProvider:
     async def base_models(self) -> list[BaseModel]:
         return []
 
-    async def generate(self, resource: str, text: str) -> AsyncIterator[str]:
+    async def generate(
+        self, resource: str, text: str, config: GenerationConfig | None = None
+    ) -> AsyncIterator[str]:
         yield f"{resource}: {text}"
 
     async def _request(self, call: Call, model_id: str, effect: Callable[[], T]) -> T:

@@ -26,6 +26,7 @@ from tunedmodels.cli.watching import complain, watched
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
+    from tunedmodels.plan.change import Plan
     from tunedmodels.project import Project
     from tunedmodels.project.applying import Manner
     from tunedmodels.project.approving import Moved
@@ -78,7 +79,11 @@ def command(
     and without a terminal one of them is needed. A PLAN_FILE is refused where a manifest, a dataset
     or a live model is no longer as it was planned. Ctrl-C once: nothing new is begun. Twice: leave.
 
-    Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 130 interrupted.
+    A version with a gate (spec.evaluation) serves once it has passed it; one that did not pass is
+    marked and never trained again, and what serves goes on serving.
+
+    Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 5 a gate did not pass (now or before),
+    130 interrupted; of several what matters most: 130, 1, 4, 5, 3.
     """
     from tunedmodels.plan.planner import Allowances
     from tunedmodels.project.applying import Manner
@@ -109,7 +114,7 @@ def command(
     )
     for name, words in moved.items():
         click.echo(f"Held back, {name}: {'; '.join(words)}", err=True)
-    return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING) else code
+    return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
 
 
 def _from_file(
@@ -170,7 +175,7 @@ def show_ask_run(
         asyncio.run(_tell_refused(planned, verb, events))
         return Exit.REFUSED
     if not plan.pending:
-        return Exit.ERROR if plan.blocked else Exit.DONE
+        return _standing(plan)
     require_open(project, datetime.now(UTC).date())
     click.echo(err=err)
     if not is_approved and not may_ask():
@@ -182,7 +187,14 @@ def show_ask_run(
         click.echo("Nothing was done.", err=err)
         return Exit.DONE
     code = asyncio.run(_run(project, planned, manner, verb, events))
-    return Exit.ERROR if code == Exit.DONE and plan.blocked else code
+    return _standing(plan) if code == Exit.DONE else code
+
+
+def _standing(plan: Plan) -> int:
+    """Return the code of a plan of which nothing is left to do but for people."""
+    if plan.blocked:
+        return Exit.ERROR
+    return Exit.GATE if plan.rejected else Exit.DONE
 
 
 async def _run(
@@ -194,11 +206,16 @@ async def _run(
     about = about_plan(verb.lower(), planned.plan)
     async with audience(about, events=events.file, complain=complain) as hearers:
         with watched(events, hearers) as emit:
-            outcome = await carry_out(
+            applied = await carry_out(
                 project, planned.plan, planned.desired, emit=emit, manner=manner
             )
-        hearers.code = outcome.code
-    return outcome.code
+        hearers.code = applied.outcome.code
+    if applied.worst:
+        from tunedmodels.render.worst import worst_text
+
+        err = events.take_stdout
+        click.echo(worst_text(applied.worst, style(err=err)), nl=False, err=err)
+    return applied.outcome.code
 
 
 async def _tell_refused(planned: Planned, verb: str, events: Events) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "show": "Show one model: versions, settings and loss curve.",
     "outputs": "Print what an application must call, by name.",
     "generate": "Ask a model.",
+    "evaluate": "Score the versions of a model, and its base beside them.",
     "cancel": "Stop the running job of a model.",
     "promote": "Make a ready version the one that serves.",
     "adopt": "Take over a live model without a stamp.",

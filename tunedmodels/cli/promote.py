@@ -17,14 +17,20 @@ from tunedmodels.cli.options import open_project
 def command(folder: Path | None, *, name: str, version: str | None) -> None:
     """Make a ready version the one that serves.
 
-    Without VERSION (an id, or its last 8 digits) the newest ready one that does not serve yet.
+    Without VERSION (an id, or its last 8 digits) the newest ready one that does not serve yet. One
+    that its gate keeps from serving must be named: that overrules the gate.
     """
     from tunedmodels.project.models import promote
+    from tunedmodels.stamp import Decision
 
     project = open_project(folder)
-    now, former = asyncio.run(promote(project, name, version))
-    if now == former:
-        click.echo(f"{now} serves already.")
+    done = asyncio.run(promote(project, name, version))
+    if done.model_id == done.former:
+        click.echo(f"{done.model_id} serves already.")
         return
-    click.echo(f"{now} serves now" + (f", instead of {former}." if former else "."))
+    instead = f", instead of {done.former}" if done.former else ""
+    click.echo(f"{done.model_id} serves now{instead}.")
+    if done.overruled:
+        ruling = "refused it" if done.overruled.decision is Decision.REFUSED else "could not decide"
+        click.echo(f"Its gate {ruling}; that is overruled now, by hand.")
     click.echo("The next apply goes back to what the manifest declares, if that is another one.")

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import click
 
+# Where each one is made: a function, or the schema itself. Imported only when it is asked for.
+_SCHEMAS = {
+    "manifest": "tunedmodels.manifests.schema:manifest_schema",
+    "plan": "tunedmodels.render.document:plan_schema",
+    "status": "tunedmodels.render.status:STATUS_SCHEMA",
+    "outputs": "tunedmodels.render.outputs:OUTPUTS_SCHEMA",
+    "validate": "tunedmodels.render.problems:PROBLEMS_SCHEMA",
+    "evaluation": "tunedmodels.render.evaluation_document:EVALUATION_SCHEMA",
+    "events": "tunedmodels.listeners.lines:events_schema",
+}
+
 
 @click.command("schema")
-@click.argument(
-    "name",
-    type=click.Choice(["manifest", "plan", "status", "outputs", "validate", "events"]),
-    default="manifest",
-)
+@click.argument("name", type=click.Choice(list(_SCHEMAS)), default="manifest")
 def command(name: str) -> None:
     """Print a JSON Schema.
 
-    Of a manifest (for editors), of what plan, status, outputs and validate print as JSON, or of a
-    line of --events.
+    Of a manifest (for editors), of what a command prints as JSON (plan, status, outputs, validate,
+    and for evaluate, evaluation), or of a line of --events.
     """
-    click.echo(json.dumps(_schema(name), indent=2, ensure_ascii=False))
-
-
-def _schema(name: str) -> object:
-    if name == "manifest":
-        from tunedmodels.manifests.schema import manifest_schema
-
-        return manifest_schema()
-    if name == "plan":
-        from tunedmodels.render.document import plan_schema
-
-        return plan_schema()
-    if name == "validate":
-        from tunedmodels.render.problems import PROBLEMS_SCHEMA
-
-        return PROBLEMS_SCHEMA
-    if name == "events":
-        from tunedmodels.listeners.lines import events_schema
-
-        return events_schema()
-    if name == "outputs":
-        from tunedmodels.render.outputs import OUTPUTS_SCHEMA
-
-        return OUTPUTS_SCHEMA
-    from tunedmodels.render.status import STATUS_SCHEMA
-
-    return STATUS_SCHEMA
+    module, _, attribute = _SCHEMAS[name].partition(":")
+    schema = getattr(import_module(module), attribute)
+    click.echo(json.dumps(schema() if callable(schema) else schema, indent=2, ensure_ascii=False))

@@ -21,6 +21,7 @@ _COLOURS: dict[str, dict[str, object]] = {
     "delete": {"fg": "red"},
     "conflict": {"fg": "red", "bold": True},
     "failed": {"fg": "red", "bold": True},
+    "rejected": {"fg": "yellow", "bold": True},
     "error": {"fg": "red"},
     "warning": {"fg": "yellow"},
     "advice": {"fg": "cyan"},

@@ -23,6 +23,7 @@ from tunedmodels.events import (
     Failed,
     Outcome,
     Refused,
+    Rejected,
     Skipped,
     Started,
     StillRunning,
@@ -30,7 +31,8 @@ from tunedmodels.events import (
 )
 from tunedmodels.executor import steps
 from tunedmodels.executor.clock import Clock
-from tunedmodels.executor.run import HaltedError, Run
+from tunedmodels.executor.judge import Judge
+from tunedmodels.executor.run import HaltedError, Run, about
 from tunedmodels.executor.signals import Stop
 from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher, attended
 from tunedmodels.observed import ModelState
@@ -39,7 +41,7 @@ from tunedmodels.providers.provider import Provider
 
 _log = logging.getLogger(__name__)
 
-_LASTS: Final = (Succeeded, Failed, Refused, Skipped, StillRunning)
+_LASTS: Final = (Succeeded, Failed, Refused, Rejected, Skipped, StillRunning)
 
 
 async def apply(
@@ -48,6 +50,7 @@ async def apply(
     desired: Mapping[str, Desired],
     providers: Mapping[str, Provider],
     load: Callable[[Desired], Sequence[Example]],
+    judge: Judge,
     emit: Callable[[Event], None],
     clock: Clock,
     stop: Stop,
@@ -60,16 +63,15 @@ async def apply(
     """Carry out `plan` and return the last word on each of its changes.
 
     `desired` holds by name what the plan was made for: everything that is declared, and nothing
-    where all is destroyed. `load` reads the training examples of a declaration.
-    `emit` is a plain function: when it returns, the event is on disk, and only then does a request
-    leave. `timeout_s` counts from now and bounds all waiting. `paces` says how often a provider is
-    asked about its jobs, by its name; HOSTED where it says nothing.
+    where all is destroyed. `load` reads its training examples, `judge` decides for its gate. When
+    `emit` returns, the event is on disk, and only then does a request leave. `timeout_s` counts
+    from now and bounds all waiting. `paces` says by name how often a provider is asked about its
+    jobs; HOSTED where it says nothing.
 
     Raises RefusedError when the plan is refused as a whole, and StoreError when an event cannot be
     written; nothing is sent after that. All other errors become events.
     """
-    for refusal in plan.refusals:
-        raise RefusedError(refusal.message, cure=refusal.cure)
+    _require_unrefused(plan)
     names = _names(plan.changes)
     endings: list[Ending] = []
 
@@ -78,17 +80,17 @@ async def apply(
             endings.append(event)
         emit(event)
 
-    watchers = {
-        name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
-        for name, provider in providers.items()
-    }
     run = Run(
         project=plan.project,
         places=_places(plan.changes, desired),
         desired=desired,
         providers=providers,
-        watchers=watchers,
+        watchers={
+            name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
+            for name, provider in providers.items()
+        },
         load=load,
+        judge=judge,
         emit=tell,
         clock=clock,
         stop=stop,
@@ -104,14 +106,24 @@ async def apply(
     return Outcome(tuple(endings), interrupted=stop.requested)
 
 
+def _require_unrefused(plan: Plan) -> None:
+    for refusal in plan.refusals:
+        raise RefusedError(refusal.message, cure=refusal.cure)
+
+
 @dataclass(eq=False, slots=True)
 class _Name:
-    """The changes of one name, in order, and how they went."""
+    """The changes of one name, in order, and how they went.
+
+    `is_well` says that what continues from it may begin, `is_settled` that what it has no more use
+    for may go: a version that its gate rejected holds back the one and not the other.
+    """
 
     changes: tuple[Change, ...]
     parents: tuple[_Name, ...] = ()
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     is_well: bool = True
+    is_settled: bool = True
 
 
 def _names(changes: Iterable[Change]) -> list[_Name]:
@@ -169,21 +181,22 @@ async def _one_name(run: Run, name: _Name) -> None:
         run.emit(ending)
         if change.action is not Action.CANCEL and not isinstance(ending, Succeeded):
             name.is_well = False
+            name.is_settled &= isinstance(ending, Rejected)
     name.is_over.set()
 
 
 def _reason_to_skip(run: Run, name: _Name, change: Change) -> Skipped | None:
     unwell = [parent.changes[0].name for parent in name.parents if not parent.is_well]
     if unwell:
-        name.is_well = False
+        name.is_well = name.is_settled = False
         words = f"it continues from {', '.join(unwell)}, which did not end well"
     elif run.stop.requested and change.action.is_pending:
         words = "interrupted before it began"
-    elif not name.is_well and _was_ready(change) and change.action is Action.DELETE:
+    elif not name.is_settled and _was_ready(change) and change.action is Action.DELETE:
         words = "nothing is deleted before the other changes of this name are done"
     else:
         return None
-    return Skipped(*steps.about(change), words)
+    return Skipped(*about(change), words)
 
 
 def _was_ready(change: Change) -> bool:
@@ -192,7 +205,7 @@ def _was_ready(change: Change) -> bool:
 
 async def _one_change(run: Run, change: Change) -> Ending:
     """Carry out one change: the one place where errors become last words."""
-    said = steps.about(change)
+    said = about(change)
     if change.action.is_pending:
         run.emit(Started(*said))
     try:

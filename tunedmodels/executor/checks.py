@@ -15,9 +15,18 @@ from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, RefusedError
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.plan.change import Change, Version, Wanted
+from tunedmodels.plan.gate import differences, gate_of
 from tunedmodels.plan.versions import wanted as planned_as
+from tunedmodels.stamp import Stamp
 
 CURE: Final = "Nothing was changed for it. To see what is to do now, run `tunedmodels plan`."
+
+
+def before(change: Change) -> Version:
+    """Return the version that a change begins from, where it must have one."""
+    if change.before is None:
+        raise _refused(f"the plan does not say which version to {change.action}")
+    return change.before
 
 
 def still_declared(change: Change, desired: Mapping[str, Desired]) -> tuple[Desired, Wanted]:
@@ -30,7 +39,30 @@ def still_declared(change: Change, desired: Mapping[str, Desired]) -> tuple[Desi
     incidental = {"dataset_path": wanted.dataset_path, "timeout_s": wanted.timeout_s}
     if planned_as(declared, wanted.model_id).model_copy(update=incidental) != wanted:
         raise _refused(f"the manifest or the dataset of {change.name} changed since the plan")
+    if change.gate or change.action.trains:  # said before anything is trained for it
+        gate = change.gate and change.gate.model_copy(update={"rival": None})
+        _refuse_any(differences(gate, gate_of(declared, None)))
     return declared, wanted
+
+
+def same_gate(
+    change: Change, declared: Desired, live: ObservedModel, versions: Sequence[ObservedModel]
+) -> None:
+    """Refuse to promote through another gate, or beside another rival, than was planned.
+
+    A version that served before has none.
+    """
+    if change.gate and live.promoted:
+        raise _refused(f"{live.model_id} was promoted or demoted since the plan")
+    now = None if live.promoted else gate_of(declared, serving(list(versions)))
+    _refuse_any(differences(change.gate, now))
+
+
+def stamped(live: ObservedModel) -> Stamp:
+    """Return the stamp of a version that must have one."""
+    if live.stamp is None:
+        raise _refused(f"{live.model_id} has lost its stamp")
+    return live.stamp
 
 
 def not_declared_again(change: Change, version: Version, desired: Mapping[str, Desired]) -> None:
@@ -127,6 +159,11 @@ def _same_version(
     if live.promoted != planned:
         raise _refused(f"{version.model_id} was promoted or demoted since the plan")
     return live
+
+
+def _refuse_any(words: Sequence[str]) -> None:
+    if words:
+        raise _refused("; ".join(words))
 
 
 def _refused(words: str) -> RefusedError:

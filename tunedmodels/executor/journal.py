@@ -1,7 +1,8 @@
 """The journal: what a run was about to do, on disk before it did it.
 
 One file of JSON lines per run. It is for people who ask what happened; no decision is ever taken
-from it, since the live models say what is true. Loss points are left out: the service keeps them.
+from it, since the live models say what is true. Loss points are left out, which the service keeps,
+and so is what an evaluation asked and was answered, which is somebody's data.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tunedmodels.errors import StoreError
-from tunedmodels.events import Event, Progressed, Sending
+from tunedmodels.events import Evaluating, Event, Progressed, Sending
 
 KEPT: Final = 50  # files; a month of daily runs stays readable, and the folder stays small
 
@@ -50,7 +51,7 @@ class Journal:
 
         Raises StoreError when the disk does not take it: then the request must not leave.
         """
-        if isinstance(event, Progressed):
+        if isinstance(event, Progressed) or (isinstance(event, Evaluating) and event.done):
             return
         line = {"time": self._now().isoformat(), "event": type(event).__name__, **asdict(event)}
         try:

@@ -13,9 +13,11 @@ from tunedmodels.errors import RefusedError
 from tunedmodels.events import Call, Event, Sending, Sent
 from tunedmodels.executor import checks
 from tunedmodels.executor.clock import Clock
+from tunedmodels.executor.judge import Judge
 from tunedmodels.executor.signals import Stop
 from tunedmodels.executor.waiting import Watcher
 from tunedmodels.observed import ObservedModel
+from tunedmodels.plan.change import Action, Change
 from tunedmodels.providers.provider import Provider
 
 T = TypeVar("T")
@@ -28,11 +30,18 @@ class HaltedError(Exception):
     """A request was not sent because the person asked to stop."""
 
 
+def about(change: Change) -> tuple[str, str, Action]:
+    """Return what every event about a change begins with: name, version, action."""
+    part = change.after or change.before
+    return change.name, part.model_id if part else "", change.action
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One apply. `deadline_s` is the moment of `clock.elapsed()` at which all waiting ends.
 
-    `places` maps a name to the providers that hold, or will hold, a version of it.
+    `places` maps a name to the providers that hold, or will hold, a version of it. `judge` decides
+    for a gate.
 
     `starts` is held while requests of a change are sent and never while a job trains, so that a
     waiting job blocks no other start.
@@ -44,6 +53,7 @@ class Run:
     providers: Mapping[str, Provider]
     watchers: Mapping[str, Watcher]
     load: Callable[[Desired], Sequence[Example]]
+    judge: Judge
     emit: Callable[[Event], None]
     clock: Clock
     stop: Stop

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import timedelta
 
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
@@ -19,13 +17,12 @@ from tunedmodels.errors import (
     ProviderError,
     RefusedError,
 )
-from tunedmodels.events import Ending, Failed, Refused, Sent, Skipped, StillRunning, Succeeded
-from tunedmodels.executor import checks, waiting
-from tunedmodels.executor.run import HaltedError, Run
+from tunedmodels.events import Ending, Failed, Refused, Rejected, Sent, Succeeded
+from tunedmodels.executor import checks, promoting, removing, waiting
+from tunedmodels.executor.run import Run, about
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action, Change, Version, Wanted
-from tunedmodels.providers.provider import Edit, Provider
-from tunedmodels.stamp import Stamp, word_marks
+from tunedmodels.plan.change import Action, Change, Wanted
+from tunedmodels.stamp import Stamp
 
 
 async def carry_out(run: Run, change: Change) -> Ending:
@@ -37,24 +34,20 @@ async def carry_out(run: Run, change: Change) -> Ending:
         case Action.CREATE | Action.REPLACE | Action.RETRY | Action.WAIT:
             step = _train
         case Action.PROMOTE:
-            step = _promote_planned
+            step = promoting.promote_planned
         case Action.UPDATE:
             step = _update
         case Action.CANCEL:
-            step = _cancel
+            step = removing.cancel
         case Action.DELETE:
-            step = _delete_planned
+            step = removing.delete
         case Action.CONFLICT:
             return Refused(*about(change), change.reason, change.cure)
         case Action.FAILED:
             return Failed(*about(change), change.reason, change.cure)
+        case Action.REJECTED:
+            return Rejected(*about(change), change.reason, change.cure)
     return await step(run, change)
-
-
-def about(change: Change) -> tuple[str, str, Action]:
-    """Return what every event about a change begins with: name, version, action."""
-    part = change.after or change.before
-    return change.name, part.model_id if part else "", change.action
 
 
 async def _train(run: Run, change: Change) -> Ending:
@@ -80,8 +73,7 @@ async def _train(run: Run, change: Change) -> Ending:
         ended = await watcher.until_ended(change, wanted.model_id, deadline_s)
         if not isinstance(ended, ObservedModel):
             return ended
-    async with run.starts:
-        return await _promote(run, change, wanted)
+    return await promoting.promote(run, change, declared, wanted)
 
 
 async def _retried(
@@ -134,151 +126,16 @@ async def _create(
         return found
 
 
-async def _promote_planned(run: Run, change: Change) -> Ending:
-    _, wanted = checks.still_declared(change, run.desired)
-    async with run.starts:
-        if change.before:
-            live = await run.provider(change.before.provider).get(change.before.model_id)
-            checks.unchanged(change.before, live, run.project, change.name)
-        return await _promote(run, change, wanted)
-
-
-async def _promote(run: Run, change: Change, wanted: Wanted) -> Ending:
-    """Make the wanted version the serving one, then retire what the plan lists."""
-    provider = run.provider(wanted.provider)
-    versions = await run.versions(change.name)
-    live = await provider.get(wanted.model_id)
-    if live is None or live.state is not ModelState.READY:
-        raise RefusedError(f"{wanted.model_id} is not ready any more", cure=checks.CURE)
-    checks.exact(live, wanted, run.project, change.name)
-    if live.stamp and not checks.serves(wanted, versions):
-        # Another machine's clock may be ahead of ours; our mark must be the newest all the same.
-        marks = [v.promoted + timedelta(microseconds=1) for v in versions if v.promoted]
-        edit = _edit(change, wanted, live, live.stamp.promoted_at(max([run.clock.now(), *marks])))
-        await run.send(
-            "promote",
-            change.name,
-            wanted.model_id,
-            lambda: provider.update(wanted.model_id, edit),
-        )
-    for version in change.retires:
-        await _retire(run, change, version, wanted)
-    return Succeeded(*about(change))
-
-
-async def _retire(run: Run, change: Change, version: Version, wanted: Wanted) -> None:
-    """Delete one former version; if that is not to be, say so: the promotion stands."""
-    said = (change.name, version.model_id, Action.DELETE)
-    try:
-        checks.replaced(version, wanted, await run.versions(change.name))
-        await _delete(run, change, version)
-    except RefusedError as error:
-        run.emit(Refused(*said, error.message, error.cure))
-    except ProviderError as error:
-        run.emit(Failed(*said, error.message, error.cure))
-    except HaltedError as error:
-        run.emit(Skipped(*said, str(error)))
-
-
-async def _delete_planned(run: Run, change: Change) -> Ending:
-    version = _before(change)
-    async with run.starts:
-        checks.not_serving(version, await run.versions(change.name))
-        await _delete(run, change, version)
-    return Succeeded(*about(change))
-
-
-async def _delete(run: Run, change: Change, version: Version) -> None:
-    checks.not_declared_again(change, version, run.desired)
-    provider = run.provider(version.provider)
-    live = await provider.get(version.model_id)
-    if live is None:
-        return  # what was to be done is done
-    checks.unchanged(version, live, run.project, change.name)
-    await run.send(
-        "delete", change.name, version.model_id, lambda: provider.delete(version.model_id)
-    )
-
-
 async def _update(run: Run, change: Change) -> Ending:
     _, wanted = checks.still_declared(change, run.desired)
     provider = run.provider(wanted.provider)
     async with run.starts:
-        version = _before(change)
+        version = checks.before(change)
         live = checks.unchanged(
             version, await provider.get(version.model_id), run.project, change.name
         )
-        if live.stamp is None:  # `unchanged` has seen it; this is for the type checker
-            raise RefusedError(f"{live.model_id} has lost its stamp", cure=checks.CURE)
-        edit = _edit(change, wanted, live, live.stamp)
+        edit = promoting.edit(change, wanted, live, checks.stamped(live))
         await run.send(
             "update", change.name, live.model_id, lambda: provider.update(live.model_id, edit)
         )
     return Succeeded(*about(change))
-
-
-def _edit(change: Change, wanted: Wanted, live: ObservedModel, stamp: Stamp) -> Edit:
-    """Return the planned mutable fields, or the words that are live where the plan has none."""
-    if not change.fields or change.action.trains:
-        return Edit(description=live.description, stamp=stamp)
-    return Edit(
-        description=wanted.description,
-        stamp=replace(
-            stamp, protect=wanted.protect, retain=wanted.retain, words=word_marks(wanted)
-        ),
-        display_name=wanted.display_name or None,
-        temperature=wanted.temperature,
-        top_p=wanted.top_p,
-        top_k=wanted.top_k,
-        reader_project_numbers=wanted.reader_project_numbers,
-    )
-
-
-async def _cancel(run: Run, change: Change) -> Ending:
-    """Cancel a job, then delete its model: what it would answer is unpredictable (F15)."""
-    version = _before(change)
-    provider = run.provider(version.provider)
-    async with run.starts:
-        if not await _stop_job(run, change, version, provider):
-            return Succeeded(*about(change))
-    settled = await run.look(
-        provider,
-        version.model_id,
-        lambda model: run.stop.requested or model is None or not model.state.is_running,
-    )
-    if settled is not None and settled.state.is_running:
-        return StillRunning(
-            change.name,
-            version.model_id,
-            "asked to stop and still at work; the next apply looks again",
-        )
-    if settled is not None and settled.state is ModelState.READY:
-        raise RefusedError(
-            f"{version.model_id} was ready before the cancel reached it, and is kept",
-            cure=checks.CURE,
-        )
-    async with run.starts:
-        await run.send(
-            "delete", change.name, version.model_id, lambda: provider.delete(version.model_id)
-        )
-    return Succeeded(*about(change))
-
-
-async def _stop_job(run: Run, change: Change, version: Version, provider: Provider) -> bool:
-    """Cancel a job that still runs; return whether there is a model to delete after that."""
-    checks.not_declared_again(change, version, run.desired)
-    live = await provider.get(version.model_id)
-    if live is None:
-        return False
-    checks.still_running(version, live, run.project, change.name)
-    if live.state.is_running:
-        await run.send(
-            "cancel", change.name, version.model_id, lambda: provider.cancel(version.model_id)
-        )
-    return True
-
-
-def _before(change: Change) -> Version:
-    if change.before is None:
-        raise RefusedError(f"the plan does not say which version to {change.action}")
-    return change.before

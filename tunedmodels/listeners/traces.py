@@ -29,9 +29,11 @@ from tunedmodels import __version__
 from tunedmodels.errors import Exit
 from tunedmodels.events import (
     Ending,
+    Evaluating,
     Event,
     Failed,
     Interrupted,
+    Judged,
     Progressed,
     Retried,
     Sending,
@@ -97,30 +99,45 @@ class Traces:
         self._sending: dict[tuple[Key, str], Span] = {}
 
     def __call__(self, event: Event) -> None:
-        """Open or close the span of an event."""
+        """Open or close the span of an event, or note it in the one that is open."""
         match event:
             case Started():
                 span = self._below(self._run, str(event.action), event.name, event.model_id)
                 self._open[event.name, event.model_id] = (span, self._elapsed(), str(event.action))
             case Sending():
                 key = (event.name, event.model_id)
-                above = self._open[key][0] if key in self._open else self._run
-                span = self._below(above, f"send {event.call}", *key)
-                self._sending[key, event.call] = span
+                self._sending[key, event.call] = self._below(
+                    self._change(event), f"send {event.call}", *key
+                )
             case Sent():
                 sending = ((event.name, event.model_id), event.call)
                 if sending in self._sending:
                     self._sending.pop(sending).end()
-            case Progressed():
-                if found := self._open.get((event.name, event.model_id)):
-                    found[0].set_attribute("tunedmodels.step", event.step)
             case Retried():
                 self._retries.add(1)
                 self._run.add_event("retried", {"call": event.call, "attempt": event.attempt})
             case Interrupted():
                 self._run.add_event("interrupted")
-            case _ if isinstance(event, Ending):
+            case Progressed() | Evaluating() | Judged():
+                self._note(event)
+            case _:
                 self._end(event)
+
+    def _change(self, event: Sending | Progressed | Evaluating | Judged) -> Span:
+        """Return the span of the change that an event belongs to."""
+        key = (event.name, event.model_id)
+        return self._open[key][0] if key in self._open else self._run
+
+    def _note(self, event: Progressed | Evaluating | Judged) -> None:
+        change = self._change(event)
+        match event:
+            case Progressed():
+                change.set_attribute("tunedmodels.step", event.step)
+            case Evaluating():
+                change.set_attribute("tunedmodels.evaluated", event.done)
+            case Judged():
+                judged = {"decision": str(event.decision), "score": event.score}
+                change.add_event("judged", judged)
 
     async def finish(self, code: int) -> None:
         """End what is open, and send the rest; a collector that is not there gets 5 s."""

@@ -18,6 +18,7 @@ from tunedmodels.events import (
     Event,
     Failed,
     Refused,
+    Rejected,
     Skipped,
     StillRunning,
     Succeeded,
@@ -31,6 +32,7 @@ _ENDINGS: Final[dict[type[Ending], str]] = {
     Succeeded: "done",
     Failed: "failed",
     Refused: "refused",
+    Rejected: "kept from serving by its gate",
     StillRunning: "still running",
     Skipped: "skipped",
 }

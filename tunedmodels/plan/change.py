@@ -11,24 +11,21 @@ import json
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
-from pydantic.alias_generators import to_camel
+from pydantic import JsonValue
 
 from tunedmodels.observed import ModelState
+from tunedmodels.plan.frozen import Frozen
+from tunedmodels.plan.gate import Gate
+from tunedmodels.plan.leaving import Leaving
 
 FORMAT_VERSION: Final = 1
 
 
-class Frozen(BaseModel):
-    """A value of the plan: camelCase outside, nothing unknown, never changed."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True
-    )
-
-
 class Action(StrEnum):
-    """What apply would do for one name. `conflict` and `failed` are reported; nothing is done."""
+    """What apply would do for one name.
+
+    `conflict`, `failed` and `rejected` (by its gate) are reported; nothing is done.
+    """
 
     CREATE = "create"
     REPLACE = "replace"
@@ -40,6 +37,7 @@ class Action(StrEnum):
     DELETE = "delete"
     CONFLICT = "conflict"
     FAILED = "failed"
+    REJECTED = "rejected"
 
     @property
     def symbol(self) -> str:
@@ -54,7 +52,7 @@ class Action(StrEnum):
     @property
     def is_pending(self) -> bool:
         """Whether apply has something to do for it (waiting for a running job included)."""
-        return self not in (Action.CONFLICT, Action.FAILED)
+        return self not in (Action.CONFLICT, Action.FAILED, Action.REJECTED)
 
 
 _SYMBOLS = {
@@ -68,6 +66,7 @@ _SYMBOLS = {
     Action.DELETE: "-",
     Action.CONFLICT: "!",
     Action.FAILED: "!",
+    Action.REJECTED: "!",
 }
 
 
@@ -76,7 +75,7 @@ class Version(Frozen):
 
     `promoted` is the text of the mark in the stamp, in UTC. `serves` says whether it answered for
     its name when the plan was made. `unverified` means that it was adopted, so that nobody can
-    prove what it was trained on.
+    prove what it was trained on, and `rejected` that a gate kept it from ever serving.
     """
 
     provider: str
@@ -89,6 +88,7 @@ class Version(Frozen):
     serves: bool = False
     attempt: int = 1
     unverified: bool = False
+    rejected: bool = False
 
 
 class Wanted(Frozen):
@@ -167,9 +167,10 @@ class Cost(Frozen):
 class Change(Frozen):
     """What happens to one name. `retires` are deleted after the promotion, oldest first.
 
-    `fields` of `wait` and `promote` are mutable ones that the promotion writes as well. `cure` says
-    what a person can do where apply can do nothing (`conflict`, `failed`). `drift` says that
-    something was changed outside: not, or not only, in the manifests.
+    `fields` of `wait` and `promote` are mutable ones that the promotion writes as well. `gate` is
+    what the version must pass to be promoted. `cure` says what a person can do where apply can do
+    nothing (`conflict`, `failed`, `rejected`). `drift` says that something was changed outside:
+    not, or not only, in the manifests.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Change(Frozen):
     after: Wanted | None = None
     fields: tuple[FieldChange, ...] = ()
     dataset: DatasetChange | None = None
+    gate: Gate | None = None
     cost: Cost | None = None
     retires: tuple[Version, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -232,7 +234,8 @@ class Plan(Frozen):
     changes, since an edited comment makes no plan stale. `unchanged` counts
     the names that are as declared; `retained` the versions without a manifest
     that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
-    versions.
+    versions. `leaving` are those that go later, and `moment` is the time for which that was
+    decided, empty where it does not matter.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -249,6 +252,8 @@ class Plan(Frozen):
     retained: int = 0
     manifests: int = 0
     live: int = 0
+    leaving: tuple[Leaving, ...] = ()
+    moment: str = ""
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -257,8 +262,14 @@ class Plan(Frozen):
 
     @property
     def blocked(self) -> tuple[Change, ...]:
-        """The names for which nothing can be done until a person steps in."""
-        return tuple(change for change in self.changes if not change.action.is_pending)
+        """The names for which nothing can be done until a person steps in, gates apart."""
+        blocked = (Action.CONFLICT, Action.FAILED)
+        return tuple(change for change in self.changes if change.action in blocked)
+
+    @property
+    def rejected(self) -> tuple[Change, ...]:
+        """The names whose declared version its gate keeps from serving."""
+        return tuple(change for change in self.changes if change.action is Action.REJECTED)
 
     @property
     def drifted(self) -> tuple[Change, ...]:
@@ -284,13 +295,15 @@ class Plan(Frozen):
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-_DECIDES = {"name", "action", "before", "after", "retires"}
+_DECIDES = {"name", "action", "before", "after", "gate", "retires"}
 # When a version was promoted does not matter once it is known which one serves and what retires;
-# a file's name and our own patience change nothing at the service.
+# a file's name and our own patience change nothing at the service. What a gate asks is said by its
+# digest and its rival.
 _INCIDENTAL: Final[dict[str, Any]] = {
-    "before": {"promoted", "unverified"},
+    "before": {"promoted", "unverified", "rejected"},
     "after": {"dataset_path", "timeout_s"},
-    "retires": {"__all__": {"promoted", "unverified"}},
+    "gate": set(Gate.model_fields) - {"digest", "rival"},
+    "retires": {"__all__": {"promoted", "unverified", "rejected"}},
 }
 
 
@@ -298,6 +311,8 @@ def _deciding(change: Change) -> dict[str, Any]:
     if not change.action.is_pending:
         return {"name": change.name, "action": change.action.value}
     part = change.model_dump(mode="json", include=_DECIDES, exclude=_INCIDENTAL, by_alias=True)
+    if change.gate is None:
+        del part["gate"]  # so that a plan without gates has the digest that it always had
     if change.before and change.before.state.is_running:
         part["before"]["state"] = "running"  # a job that leaves the queue makes no plan stale
     return part

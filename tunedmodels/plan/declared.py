@@ -9,10 +9,20 @@ from datetime import datetime
 from tunedmodels.desired import Desired, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
-from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, LabelChange, Version
+from tunedmodels.plan.change import (
+    Action,
+    Change,
+    DatasetChange,
+    FieldChange,
+    LabelChange,
+    Version,
+)
 from tunedmodels.plan.cost import cost_of
 from tunedmodels.plan.fields import fixed_fields, mutable_fields
+from tunedmodels.plan.gate import Gate, cure, gate_of, judged, refusal
+from tunedmodels.plan.retirement import Retirement
 from tunedmodels.plan.versions import History, version, wanted
+from tunedmodels.stamp import Decision
 
 _NO_FIELDS: tuple[FieldChange, ...] = ()
 
@@ -47,13 +57,17 @@ Differences = Mapping[tuple[str, str], DatasetCounts]  # (digest before, digest 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One declared name among its live versions."""
+    """One declared name among its live versions.
+
+    `now` decides whose grace is over; without it, nobody's is.
+    """
 
     want: Desired
     past: History
     taken: Taken
     differences: Differences
     remembered: Remembered | None = None
+    now: datetime | None = None
 
     def changes(self) -> Iterator[Change]:
         """Yield what happens to the name: nothing at all when it is as declared.
@@ -69,11 +83,19 @@ class Declared:
             yield self._gone(Action.CANCEL, model, reasons.OUTDATED_JOB)
         for model in self.past.broken:
             yield self._gone(Action.DELETE, model, reasons.broken(model))
+        for model in self.past.rejected:
+            yield self._gone(Action.DELETE, model, reasons.REJECTED)
         # Where another version is to serve first, what is beyond `keep` retires after that.
-        if main is None or main.action is Action.UPDATE:
-            keep = self.want.lifecycle.keep
-            for model in self.past.beyond(keep):
-                yield self._gone(Action.DELETE, model, reasons.beyond(keep))
+        if main is None or main.action in (Action.UPDATE, Action.REJECTED):
+            for model in self.retirement.due():
+                yield self._gone(Action.DELETE, model, reasons.beyond(self.want.lifecycle))
+
+    @property
+    def retirement(self) -> Retirement:
+        """Which of the former versions go, and when."""
+        exact = self.past.exact
+        is_held = exact is not None and self._decision(exact) is not None
+        return Retirement(self.past, self.want.lifecycle, self.now, is_held=is_held)
 
     def _main(self) -> Change | None:
         exact = self.past.exact
@@ -87,9 +109,39 @@ class Declared:
             case ModelState.READY if exact is self.past.serves:
                 fields = mutable_fields(self.want, exact)
                 return self._update(exact, fields) if fields else None
+            case ModelState.READY if rejected := self._rejected(exact):
+                return rejected
             case ModelState.READY:
                 reason = reasons.promoting(exact, self.past.serves)
                 return self._going_on(Action.PROMOTE, exact, reason)
+
+    @property
+    def _gate(self) -> Gate | None:
+        """What the declared version must pass; nothing, when it served before."""
+        exact = self.past.exact
+        return None if exact and exact.promoted else gate_of(self.want, self.past.serves)
+
+    def _decision(self, exact: ObservedModel) -> Decision | None:
+        """Return the decision that keeps a ready version from serving, if it stands."""
+        gate = self._gate
+        if gate is None or exact.state is not ModelState.READY:
+            return None
+        decision = judged(exact, gate)
+        return None if decision is None or gate.admits(decision) else decision
+
+    def _rejected(self, exact: ObservedModel) -> Change | None:
+        gate, decision = self._gate, self._decision(exact)
+        if gate is None or decision is None:
+            return None
+        return Change(
+            name=self.want.name,
+            action=Action.REJECTED,
+            reason=refusal(gate, decision, exact.stamp.score if exact.stamp else ""),
+            cure=cure(gate, decision, self.want.name, exact.model_id),
+            before=self.past.version(exact),
+            after=wanted(self.want, exact.model_id),
+            gate=gate,
+        )
 
     def _missing(self) -> Change:
         there = self.taken.get(
@@ -157,6 +209,7 @@ class Declared:
             after=wanted(self.want, version_id(self.want.name, self.want.fingerprint)),
             fields=fields,
             dataset=dataset,
+            gate=self._gate,
             cost=cost_of(action),
             retires=self._retires(),
             warnings=(reasons.WAS_CANCELLED,) if warns else (),
@@ -172,6 +225,7 @@ class Declared:
             before=self.past.version(exact),
             after=wanted(self.want, exact.model_id),
             fields=fields,
+            gate=self._gate,
             retires=self._retires(),
             drift=_any_drift(fields) or reasons.overruled(exact, self.past.serves),
         )
@@ -193,7 +247,7 @@ class Declared:
         )
 
     def _retires(self) -> tuple[Version, ...]:
-        return tuple(map(self.past.version, self.past.beyond(self.want.lifecycle.keep)))
+        return tuple(map(self.past.version, self.retirement.due()))
 
     def _dataset(self, latest: ObservedModel) -> DatasetChange | None:
         stamp, dataset = latest.stamp, self.want.dataset

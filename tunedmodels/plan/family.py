@@ -29,22 +29,27 @@ class Family:
         """Return the base model (`models/NAME`) at the root of the line."""
         return self.wants[self._line(want)[0]].source
 
-    def feasible(self, change: Change, want: Desired, stuck: Collection[str]) -> Change:
+    def feasible(self, change: Change, want: Desired, stuck: Mapping[str, Action]) -> Change:
         """Return a training as it is, or as failed when it cannot begin.
 
-        `stuck` holds the names for which apply can do nothing.
+        `stuck` says by name why apply can do nothing. What continues from a version that its gate
+        rejected shares its fate, and is no failure either.
         """
         base = self.base(want)
         tunable = self.tunable.get(want.provider)
+        action = Action.FAILED
         if want.parent and want.parent in stuck:
-            reason, cure = reasons.orphaned(want.parent), reasons.CURE_PARENT
+            is_rejected = stuck[want.parent] is Action.REJECTED
+            action = Action.REJECTED if is_rejected else action
+            reason = reasons.orphaned(want.parent, is_rejected=is_rejected)
+            cure = reasons.CURE_PARENT
         elif tunable is not None and base not in tunable:
             reason, cure = reasons.not_tunable(want.provider, base), reasons.cure_base(tunable)
         else:
             return change
         return Change(
             name=change.name,
-            action=Action.FAILED,
+            action=action,
             reason=reason,
             cure=cure,
             before=change.before,

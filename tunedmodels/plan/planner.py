@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons, safety
-from tunedmodels.plan.change import Change, Plan, Refusal
+from tunedmodels.plan.change import Action, Change, Plan, Refusal
 from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Remembered
 from tunedmodels.plan.family import Family, Line
+from tunedmodels.plan.leaving import Leaving
 from tunedmodels.plan.removed import remove
 from tunedmodels.plan.safety import Allowances
-from tunedmodels.plan.versions import history
+from tunedmodels.plan.versions import history, written
 from tunedmodels.settings import Policy
 
 __all__ = ["Allowances", "DatasetCounts", "Remembered", "make_plan"]
@@ -44,6 +46,7 @@ def make_plan(
     advice: Advice = MappingProxyType({}),
     remembered: Mapping[str, Remembered] = MappingProxyType({}),
     destroying: bool = False,
+    now: datetime | None = None,
 ) -> Plan:
     """Decide what makes the live models the declared ones.
 
@@ -53,20 +56,17 @@ def make_plan(
     digests before and after, where the old one is at hand. `advice` holds words to show beside a
     training, by name. `remembered` says by name what this machine promoted last, so that a version
     that is gone can be told from a new one. `destroying` plans the end of every model, and needs no
-    other allowance.
+    other allowance. `now` is the moment for which `lifecycle.grace` is judged; without it nobody's
+    grace is over.
     """
     declared = {want.name: want for want in desired}
     taken = {(model.provider, model.model_id): model for model in observed}
-    ours: dict[str, list[ObservedModel]] = defaultdict(list)
-    for model in taken.values():
-        if model.stamp and model.stamp.project == project:
-            ours[model.stamp.name].append(model)
-
+    ours = _ours(taken.values(), project)
     if destroying:
         stays, goes = _Part(), _removed(ours, declared, reasons.DESTROYED, policy)
     else:
         family = Family(declared, tunable)
-        table = partial(Declared, taken=taken, differences=differences)
+        table = partial(Declared, taken=taken, differences=differences, now=now)
         stays = _declared(family, ours, policy, remembered, table)
         orphans = {name: live for name, live in ours.items() if name not in declared}
         goes = _removed(orphans, {}, reasons.NOT_DECLARED, policy)
@@ -88,16 +88,31 @@ def make_plan(
         retained=goes.untouched,
         manifests=len(declared),
         live=sum(map(len, ours.values())),
+        leaving=tuple(stays.leaving),
+        moment=written(now) if stays.is_timed else "",
     )
+
+
+def _ours(models: Iterable[ObservedModel], project: str) -> Live:
+    ours: dict[str, list[ObservedModel]] = defaultdict(list)
+    for model in models:
+        if model.stamp and model.stamp.project == project:
+            ours[model.stamp.name].append(model)
+    return ours
 
 
 @dataclass(slots=True)
 class _Part:
-    """A part of the plan, name by name; `untouched` counts what needs no change."""
+    """A part of the plan, name by name; `untouched` counts what needs no change.
+
+    `is_timed` says that some of it would be otherwise at another time.
+    """
 
     entries: list[tuple[Line, Sequence[Change]]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    leaving: list[Leaving] = field(default_factory=list)
     untouched: int = 0
+    is_timed: bool = False
 
 
 def _declared(
@@ -108,11 +123,14 @@ def _declared(
     table: Callable[..., Declared],
 ) -> _Part:
     part = _Part()
-    stuck: set[str] = set()
+    stuck: dict[str, Action] = {}
     for line, want in family.in_order():
         live = ours.get(want.name, ())
         past = history(live, provider=want.provider, fingerprint=want.fingerprint)
-        changes = list(table(want, past, remembered=remembered.get(want.name)).changes())
+        declared = table(want, past, remembered=remembered.get(want.name))
+        changes = list(declared.changes())
+        part.leaving += declared.retirement.leaving(want.name)
+        part.is_timed |= declared.retirement.is_timed
         if not changes or changes[0].after is None:
             part.untouched += 1  # what there is, is about other versions of the name
         elif changes[0].action.trains:
@@ -121,7 +139,7 @@ def _declared(
         if changes:
             part.entries.append((line, changes))
             if not changes[0].action.is_pending:
-                stuck.add(want.name)
+                stuck[want.name] = changes[0].action
     return part
 
 

@@ -6,11 +6,13 @@ from collections.abc import Collection, Sequence
 
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import DatasetChange, FieldChange
+from tunedmodels.spec import Lifecycle
 from tunedmodels.stamp import HAND
 
 NEW = "it does not exist yet"
 GONE = "it was promoted from here, and is gone: somebody deleted it outside"
 OUTDATED_JOB = "another version is declared now, and this job would cost money for nothing"
+REJECTED = "its gate kept it from serving, and another version is declared"
 NOT_DECLARED = "it is no longer in the manifests"
 DESTROYED = "everything of this project is to go"
 
@@ -107,9 +109,12 @@ def broken(model: ObservedModel) -> str:
     return f"it {state}, and another version is declared"
 
 
-def beyond(keep: int) -> str:
+def beyond(lifecycle: Lifecycle) -> str:
     """Say why a former version is deleted."""
-    return f"lifecycle.keep is {keep}, and newer versions than this are ready"
+    words = f"lifecycle.keep is {lifecycle.keep}, and newer versions than this are ready"
+    return (
+        f"{words}; its lifecycle.grace of {lifecycle.grace} is over" if lifecycle.grace else words
+    )
 
 
 def taken(there: ObservedModel) -> str:
@@ -130,8 +135,10 @@ def cure_taken(there: ObservedModel, name: str) -> str:
     return RENAME
 
 
-def orphaned(parent: str) -> str:
+def orphaned(parent: str, *, is_rejected: bool = False) -> str:
     """Say that the model to continue from will not come."""
+    if is_rejected:
+        return f"it continues from {parent}, which its gate keeps from serving"
     return f"it continues from {parent}, for which nothing can be done as it is"
 
 

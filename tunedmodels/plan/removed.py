@@ -42,7 +42,8 @@ def remove(
         return Removal(refusal=protected(name, former=_former_protects(past, models)))
     going = [(Action.CANCEL, model) for model in past.running]
     # The serving version is worth the most and goes last, so that the name answers till the end.
-    going += [(Action.DELETE, model) for model in (*past.broken, *past.beyond(0))]
+    going += [(Action.DELETE, model) for model in (*past.broken, *past.rejected)]
+    going += [(Action.DELETE, model) for model in past.beyond(0)]
     return Removal(
         changes=tuple(
             Change(name=name, action=action, reason=reason, before=past.version(model))

@@ -22,6 +22,9 @@ manifests, make nothing stale: the outcome is the one that was approved. What re
 same as well, but for what is gone already. A pending change that the plan does not contain makes it
 stale too, since it was approved as the whole of what would happen.
 
+The gate decides who serves, so it must be the one that was approved, with the same rival. That it
+has refused the version meanwhile is one of the two outcomes that it was approved for.
+
 One name is one decision: when a part of it moved, nothing is done for it, nor for those that
 continue from it.
 """
@@ -36,17 +39,18 @@ from typing import Final
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.plan.change import Action, Change, Plan, Version, Wanted
+from tunedmodels.plan.gate import differences, gate_of
 from tunedmodels.plan.versions import wanted
 
 Place = tuple[str, str]  # provider, model id
 
-_ARRIVING: Final = (Action.WAIT, Action.PROMOTE, Action.UPDATE)
+_ARRIVING: Final = (Action.WAIT, Action.PROMOTE, Action.UPDATE, Action.REJECTED)
 _GOES_ON: Final = {
     Action.CREATE: (Action.CREATE, *_ARRIVING),
     Action.REPLACE: (Action.REPLACE, *_ARRIVING),
     Action.RETRY: (Action.RETRY, Action.CREATE, Action.REPLACE, *_ARRIVING),
     Action.WAIT: _ARRIVING,
-    Action.PROMOTE: (Action.PROMOTE, Action.UPDATE),
+    Action.PROMOTE: (Action.PROMOTE, Action.UPDATE, Action.REJECTED),
     Action.UPDATE: (Action.UPDATE,),
 }
 _GOING: Final = (Action.CANCEL, Action.DELETE)
@@ -122,8 +126,11 @@ class _Look:
         expected |= {
             (self.name, *_place(version)) for change in planned for version in change.retires
         }
+        # That a version was to go says nothing about making it: its key is the same.
+        made = {change.key for change in planned if change.after}
         for change in self.found:
-            is_new = change.key not in expected and change.action.is_pending
+            is_known = change.key in (made if change.after else expected)
+            is_new = change.action.is_pending and not is_known
             if is_new and not (is_about_another and change.after):
                 yield _unexpected(change)
 
@@ -150,6 +157,9 @@ class _Look:
             if there.action not in _GOES_ON[change.action]:
                 yield f"it was planned to {change.action}, now to {there.action}: {there.reason}"
                 return
+            yield from self._same_gate(change, there)
+            if there.action is Action.REJECTED:
+                return
             yield from self._same_start(change, there)
             yield from self._same_service(change, after)
         retiring = {_place(v) for v in there.retires} if there else set()
@@ -161,6 +171,12 @@ class _Look:
         for place in sorted(planned - retiring):
             if place in self.live:
                 yield f"{place[1]} was to be deleted, and is to stay now"
+
+    def _same_gate(self, change: Change, there: Change) -> Iterator[str]:
+        """Yield how another gate decides now; none does, once the version served."""
+        is_gone = self.want is None or gate_of(self.want, self.serves) is None
+        if there.gate or is_gone:
+            yield from differences(change.gate, there.gate)
 
     def _same_start(self, change: Change, there: Change) -> Iterator[str]:
         """Yield what differs in the version that a change begins from, where it is the same one."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
@@ -19,7 +20,8 @@ class History:
 
     `exact` is the declared version, if it exists; `serves` answers for the name. Of the others,
     `ready` are sorted by how much they are worth keeping (newest promoted first, then newest),
-    `running` and `broken` (failed or cancelled) by id.
+    `running`, `broken` (failed or cancelled) and `rejected` (by a gate) by id. `stopped` says by
+    place when a version that once served gave way to its successor.
     """
 
     exact: ObservedModel | None
@@ -27,18 +29,25 @@ class History:
     ready: tuple[ObservedModel, ...]
     running: tuple[ObservedModel, ...]
     broken: tuple[ObservedModel, ...]
+    rejected: tuple[ObservedModel, ...] = ()
+    stopped: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
     @property
     def latest(self) -> ObservedModel | None:
         """The version that a new one would replace: the serving one, else the newest other."""
         if self.serves:
             return self.serves
-        others = (*self.ready, *self.running, *self.broken)
+        others = (*self.ready, *self.rejected, *self.running, *self.broken)
         return max(others, key=_worth, default=None)
 
     def beyond(self, keep: int) -> tuple[ObservedModel, ...]:
         """Return the ready versions that `keep` does not cover, oldest first."""
         return self.ready[keep:][::-1]
+
+    def beside_the_serving(self, keep: int) -> tuple[ObservedModel, ...]:
+        """Return what `keep` does not cover as long as the declared version does not serve."""
+        others = tuple(model for model in self.ready if model is not self.serves)
+        return others[keep:][::-1]
 
     def version(self, model: ObservedModel) -> Version:
         """Return what a plan says of one of these models."""
@@ -55,12 +64,15 @@ def history(
         if declared and (exact is None or _rank(model) > _rank(exact)):
             exact = model
     others = sorted((model for model in models if model is not exact), key=_worth, reverse=True)
+    ready = [model for model in others if model.state is ModelState.READY]
     return History(
         exact=exact,
         serves=serving(list(models)),
-        ready=tuple(model for model in others if model.state is ModelState.READY),
+        ready=tuple(model for model in ready if not _is_rejected(model)),
         running=tuple(sorted((m for m in others if m.state.is_running), key=_place)),
         broken=tuple(sorted((m for m in others if _is_broken(m)), key=_place)),
+        rejected=tuple(sorted(filter(_is_rejected, ready), key=_place)),
+        stopped=_stopped(models),
     )
 
 
@@ -74,10 +86,11 @@ def version(model: ObservedModel, *, serves: bool) -> Version:
         fingerprint=model.fingerprint,
         dataset=stamp.dataset if stamp else "",
         examples=stamp.examples if stamp else None,
-        promoted=_written(model.promoted),
+        promoted=written(model.promoted),
         serves=serves,
         attempt=stamp.attempt if stamp else 1,
         unverified=bool(stamp and stamp.unverified),
+        rejected=_is_rejected(model),
     )
 
 
@@ -106,10 +119,22 @@ def wanted(want: Desired, model_id: str) -> Wanted:
     )
 
 
-def _written(promoted: datetime | None) -> str:
-    if promoted is None:
+def written(time: datetime | None) -> str:
+    """Return a moment as a plan holds it, in UTC, or nothing."""
+    if time is None:
         return ""
-    return promoted.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _stopped(models: Sequence[ObservedModel]) -> Mapping[tuple[str, str], datetime]:
+    """Return when each version gave way: the mark of the one that was promoted after it says so."""
+    promoted = [(m.promoted, m.model_id, m.provider, m) for m in models if m.promoted]
+    in_order = sorted(promoted, key=lambda entry: entry[:3])
+    return {_place(former[3]): later[0] for former, later in pairwise(in_order)}
+
+
+def _is_rejected(model: ObservedModel) -> bool:
+    return model.stamp is not None and model.stamp.is_rejected
 
 
 def _is_broken(model: ObservedModel) -> bool:

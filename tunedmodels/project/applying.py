@@ -11,6 +11,7 @@ from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
+from tunedmodels.evaluation.scoring import Answered
 from tunedmodels.events import Event, Outcome, Retried
 from tunedmodels.executor.apply import apply
 from tunedmodels.executor.clock import SystemClock
@@ -20,6 +21,7 @@ from tunedmodels.executor.waiting import LOCAL, Pace
 from tunedmodels.plan.change import Plan
 from tunedmodels.plan.safety import blacked_out, rule
 from tunedmodels.project.connecting import connect
+from tunedmodels.project.judging import ProjectJudge
 from tunedmodels.project.opened import Project
 from tunedmodels.settings import EmbeddedSettings, GeminiSettings
 
@@ -35,6 +37,17 @@ class Manner:
     timeout_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How an apply ended, and by id the worst answers of the versions that did not pass a gate.
+
+    The answers are there only of files that git tracks, and are for the person who looks.
+    """
+
+    outcome: Outcome
+    worst: Mapping[str, Sequence[Answered]]
+
+
 async def carry_out(
     project: Project,
     plan: Plan,
@@ -42,7 +55,7 @@ async def carry_out(
     *,
     emit: Emit,
     manner: Manner,
-) -> Outcome:
+) -> Applied:
     """Apply `plan`, journal every event before it happens, and heed Ctrl-C.
 
     Raises StoreError when the journal cannot be written; nothing more is sent then. Raises
@@ -69,13 +82,14 @@ async def carry_out(
             tell(Retried(call, attempt, wait_s, words))
 
         async with connect(project, trains=True, on_retry=retried) as providers:
-            stop = Stop()
+            stop, judge = Stop(), ProjectJudge(project, providers)
             with stop_on_signals(stop):
-                return await apply(
+                outcome = await apply(
                     plan,
                     desired=desired,
                     providers=providers,
                     load=examples,
+                    judge=judge,
                     emit=tell,
                     clock=clock,
                     stop=stop,
@@ -85,6 +99,7 @@ async def carry_out(
                     timeout_s=manner.timeout_s,
                     paces=paces(project),
                 )
+            return Applied(outcome, judge.worst)
 
 
 def require_open(project: Project, today: date) -> None:

@@ -31,7 +31,10 @@ async def approved(
             cure="Name the folder of its Project file with -C DIR, or make a new plan here.",
         )
     _require_unrefused(saved)
-    again = await plan(project, EVERYTHING, use_cache=use_cache, with_inputs=True)
+    # Time alone makes no plan stale: grace is judged for the moment for which it was approved.
+    again = await plan(
+        project, EVERYTHING, use_cache=use_cache, with_inputs=True, moment=saved.moment
+    )
     _require_unrefused(again.plan)
     found = review(saved, again.plan, again.desired, again.observed)
     if found.moved and not keep_going:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
@@ -16,7 +17,7 @@ from tunedmodels.project.opened import Project
 from tunedmodels.project.planning import observe
 from tunedmodels.providers.provider import Edit, Provider
 from tunedmodels.render.status import Named
-from tunedmodels.stamp import HAND
+from tunedmodels.stamp import HAND, GateMark, gate_mark
 
 
 async def names(project: Project, providers: Mapping[str, Provider]) -> list[Named]:
@@ -76,34 +77,59 @@ def ready(model: Named, version: str | None) -> ObservedModel:
     )
 
 
-async def promote(project: Project, name: str, version: str | None) -> tuple[str, str]:
-    """Make a ready version serve; one atomic request. Return its id and the former one's.
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """Which version serves now, and which did; `overruled` is the gate's mark on a rejected one."""
 
-    Without `version` the newest ready one that does not serve is taken.
+    model_id: str
+    former: str
+    overruled: GateMark | None = None
+
+
+async def promote(project: Project, name: str, version: str | None) -> Promoted:
+    """Make a ready version serve; one atomic request.
+
+    Without `version` the newest ready one that does not serve is taken, and none that its gate
+    rejected: whoever overrules a gate says which version they mean.
     """
     async with connect(project) as providers:
         model = pick(await names(project, providers), name)
         former = model.serving
         if version is None:
-            others = [
-                there
-                for there in model.versions
-                if there.state is ModelState.READY and there is not former
-            ]
-            if not others:
-                raise TunedModelsError(
-                    f"{name} has no other ready version",
-                    cure=f"To see its versions: tunedmodels show {name}",
-                )
-            version = max(others, key=_newest).model_id
+            version = _next(model).model_id
         chosen = ready(model, version)
+        stamp = chosen.stamp
+        assert stamp is not None  # noqa: S101 - a named version has our stamp
         if chosen is not former:
-            assert chosen.stamp is not None  # noqa: S101 - a named version has our stamp
             # An apply that goes back to what is declared can then say why it has to.
-            mark = chosen.stamp.promoted_at(datetime.now(UTC), by=HAND)
+            mark = stamp.promoted_at(datetime.now(UTC), by=HAND, head=project.commit())
             edit = Edit(description=chosen.description, stamp=mark)
             await providers[chosen.provider].update(chosen.model_id, edit)
-        return chosen.model_id, former.model_id if former else ""
+        return Promoted(
+            model_id=chosen.model_id,
+            former=former.model_id if former else "",
+            overruled=gate_mark(stamp.gate) if stamp.is_rejected else None,
+        )
+
+
+def _next(model: Named) -> ObservedModel:
+    """Return the newest ready version that could serve instead."""
+    others = [
+        there
+        for there in model.versions
+        if there.state is ModelState.READY and there is not model.serving
+    ]
+    free = [there for there in others if not (there.stamp and there.stamp.is_rejected)]
+    if free:
+        return max(free, key=_newest)
+    cure = f"To see its versions: tunedmodels show {model.name}"
+    if not others:
+        raise TunedModelsError(f"{model.name} has no other ready version", cure=cure)
+    rejected = max(others, key=_newest).model_id
+    raise TunedModelsError(
+        f"{model.name} has no other ready version but what its gate keeps from serving",
+        cure=f"{cure}\nTo overrule its gate: tunedmodels promote {model.name} {rejected}",
+    )
 
 
 async def cancel(project: Project, name: str) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tunedmodels import __version__
@@ -51,10 +52,12 @@ async def plan(
     use_cache: bool,
     destroying: bool = False,
     with_inputs: bool = False,
+    moment: str = "",
 ) -> Planned:
     """Observe every provider and plan; changes nothing.
 
     `with_inputs` digests every file that the plan rests on, for a plan that is to be saved.
+    `moment` is the one of a saved plan, for which grace was judged; else it is now.
     Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
     provider does not answer.
     """
@@ -79,6 +82,7 @@ async def plan(
         },
         remembered=_remembered(project, desired, observed),
         destroying=destroying,
+        now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
     )
     by_name = {} if destroying else {want.name: want for want in desired}
     said = {

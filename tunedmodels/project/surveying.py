@@ -12,11 +12,11 @@ from tunedmodels.datasets.cache import Request, SurveyCache
 from tunedmodels.datasets.limits import Limits, limits_for
 from tunedmodels.datasets.overlap import Side, overlap
 from tunedmodels.datasets.survey import Survey
-from tunedmodels.desired import Desired, DesiredDataset
+from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
 from tunedmodels.project.opened import Project
-from tunedmodels.spec import Examples
+from tunedmodels.spec import Examples, GenerationConfig, TunedModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,13 @@ def _one(desk: _Desk, declared: Declared) -> None:
     found = _survey(desk, declared, train, limits, "dataset")
     problems = list(found.problems)
     desk.datasets.add((spec.dataset.path, found.digest))
+    evaluation = None
     if spec.evaluation:
         test = _side(desk, spec.evaluation)
         held_out = _survey(desk, declared, test, limits.for_held_out(), "evaluation")
         desk.datasets.add((spec.evaluation.path, held_out.digest))
         problems += held_out.problems
+        evaluation = _evaluation(spec, test, held_out)
         if found.is_usable and held_out.is_usable:
             ask = desk.cache.overlap if desk.cache else overlap
             problems += ask(train, test)
@@ -119,7 +121,8 @@ def _one(desk: _Desk, declared: Declared) -> None:
     desk.advice[declared.name] = tuple(p for p in problems if p.severity is Severity.WARNING)
     parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
     if found.is_usable and (parent or not spec.tuned_model):
-        desk.desired[declared.name] = _resolved(desk.project, declared, train.file, found, parent)
+        made = _resolved(desk.project, declared, train.file, found, parent)
+        desk.desired[declared.name] = replace(made, evaluation=evaluation)
 
 
 def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: str) -> Survey:
@@ -158,6 +161,23 @@ def _side(desk: _Desk, source: Examples) -> Side:
     # Not relpath of the file: it asks for the working directory again for each of 10,000 models.
     written = os.path.normpath(f"{desk.root}/{source.path}")
     return Side(desk.project.root / source.path, source, written)
+
+
+def _evaluation(spec: TunedModelSpec, side: Side, found: Survey) -> DesiredEvaluation | None:
+    if spec.evaluation is None or not found.is_usable:
+        return None
+    # Declared on the model itself, and so changed in place: the answers would change with them.
+    own = {"top_p": spec.top_p, "top_k": spec.top_k}
+    said = spec.evaluation.generation_config.model_dump(exclude_none=True)
+    return DesiredEvaluation(
+        file=side.file,
+        written=spec.evaluation.path,
+        rules=spec.evaluation,
+        digest=found.digest,
+        examples=found.examples,
+        preamble=spec.dataset.preamble,
+        generation=GenerationConfig(**(own | said)),
+    )
 
 
 def _resolved(

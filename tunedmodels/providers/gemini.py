@@ -33,6 +33,7 @@ from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.patience import OnRetry
 from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
 
@@ -193,7 +194,9 @@ class GeminiProvider:
         found = await self._all("v1beta/models", wire.ModelPage, translation.base_model)
         return [model for model in found if model.name.startswith("models/")]
 
-    async def generate(self, resource: str, text: str) -> AsyncGenerator[str, None]:
+    async def generate(
+        self, resource: str, text: str, config: GenerationConfig | None = None
+    ) -> AsyncGenerator[str, None]:
         """Ask a model and yield its answer piece by piece.
 
         Raises InvalidArgumentError when a tuned model is asked more than it takes (F16), and
@@ -204,7 +207,8 @@ class GeminiProvider:
                 f"The input has {len(text):,} characters; a tuned model takes {LONGEST_INPUT:,}.",
                 cure="Shorten it. A preamble counts as well.",
             )
-        question = wire.GenerateRequest([wire.Content([wire.Part(text)], role="user")])
+        asked = [wire.Content([wire.Part(text)], role="user")]
+        question = wire.GenerateRequest(asked, translation.generation(config) if config else None)
         lines = self._http.lines(
             "POST",
             f"v1beta/{quote(resource)}:streamGenerateContent",

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ObservedModel
+from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 
 
@@ -88,8 +89,11 @@ class Provider(Protocol):
     async def base_models(self) -> list[BaseModel]:
         """Return the models of the service that are no tuned models."""
 
-    def generate(self, resource: str, text: str) -> AsyncIterator[str]:
+    def generate(
+        self, resource: str, text: str, config: GenerationConfig | None = None
+    ) -> AsyncIterator[str]:
         """Ask a model and yield its answer piece by piece, as the service sends it.
 
-        `text` is sent as it is: a preamble is the caller's business.
+        `text` is sent as it is: a preamble is the caller's business. What `config` leaves open is
+        as the model says.
         """

@@ -11,6 +11,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.errors import InvalidArgumentError, ProviderError
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
 from tunedmodels.wire import status
@@ -48,6 +49,11 @@ def observed(provider: str, model: wire.TunedModel) -> ObservedModel:
             LossPoint(point.step, point.epoch, point.mean_loss) for point in task.snapshots
         ),
     )
+
+
+def generation(config: GenerationConfig) -> wire.GenerationConfig:
+    """Return how an answer is to be drawn."""
+    return wire.GenerationConfig(**config.model_dump())
 
 
 def ended(operations: Iterable[wire.Operation]) -> tuple[ModelState, str]:

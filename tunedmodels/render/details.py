@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Change, FieldChange, Version, Wanted
+from tunedmodels.plan.gate import terms_of
 from tunedmodels.render.words import WIDTH, columns, cut
 
 INDENT = 6
@@ -36,7 +37,7 @@ class Row(NamedTuple):
 
 def rows(change: Change) -> list[Row]:
     """Return what is to be said of a change, as rows; values are not cut yet."""
-    return [*_rows(change), *_retired(change)]
+    return [*_rows(change), *_gated(change), *_retired(change)]
 
 
 def details(change: Change) -> list[str]:
@@ -83,7 +84,7 @@ def _rows(change: Change) -> Iterator[Row]:
             yield Row("old model", before.model_id, _fate(change, before))
         case Action.UPDATE:
             yield from map(_field, change.fields)
-        case Action.CONFLICT | Action.FAILED:
+        case Action.CONFLICT | Action.FAILED | Action.REJECTED:
             return
         case _:
             if about := after or before:
@@ -132,6 +133,13 @@ def _fate(change: Change, before: Version) -> str:
     if before.state is ModelState.READY:
         return "kept, so that going back needs no training"
     return before.state.value
+
+
+def _gated(change: Change) -> Iterator[Row]:
+    # What a gate asked of a version that it rejected stands in the reason.
+    if change.gate and change.action is not Action.REJECTED:
+        for number, term in enumerate(terms_of(change.gate)):
+            yield Row("and" if number else "serves if", term)
 
 
 def _retired(change: Change) -> Iterable[Row]:

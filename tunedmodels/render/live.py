@@ -17,11 +17,14 @@ from rich.text import Text
 
 from tunedmodels.events import (
     Call,
+    Evaluating,
     Event,
     Failed,
     Interrupted,
+    Judged,
     Progressed,
     Refused,
+    Rejected,
     Retried,
     Sending,
     Sent,
@@ -38,6 +41,7 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.-=+*%#"
 _CALLS: Final[dict[Call, str]] = {
     "create": "starting",
+    "judge": "judging",
     "promote": "promoting",
     "update": "updating",
     "cancel": "stopping",
@@ -55,8 +59,20 @@ _COLUMNS: Final[Sequence[tuple[Literal["left", "right"], int]]] = (
     ("right", 4),  # time
 )
 _WIDTH: Final = 12  # columns of a sparkline
-_STATES: Final = {Succeeded: "done", Failed: "failed", Refused: "refused", Skipped: "skipped"}
-_COLOURS: Final = {"done": "green", "failed": "red", "refused": "red", "skipped": "yellow"}
+_STATES: Final = {
+    Succeeded: "done",
+    Failed: "failed",
+    Refused: "refused",
+    Rejected: "not promoted",
+    Skipped: "skipped",
+}
+_COLOURS: Final = {
+    "done": "green",
+    "failed": "red",
+    "refused": "red",
+    "not promoted": "yellow",
+    "skipped": "yellow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,7 @@ class _Row:
     since_s: float
     until_s: float | None = None
     job: Progressed | None = None
+    asked: Evaluating | None = None
     words: str = ""
 
 
@@ -116,9 +133,13 @@ class LiveProgress:
             case Progressed(name=name, model_id=model_id):
                 self._note = ""
                 self._change(name, model_id, state=event.state.value, job=event)
+            case Evaluating():
+                self._change(event.name, event.model_id, state="evaluating", asked=event)
+            case Judged():
+                self._change(event.name, event.model_id, words=line(event)[2])
             case Retried() | Interrupted():  # no row: it is about all of them
                 self._note = line(event)[2]
-            case Succeeded() | Failed() | Refused() | Skipped():
+            case Succeeded() | Failed() | Refused() | Rejected() | Skipped():
                 self._end(event)
             case StillRunning():
                 now = self._elapsed()
@@ -141,7 +162,7 @@ class LiveProgress:
                 Text(row.sign, colour),
                 Text(cut(row.name, 31)),
                 Text(row.state, colour),
-                *_job(row.job, bars),
+                *_job(row, bars),
                 Text(duration(until - row.since_s), "dim"),
                 Text(cut(row.words, 200), colour),
             )
@@ -158,7 +179,8 @@ class LiveProgress:
             return rows
         done = [row for row in rows if row.state == "done"][: len(rows) - room]
         left = [row for row in rows if row not in done]
-        return sorted(left, key=lambda row: row.state not in ("failed", "refused"))[:room]
+        wrong = ("failed", "refused", "not promoted")
+        return sorted(left, key=lambda row: row.state not in wrong)[:room]
 
     def _change(self, name: str, model_id: str, **fields: object) -> None:
         # What a change does to other versions on its way (retiring them) has no row of its own.
@@ -166,7 +188,7 @@ class LiveProgress:
         if row:
             self._rows[name, model_id] = replace(row, **fields)  # type: ignore[arg-type]  # by name
 
-    def _end(self, event: Succeeded | Failed | Refused | Skipped) -> None:
+    def _end(self, event: Succeeded | Failed | Refused | Rejected | Skipped) -> None:
         now = self._elapsed()
         key = event.name, event.model_id
         row = self._rows.get(key) or _Row(event.action.symbol, event.name, "", now)
@@ -187,11 +209,17 @@ def sparkline(values: Sequence[float], *, bars: str = _BARS, width: int = _WIDTH
     return "".join(bars[round((mean - low) / span * top) if span else 0] for mean in means)
 
 
-def _job(job: Progressed | None, bars: str) -> tuple[str, str, str, str]:
-    """Return step, epoch, last loss and curve of a job, as far as they are known."""
+def _job(row: _Row, bars: str) -> tuple[str, str, str, str]:
+    """Return step, epoch, last loss and curve of a job, as far as they are known.
+
+    While a version is evaluated, its steps are the answers to what it is asked.
+    """
+    job = row.job
+    answers = f"{row.asked.done}/{row.asked.total}" if row.asked else ""
     if job is None or not job.step:
-        return "", "", "", ""
+        return answers, "", "", ""
     total = f"/{job.total_steps}" if job.total_steps else ""
     losses = [point.mean_loss for point in job.curve]
     loss = f"{losses[-1]:.4f}" if losses else ""
-    return f"{job.step}{total}", f"epoch {job.epoch}", loss, sparkline(losses, bars=bars)
+    steps = answers or f"{job.step}{total}"
+    return steps, f"epoch {job.epoch}", loss, sparkline(losses, bars=bars)

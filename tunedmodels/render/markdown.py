@@ -94,7 +94,7 @@ def _lines(page: _Page) -> Iterator[str]:
         project=plan.project,
     )
     yield heading(plan.environment, result(plan))
-    if not (plan.changes or plan.refusals or plan.warnings or plan.notes):
+    if not (plan.changes or plan.refusals or plan.warnings or plan.notes or plan.leaving):
         return
     yield from ["", _counts(plan)]
     yield from _refusals(plan)
@@ -102,6 +102,7 @@ def _lines(page: _Page) -> Iterator[str]:
         yield from ["", *_table(plan)]
     yield from _warnings(plan)
     yield from _notes(plan)
+    yield from _later(plan)
     if page.has("no-fields"):
         for change in plan.changes:
             yield from _folded(page, change)
@@ -113,14 +114,16 @@ def result(plan: Plan) -> str:
     if plan.refusals:
         return "refused"
     counted = {action: count for count, action in terms.counts(plan)}
-    waits, conflicts, failed = (
-        counted.pop(action, 0) for action in (Action.WAIT, Action.CONFLICT, Action.FAILED)
+    waits, conflicts, failed, rejected = (
+        counted.pop(action, 0)
+        for action in (Action.WAIT, Action.CONFLICT, Action.FAILED, Action.REJECTED)
     )
     changes = sum(counted.values())
     words = [terms.number(changes, "change") if changes else "no changes"]
     words += [f"{terms.number(waits, 'job')} still running"] if waits else []
     words += [f"{conflicts} in conflict"] if conflicts else []
     words += [f"{failed} failed"] if failed else []
+    words += [f"{rejected} not promoted"] if rejected else []
     if usd := plan.cost_usd:
         words.append(f"about {terms.price(usd)}")
     return ", ".join(words)
@@ -162,6 +165,13 @@ def _listed(kind: Literal["WARNING", "NOTE"], said: Sequence[tuple[str, str]]) -
     if said[WARNINGS:]:
         lines.append(f"- and {len(said) - WARNINGS} more: `tunedmodels plan --format json`")
     return alert(kind, lines)
+
+
+def _later(plan: Plan) -> list[str]:
+    said = terms.later(plan)
+    lines = [f"- {prose(words)}" for words in said[:WARNINGS]]
+    lines += [f"- and {len(said) - WARNINGS} more"] if said[WARNINGS:] else []
+    return alert("NOTE", lines) if lines else []
 
 
 def _table(plan: Plan) -> Iterator[str]:

@@ -71,7 +71,8 @@ def plan_page(
     counts = [_Count(count, COUNTED[action], action.value) for count, action in terms.counts(plan)]
     counts += [_Count(plan.unchanged, "unchanged")] if plan.unchanged else []
     counts += [_Count(plan.retained, "retained without a manifest")] if plan.retained else []
-    return _page(
+    return framed(
+        "page.html",
         path=(plan.project, plan.environment),
         result=result(plan),
         counts=counts,
@@ -103,7 +104,8 @@ def problems_page(
         )
         for severity, of_kind in groupby(found, key=lambda problem: problem.severity)
     ]
-    return _page(
+    return framed(
+        "page.html",
         path=(project, environment),
         result=counted(found),
         counts=[],
@@ -115,7 +117,13 @@ def problems_page(
     )
 
 
-def _page(*, path: Sequence[str], result: str, footer: Sequence[str], **values: object) -> str:
+def framed(
+    template: str, *, path: Sequence[str], result: str, footer: Sequence[str], **values: object
+) -> str:
+    """Return a page in the frame of all of them: the style sheet inside, and a policy against more.
+
+    `path` leads from the project to what the page is about. `values` are those of the template.
+    """
     style = files("tunedmodels.render").joinpath("templates/page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     there = [cut(part, 40) for part in path if part]
@@ -127,7 +135,7 @@ def _page(*, path: Sequence[str], result: str, footer: Sequence[str], **values: 
         lstrip_blocks=True,
     )
     return (
-        environment.get_template("page.html").render(
+        environment.get_template(template).render(
             title=" · ".join(["tunedmodels", *there, result]),
             style=style,
             style_hash=f"sha256-{digest}",
@@ -150,6 +158,8 @@ def _boxes(plan: Plan) -> Iterator[_Box]:
     if plan.notes:
         lines = [_Line(cut(note.words, 400), cut(note.name, 31)) for note in plan.notes]
         yield _Box("advice", "Notes", lines)
+    if later := terms.later(plan):
+        yield _Box("advice", "Later", [_Line(words) for words in later])
 
 
 def _card(change: Change, compared: Comparison | None, most: int) -> dict[str, Any]:

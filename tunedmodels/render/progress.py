@@ -16,11 +16,14 @@ from typing import Final, Self, TextIO, assert_never
 from tunedmodels.events import (
     Call,
     Ending,
+    Evaluating,
     Event,
     Failed,
     Interrupted,
+    Judged,
     Progressed,
     Refused,
+    Rejected,
     Retried,
     Sending,
     Sent,
@@ -33,6 +36,7 @@ from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action
 from tunedmodels.render.problems import Style, plain
 from tunedmodels.render.words import WIDTH, clean, cut, wrapped
+from tunedmodels.stamp import Decision
 
 Elapsed = Callable[[], float]
 
@@ -52,18 +56,26 @@ _DONE: Final = {
     Action.DELETE: "deleted",
     Action.CONFLICT: "settled",
     Action.FAILED: "settled",
+    Action.REJECTED: "settled",
 }
 _TAKEN: Final[dict[Call, str]] = {
     "create": "was accepted",
+    "judge": "bears the decision of its gate now",
     "promote": "serves now",
     "update": "was updated",
     "cancel": "was cancelled",
     "delete": "was deleted",
 }
+_RULINGS: Final = {
+    Decision.PASSED: "its gate passed",
+    Decision.INCONCLUSIVE: "its gate could not decide",
+    Decision.REFUSED: "its gate refused it",
+}
 _COUNTED: Final = {
     Succeeded: "done",
     Failed: "failed",
     Refused: "refused",
+    Rejected: "not promoted",
     StillRunning: "still running",
     Skipped: "skipped",
 }
@@ -82,7 +94,7 @@ class PlainProgress:
         self._style = style
         self._elapsed = elapsed
         self._tally = Tally()
-        self._shown: dict[str, tuple[Progressed, float]] = {}  # by model id: what, and when
+        self._shown: dict[str, tuple[str, int, float]] = {}  # by model id: stage, step and when
 
     def __enter__(self) -> Self:
         return self
@@ -107,23 +119,22 @@ class PlainProgress:
             # A request shows by what comes of it; the journal has both of its ends.
             case Sending() | Sent(call="create"):
                 return False
-            case Progressed():
-                return self._is_far_enough(event)
+            case Progressed(model_id=model_id, state=state, step=step, total_steps=total):
+                return self._is_far_enough(model_id, state, step, total)
+            case Evaluating(model_id=model_id, done=done, total=total):
+                return self._is_far_enough(model_id, "evaluating", done, total)
             case _:
                 return True
 
-    def _is_far_enough(self, event: Progressed) -> bool:
+    def _is_far_enough(self, model_id: str, stage: str, step: int, total: int | None) -> bool:
         now = self._elapsed()
-        last, then = self._shown.get(event.model_id, (None, 0.0))
-        if last is not None and last.state is event.state:
-            if event.total_steps:
-                is_far = event.step - last.step >= event.total_steps * _SHARE
-                silence_s = _SILENCE_S
-            else:
-                is_far, silence_s = False, _SILENCE_OF_UNKNOWN_LENGTH_S
+        last, before, then = self._shown.get(model_id, ("", 0, 0.0))
+        if last == stage:
+            is_far = bool(total) and step - before >= (total or 0) * _SHARE
+            silence_s = _SILENCE_S if total else _SILENCE_OF_UNKNOWN_LENGTH_S
             if not is_far and now - then < silence_s:
                 return False
-        self._shown[event.model_id] = event, now
+        self._shown[model_id] = stage, step, now
         return True
 
     def _write(self, *lines: str) -> None:
@@ -142,6 +153,11 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
             return "", "dim", f"{name}: {model_id} {_TAKEN[call]}"
         case Progressed(name=name):
             return "", "dim", f"{name}: {', '.join(steps(event))}"
+        case Evaluating(name=name, done=done, total=total):
+            return "", "dim", f"{name}: evaluating, {done}/{total} answers"
+        case Judged(name=name, decision=decision, words=words):
+            role = "good" if decision is Decision.PASSED else "warning"
+            return "", role, f"{name}: {_RULINGS[decision]}: {words}"
         case Retried(call=call, wait_s=wait_s, words=words):
             return "", "warning", f"no answer to {call}, again in {duration(wait_s)}: {words}"
         case Interrupted():
@@ -161,6 +177,8 @@ def _last_word(event: Ending) -> tuple[str, str, str]:
             return "!", "error", f"{name}: {action} failed: {words}"
         case Refused(name=name, action=action, words=words):
             return "!", "error", f"{name}: {action} refused: {words}"
+        case Rejected(name=name, model_id=model_id):
+            return "!", "warning", f"{name}: {model_id} is not promoted"
         case Skipped(name=name, action=action, words=words):
             return "o", "warning", f"{name}: {action} skipped: {words}"
         case StillRunning(name=name, words=words):
@@ -197,6 +215,7 @@ class Tally:
     def __init__(self) -> None:
         self._endings: list[Ending] = []
         self._jobs: dict[tuple[str, str], StillRunning] = {}
+        self._evaluated: set[str] = set()  # model ids: nothing runs at the service for them
 
     def count(self, event: Event) -> None:
         """Take note of an event."""
@@ -207,10 +226,12 @@ class Tally:
                 self._jobs[key] = StillRunning(*key, "left while its job was running")
             case Progressed():
                 self._jobs.pop((event.name, event.model_id), None)
-            case Succeeded() | Failed() | Refused() | Skipped() | StillRunning():
+            case Evaluating(model_id=model_id):
+                self._evaluated.add(model_id)
+            case Succeeded() | Failed() | Refused() | Rejected() | Skipped() | StillRunning():
                 self._jobs.pop((event.name, event.model_id), None)
                 self._endings.append(event)
-            case Started() | Sending() | Sent() | Retried() | Interrupted():
+            case Started() | Sending() | Sent() | Judged() | Retried() | Interrupted():
                 pass
             case _:
                 assert_never(event)
@@ -222,7 +243,7 @@ class Tally:
             return []
         lines: list[str] = []
         for ending in endings:
-            if isinstance(ending, Failed | Refused):
+            if isinstance(ending, Failed | Refused | Rejected):
                 lines += ["", *_in_full(ending, style)]
         running = [ending for ending in endings if isinstance(ending, StillRunning)]
         if running:
@@ -232,17 +253,20 @@ class Tally:
                 alike = [job for job in running if job.words == words]
                 lines += [f"  {cut(f'{job.name}: {job.model_id}', WIDTH - 2)}" for job in alike]
                 lines += wrapped(words, indent=4)
-            names = " ".join(dict.fromkeys(shlex.quote(clean(job.name)) for job in running))
-            lines.append(f"  To watch: tunedmodels watch {names}")
+            watched = [job.name for job in running if job.model_id not in self._evaluated]
+            if names := " ".join(dict.fromkeys(shlex.quote(clean(name)) for name in watched)):
+                lines.append(f"  To watch: tunedmodels watch {names}")
         counts = Counter(type(ending) for ending in endings)
         counted = [f"{counts[kind]} {word}" for kind, word in _COUNTED.items() if counts[kind]]
         return [*lines, "", f"Result: {', '.join(counted)}."]
 
 
-def _in_full(ending: Failed | Refused, style: Style) -> Iterator[str]:
-    sign, role, _ = line(ending)
-    what = "failed" if isinstance(ending, Failed) else "refused"
-    yield f"{style(f'{sign:<3}', role)} {cut(f'{ending.name}: {ending.action} {what}', WIDTH - 4)}"
+def _in_full(ending: Failed | Refused | Rejected, style: Style) -> Iterator[str]:
+    sign, role, words = line(ending)
+    if not isinstance(ending, Rejected):
+        what = "failed" if isinstance(ending, Failed) else "refused"
+        words = f"{ending.name}: {ending.action} {what}"
+    yield f"{style(f'{sign:<3}', role)} {cut(words, WIDTH - 4)}"
     # A cure may hold a command on a line of its own.
     for text in (*ending.words.splitlines(), *ending.cure.splitlines()):
         yield from wrapped(text, indent=6, limit=2000)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.events import (
     Ending,
+    Evaluating,
     Event,
     Failed,
     Outcome,
     Progressed,
     Refused,
+    Rejected,
     Skipped,
     StillRunning,
     Succeeded,
@@ -88,17 +90,17 @@ def stale_markdown(
 
 def applying_markdown(plan: Plan, events: Iterable[Event], *, head: str = "") -> str:
     """Return how far the jobs of a plan are, a line for each, from the events so far."""
-    progress: dict[str, Progressed] = {}
+    progress: dict[str, Progressed | Evaluating] = {}
     endings: dict[str, Ending] = {}
     for event in events:
-        if isinstance(event, Progressed):
+        if isinstance(event, Progressed | Evaluating):
             progress[event.model_id] = event
         elif isinstance(event, Ending):
             endings[event.model_id] = event
     jobs = [
         (change.name, change.after.model_id)
         for change in plan.pending
-        if change.after and (change.action.trains or change.action.value == "wait")
+        if change.after and (change.action.trains or change.gate or change.action.value == "wait")
     ]
     done = sum(model_id in endings for _, model_id in jobs)
     words = f"{done} of {terms.number(len(jobs), 'job')} done" if jobs else "no job to wait for"
@@ -119,12 +121,15 @@ def outcome_markdown(plan: Plan, outcome: Outcome, *, head: str = "") -> str:
     done = [event for event in outcome.events if isinstance(event, Succeeded)]
     running = [event for event in outcome.events if isinstance(event, StillRunning)]
     wrong = [event for event in outcome.events if isinstance(event, Failed | Refused | Skipped)]
+    rejected = [event for event in outcome.events if isinstance(event, Rejected)]
     lines = [
         _marker(plan, head, "applied"),
         heading(plan.environment, _result(plan, outcome)),
     ]
     if wrong:
         lines += alert("CAUTION", _reasons(wrong))
+    if rejected:
+        lines += alert("WARNING", _rejections(rejected))
     if running:
         lines += alert("NOTE", (f"- {code(e.name, 31)}: {prose(e.words)}" for e in running))
     if done:
@@ -152,6 +157,7 @@ def _result(plan: Plan, outcome: Outcome) -> str:
     kinds = (
         (Failed, "failed"),
         (Refused, "refused"),
+        (Rejected, "not promoted"),
         (Skipped, "not begun"),
         (StillRunning, "still running"),
     )
@@ -174,13 +180,22 @@ def _reasons(events: Iterable[Failed | Refused | Skipped]) -> Iterator[str]:
             yield f"  To go on: {cure(event.cure)}"
 
 
-def _job(progressed: Progressed | None, ending: Ending | None) -> str:
+def _rejections(events: Iterable[Rejected]) -> Iterator[str]:
+    for event in events:
+        what = f"{code(event.name, 31)}: {code(event.model_id)} is not promoted"
+        yield f"- {what}: {prose(event.words)}"
+        yield f"  To go on: {cure(event.cure)}"
+
+
+def _job(progressed: Progressed | Evaluating | None, ending: Ending | None) -> str:
     if isinstance(ending, Succeeded):
         return "done"
     if ending:
         return prose(ending.words, 200)
     if progressed is None:
         return "not begun"
+    if isinstance(progressed, Evaluating):
+        return f"evaluating, {progressed.done:,} of {progressed.total:,} answers"
     if not progressed.total_steps:
         return f"{progressed.state.value}, step {progressed.step:,}"
     share = min(1.0, progressed.step / progressed.total_steps)

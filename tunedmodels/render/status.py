@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
+from typing import Final
 
 from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.render.chart import curve_text
 from tunedmodels.render.problems import Style, plain, visible
+from tunedmodels.stamp import HAND, Decision, GateMark, gate_mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,13 @@ class Named:
     def serving(self) -> ObservedModel | None:
         """The version that answers for the name."""
         return serving(list(self.versions))
+
+
+_RULINGS: Final = {
+    Decision.PASSED: "ready, not promoted",
+    Decision.INCONCLUSIVE: "its gate could not decide",
+    Decision.REFUSED: "refused by its gate",
+}
 
 
 def status_text(models: Sequence[Named], style: Style = plain) -> str:
@@ -118,14 +128,48 @@ def _row(version: ObservedModel, model: Named) -> tuple[str, ...]:
     if version is model.serving and version.promoted:
         state = f"serves since {_minute(version.promoted)}"
     elif version.state is ModelState.READY:
-        state = "kept for a rollback" if version.promoted else "ready, not promoted"
+        own = _RULINGS[mark.decision] if (mark := _mark(version)) else "ready, not promoted"
+        state = "kept for a rollback" if version.promoted else own
     elif version.state.is_running and version.step:
         state = f"training, step {version.step}/{version.total_steps or '?'}"
     else:
         state = version.state.value
     loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
-    mark = "unverified" if version.stamp and version.stamp.unverified else ""
-    return version.model_id, state, loss, mark or visible(version.failure)
+    doubt = "unverified" if version.stamp and version.stamp.unverified else ""
+    is_rejected = version.stamp is not None and version.stamp.is_rejected
+    to_do = "tunedmodels plan says what to do" if is_rejected else ""
+    told = filter(None, (_score(version), doubt or visible(version.failure) or to_do))
+    return version.model_id, state, loss, ", ".join(told)
+
+
+def _score(version: ObservedModel) -> str:
+    """Return `exactMatch 0.912`, or nothing."""
+    return visible(version.stamp.score.replace(":", " ")) if version.stamp else ""
+
+
+def _mark(version: ObservedModel) -> GateMark | None:
+    return gate_mark(version.stamp.gate) if version.stamp else None
+
+
+def _gate(version: ObservedModel) -> str:
+    """Say what its gate decided, beside which version, and whether that was overruled."""
+    stamp, mark = version.stamp, _mark(version)
+    if stamp is None or mark is None:
+        return ""
+    beside = f", beside {stamp.name}-{visible(mark.against)}" if mark.against else ""
+    is_undecided = mark.decision is Decision.INCONCLUSIVE and stamp.by == HAND
+    is_overruled = stamp.promoted and (mark.decision is Decision.REFUSED or is_undecided)
+    return f"{mark.decision}{beside}" + ("; overruled by hand" if is_overruled else "")
+
+
+def _promotion(version: ObservedModel) -> str:
+    """Say when it was last made to serve, by whom, and from which commit."""
+    stamp = version.stamp
+    if stamp is None or stamp.promoted is None:
+        return ""
+    by = "by hand" if stamp.by == HAND else "by apply"
+    head = f", from commit {visible(stamp.head)}" if stamp.head else ""
+    return f"{_minute(stamp.promoted)} {by}{head}"
 
 
 def _facts(version: ObservedModel) -> list[tuple[str, str]]:
@@ -141,6 +185,8 @@ def _facts(version: ObservedModel) -> list[tuple[str, str]]:
         doubt = "; declared only, as it was adopted" if stamp.unverified else ""
         facts.append(("dataset", f"{stamp.examples} examples, sha256 {stamp.dataset[:8]}{doubt}"))
         facts += [("commit", stamp.commit)] if stamp.commit else []
+        told = [("gate", _gate(version)), ("promoted", _promotion(version))]
+        facts += [(key, value) for key, value in told if value]
     if version.created and version.completed:
         took = (version.completed - version.created).total_seconds()
         facts.append(("trained", f"{_minute(version.created)}, took {took:.1f} s"))
@@ -159,7 +205,32 @@ def _document(version: ObservedModel) -> dict[str, object]:
         "totalSteps": version.total_steps,
         "lastLoss": version.curve[-1].mean_loss if version.curve else None,
         "failure": version.failure,
+        **_history(version),
     }
+
+
+def _history(version: ObservedModel) -> dict[str, object]:
+    stamp, mark = version.stamp, _mark(version)
+    metric, _, score = (stamp.score if stamp else "").partition(":")
+    return {
+        "metric": metric or None,
+        "score": _number(score),
+        "gate": mark.decision.value if mark else None,
+        "commit": (stamp.commit if stamp else "") or None,
+        "promotedBy": ("hand" if stamp.by == HAND else "apply")
+        if version.promoted and stamp
+        else None,
+        "promotedFrom": (stamp.head if stamp else "") or None,
+    }
+
+
+def _number(text: str) -> float | None:
+    """Read a score, which anybody can write into a stamp."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _iso(time: datetime | None) -> str | None:
@@ -188,6 +259,12 @@ _VERSION_SCHEMA = {
         "totalSteps": {"type": ["integer", "null"]},
         "lastLoss": {"type": ["number", "null"]},
         "failure": {"type": "string"},
+        "metric": {"type": ["string", "null"]},
+        "score": {"type": ["number", "null"]},
+        "gate": {"enum": [*(decision.value for decision in Decision), None]},
+        "commit": {"type": ["string", "null"]},
+        "promotedBy": {"enum": ["hand", "apply", None]},
+        "promotedFrom": {"type": ["string", "null"]},
     },
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from tunedmodels.plan.change import Action, Change, DatasetChange, Plan
 from tunedmodels.render.details import hidden
@@ -23,6 +24,7 @@ _WORDS = {
     Action.DELETE: "delete",
     Action.CONFLICT: "conflict, nothing is done",
     Action.FAILED: "failed, nothing is done",
+    Action.REJECTED: "not promoted, nothing is done",
 }
 COUNTED = {
     Action.CREATE: "to create",
@@ -35,6 +37,7 @@ COUNTED = {
     Action.DELETE: "to delete",
     Action.CONFLICT: "in conflict",
     Action.FAILED: "failed",
+    Action.REJECTED: "not promoted",
 }
 
 
@@ -45,6 +48,8 @@ def is_evident(change: Change) -> bool:
 
 def words(change: Change) -> str:
     """Say what is done."""
+    if change.action is Action.PROMOTE and change.gate:
+        return "promote if its gate passes"
     is_rollback = change.action is Action.PROMOTE and change.before and change.before.promoted
     return "promote (go back to it)" if is_rollback else _WORDS[change.action]
 
@@ -61,8 +66,9 @@ def note(change: Change) -> str:
         return price(change.cost.usd)
     if change.action in (Action.UPDATE, Action.PROMOTE):
         return "free"
-    if change.before:
-        return "serving" if change.before.serves else change.before.state.value
+    if before := change.before:
+        own = "rejected" if before.rejected else before.state.value
+        return "serving" if before.serves else own
     return ""
 
 
@@ -80,6 +86,8 @@ def consequence(change: Change) -> str:
         return f"({number(count, 'unchanged field')} hidden)" if count else ""
     if change.action is Action.CANCEL:
         return "the work done so far is lost; the service may still bill it"
+    if change.action is Action.REJECTED:
+        return "nothing that serves is touched, and nothing is trained"
     if change.action is not Action.DELETE:
         return ""
     if change.before and change.before.serves:
@@ -118,6 +126,24 @@ def cost(plan: Plan) -> str:
     words = "price unknown" if usd is None else price(usd)
     words = f"about {words} (an estimate, not a quote)" if usd else words
     return f"{number(jobs, 'tuning job')}, {words}"
+
+
+def later(plan: Plan) -> list[str]:
+    """Say which former versions go with a later apply, and when."""
+    return [
+        f"{cut(version.model_id, 40)} goes with the first apply after {_minute(version.until)}"
+        f" (lifecycle.grace: {version.grace})"
+        if version.until
+        else f"{cut(version.model_id, 40)} goes {version.grace} after it stops serving"
+        " (lifecycle.grace)"
+        for version in plan.leaving
+    ]
+
+
+def _minute(time: str) -> str:
+    """Return a moment of a plan to the minute, rounded up: what is said to be over is over."""
+    moment = datetime.fromisoformat(time) + timedelta(seconds=59, microseconds=999_999)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def matching(unchanged: int) -> str:

@@ -38,12 +38,8 @@ def plan_text(
         [heading, *_below(change, shown.get(change.name), most)]
         for change, heading in zip(plan.changes, headings, strict=True)
     ]
-    blocks += [
-        _warnings(plan, style),
-        _notes(plan, style),
-        list(_summary(plan, style)),
-        list(_refusals(plan, style)),
-    ]
+    blocks += [_warnings(plan, style), _notes(plan, style), _later(plan)]
+    blocks += [list(_summary(plan, style)), list(_refusals(plan, style))]
     lines = ["\n".join(line.rstrip() for line in block) for block in blocks if block]
     return "\n\n".join(lines) + "\n"
 
@@ -129,6 +125,13 @@ def _listed(title: str, sign: str, said: Sequence[tuple[str, str]], style: Style
         more = len(table) - WARNINGS
         lines.append(f"    and {more} more (to see them: tunedmodels plan --format json)")
     return lines
+
+
+def _later(plan: Plan) -> list[str]:
+    said = terms.later(plan)
+    lines = [line for words in said[:WARNINGS] for line in wrapped(words, indent=2, hang=2)]
+    lines += [f"  and {len(said) - WARNINGS} more"] if said[WARNINGS:] else []
+    return ["Later", *lines] if lines else []
 
 
 def _summary(plan: Plan, style: Style) -> Iterator[str]:

@@ -170,10 +170,20 @@ class Content(Shape):
     role: str = ""
 
 
+class GenerationConfig(Shape):
+    """How an answer is drawn; what is left out is as the model says."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_output_tokens: int | None = None
+
+
 class GenerateRequest(Shape):
     """GenerateContentRequest."""
 
     contents: list[Content] = []
+    generation_config: GenerationConfig | None = None
 
 
 class Candidate(Shape):

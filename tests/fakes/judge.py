@@ -1,0 +1,48 @@
+"""A judge whose decisions a test chooses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.fakes.clock import FakeClock
+from tunedmodels.desired import Desired
+from tunedmodels.executor.judge import Judgement
+from tunedmodels.observed import ObservedModel
+from tunedmodels.stamp import Decision
+
+
+@dataclass
+class FakeJudge:
+    """Lets everything pass, but for the fingerprints that have a decision of their own.
+
+    `asked` counts how often a version was judged, by fingerprint; `rivals` lists beside whom.
+    `during` is called after each of the ten answers, and may raise.
+    """
+
+    clock: FakeClock
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    takes_s: float = 1.0
+    asked: Counter[str] = field(default_factory=Counter)
+    rivals: list[str] = field(default_factory=list)
+    during: Callable[[int], None] = lambda _done: None
+
+    async def __call__(
+        self,
+        want: Desired,
+        version: ObservedModel,
+        rival: ObservedModel | None,
+        tell: Callable[[int, int], None],
+    ) -> Judgement:
+        self.asked[version.fingerprint] += 1
+        self.rivals.append(rival.model_id if rival else "")
+        for done in range(1, 11):
+            await self.clock.sleep(self.takes_s / 10)
+            self.during(done)
+            tell(10 * done, 100)
+        decision = self.decisions.get(want.fingerprint, Decision.PASSED)
+        score = {Decision.PASSED: 0.912, Decision.INCONCLUSIVE: 0.86, Decision.REFUSED: 0.61}
+        value = score[decision]
+        words = f"exactMatch {value} on 100 examples."
+        return Judgement(decision, f"exactMatch:{value}", words)
