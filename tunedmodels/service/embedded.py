@@ -20,6 +20,8 @@ from tunedmodels.service.trainer import Trainer
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from tunedmodels.service.calls import Rooms
+
 
 class EmbeddedService:
     """The Gemini API's tunedModels surface on a folder of this machine.
@@ -44,23 +46,26 @@ class EmbeddedService:
         self._trainer = Trainer(Jobs(self._store), at_once=jobs, engines=engines)
 
     @cached_property
+    def rooms(self) -> Rooms:
+        """What the handlers of requests work with: those of the API and of the library page."""
+        from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # not before it is needed
+        from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
+
+        return Rooms(
+            store=self._store,
+            sharing=Sharing(self._store.database),
+            catalogue=self._catalogue,
+            adapter=adapter_reader(self._store.files),
+            wake=self._trainer.wake,
+            keys=self._keys,
+        )
+
+    @cached_property
     def app(self) -> Starlette:
         """The application, for a server or for an in-process transport; it needs no lifespan."""
         from tunedmodels.service.app import make_app  # noqa: PLC0415  # not before it is needed
-        from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # the same
-        from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
 
-        adapter = adapter_reader(self._store.files)
-        return make_app(
-            Rooms(
-                store=self._store,
-                sharing=Sharing(self._store.database),
-                catalogue=self._catalogue,
-                adapter=adapter,
-                wake=self._trainer.wake,
-                keys=self._keys,
-            )
-        )
+        return make_app(self.rooms)
 
     def start(self) -> None:
         """Go on with unfinished jobs, and begin new ones as they come.
