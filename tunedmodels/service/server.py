@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Keys
+from tunedmodels.service.library.app import Library
 
 _GRACE_S = 5  # for answers that are on their way when the stop comes
 _FORBIDDEN = (
@@ -54,9 +55,10 @@ def serve(
         EmbeddedService(store, jobs=jobs, keys=known) as service,
     ):
         service.start()
+        library = Library(service.rooms, service.app)
         config = uvicorn.Config(
             # A page that does not know a key is refused like everybody else.
-            service.app if known else LoopbackOnly(service.app),
+            library.app if known else LoopbackOnly(library.app),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -65,7 +67,20 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")
         with _stoppable():
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config, library).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that, when it stops, ends the streams that pages listen to, before it waits."""
+
+    def __init__(self, config: uvicorn.Config, library: Library) -> None:
+        super().__init__(config)
+        self._library = library
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        self._library.close()
+        await super().shutdown(sockets)
 
 
 class LoopbackOnly:
