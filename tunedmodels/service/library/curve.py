@@ -16,7 +16,7 @@ from tunedmodels.evaluation.curves import CurveReading, steps_per_epoch
 from tunedmodels.observed import LossPoint
 
 WIDTH: Final = 720
-HEIGHT: Final = 280
+HEIGHT: Final = 320
 SPARK_WIDTH: Final = 120
 SPARK_HEIGHT: Final = 32
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 34  # margins of the plot, with room for its words

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import anyio
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
@@ -46,7 +46,7 @@ class Stream:
             if news or quiet % _QUIET_LOOKS == 0:
                 yield b"".join(news) or b": still here\n\n"
             if self.ids:
-                await anyio.sleep(_LOOK_S)
+                await asyncio.sleep(_LOOK_S)
         if not self.ids:
             yield b"event: end\ndata: {}\n\n"
 

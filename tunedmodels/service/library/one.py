@@ -134,7 +134,9 @@ def _beside(asked: Asked, family: Family, this: Version) -> Sequence[Beside]:
         version(*(asked.rooms.store.get_with_curve(each.model.id) or (each.model, "")))
         for each in shown
     ]
-    top = usual_top([point.mean_loss for each in whole for point in each.seen.curve])
+    # What was there before any training is the measure: a curve that ran away must not flatten the
+    # others.
+    top = 1.1 * usual_top([each.seen.curve[0].mean_loss for each in whole if each.seen.curve])
     return [_one_beside(each, family, this, top) for each in whole]
 
 

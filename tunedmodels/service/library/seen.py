@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.providers import translation
 from tunedmodels.service import shapes
+from tunedmodels.service.library.words import shown
 from tunedmodels.service.records import Model, State
 from tunedmodels.wire import gemini as wire
 
@@ -37,7 +38,8 @@ class Version:
     def title(self) -> str:
         """A name for people."""
         stamp = self.seen.stamp
-        return (stamp.name if stamp else "") or self.model.display_name or self.model.id
+        name = (stamp.name if stamp else "") or self.model.display_name or self.model.id
+        return shown(name)
 
     @property
     def project(self) -> str:

@@ -33,6 +33,11 @@ from tunedmodels.service.limits import MOST_DISPLAY_NAME
 from tunedmodels.service.records import Role
 
 _END_LENGTH = 12  # of ids, as the API makes them
+_NUMBERS: Final = {  # what the API says of these speaks of its types
+    "epoch_count": "This must be a whole number, such as 5.",
+    "batch_size": "This must be a whole number, such as 4.",
+    "learning_rate": "This must be a number, such as 0.001.",
+}
 _FORMATS: Final = tuple(each for each in get_args(Format) if each != "contents")
 
 
@@ -147,7 +152,9 @@ def _errors(error: ApiError) -> dict[str, str]:
     errors: dict[str, str] = {}
     for violation in error.violations:
         name = violation.field.rpartition(".")[2]
-        errors.setdefault(name if name in Entry.__dataclass_fields__ else "", violation.description)
+        words = _NUMBERS.get(name) if violation.description.startswith("Invalid value") else None
+        place = name if name in Entry.__dataclass_fields__ else ""
+        errors.setdefault(place, words or violation.description)
     return errors or {"": error.message}
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.stamp import HAND, Stamp
+
+# Control characters but tab and line feed; embeddings, overrides and isolates of direction.
+_STEERING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 STATES: Final = {
     ModelState.QUEUED: "Waiting",
@@ -41,6 +45,8 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min"
     if minutes:
         return f"{minutes} min {rest} s"
+    if seconds < 0.1:  # noqa: PLR2004  # what `0.0 s` would say
+        return "less than 0.1 s"
     return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004  # two digits
 
 
@@ -49,10 +55,19 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def shown(text: str) -> str:
+    """Return a text with the signs that turn its direction around, and other controls, as escapes.
+
+    A name must not look like another one. Jinja escapes what HTML would read.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 FILTERS: Final[dict[str, Callable[..., str]]] = {
     "counted": counted,
     "loss": loss,
     "moment": moment,
+    "shown": shown,
 }
 
 
