@@ -201,6 +201,13 @@ async def test_only_who_may_do_it_ends_a_job_or_a_model(
     assert model is None or model.state == "FAILED"
 
 
+async def test_examples_are_given_to_writers_alone(visitors: Visitors) -> None:
+    for who, there in (("owner", True), ("writer", True), ("reader", False)):
+        page = await visitors[who].get("/tune?like=shared")
+        assert ("input 1" in page) is there, who
+        assert 'value="Shared"' in page
+
+
 async def test_a_list_holds_what_one_has_a_role_on(visitors: Visitors) -> None:
     for who, listed in (("owner", 2), ("reader", 2), ("stranger", 0)):
         page = await visitors[who].get("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -83,10 +84,10 @@ class Library:
             visit = self._visits.of(request)
             if visit.is_new and _comes_from_elsewhere(request):
                 return self._pages.page("arrived.html", visit)
-            form = await self._form(request, visit) if request.method == "POST" else NO_FORM
             if visit.caller is None:
-                query = f"?after={request.url.path}" if request.method == "GET" else ""
-                return self._known(see(f"/sign-in{query}"), request, visit)
+                after = quote(request.scope["path"]) if request.method == "GET" else "/"
+                return self._known(see(f"/sign-in?after={after}"), request, visit)
+            form = await self._form(request, visit) if request.method == "POST" else NO_FORM
             asked = Asked(
                 rooms=self._rooms,
                 pages=self._pages,

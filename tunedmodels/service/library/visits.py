@@ -94,10 +94,11 @@ def remember(response: Response, request: Request, name: str) -> None:
         name,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
 
 
 def _cookie(request: Request) -> str:
     # Cookies do not know of ports: two servers on one machine must not take each other's.
-    return f"tunedmodels-{request.url.port or 'page'}"
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"tunedmodels-{port if port.isascii() and port.isdigit() else 'page'}"
