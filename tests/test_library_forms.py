@@ -186,7 +186,21 @@ async def test_a_model_is_shared_and_no_more(both: Both) -> None:
     assert "bo@example.com" not in await visitor.get("/models/a")
 
 
+async def test_words_are_changed_and_a_stamp_stays(both: Both) -> None:
+    visitor, api = both
+    stamp = "[tunedmodels project=demo name=tone fingerprint=f dataset=d examples=4 attempt=1]"
+    await create(api, "a", body(description=f"Old.\n{stamp}", displayName="Old"))
+    assert "change its manifest" in await visitor.get("/models/a")
+    wanted = {"display_name": "New", "description": "One.\r\nTwo."}
+    assert await visitor.send("/models/a/words", wanted) == "/models/a"
+    there = await get(api, f"{PATH}/a")
+    assert (there["displayName"], there["description"]) == ("New", f"One.\nTwo.\n{stamp}")
+    page = await visitor.send("/models/a/words", {"display_name": "x" * 41}, status=400)
+    assert "display_name has 41 characters" in page
+
+
 ACTIONS = [
+    "/models/a/words",
     "/tune", "/models/a/ask", "/models/a/cancel", "/models/a/delete", "/models/a/permissions",
     "/models/a/permissions/x/remove", "/sign-in", "/sign-out",
 ]  # fmt: skip

@@ -153,6 +153,7 @@ ALLOWED = [  # the action                         who may: owner, writer, reader
     ("POST", "/models/shared/ask",                (200, 200, 200, 403)),
     ("GET",  "/tune?like=shared",                 (200, 200, 200, 403)),
     ("GET",  "/models/running/cancel",            (200, 200, 403, 403)),
+    ("POST", "/models/shared/words",              (303, 303, 403, 403)),
     ("POST", "/models/shared/permissions",        (303, 303, 403, 403)),
     ("POST", "/models/shared/permissions/none/remove", (404, 404, 403, 403)),
     ("GET",  "/models/shared/delete",             (200, 403, 403, 403)),

@@ -1,4 +1,4 @@
-"""What a page changes: cancel, delete, share. Each asks first, or is undone as easily as done.
+"""What a page changes: words, cancel, delete, share. What cannot be undone asks first.
 
 The handlers of the API do it all, with the visitor as the caller.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from tunedmodels.service import permissions, tuned_models
+from tunedmodels import stamp as stamps
+from tunedmodels.service import patching, permissions, tuned_models
 from tunedmodels.service.access import reached
 from tunedmodels.service.errors import ApiError
 from tunedmodels.service.library import one
@@ -55,6 +56,23 @@ def unshare(asked: Asked) -> Response:
     """Take a permission away."""
     asked.api(permissions.delete, asked.path)
     return see(f"/models/{asked.path['id']}#sharing")
+
+
+def describe(asked: Asked) -> Response:
+    """Change the display name and the words about a model; its stamp stays as it is."""
+    this = one.looked_up(asked)
+    words = asked.form.text("description").replace("\r\n", "\n")
+    stamp = this.seen.stamp
+    wanted = {
+        "displayName": asked.form.text("display_name"),
+        "description": stamps.write(words, stamp) if stamp else words,
+    }
+    try:
+        mask = {"update_mask": ",".join(wanted)}
+        asked.api(patching.patch, asked.path, query=mask, body=wanted)
+    except ApiError as error:
+        return one.page(asked, alert=error.message, status=error.status.http)
+    return see(f"/models/{this.model.id}")
 
 
 def _confirmation(asked: Asked, template: str, needed: Role) -> Response:

@@ -37,6 +37,7 @@ _PAGES: Final[tuple[tuple[str, str, PageHandler], ...]] = (
     ("POST", f"{_MODEL}/cancel",                           actions.cancel),
     ("GET",  f"{_MODEL}/delete",                           actions.ask_to_delete),
     ("POST", f"{_MODEL}/delete",                           actions.delete),
+    ("POST", f"{_MODEL}/words",                            actions.describe),
     ("POST", f"{_MODEL}/permissions",                      actions.share),
     ("POST", f"{_MODEL}/permissions/{{permission}}/remove", actions.unshare),
 )

@@ -18,6 +18,7 @@ from tunedmodels.service.library.asked import Asked
 from tunedmodels.service.library.curve import draw, spark
 from tunedmodels.service.library.progress import progress
 from tunedmodels.service.library.seen import Family, Version, version
+from tunedmodels.service.limits import MOST_DISPLAY_NAME
 from tunedmodels.service.records import Grantee, Permission, Role
 
 _VERSIONS_SHOWN = 8
@@ -68,6 +69,7 @@ def page(asked: Asked, *, alert: str = "", status: int = 200) -> Response:
         status=status,
         alert=alert,
         this=this,
+        most_name=MOST_DISPLAY_NAME,
         progress=progress(this),
         is_serving=is_serving,
         is_writer=is_writer,
