@@ -88,13 +88,14 @@ class Store:
     def last_snapshots(self, models: Sequence[Model]) -> dict[int, str]:
         """Return the last snapshot, `{..}`, of each of the models that has some, by `seq`."""
         marks = ", ".join("?" * len(models))
+        # One step down an index for each, however many stretches a long job has.
         query = (
-            "SELECT seq, substr(snapshots, ?), max(last_step) FROM curves"  # noqa: S608  # question marks
-            f" WHERE seq IN ({marks}) GROUP BY seq"
+            "SELECT seq, (SELECT substr(snapshots, ?) FROM curves WHERE curves.seq = models.seq"  # noqa: S608  # question marks
+            f" ORDER BY last_step DESC LIMIT 1) FROM models WHERE seq IN ({marks})"
         )
         with self.database.reading() as connection:
             rows = connection.execute(query, [-_LONGEST_SNAPSHOT, *(one.seq for one in models)])
-            return {seq: tail[tail.rindex("{") :] for seq, tail, _ in rows}
+            return {seq: tail[tail.rindex("{") :] for seq, tail in rows if tail}
 
     def edit(self, model: Model, values: Mapping[str, object]) -> tuple[Model, str] | None:
         """Set columns of a model at once and return it as it is now; None when it is gone."""

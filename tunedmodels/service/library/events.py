@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
+from tunedmodels.errors import StoreError
 from tunedmodels.service.access import reached
 from tunedmodels.service.calls import Rooms
 from tunedmodels.service.errors import ApiError
@@ -41,7 +42,10 @@ class Stream:
         quiet = 0
         yield b"retry: 1000\n\n"
         while self.ids and not self.is_closing():
-            news = await run_in_threadpool(self._news)
+            try:
+                news = await run_in_threadpool(self._news)
+            except StoreError:
+                news = []  # a disk that is busy or full now may answer the next look
             quiet = 0 if news else quiet + 1
             if news or quiet % _QUIET_LOOKS == 0:
                 yield b"".join(news) or b": still here\n\n"

@@ -29,10 +29,7 @@ _GROUPS: Final[dict[str, tuple[str, frozenset[ModelState]]]] = {
     "ready": ("Ready", frozenset({ModelState.READY})),
     "failed": ("Failed", frozenset({ModelState.FAILED, ModelState.CANCELLED})),
 }
-_NOTICES: Final = {
-    "deleted": "The model was deleted.",
-    "signed-in": "You are signed in.",
-}
+_NOTICES: Final = {"deleted": "The model was deleted."}
 
 
 @dataclass(frozen=True, slots=True)

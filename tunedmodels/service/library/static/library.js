@@ -6,10 +6,12 @@
 "use strict";
 
 const LEAST_PAUSE_MS = 1000;
+const LEAST_SILENCE_MS = 5000; // between two words to a screen reader; the last is never held back
 const news = document.querySelector("[data-news]");
 let stream = null;
 let isFetching = false;
 let fetchedAt = 0;
+let saidAt = 0;
 
 function runningIds() {
   return [...document.querySelectorAll("[data-running]")].map((one) => one.dataset.running);
@@ -17,6 +19,7 @@ function runningIds() {
 
 function say(words) {
   if (news) news.textContent = words;
+  saidAt = Date.now();
 }
 
 function fill(job) {
@@ -67,7 +70,7 @@ async function follow(event) {
     say(`${job.id}: ${job.sentence}`);
     await refreshSoon("[data-live]");
   } else if (isNewEpoch && job.step) {
-    if (runningIds().length === 1) say(job.sentence);
+    if (runningIds().length === 1 && Date.now() - saidAt > LEAST_SILENCE_MS) say(job.sentence);
     if (Date.now() - fetchedAt > LEAST_PAUSE_MS) await refresh("[data-live=epochs]");
   }
 }
