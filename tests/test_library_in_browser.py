@@ -304,7 +304,7 @@ def test_everything_has_a_name_for_a_screen_reader(served: Served, visit: Visit)
         nameless = page.evaluate(
             "[...document.querySelectorAll('input:not([type=hidden]), select, textarea, a, button,"
             " table, svg[role=img], progress, nav, [role=region]')].filter(one =>"
-            " !(one.labels?.length || one.ariaLabel || one.innerText?.trim() || one.caption"
+            " !(one.labels?.length || one.ariaLabel || one.textContent?.trim() || one.caption"
             " || one.getAttribute('aria-labelledby'))).map(one => one.outerHTML)"
         )
         assert nameless == [], path
