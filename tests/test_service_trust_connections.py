@@ -33,7 +33,7 @@ def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
 @pytest.fixture
 def place(opened: EmbeddedService) -> Iterator[tuple[str, int]]:
     """Where a service listens, as `serve` has it listen."""
-    running = uvicorn.Server(configuration(assembled(opened, is_open=False)))
+    running = uvicorn.Server(configuration(assembled(opened, is_open=False).app))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

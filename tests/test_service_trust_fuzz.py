@@ -120,7 +120,7 @@ def test_no_request_to_any_route_is_answered_with_a_fault_of_ours(
 ) -> None:
     async def send() -> None:
         with service(tmp_path_factory.mktemp("store") / "store", keys=KEYS) as opened:
-            app = assembled(opened, is_open=True)
+            app = assembled(opened, is_open=True).app
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://localhost",

@@ -44,7 +44,7 @@ def watched(
 ) -> httpx.AsyncClient:
     """A client of a service with everything around it that `serve` puts there."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(assembled(of, is_open=is_open, log=log)),
+        transport=httpx.ASGITransport(assembled(of, is_open=is_open, log=log).app),
         base_url="http://localhost",
         headers={"x-goog-api-key": key} if key else {},
     )

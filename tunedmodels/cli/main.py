@@ -90,16 +90,20 @@ def main() -> NoReturn:
 
     SIGTERM, which CI sends to a job that somebody cancels, is heeded like Ctrl-C.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Else pydantic looks for plugins in the metadata of every package that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # What is read lives to the end, and hardly any of it is a circle: looking for those after every
     # 700 new objects takes an eighth of a large plan.
     gc.set_threshold(50_000)
-    code = run(sys.argv[1:])
-    # What was done is done and said: a signal that comes while Python ends changes nothing of it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        code = run(sys.argv[1:])
+        # What was done is done and said: a signal while Python ends changes nothing of it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    except KeyboardInterrupt:  # a moment before or after the command
+        click.echo("Interrupted.", err=True)
+        code = Exit.INTERRUPTED
     sys.exit(code)
 
 

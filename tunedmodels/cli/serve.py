@@ -71,7 +71,8 @@ def command(
     r"""Run the embedded service as a server.
 
     It speaks the tunedModels surface of the Gemini API and goes on with unfinished jobs. A `gemini`
-    provider with `endpoint: http://127.0.0.1:8787` talks to it, as do Google's own clients.
+    provider with `endpoint: http://127.0.0.1:8787` talks to it, as do Google's own clients. In a
+    browser, its address shows the library: models, progress, curves, a form to tune, a playground.
 
     \b
     With --keys, a YAML file that only its owner may read (chmod 600) says who may come:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tunedmodels.errors import TunedModelsError
+from tunedmodels.evaluation.axis import round_ticks, tick_labels, usual_top
 from tunedmodels.evaluation.curves import CurveReading, steps_per_epoch
 from tunedmodels.observed import LossPoint
 
@@ -27,8 +28,6 @@ _NO_NUMBER = "!"
 # A braille character has 2 x 4 dots; these are their bits, row by row from the top.
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _BLANK = 0x2800
-
-_NOTHING = 1e-9  # less than this is the noise of floating point
 
 # Of the picture, in inches and dots per inch: 1280 x 720.
 _INCHES, _DPI = (8.0, 4.5), 160
@@ -72,7 +71,7 @@ def curve_text(
     steps = steps_per_epoch(points)
     unit = "epoch" if steps else "step"
     end = max(point.step for point in points) / (steps or 1.0)
-    ticks = _ticks(max(point.mean_loss for point in finite), most=max(2, height // 2))
+    ticks = round_ticks(max(point.mean_loss for point in finite), most=max(2, height // 2))
     left = _left_axis(ticks, height)
     margin = len(left[0])
     columns = max(width - margin - len(f" {unit}"), 8)
@@ -89,7 +88,7 @@ def curve_text(
 
 def _left_axis(ticks: Sequence[float], lines: int) -> list[str]:
     """Return the axis line by line from the top, which is the last of `ticks`."""
-    labels = _numbers(ticks)
+    labels = tick_labels(ticks)
     places = [round((lines - 1) * (1 - tick / ticks[-1])) for tick in ticks]
     label_at = dict(zip(places, labels, strict=True))
     width = max(map(len, labels))
@@ -102,28 +101,11 @@ def _left_axis(ticks: Sequence[float], lines: int) -> list[str]:
 def _bottom_axis(end: float, columns: int) -> tuple[str, str]:
     """Return the axis from 0 to `end`, and the numbers below it."""
     # An epoch or a step has no parts that are worth a tick.
-    ticks = [tick for tick in _ticks(end, most=max(2, columns // 8), finest=1.0) if tick <= end]
+    ticks = round_ticks(end, most=max(2, columns // 8), finest=1.0)
+    ticks = [tick for tick in ticks if tick <= end]
     places = [round(tick / end * (columns - 1)) for tick in ticks]
     axis = "".join("┬" if place in places else "─" for place in range(columns))
-    return axis, _beside(list(zip(places, _numbers(ticks), strict=True)), columns)
-
-
-def _ticks(top: float, *, most: int, finest: float = 0.0) -> list[float]:
-    """Return 0 and the multiples of a round step up to the first that reaches `top`."""
-    if top < _NOTHING:
-        return [0.0, 1.0]
-    power = 10.0 ** math.floor(math.log10(max(top / most, finest)))
-    step = next(power * digit for digit in (1, 2, 5, 10) if top / (power * digit) <= most)
-    return [step * n for n in range(math.ceil(top / step - _NOTHING) + 1)]
-
-
-def _numbers(ticks: Sequence[float]) -> list[str]:
-    """Write ticks with as many decimals as their step has."""
-    step = ticks[1] if len(ticks) > 1 else 1.0
-    if not 1e-4 <= step < 1e6:  # noqa: PLR2004  # beyond these, the digits would fill the chart
-        return [f"{tick:g}" for tick in ticks]
-    decimals = max(0, -math.floor(math.log10(step) + _NOTHING))
-    return [f"{tick:.{decimals}f}" for tick in ticks]
+    return axis, _beside(list(zip(places, tick_labels(ticks), strict=True)), columns)
 
 
 def _beside(texts: Sequence[tuple[int, str]], columns: int) -> str:
@@ -209,7 +191,7 @@ def _paint(axes: Axes, points: Sequence[LossPoint], reading: CurveReading | None
     stop = reading and reading.recommended_epoch_count
     if stop and stop <= len(means):
         axes.axvline(stop, color=_RED, linewidth=1.4, linestyle="--", label=f"best: {stop} epochs")
-    axes.set_ylim(0, 1.08 * _usual_height([*losses, *means]))
+    axes.set_ylim(0, 1.08 * usual_top([*losses, *means]))
     axes.set_xlim(0, max(xs, default=1.0))
     axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("epoch" if steps else "step", color=_GREY)
@@ -220,9 +202,3 @@ def _paint(axes: Axes, points: Sequence[LossPoint], reading: CurveReading | None
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GREY)
     axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
-
-
-def _usual_height(losses: Sequence[float]) -> float:
-    """Return what all but the wildest 1% stay below: one step must not flatten the whole curve."""
-    finite = sorted(loss for loss in losses if math.isfinite(loss))
-    return (finite[math.ceil(0.99 * len(finite)) - 1] if finite else 0.0) or 1.0

@@ -59,13 +59,17 @@ def create(rooms: Rooms, call: Call) -> Response:
     return answer(shapes.operation(stored, ""))
 
 
-def generated_id(display_name: str) -> str:
-    """Return an id made of the words of a display name and a random end, as the API makes them."""
+def generated_id(display_name: str, end: str = "") -> str:
+    """Return an id made of the words of a display name and a random end, as the API makes them.
+
+    `end` is 12 lower-case letters and digits, for whoever asks twice and means one model.
+    """
+    end = end or _random()
     words = re.sub(r"[^a-z0-9\s]", "", display_name.lower()).split()
     readable = "-".join(words).lstrip(string.digits + "-")[:_LONGEST_WORDS].rstrip("-")
     if readable:
-        return f"{readable}-{_random()}"
-    return secrets.choice(string.ascii_lowercase) + _random()
+        return f"{readable}-{end}"
+    return secrets.choice(string.ascii_lowercase) + end
 
 
 def _source(rooms: Rooms, caller: Caller, body: TunedModel) -> tuple[str, Model | None]:

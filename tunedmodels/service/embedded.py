@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.middleware import Middleware
     from starlette.routing import BaseRoute
 
+    from tunedmodels.service.calls import Rooms
+
 
 class EmbeddedService:
     """The Gemini API's tunedModels surface on a folder of this machine.
@@ -47,6 +49,21 @@ class EmbeddedService:
         self._trainer = Trainer(Jobs(self._store), at_once=jobs, engines=engines)
 
     @cached_property
+    def rooms(self) -> Rooms:
+        """What the handlers of requests work with: those of the API and of the library page."""
+        from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # not before it is needed
+        from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
+
+        return Rooms(
+            store=self._store,
+            sharing=Sharing(self._store.database),
+            catalogue=self._catalogue,
+            adapter=adapter_reader(self._store.files),
+            wake=self._trainer.wake,
+            keys=self._keys,
+        )
+
+    @cached_property
     def app(self) -> Starlette:
         """The application, for a server or for an in-process transport; it needs no lifespan."""
         return self.application()
@@ -56,22 +73,8 @@ class EmbeddedService:
     ) -> Starlette:
         """Return an application with routes beside the API and middleware around its routes."""
         from tunedmodels.service.app import make_app  # noqa: PLC0415  # not before it is needed
-        from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # the same
-        from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
 
-        adapter = adapter_reader(self._store.files)
-        return make_app(
-            Rooms(
-                store=self._store,
-                sharing=Sharing(self._store.database),
-                catalogue=self._catalogue,
-                adapter=adapter,
-                wake=self._trainer.wake,
-                keys=self._keys,
-            ),
-            beside=beside,
-            around=around,
-        )
+        return make_app(self.rooms, beside=beside, around=around)
 
     @property
     def store(self) -> Store:

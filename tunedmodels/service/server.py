@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +26,7 @@ from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.exchanges import Observed
 from tunedmodels.service.health import Health
 from tunedmodels.service.identity import Keys
+from tunedmodels.service.library.app import Library
 from tunedmodels.service.metrics import Metrics
 from tunedmodels.service.retention import Retention
 
@@ -75,11 +77,32 @@ def serve(
             stack.enter_context(Retention(service.store, retention_s))
         if chaos:
             warn(chaos)
-        app = assembled(service, is_open=known is not None, log=log, chaos=chaos)
+        made = assembled(service, is_open=known is not None, log=log, chaos=chaos)
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}")
         with _stoppable():
-            uvicorn.Server(configuration(app)).run(sockets=[listener])
+            _Server(configuration(made.app), made.close).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that, when it stops, ends the streams that pages listen to, before it waits."""
+
+    def __init__(self, config: uvicorn.Config, close: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._close = close
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        self._close()
+        await super().shutdown(sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """An application, and how to end the streams that its pages listen to."""
+
+    app: ASGIApp
+    close: Callable[[], None]
 
 
 def assembled(
@@ -88,25 +111,27 @@ def assembled(
     is_open: bool,
     log: AccessLog | None = None,
     chaos: Chaos | None = None,
-) -> ASGIApp:
-    """Return the application of a service with what whoever runs it needs around it.
+) -> Assembled:
+    """Return API and library of a service with what whoever runs it needs around them.
 
     `is_open` says that others than this machine may come: each then needs a key, except for
     `/healthz` and `/metrics`, which name nobody and nothing.
     """
     metrics = Metrics(service.store)
     health = Health({"store": service.store.database.probe, "training": service.check})
-    app = service.application(
+    api = service.application(
         beside=[Route("/healthz", health.answer), Route("/metrics", metrics.answer)],
         around=[Middleware(Chaotic, chaos, chaos.draws())] if chaos else [],
     )
-    return Observed(
+    library = Library(service.rooms, api)
+    app = Observed(
         # A page that does not know a key is refused like everybody else.
-        app if is_open else LoopbackOnly(app),
-        app.routes,
+        library.app if is_open else LoopbackOnly(library.app),
+        [*library.app.routes, *api.routes],
         metrics.count,
         *([log.write] if log else []),
     )
+    return Assembled(app, library.close)
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:

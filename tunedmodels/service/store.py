@@ -22,6 +22,9 @@ COLUMNS = ", ".join(field.name for field in fields(Model))
 _SELECT = f"SELECT {COLUMNS} FROM models"  # noqa: S608  # the same
 
 
+_LONGEST_SNAPSHOT = 300  # characters: two numbers of a step, a loss, a time, and their names
+
+
 class Store:
     """Models, their jobs and their curves. Every method raises StoreError when the disk fails."""
 
@@ -67,20 +70,32 @@ class Store:
         self, *, after: int, size: int, selected: Selection, caller: Caller
     ) -> list[tuple[Model, str]]:
         """Return models with their snapshots, oldest first, from the one that follows `after`."""
-        folded = {f"word{i}": word.casefold() for i, word in enumerate(selected.words)}
-        conditions = [
-            "seq > :after",
-            *([f"{OWN_ROLE} <= :role"] if selected.role else []),
-            *([FOR_EVERYONE] if selected.is_for_everyone else []),
-            *(f"instr(folded(display_name || char(10) || description), :{one})" for one in folded),
-        ]
-        query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT :size"
-        values = {"after": after, "size": size, "role": selected.role}
+        where, values = _where(selected, caller)
+        query = f"{_SELECT} WHERE seq > :after AND {where} ORDER BY seq LIMIT :size"
         with self.database.reading() as connection:
-            rows = connection.execute(query, {**values, **folded, **parameters(caller)})
+            rows = connection.execute(query, {**values, "after": after, "size": size})
             models = [Model(*row) for row in rows]
             curves = _curves(connection, models)
         return [(model, curves.get(model.seq, "")) for model in models]
+
+    def overview(self, *, selected: Selection, caller: Caller) -> list[Model]:
+        """Return all models of a selection without their curves, newest first."""
+        where, values = _where(selected, caller)
+        query = f"{_SELECT} WHERE {where} ORDER BY seq DESC"
+        with self.database.reading() as connection:
+            return [Model(*row) for row in connection.execute(query, values)]
+
+    def last_snapshots(self, models: Sequence[Model]) -> dict[int, str]:
+        """Return the last snapshot, `{..}`, of each of the models that has some, by `seq`."""
+        marks = ", ".join("?" * len(models))
+        # One step down an index for each, however many stretches a long job has.
+        query = (
+            "SELECT seq, (SELECT substr(snapshots, ?) FROM curves WHERE curves.seq = models.seq"  # noqa: S608  # question marks
+            f" ORDER BY last_step DESC LIMIT 1) FROM models WHERE seq IN ({marks})"
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query, [-_LONGEST_SNAPSHOT, *(one.seq for one in models)])
+            return {seq: tail[tail.rindex("{") :] for seq, tail in rows if tail}
 
     def edit(self, model: Model, values: Mapping[str, object]) -> tuple[Model, str] | None:
         """Set columns of a model at once and return it as it is now; None when it is gone."""
@@ -120,6 +135,19 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+
+def _where(selected: Selection, caller: Caller) -> tuple[str, dict[str, object]]:
+    """Return the condition of a selection on `models`, and the values of its parameters."""
+    folded = {f"word{i}": word.casefold() for i, word in enumerate(selected.words)}
+    conditions = [
+        "TRUE",
+        *([f"{OWN_ROLE} <= :role"] if selected.role else []),
+        *([FOR_EVERYONE] if selected.is_for_everyone else []),
+        *(f"instr(folded(display_name || char(10) || description), :{one})" for one in folded),
+    ]
+    values: dict[str, object] = {"role": selected.role, **folded, **parameters(caller)}
+    return " AND ".join(conditions), values
 
 
 def _one(connection: sqlite3.Connection, column: str, value: object) -> Model | None:
