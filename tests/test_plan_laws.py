@@ -289,8 +289,8 @@ def test_nothing_goes_within_its_grace(
             assert len(later) > 1, "what serves has a grace before it"
             assert (NOW - min(sorted(later)[1:])).total_seconds() >= grace[change.name]
     leaving = {(each.name, each.model_id) for each in plan.leaving}
-    gone = {(c.name, v.model_id) for c in plan.changes for v in c.retires}
-    assert not leaving & gone
+    retired = {(c.name, v.model_id) for c in plan.changes for v in c.retires}
+    assert not leaving & retired
 
 
 @settings(max_examples=150, deadline=None)
