@@ -12,7 +12,7 @@ import anyio
 import httpx
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import desired, foreign, live
@@ -240,6 +240,7 @@ def test_a_model_without_a_stamp_gets_a_manifest_that_says_what_is_not_known(des
 
 
 @settings(max_examples=30, deadline=None)
+@example(words="\x85", shown="\x85", temperature=0.0)
 @given(st.text(), st.text(max_size=40), st.floats(0, 1))
 def test_a_draft_is_read_back_as_what_is_live(words: str, shown: str, temperature: float) -> None:
     model = foreign("Strange ID_1", description=words, display_name=shown, temperature=temperature)

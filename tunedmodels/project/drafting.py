@@ -120,7 +120,9 @@ def _yaml(manifest: dict[str, Any]) -> str:
         """Quotes what our reader, which follows YAML 1.2, would take for something else."""
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        style = None if plain(value) == value else '"'
+        # An unquoted line break of Unicode (U+0085) would come back as a space.
+        is_plain = plain(value) == value and value.replace("\n", "").isprintable()
+        style = None if is_plain else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
