@@ -11,7 +11,7 @@ from tunedmodels.datasets.compare import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.plan import safety
-from tunedmodels.plan.change import Cost, LabelChange, Plan
+from tunedmodels.plan.change import Cost, LabelChange, Note, Plan
 from tunedmodels.plan.planner import Allowances, DatasetCounts, Remembered
 from tunedmodels.project.comparing import NOT_AT_HAND
 from tunedmodels.settings import Blackout, Policy
@@ -78,6 +78,10 @@ EXAMPLES = {
 }
 USED = UsedHyperparameters(epoch_count=5, batch_size=4, learning_rate=0.001)
 SERVING = live(OLD, promoted=3, used=USED)
+LESSON = (
+    "5 epochs are declared. In tone-11111111: The loss levels off after epoch 3, at 0.1 from 2 "
+    "untuned. To stop there, set hyperparameters.epochCount: 3."
+)
 ROUTER = desired("intent-router", examples=96)
 
 
@@ -245,6 +249,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     ),
     "refused-budget": lambda: priced(planned([ROUTER, desired("tone")]), limit=1),
     "unknown-price": lambda: priced(planned([ROUTER, desired("tone")]), None),
+    "notes": lambda: planned([desired()], [live(promoted=1)]).model_copy(
+        update={"notes": (Note(name="tone", words=LESSON),)}
+    ),
     "nothing": lambda: planned([desired()], [live(promoted=1)]),
     "nothing-at-all": lambda: planned([], [], allowances=Allowances(empty=True)),
     "drift": lambda: planned(

@@ -45,6 +45,10 @@ CASES = [
     ([1.0, math.nan, math.nan],             CurveKind.DIVERGED,     None,  "no number"),
     ([1.0, math.inf, 1.0],                  CurveKind.DIVERGED,     None,  "infinite on the way"),
     ([1.0],                                 CurveKind.TOO_SHORT,    None,  "one epoch"),
+    ([1.6, 1.2, 1.7, 1.1, 1.5, 1.15],       CurveKind.NOISY,        None,  "up and down"),
+    ([0.9, 0.3, 0.9, 0.2, 0.7, 0.19, 0.3],  CurveKind.NOISY,        None,  "restless, though low"),
+    ([1.0, 0.4, 0.3, 1.1, 1.6],             CurveKind.RISING,       3,     "far up at the end"),
+    ([1.5, 0.9, 0.5, 0.6, 0.35, 0.3],       CurveKind.FALLING,      12,    "one way up on the way"),
 ]
 # fmt: on
 
@@ -108,6 +112,14 @@ ADVICE = {
             "learning rate, and look for equal inputs with different outputs."
         ),
     ),
+    "noisy": (
+        [1.6, 1.2, 1.7, 1.1, 1.5, 1.15],
+        (
+            "Cannot tell: from epoch to epoch the loss went up and down again by 0.85, and all that"
+            " it learned is 0.9. A larger batchSize or a lower learning rate makes the curve "
+            "calmer; look for equal inputs with different outputs, too."
+        ),
+    ),
 }
 
 
@@ -118,7 +130,7 @@ def test_advice_is_words_for_a_manifest(epochs: list[float], advice: str) -> Non
 
 def test_a_single_epoch_asks_for_more_to_see_a_trend() -> None:
     assert read_curve(curve([1.0]), epoch_count=1).advice == (
-        "A curve of fewer than two epochs shows no trend. To see one, set "
+        "Cannot tell: a curve of fewer than two epochs shows no trend. To see one, set "
         "hyperparameters.epochCount: 5."
     )
     assert read_curve([]).kind is CurveKind.TOO_SHORT

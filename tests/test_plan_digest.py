@@ -12,7 +12,7 @@ import pytest
 from tests.builders import NOON, desired, evaluation, live, planned, sha
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Plan, Refusal
+from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Note, Plan, Refusal
 from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp
 
@@ -120,6 +120,7 @@ PLAN: dict[str, list[tuple[Any, bool]]] = {
     "changes": [((), True)],
     "refusals": [((Refusal(code="protected", message="x", cure="y"),), True)],
     "warnings": [(("x",), False)],
+    "notes": [((Note(name="tone", words="a note"),), False)],
     "unchanged": [(9, False)],
     "retained": [(9, False)],
     "manifests": [(9, False)],

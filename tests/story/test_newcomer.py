@@ -34,6 +34,17 @@ def test_a_second_apply_has_nothing_to_do(desk: Desk) -> None:
     assert desk.status() == before
 
 
+def test_the_plan_says_which_epochs_the_last_curve_recommends(desk: Desk) -> None:
+    desk.model(hyperparameters={"epochCount": 12})
+    assert desk.run("apply", "--yes").code == 0
+    (note,) = desk.plan()["notes"]
+    assert note["name"] == "tone"
+    assert note["words"].startswith("12 epochs are declared. In tone-")
+    recommended = int(note["words"].rsplit("epochCount: ", 1)[1].rstrip("."))
+    desk.model(hyperparameters={"epochCount": recommended})
+    assert desk.plan()["notes"] == []
+
+
 def test_a_plan_is_the_same_to_the_byte(desk: Desk) -> None:
     assert desk.run("plan").out == desk.run("plan").out
     assert desk.run("plan", "--detailed-exitcode").code == 2

@@ -11,14 +11,17 @@ import click
 
 from tunedmodels.cli.options import (
     Digest,
+    Events,
     allowances,
     cache,
+    events,
     open_project,
     overlays,
     trusts_cache,
     yes,
 )
-from tunedmodels.cli.terminal import is_live, may_ask, style
+from tunedmodels.cli.terminal import may_ask, style
+from tunedmodels.cli.watching import complain, watched
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class Wait(click.ParamType[float]):
     is_flag=True,
     help="Of a PLAN_FILE, run what still holds; otherwise one stale change holds back all.",
 )
+@events
 @click.option("--no-wait", is_flag=True, help="End after the starts, with exit code 3.")
 @click.option("--timeout", type=Wait(), help="Wait at most so long, for example 90m; then exit 3.")
 @click.option(
@@ -76,6 +80,7 @@ def command(
     allow_delete: int,
     allow_empty: bool,
     digest: str | None,
+    events: Events,
     keep_going: bool,
     timeout: float | None,
     parallelism: int,
@@ -115,7 +120,9 @@ def command(
             require(planned.plan, digest)
     manner = Manner(parallelism=parallelism, waits=not no_wait, timeout_s=timeout)
     is_approved = bool(yes or digest or plan_file)
-    code = show_ask_run(project, planned, manner, is_approved=is_approved, verb="Apply")
+    code = show_ask_run(
+        project, planned, manner, is_approved=is_approved, verb="Apply", events=events
+    )
     for name, words in moved.items():
         click.echo(f"Held back, {name}: {'; '.join(words)}", err=True)
     return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING) else code
@@ -159,37 +166,60 @@ def _from_file(
 
 
 def show_ask_run(
-    project: Project, planned: Planned, manner: Manner, *, is_approved: bool, verb: str
+    project: Project,
+    planned: Planned,
+    manner: Manner,
+    *,
+    is_approved: bool,
+    verb: str,
+    events: Events,
 ) -> int:
     """Show a plan, have it confirmed unless it is approved, run it, and return the exit code."""
     from tunedmodels.project.applying import require_open
     from tunedmodels.render.text import plan_text
 
-    plan = planned.plan
-    click.echo(planned.read, nl=False)
-    click.echo(plan_text(plan, examples=planned.examples, style=style()), nl=False)
+    plan, err = planned.plan, events.take_stdout
+    click.echo(planned.read, nl=False, err=err)
+    text = plan_text(plan, examples=planned.examples, style=style(err=err))
+    click.echo(text, nl=False, err=err)
     if plan.refusals:
+        asyncio.run(_tell_refused(planned, verb, events))
         return Exit.REFUSED
     if not plan.pending:
         return Exit.ERROR if plan.blocked else Exit.DONE
     require_open(project, datetime.now(UTC).date())
-    click.echo()
+    click.echo(err=err)
     if not is_approved and not may_ask():
         raise TunedModelsError(
             "There is nobody to ask here, so nothing was done",
             cure="Approve the plan beforehand: --yes, --digest sha256:..., or a plan file.",
         )
-    if not is_approved and not click.confirm(f"{verb} this?"):
-        click.echo("Nothing was done.")
+    if not is_approved and not click.confirm(f"{verb} this?", err=err):
+        click.echo("Nothing was done.", err=err)
         return Exit.DONE
-    code = asyncio.run(_run(project, planned, manner))
+    code = asyncio.run(_run(project, planned, manner, verb, events))
     return Exit.ERROR if code == Exit.DONE and plan.blocked else code
 
 
-async def _run(project: Project, planned: Planned, manner: Manner) -> int:
+async def _run(
+    project: Project, planned: Planned, manner: Manner, verb: str, events: Events
+) -> int:
     from tunedmodels.project.applying import carry_out
-    from tunedmodels.render.view import progress
+    from tunedmodels.project.listening import about_plan, audience
 
-    with progress(live=is_live(), style=style()) as view:
-        outcome = await carry_out(project, planned.plan, planned.desired, emit=view, manner=manner)
+    about = about_plan(verb.lower(), planned.plan)
+    async with audience(about, events=events.file, complain=complain) as hearers:
+        with watched(events, hearers) as emit:
+            outcome = await carry_out(
+                project, planned.plan, planned.desired, emit=emit, manner=manner
+            )
+        hearers.code = outcome.code
     return outcome.code
+
+
+async def _tell_refused(planned: Planned, verb: str, events: Events) -> None:
+    from tunedmodels.project.listening import about_plan, audience
+
+    about = about_plan(verb.lower(), planned.plan)
+    async with audience(about, events=events.file, complain=complain) as hearers:
+        hearers.code = Exit.REFUSED

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from tunedmodels.cli.apply import show_ask_run
-from tunedmodels.cli.options import open_project, yes
+from tunedmodels.cli.options import Events, events, open_project, yes
 
 
 @click.command("destroy")
 @yes
+@events
 @click.pass_obj
-def command(folder: Path | None, *, yes: bool) -> int:
+def command(folder: Path | None, *, yes: bool, events: Events) -> int:
     """Delete every model of this project.
 
     Cancels what is running first. Models with `protect` refuse it; those with `onRemoval: retain`
@@ -25,4 +26,4 @@ def command(folder: Path | None, *, yes: bool) -> int:
 
     project = open_project(folder)
     planned = asyncio.run(plan(project, EVERYTHING, use_cache=True, destroying=True))
-    return show_ask_run(project, planned, Manner(), is_approved=yes, verb="Destroy")
+    return show_ask_run(project, planned, Manner(), is_approved=yes, verb="Destroy", events=events)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
@@ -68,6 +69,39 @@ def allowances(command: Command) -> Command:
         type=click.IntRange(min=0),
         default=0,
         help="Delete up to N ready versions, whatever the policy's percentage.",
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Where events go as JSON lines; where they take standard output, words move to the other."""
+
+    file: TextIO | None = None
+    take_stdout: bool = False
+
+
+class EventsFile(click.ParamType[Events]):
+    """A file to append to, opened at once, or - for standard output."""
+
+    name = "FILE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Events:
+        """Open it; that this cannot be done is a usage error."""
+        if isinstance(value, Events):
+            return value
+        opened = click.File("a", encoding="utf-8", lazy=False).convert(str(value), param, ctx)
+        return Events(cast("TextIO", opened), take_stdout=value == "-")
+
+
+def events(command: Command) -> Command:
+    """Add `--events`, which hands every event on to another program."""
+    return click.option(
+        "--events",
+        type=EventsFile(),
+        default=Events(),
+        help="Append every event to FILE as JSON lines; - is standard output, and words move away.",
     )(command)
 
 

@@ -10,13 +10,14 @@ import click
 @click.command("schema")
 @click.argument(
     "name",
-    type=click.Choice(["manifest", "plan", "status", "outputs", "validate"]),
+    type=click.Choice(["manifest", "plan", "status", "outputs", "validate", "events"]),
     default="manifest",
 )
 def command(name: str) -> None:
     """Print a JSON Schema.
 
-    Of a manifest (for editors), or of what plan, status, outputs and validate print as JSON.
+    Of a manifest (for editors), of what plan, status, outputs and validate print as JSON, or of a
+    line of --events.
     """
     click.echo(json.dumps(_schema(name), indent=2, ensure_ascii=False))
 
@@ -34,6 +35,10 @@ def _schema(name: str) -> object:
         from tunedmodels.render.problems import PROBLEMS_SCHEMA
 
         return PROBLEMS_SCHEMA
+    if name == "events":
+        from tunedmodels.listeners.lines import events_schema
+
+        return events_schema()
     if name == "outputs":
         from tunedmodels.render.outputs import OUTPUTS_SCHEMA
 

@@ -15,7 +15,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import fmean, stdev
+from itertools import pairwise
+from operator import mul
 
 from tunedmodels.observed import LossPoint
 
@@ -27,6 +28,9 @@ _HELD_OUT_RISE = 0.02
 # Shares of the untuned loss.
 _STUCK_ABOVE = 0.25
 _MOVED_LITTLE = 0.25
+# What the ways up and down again may make together: a share of the drop, or of the untuned loss.
+_RESTLESS = 0.5
+_CALM = 0.01
 
 _MOST_EPOCHS = 1000  # that a manifest may ask for
 
@@ -41,6 +45,7 @@ class CurveKind(StrEnum):
     FALLING = "falling"
     PLATEAU = "plateau"
     STUCK = "stuck"
+    NOISY = "noisy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,12 @@ class _Curve:
         late = max(1, len(self.means) // 5)
         return min(self.means[:-late]) - min(self.means[-late:])
 
+    @property
+    def unrest(self) -> float:
+        """All ways up between epochs that were taken back: every epoch sees the same examples."""
+        ups = math.fsum(max(0.0, after - before) for before, after in pairwise(self.means))
+        return ups - (self.means[-1] - min(self.means))
+
 
 def read_curve(
     points: Sequence[LossPoint],
@@ -102,13 +113,16 @@ def read_curve(
     if not all(math.isfinite(point.mean_loss) for point in points):
         return _diverged((), "The loss is not a number any more.")
     epochs = _epochs(points)[:epoch_count]
-    means = tuple(fmean(losses, weights) for losses, weights in epochs)
+    means = tuple(
+        math.fsum(map(mul, losses, weights)) / math.fsum(weights) for losses, weights in epochs
+    )
     if len(means) < 2:  # noqa: PLR2004  # one value has no trend
         return _too_short(means, epoch_count)
     untuned = min(points, key=lambda point: point.step).mean_loss
     curve = _Curve(untuned, means, tuple(_standard_error(losses) for losses, _ in epochs))
     return (
         _above_untuned(curve)
+        or _noisy(curve)
         or _rising(curve)
         or _overfitting(means, held_out)
         or _falling(curve, epoch_count)
@@ -151,12 +165,21 @@ def _epochs(points: Sequence[LossPoint]) -> list[tuple[list[float], list[float]]
     return epochs
 
 
+# The module `statistics` is exact, at ten times the time; a plan reads many curves.
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
 def _standard_error(losses: Sequence[float]) -> float:
-    return stdev(losses) / math.sqrt(len(losses)) if len(losses) > 1 else 0.0
+    if len(losses) < 2:  # noqa: PLR2004  # one value has no spread
+        return 0.0
+    mean = _mean(losses)
+    squares = math.fsum((loss - mean) ** 2 for loss in losses)
+    return math.sqrt(squares / (len(losses) - 1) / len(losses))
 
 
 def _too_short(means: tuple[float, ...], epoch_count: int | None) -> CurveReading:
-    advice = "A curve of fewer than two epochs shows no trend."
+    advice = "Cannot tell: a curve of fewer than two epochs shows no trend."
     if epoch_count == 1:
         advice += " To see one, set hyperparameters.epochCount: 5."
     return CurveReading(CurveKind.TOO_SHORT, means, None, advice)
@@ -200,10 +223,10 @@ def _overfitting(
     """
     if not held_out:
         return None
-    averages = [fmean(losses) for losses in held_out]
+    averages = [_mean(losses) for losses in held_out]
     lowest = averages.index(min(averages))
     worse = [last - best for last, best in zip(held_out[-1], held_out[lowest], strict=True)]
-    if fmean(worse) <= max(_standard_error(worse), _HELD_OUT_RISE * averages[0]):
+    if _mean(worse) <= max(_standard_error(worse), _HELD_OUT_RISE * averages[0]):
         return None
     best = lowest + 1
     advice = (
@@ -212,6 +235,21 @@ def _overfitting(
         f"heart. Set hyperparameters.epochCount: {best}."
     )
     return CurveReading(CurveKind.OVERFITTING, means, best, advice)
+
+
+def _noisy(curve: _Curve) -> CurveReading | None:
+    """Return a reading when the loss goes up and down between epochs as far as it came down in all.
+
+    Two epochs are not enough to see that.
+    """
+    if curve.unrest <= max(_RESTLESS * curve.drop, _CALM * abs(curve.untuned)):
+        return None
+    advice = (
+        f"Cannot tell: from epoch to epoch the loss went up and down again by {curve.unrest:.3g}, "
+        f"and all that it learned is {max(curve.drop, 0.0):.3g}. A larger batchSize or a lower "
+        "learning rate makes the curve calmer; look for equal inputs with different outputs, too."
+    )
+    return CurveReading(CurveKind.NOISY, curve.means, None, advice)
 
 
 def _falling(curve: _Curve, epoch_count: int | None) -> CurveReading | None:

@@ -205,6 +205,13 @@ class Refusal(Frozen):
     cure: str
 
 
+class Note(Frozen):
+    """Something worth knowing about a name that decides nothing."""
+
+    name: str
+    words: str
+
+
 class Input(Frozen):
     """A file that the plan rests on; `path` is relative to the folder of the Project file.
 
@@ -237,6 +244,7 @@ class Plan(Frozen):
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     unchanged: int = 0
     retained: int = 0
     manifests: int = 0

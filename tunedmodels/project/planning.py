@@ -14,6 +14,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Input, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
+from tunedmodels.project.advising import epoch_notes
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
@@ -79,10 +80,16 @@ async def plan(
         remembered=_remembered(project, desired, observed),
         destroying=destroying,
     )
-    inputs = tuple(_inputs(project, surveyed)) if with_inputs else ()
+    by_name = {} if destroying else {want.name: want for want in desired}
+    said = {
+        "tool": __version__,
+        "sets": project.sets,
+        "inputs": tuple(_inputs(project, surveyed)) if with_inputs else (),
+        "notes": tuple(epoch_notes(made, by_name, observed)),
+    }
     return Planned(
-        plan=made.model_copy(update={"tool": __version__, "sets": project.sets, "inputs": inputs}),
-        desired={} if destroying else {want.name: want for want in desired},
+        plan=made.model_copy(update=said),
+        desired=by_name,
         observed=observed,
         read=_read(project, surveyed, len(observed)),
         examples=compared.examples,

@@ -7,7 +7,7 @@ most, never a duration. What does not fit is left out by levels, never cut in th
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,13 +94,14 @@ def _lines(page: _Page) -> Iterator[str]:
         project=plan.project,
     )
     yield heading(plan.environment, result(plan))
-    if not plan.changes and not plan.refusals and not plan.warnings:
+    if not (plan.changes or plan.refusals or plan.warnings or plan.notes):
         return
     yield from ["", _counts(plan)]
     yield from _refusals(plan)
     if page.has("table") and plan.changes:
         yield from ["", *_table(plan)]
     yield from _warnings(plan)
+    yield from _notes(plan)
     if page.has("no-fields"):
         for change in plan.changes:
             yield from _folded(page, change)
@@ -146,14 +147,21 @@ def _refusals(plan: Plan) -> list[str]:
 
 
 def _warnings(plan: Plan) -> list[str]:
-    said = terms.warnings(plan)
+    return _listed("WARNING", terms.warnings(plan))
+
+
+def _notes(plan: Plan) -> list[str]:
+    return _listed("NOTE", [(note.name, note.words) for note in plan.notes])
+
+
+def _listed(kind: Literal["WARNING", "NOTE"], said: Sequence[tuple[str, str]]) -> list[str]:
     if not said:
         return []
     lines = [f"- {code(name, 31)}: {prose(words)}" if name else f"- {prose(words)}"
              for name, words in said[:WARNINGS]]  # fmt: skip
     if said[WARNINGS:]:
         lines.append(f"- and {len(said) - WARNINGS} more: `tunedmodels plan --format json`")
-    return alert("WARNING", lines)
+    return alert(kind, lines)
 
 
 def _table(plan: Plan) -> Iterator[str]:

@@ -147,6 +147,9 @@ def _boxes(plan: Plan) -> Iterator[_Box]:
     if said := terms.warnings(plan):
         lines = [_Line(cut(words, 400), cut(name, 31)) for name, words in said]
         yield _Box("warning", "Warnings", lines)
+    if plan.notes:
+        lines = [_Line(cut(note.words, 400), cut(note.name, 31)) for note in plan.notes]
+        yield _Box("advice", "Notes", lines)
 
 
 def _card(change: Change, compared: Comparison | None, most: int) -> dict[str, Any]:

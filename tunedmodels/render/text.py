@@ -38,7 +38,12 @@ def plan_text(
         [heading, *_below(change, shown.get(change.name), most)]
         for change, heading in zip(plan.changes, headings, strict=True)
     ]
-    blocks += [_warnings(plan, style), list(_summary(plan, style)), list(_refusals(plan, style))]
+    blocks += [
+        _warnings(plan, style),
+        _notes(plan, style),
+        list(_summary(plan, style)),
+        list(_refusals(plan, style)),
+    ]
     lines = ["\n".join(line.rstrip() for line in block) for block in blocks if block]
     return "\n\n".join(lines) + "\n"
 
@@ -103,15 +108,23 @@ def _labels(labels: Sequence[LabelChange]) -> str:
 
 
 def _warnings(plan: Plan, style: Style) -> list[str]:
-    table = [(cut(name, 31), words) for name, words in terms.warnings(plan)]
-    if not table:
+    return _listed("Warnings", style("!", "warning"), terms.warnings(plan), style)
+
+
+def _notes(plan: Plan, style: Style) -> list[str]:
+    return _listed("Notes", "i", [(note.name, note.words) for note in plan.notes], style)
+
+
+def _listed(title: str, sign: str, said: Sequence[tuple[str, str]], style: Style) -> list[str]:
+    if not said:
         return []
+    table = [(cut(name, 31), words) for name, words in said]
     width = max(columns(name) for name, _ in table[:WARNINGS])
     column = width + len("  ") if width else 0  # warnings about the plan as a whole have no name
-    lines = [style("Warnings", "bold")]
+    lines = [style(title, "bold")]
     for name, words in table[:WARNINGS]:
         first, *rest = wrapped(words, indent=len("  ! ") + column)
-        lines += [f"  {style('!', 'warning')} {padded(name, column)}{first.strip()}", *rest]
+        lines += [f"  {sign} {padded(name, column)}{first.strip()}", *rest]
     if table[WARNINGS:]:
         more = len(table) - WARNINGS
         lines.append(f"    and {more} more (to see them: tunedmodels plan --format json)")
