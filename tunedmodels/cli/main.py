@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": "Score the versions of a model, and its base beside them.",
     "cancel": "Stop the running job of a model.",
     "promote": "Make a ready version the one that serves.",
+    "verify": "Prove from git what a live version was trained on.",
     "adopt": "Take over a live model without a stamp.",
     "schema": "Print a JSON Schema.",
     "serve": "Run the embedded service as a server.",

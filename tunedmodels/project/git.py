@@ -62,3 +62,10 @@ def unpack_manifests(folder: Path, commit: str, to: Path) -> bool:
     with tarfile.open(fileobj=BytesIO(packed)) as tar:
         tar.extractall(to, filter="data")
     return True
+
+
+def described(folder: Path, commit: str) -> tuple[str, str]:
+    """Return who wrote a commit and its subject; nothing where it is not here."""
+    shown = ask(folder, "log", "-1", "--format=%an%x00%s", commit).decode(errors="replace")
+    author, _, subject = shown.strip().partition("\0")
+    return author, subject
