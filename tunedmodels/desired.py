@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from tunedmodels.spec import Examples, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp, word_marks
@@ -33,7 +34,8 @@ class Desired:
 
     `source` is `models/NAME`, or `tunedModels/ID` when it continues from `parent`, the name of
     another TunedModel. `place` is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex)
-    of everything that cannot be changed after training.
+    of everything that cannot be changed after training. `encryption_key` is the name of a key of
+    Cloud KMS, empty for Google's own.
     """
 
     project: str
@@ -44,7 +46,13 @@ class Desired:
     place: str = ""
     parent: str | None = None
     preamble: str = ""
+    preamble_as: Literal["input", "systemInstruction"] = "input"
+    method: Literal["supervised", "preference"] = "supervised"
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    validation: DesiredDataset | None = None
+    service_account: str = ""
+    encryption_key: str = ""
+    last_checkpoint_only: bool = False
     display_name: str = ""
     description: str = ""
     temperature: float | None = None
@@ -61,6 +69,11 @@ class Desired:
             dataset=self.dataset.digest,
             preamble=self.preamble,
             hyperparameters=self.hyperparameters,
+            method=self.method,
+            preamble_as=self.preamble_as,
+            validation=self.validation.digest if self.validation else "",
+            encryption_key=self.encryption_key,
+            last_checkpoint_only=self.last_checkpoint_only,
         )
         object.__setattr__(self, "fingerprint", mark)
 
@@ -87,20 +100,37 @@ class Desired:
 
 
 def fingerprint(
-    *, source: str, dataset: str, preamble: str, hyperparameters: Hyperparameters
+    *,
+    source: str,
+    dataset: str,
+    preamble: str,
+    hyperparameters: Hyperparameters,
+    method: str = "supervised",
+    preamble_as: str = "input",
+    validation: str = "",
+    encryption_key: str = "",
+    last_checkpoint_only: bool = False,
 ) -> str:
     """Hash, as canonical JSON, everything that cannot be changed after training.
 
     Hyperparameters count as declared: a service that changes a default does not make every model
-    stale.
+    stale. What was added later counts only where it is set, so that no model of before is stale
+    either. The account that a job runs as is left out: it leaves no trace in the model.
     """
-    parts = {
+    parts: dict[str, Any] = {
         "source": source,
         "dataset": dataset,
         "preamble": preamble,
         "hyperparameters": hyperparameters.model_dump(exclude_none=True, by_alias=True),
-        "method": "supervised",
+        "method": method,
     }
+    later = {
+        "preambleAs": "" if preamble_as == "input" else preamble_as,
+        "validation": validation,
+        "encryptionKey": encryption_key,
+        "exportLastCheckpointOnly": last_checkpoint_only,
+    }
+    parts |= {key: value for key, value in later.items() if value}
     return hashlib.sha256(_canonical(parts).encode()).hexdigest()
 
 

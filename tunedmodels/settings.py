@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ API_VERSION = "tunedmodels.dev/v1"
 # 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
 
 
 class Written(BaseModel):
@@ -53,13 +54,65 @@ class GeminiSettings(Written):
     """The Gemini API, or anything that speaks it (`tunedmodels serve`, for one)."""
 
     type: Literal["gemini"]
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] = Field(
+    endpoint: Url = Field(
         default="https://generativelanguage.googleapis.com",
         description="Where the API is. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
     )
 
 
-ProviderSettings = Annotated[EmbeddedSettings | GeminiSettings, Field(discriminator="type")]
+class EncryptionSpec(Written):
+    """A key of the owner's, in the place of Google's own."""
+
+    kms_key_name: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$"
+        ),
+    ] = Field(description="projects/P/locations/L/keyRings/R/cryptoKeys/K, in the same location.")
+
+
+ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+class VertexSettings(Written):
+    """Vertex AI, where Gemini models are tuned, and the bucket that its jobs read from.
+
+    Credentials are those of the machine (application default credentials).
+    """
+
+    type: Literal["vertex"]
+    project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]*$")] = Field(
+        description="Id of the Google Cloud project."
+    )
+    location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")] = Field(
+        description="Where jobs train: a region such as europe-west4, or global, us or eu."
+    )
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")] = (
+        Field(description="Cloud Storage bucket for datasets and for the lock.")
+    )
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = (
+        Field(default="tunedmodels", description="Folder in the bucket that all of it goes to.")
+    )
+    endpoint: Url | None = Field(
+        default=None, description="Instead of the public host: Private Service Connect, a proxy."
+    )
+    storage_endpoint: Url | None = Field(
+        default=None, description="The same for Cloud Storage; default storage.googleapis.com."
+    )
+    service_account: ServiceAccount | None = Field(
+        default=None, description="The account that jobs run as, unless a model names another."
+    )
+    encryption_spec: EncryptionSpec | None = Field(
+        default=None, description="The key of every job and model, unless a model names another."
+    )
+    on_dropped_examples: Literal["error", "warn"] = Field(
+        default="error",
+        description="What it means that the service left examples out, or cut them short.",
+    )
+
+
+AnyProvider: TypeAlias = EmbeddedSettings | GeminiSettings | VertexSettings
+ProviderSettings = Annotated[AnyProvider, Field(discriminator="type")]
 
 
 def _day(value: object) -> object:
@@ -168,9 +221,9 @@ class ProjectManifest(Written):
     metadata: Metadata
     spec: ProjectSpec = ProjectSpec()
 
-    def providers(self) -> dict[str, EmbeddedSettings | GeminiSettings]:
+    def providers(self) -> dict[str, AnyProvider]:
         """Return all providers by name; `embedded` and `gemini` need no declaration."""
-        builtin: dict[str, EmbeddedSettings | GeminiSettings] = {
+        builtin: dict[str, AnyProvider] = {
             "embedded": EmbeddedSettings(),
             "gemini": GeminiSettings(type="gemini"),
         }

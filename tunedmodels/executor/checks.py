@@ -27,7 +27,11 @@ def still_declared(change: Change, desired: Mapping[str, Desired]) -> tuple[Desi
     if wanted is None or declared is None:
         raise _refused(f"{change.name} is not declared any more")
     # Where the file lies and how long we wait change nothing at the service.
-    incidental = {"dataset_path": wanted.dataset_path, "timeout_s": wanted.timeout_s}
+    incidental = {
+        "dataset_path": wanted.dataset_path,
+        "validation_path": wanted.validation_path,
+        "timeout_s": wanted.timeout_s,
+    }
     if planned_as(declared, wanted.model_id).model_copy(update=incidental) != wanted:
         raise _refused(f"the manifest or the dataset of {change.name} changed since the plan")
     return declared, wanted

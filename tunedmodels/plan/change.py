@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from tunedmodels.observed import ModelState
@@ -91,8 +91,18 @@ class Version(Frozen):
     unverified: bool = False
 
 
+def _is_unset(value: object) -> bool:
+    return not value
+
+
+Later = Annotated[str, Field(exclude_if=_is_unset)]  # left out where unset: older plans still hold
+
+
 class Wanted(Frozen):
-    """A declared version: everything that decides what is sent to the service."""
+    """A declared version: everything that decides what is sent to the service.
+
+    `method` and `preamble_as` are empty where they are `supervised` and `input`.
+    """
 
     provider: str
     model_id: str
@@ -103,7 +113,14 @@ class Wanted(Frozen):
     dataset_path: str
     examples: int
     preamble: str = ""
+    preamble_as: Later = ""
+    method: Later = ""
     hyperparameters: dict[str, JsonValue]
+    validation: Later = ""
+    validation_path: Later = ""
+    service_account: Later = ""
+    encryption_key: Later = ""
+    last_checkpoint_only: Annotated[bool, Field(exclude_if=_is_unset)] = False
     display_name: str = ""
     description: str = ""
     temperature: float | None = None
@@ -281,7 +298,7 @@ _DECIDES = {"name", "action", "before", "after", "retires"}
 # a file's name and our own patience change nothing at the service.
 _INCIDENTAL: Final[dict[str, Any]] = {
     "before": {"promoted", "unverified"},
-    "after": {"dataset_path", "timeout_s"},
+    "after": {"dataset_path", "validation_path", "timeout_s"},
     "retires": {"__all__": {"promoted", "unverified"}},
 }
 

@@ -21,7 +21,7 @@ from tunedmodels.plan.change import Plan
 from tunedmodels.plan.safety import blacked_out, rule
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
-from tunedmodels.settings import EmbeddedSettings, GeminiSettings
+from tunedmodels.settings import AnyProvider, EmbeddedSettings
 
 Emit = Callable[[Event], None]
 
@@ -102,8 +102,10 @@ def paces(project: Project) -> dict[str, Pace]:
     return {name: LOCAL for name, settings in project.providers.items() if _is_near(settings)}
 
 
-def _is_near(settings: EmbeddedSettings | GeminiSettings) -> bool:
+def _is_near(settings: AnyProvider) -> bool:
     if isinstance(settings, EmbeddedSettings):
         return True
+    if settings.endpoint is None:
+        return False
     host = settings.endpoint.split("://", 1)[1].split("/")[0]
     return host.rsplit(":", 1)[0] in ("127.0.0.1", "localhost", "[::1]")

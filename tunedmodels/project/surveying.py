@@ -16,7 +16,8 @@ from tunedmodels.desired import Desired, DesiredDataset
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
 from tunedmodels.project.opened import Project
-from tunedmodels.spec import Examples
+from tunedmodels.settings import AnyProvider, VertexSettings
+from tunedmodels.spec import Examples, TunedModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def _resolved(
     project: Project, declared: Declared, file: Path, found: Survey, parent: Desired | None
 ) -> Desired:
     spec = declared.spec
+    settings = project.providers.get(project.provider_of(declared))
     return Desired(
         project=project.name,
         name=declared.name,
@@ -179,7 +181,12 @@ def _resolved(
         place=f"{declared.file}:{declared.line}",
         parent=parent.name if parent else None,
         preamble=spec.dataset.preamble,
+        preamble_as=spec.dataset.preamble_as,
+        method=spec.method,
         hyperparameters=spec.hyperparameters,
+        service_account=_service_account(spec, settings),
+        encryption_key=_encryption_key(spec, settings),
+        last_checkpoint_only=spec.export_last_checkpoint_only,
         display_name=spec.display_name or declared.name,
         description=spec.description,
         temperature=spec.temperature,
@@ -188,3 +195,14 @@ def _resolved(
         reader_project_numbers=spec.reader_project_numbers,
         lifecycle=spec.lifecycle,
     )
+
+
+def _service_account(spec: TunedModelSpec, settings: AnyProvider | None) -> str:
+    of_all = settings.service_account if isinstance(settings, VertexSettings) else None
+    return spec.service_account or of_all or ""
+
+
+def _encryption_key(spec: TunedModelSpec, settings: AnyProvider | None) -> str:
+    of_all = settings.encryption_spec if isinstance(settings, VertexSettings) else None
+    encryption = spec.encryption_spec or of_all
+    return encryption.kms_key_name if encryption else ""

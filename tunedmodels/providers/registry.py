@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tunedmodels.providers.patience import OnRetry
 from tunedmodels.providers.provider import Provider
-from tunedmodels.settings import EmbeddedSettings, GeminiSettings
+from tunedmodels.settings import AnyProvider, GeminiSettings
 
 if TYPE_CHECKING:
     from tunedmodels.providers.http import AsgiApp
@@ -22,7 +22,7 @@ class Opening:
     """All that a factory may need. `app` is the embedded service as an ASGI application."""
 
     name: str
-    settings: EmbeddedSettings | GeminiSettings
+    settings: AnyProvider
     project: str
     environ: Mapping[str, str]
     app: AsgiApp | None = None
@@ -31,7 +31,7 @@ class Opening:
 
 def open_provider(
     name: str,
-    settings: EmbeddedSettings | GeminiSettings,
+    settings: AnyProvider,
     *,
     project: str,
     environ: Mapping[str, str],

@@ -17,6 +17,7 @@ from tunedmodels.wire import status
 
 NOTHING_USED = UsedHyperparameters()
 GOOD_ENDS = ("", "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "0", "1", "2")
+HYPERPARAMETERS = set(wire.Hyperparameters.__struct_fields__)
 EDITABLE = ("display_name", "temperature", "top_p", "top_k", "reader_project_numbers")
 JSON_NAMES = dict(
     zip(wire.TunedModel.__struct_fields__, wire.TunedModel.__struct_encode_fields__, strict=True)
@@ -77,7 +78,8 @@ def creation(desired: Desired, examples: Sequence[Example], stamp: Stamp) -> wir
 
     What the service was not told it may choose, and a default of ours would hide its own.
     """
-    declared = desired.hyperparameters.model_dump()
+    # Those that the API does not have are refused before (`manifests.honoured`).
+    declared = desired.hyperparameters.model_dump(include=HYPERPARAMETERS)
     rows = [
         wire.TuningExample(prompt(desired.preamble, example.text_input), example.output)
         for example in examples
