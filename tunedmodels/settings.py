@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from tunedmodels.capabilities.rows import BaseModelRow
+from tunedmodels.written import Day, Written
 
 API_VERSION = "tunedmodels.dev/v1"
 
@@ -25,22 +17,6 @@ API_VERSION = "tunedmodels.dev/v1"
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
-
-
-class Written(BaseModel):
-    """A part of a manifest: camelCase in the file, nothing unknown, never changed after reading.
-
-    Strict, so that `epochCount: "5"`, `keep: true` and `protect: yes` are mistakes, not guesses.
-    """
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        frozen=True,
-        validate_by_name=True,
-        strict=True,
-        allow_inf_nan=False,
-    )
 
 
 class EmbeddedSettings(Written):
@@ -115,18 +91,6 @@ AnyProvider: TypeAlias = EmbeddedSettings | GeminiSettings | VertexSettings
 ProviderSettings = Annotated[AnyProvider, Field(discriminator="type")]
 
 
-def _day(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a day, not a moment
-    except ValueError:
-        raise ValueError(f"{value[:60]!r} is no date; write for example 2026-12-24") from None
-
-
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-
-
 class Blackout(Written):
     """Days, in UTC, on which nothing is applied; `plan` works as ever, and names them."""
 
@@ -187,6 +151,12 @@ class Policy(Written):
     blackouts: tuple[Blackout, ...] = Field(
         default=(), strict=False, description="Days on which nothing is applied."
     )
+    min_base_model_days: int = Field(
+        default=14,
+        ge=0,
+        le=3650,
+        description="Nothing is trained on a base model that retires within so many days.",
+    )
 
     def protects(self, name: str) -> bool:
         """Whether the models of a name may not be deleted."""
@@ -202,6 +172,11 @@ class ProjectSpec(Written):
         description="More places, by a name of your own; embedded and gemini need no entry.",
     )
     policy: Policy = Policy()
+    base_models: tuple[BaseModelRow, ...] = Field(
+        default=(),
+        strict=False,
+        description="Facts about base models that add to the bundled ones, or correct them.",
+    )
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="Merged below the spec of every TunedModel."
     )

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunedmodels.settings import EncryptionSpec, Metadata, Name, ServiceAccount, Written
+from tunedmodels.settings import EncryptionSpec, Metadata, Name, ServiceAccount
+from tunedmodels.written import Written
 
 # Six digits: 100 years, and no number that a float cannot hold.
 _DURATION = re.compile(r"^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
