@@ -1,0 +1,78 @@
+"""Who asks: bearer tokens with an end, scopes, and permissions that a test takes away."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tests.vertex.refusals import LOGIN, Refused, denied, insufficient_scopes
+
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+
+
+@dataclass
+class Token:
+    """What a bearer may do, and until when; `denied` are permissions, such as
+    `aiplatform.tuningJobs.create`, that this one alone lacks."""
+
+    email: str
+    scopes: tuple[str, ...]
+    expires: datetime | None
+    denied: set[str] = field(default_factory=set)
+
+
+class Identity:
+    """Every token that was ever given out, and what nobody may do."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self.tokens: dict[str, Token] = {}
+        self.denied: set[str] = set()
+        self._numbers = itertools.count(1)
+
+    def issue(
+        self,
+        *,
+        scopes: Iterable[str] = (CLOUD_PLATFORM,),
+        lifetime_s: float | None = None,
+        email: str = "someone@example.com",
+        denied: Iterable[str] = (),
+    ) -> str:
+        """Give out a token; without a lifetime it never ends."""
+        ends = None if lifetime_s is None else self.now() + timedelta(seconds=lifetime_s)
+        token = f"ya29.token-{next(self._numbers)}"
+        self.tokens[token] = Token(email, tuple(scopes), ends, set(denied))
+        return token
+
+    def revoke(self, token: str) -> None:
+        """Take a token back before its end."""
+        self.tokens[token].expires = self.now()
+
+    def who(self, authorization: str) -> Token:
+        """The bearer, or 401."""
+        kind, _, value = authorization.partition(" ")
+        token = self.tokens.get(value)
+        is_over = token is not None and token.expires is not None and token.expires <= self.now()
+        if kind != "Bearer" or token is None or is_over:
+            challenge = 'Bearer realm="https://accounts.google.com/"'
+            raise Refused(401, LOGIN, headers={"www-authenticate": challenge})
+        return token
+
+    def check(
+        self, token: Token, *, method_id: str, scopes: list[str], permission: str, resource: str
+    ) -> None:
+        """403 when the token has none of the scopes or its bearer lacks the permission."""
+        service = f"{method_id.partition('.')[0]}.googleapis.com"
+        if scopes and not set(scopes) & set(token.scopes):
+            raise insufficient_scopes(service, method_id, scopes)
+        if permission not in self.denied | token.denied:
+            return
+        if permission.startswith("storage."):
+            words = (
+                f"{token.email} does not have {permission} access to the Google Cloud Storage "
+                f"object. Permission '{permission}' denied on resource (or it may not exist)."
+            )
+            raise Refused(403, words)
+        raise denied(permission, resource)
