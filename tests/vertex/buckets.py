@@ -213,7 +213,7 @@ def md5(data: bytes) -> str:
 
 def crc32c(data: bytes) -> str:
     """CRC-32C in base64, its bytes from the highest."""
-    value: int = google_crc32c.value(data)  # type: ignore[no-untyped-call]  # it has no types
+    value: int = google_crc32c.value(data)
     return base64.b64encode(value.to_bytes(4, "big")).decode()
 
 

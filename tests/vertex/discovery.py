@@ -49,7 +49,10 @@ class Method:
         return ".".join(str(self.declared["id"]).split(".")[-2:])
 
     def wrong_query(self, query: list[tuple[str, str]]) -> Iterator[str]:
-        """Every query parameter that this method does not have, or not so."""
+        """Every query parameter that this method does not have, or not so.
+
+        `alt=sse` is in no document, and Google's clients ask for every stream with it.
+        """
         known = self.declared.get("parameters", {}) | self.api.document["parameters"]
         if self.declared.get("supportsMediaUpload"):
             known = known | _UPLOAD_PARAMETERS
@@ -60,7 +63,7 @@ class Method:
                 yield f"query parameter {name!r} does not exist"
             elif names.count(name) > 1 and not described.get("repeated"):
                 yield f"query parameter {name!r} is given twice"
-            else:
+            elif (name, value) != ("alt", "sse") or "stream" not in self.name:
                 yield from self.api.wrong_text(described, value, f"query parameter {name!r}")
 
     def wrong_request(self, body: Any) -> Iterator[str]:
@@ -70,6 +73,11 @@ class Method:
             yield "a body, where none belongs"
         elif wanted is not None and body is not None:
             yield from self.api.wrong(wanted, body, "", is_request=True)
+
+    def read(self, body: Any) -> Any:
+        """The body as proto3 JSON reads it: what is output only or has its default is not there."""
+        wanted = self.declared.get("request")
+        return body if wanted is None else self.api.read(wanted, body)
 
     def wrong_answer(self, body: Any) -> Iterator[str]:
         """The same for an answer."""
@@ -153,6 +161,24 @@ class Api:
                 yield f"{place}: null"
             else:
                 yield from self.wrong(described, item, place, is_request=is_request)
+
+    def read(self, schema: dict[str, Any], value: Any) -> Any:
+        """A value that was sent, in the one form in which it is answered."""
+        schema = self.document["schemas"].get(schema.get("$ref", ""), schema)
+        if isinstance(value, list) and "items" in schema:
+            return [self.read(schema["items"], item) for item in value]
+        if isinstance(value, dict) and "properties" in schema:
+            is_snake = str(schema.get("id", "")).endswith(_SNAKE_TOLERATED)
+            named = {camel(key) if is_snake else key: item for key, item in value.items()}
+            known = schema["properties"]
+            return {
+                key: self.read(known[key], item)
+                for key, item in named.items()
+                if key in known
+                and not known[key].get("readOnly")
+                and (item or ("$ref" in known[key] and item is not None))
+            }
+        return str(value) if _is_whole(schema) else value
 
     def wrong_text(self, schema: dict[str, Any], value: str, where: str) -> Iterator[str]:
         """What is wrong with a value that is written as text."""

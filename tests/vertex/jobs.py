@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.vertex.buckets import Buckets
-from tests.vertex.discovery import camel
 from tests.vertex.names import Name, matcher
 from tests.vertex.refusals import Refused, too_many
 from tests.vertex.registry import NUMBER, Model, Registry
@@ -125,18 +124,13 @@ class Jobs:
 
     def create(self, location: str, body: dict[str, Any]) -> Job:
         """Start a job: every time anew, whatever ran before."""
-        sent = body | (
-            {"preTunedModel": {camel(key): value for key, value in body["preTunedModel"].items()}}
-            if "preTunedModel" in body
-            else {}
-        )
-        self._check(location, sent)
+        self._check(location, body)
         is_full = sum(job.ended is None for job in self.jobs) >= self.quota
         if is_full and self.refuses_beyond_quota:
             raise too_many()
         fate = self.fates.pop(0) if self.fates else Fate()
         number = str(next(self._numbers))
-        job = Job(number, location, sent, fate, self.now(), self.lists_until_shown)
+        job = Job(number, location, body, fate, self.now(), self.lists_until_shown)
         self.jobs.append(job)
         self.tick()
         return job

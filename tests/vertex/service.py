@@ -140,6 +140,7 @@ class Service:
             field = unknown[0].partition(":")[0]
             words = f'Invalid JSON payload received. Unknown name "{field}": Cannot find field.'
             raise Refused(400, words)
+        call.body = call.method.read(call.body)
 
     def _check_place(self, call: Call) -> None:
         """A location is asked at its own host, and only this project is known."""
