@@ -28,7 +28,7 @@ from tunedmodels.errors import (
 )
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.providers import http, translation
-from tunedmodels.providers.credentials import HOSTED, Credentials
+from tunedmodels.providers.credentials import HOSTED, Credentials, Identity
 from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.patience import OnRetry
@@ -59,7 +59,7 @@ class GeminiProvider:
         *,
         project: str,
         endpoint: str = HOSTED,
-        credentials: Credentials | None = None,
+        credentials: Identity | None = None,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
         trains_here: bool = False,

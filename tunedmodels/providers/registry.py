@@ -59,7 +59,7 @@ def _embedded(opening: Opening) -> Provider:
 
 def _gemini(opening: Opening) -> Provider:
     from tunedmodels.providers import gemini  # noqa: PLC0415  # httpx is heavy
-    from tunedmodels.providers.credentials import Credentials  # noqa: PLC0415  # goes with it
+    from tunedmodels.providers.auth.choice import gemini_identity  # noqa: PLC0415  # goes with it
 
     if not isinstance(opening.settings, GeminiSettings):
         raise TypeError("a gemini provider needs gemini settings")
@@ -67,7 +67,7 @@ def _gemini(opening: Opening) -> Provider:
         opening.name,
         project=opening.project,
         endpoint=opening.settings.endpoint,
-        credentials=Credentials.of(opening.environ),
+        credentials=gemini_identity(opening.environ, opening.settings.endpoint),
         on_retry=opening.on_retry,
     )
 
