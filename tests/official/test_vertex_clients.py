@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 
+from tests.vertex.asking import AT_REGION, HOUR, examples, preferences
 from tests.vertex.cloud import PROJECT, Cloud
 from tests.vertex.jobs import Fate
 from tests.vertex.service import loopback
-
-HOST = "us-central1-aiplatform.googleapis.com"
-HOUR = 3600
-
-
-def rows(count: int = 20) -> bytes:
-    """A dataset that teaches to answer `q1` with `a1`."""
-    turns = [
-        [
-            {"role": "user", "parts": [{"text": f"q{number}"}]},
-            {"role": "model", "parts": [{"text": f"a{number}"}]},
-        ]
-        for number in range(count)
-    ]
-    return b"\n".join(json.dumps({"contents": pair}).encode() for pair in turns)
-
-
-def choices(count: int = 20) -> bytes:
-    """The same as preferences."""
-
-    def completion(text: str, score: int) -> dict[str, Any]:
-        return {"score": score, "completion": {"role": "model", "parts": [{"text": text}]}}
-
-    return b"\n".join(
-        json.dumps(
-            {
-                "contents": [{"role": "user", "parts": [{"text": f"q{number}"}]}],
-                "completions": [completion(f"a{number}", 1), completion("no", 0)],
-            }
-        ).encode()
-        for number in range(count)
-    )
 
 
 @pytest.fixture
@@ -51,8 +19,8 @@ def cloud() -> Iterator[Cloud]:
     """A project with data in a bucket, in which nothing may be asked that does not exist."""
     cloud = Cloud()
     cloud.buckets.make("data")
-    cloud.buckets.put("data", "train.jsonl", rows())
-    cloud.buckets.put("data", "choices.jsonl", choices())
+    cloud.buckets.put("data", "train.jsonl", examples())
+    cloud.buckets.put("data", "choices.jsonl", preferences())
     yield cloud
     assert cloud.violations == []
 
@@ -80,7 +48,7 @@ def client(cloud: Cloud, address: str, credentials: Any) -> Iterator[Any]:
         project=PROJECT,
         location="us-central1",
         credentials=credentials,
-        http_options={"base_url": f"{address}/{HOST}", "api_version": "v1"},
+        http_options={"base_url": f"{address}/{AT_REGION}", "api_version": "v1"},
     ) as opened:
         yield opened
 
@@ -195,7 +163,7 @@ def test_models_are_listed_changed_and_deleted_once_undeployed(client: Any, clou
 
 
 def test_a_failed_job_says_which_line_is_wrong(client: Any, cloud: Cloud) -> None:
-    cloud.buckets.put("data", "train.jsonl", rows(3) + b'\n{"messages": []}')
+    cloud.buckets.put("data", "train.jsonl", examples(3) + b'\n{"messages": []}')
     started = tune(client)
     cloud.advance(HOUR)
     job = client.tunings.get(name=started.name)
@@ -229,7 +197,7 @@ def test_refusals_are_read_with_status_and_details(client: Any, cloud: Cloud) ->
 def test_the_quota_project_is_sent(client: Any, cloud: Cloud) -> None:
     tune(client)
     assert cloud.seen[-1].headers["x-goog-user-project"] == PROJECT
-    assert cloud.seen[-1].host == HOST
+    assert cloud.seen[-1].host == AT_REGION
 
 
 def test_tokens_are_counted(client: Any) -> None:

@@ -27,12 +27,13 @@ class NotModified(Exception):  # noqa: N818  # 304 is an answer without a body, 
 
 @dataclass
 class Upload:
-    """A resumable upload that is going on."""
+    """A resumable upload; `stored` is the object, once it is whole."""
 
     bucket: str
     document: dict[str, Any]
     query: dict[str, str]
     data: bytearray = field(default_factory=bytearray)
+    stored: Stored | None = None
 
 
 @dataclass
@@ -178,7 +179,9 @@ class Buckets:
         """Take a chunk: the object when it was the last, else how many bytes are kept."""
         upload = self.uploads.get(upload_id)
         if upload is None:
-            raise Refused(404, "No such upload: it ended, or never began.")
+            raise Refused(404, "No such upload.")
+        if upload.stored is not None:
+            return upload.stored
         span, _, total = content_range.removeprefix("bytes ").partition("/")
         if span != "*":
             first = int(span.partition("-")[0])
@@ -189,9 +192,8 @@ class Buckets:
             upload.data[first:] = chunk
         if total in ("*", "") or len(upload.data) < int(total):
             return len(upload.data)
-        stored = self.write(upload.bucket, upload.document, bytes(upload.data), upload.query)
-        del self.uploads[upload_id]
-        return stored
+        upload.stored = self.write(upload.bucket, upload.document, bytes(upload.data), upload.query)
+        return upload.stored
 
     def _check(self, bucket: str, name: str, query: dict[str, str]) -> None:
         live = self.objects.get((bucket, name))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.vertex.asking import Asker, examples
 from tests.vertex.cloud import Cloud
 
 
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
-    """A cloud with the bucket `data`; whatever no discovery document allows fails the test."""
+    """A cloud with data in a bucket; whatever no discovery document allows fails the test."""
     cloud = Cloud()
     cloud.buckets.make("data")
+    cloud.buckets.put("data", "train.jsonl", examples())
     yield cloud
     assert cloud.violations == []
+
+
+@pytest.fixture
+async def asker(cloud: Cloud) -> AsyncIterator[Asker]:
+    """Someone who may do everything there."""
+    async with Asker(cloud) as asker:
+        yield asker

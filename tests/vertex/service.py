@@ -135,11 +135,13 @@ class Service:
         wrongs = [] if request.is_upload else list(call.method.wrong_request(call.body))
         for wrong in wrongs:
             self._violation(f"{name}: {wrong}")
-        unknown = [wrong for wrong in wrongs if "no such field" in wrong]
-        if unknown:
-            field = unknown[0].partition(":")[0]
-            words = f'Invalid JSON payload received. Unknown name "{field}": Cannot find field.'
-            raise Refused(400, words)
+        for wrong in wrongs:
+            field, _, words = wrong.partition(": ")
+            if words.startswith("no such field"):
+                words = f'Invalid JSON payload received. Unknown name "{field}": Cannot find field.'
+                raise Refused(400, words)
+            if not words.startswith(("output only", "null")):  # which are read and left aside
+                raise Refused(400, f"Invalid value at '{field}': {words}")
         call.body = call.method.read(call.body)
 
     def _check_place(self, call: Call) -> None:
