@@ -10,9 +10,9 @@ from typing import Any
 from tests.vertex.buckets import Buckets
 from tests.vertex.clock import Hands
 from tests.vertex.faults import Faults
-from tests.vertex.identity import Identity
+from tests.vertex.identity import NUMBER, Identity
 from tests.vertex.jobs import Jobs
-from tests.vertex.registry import NUMBER, Registry
+from tests.vertex.registry import Registry
 
 PROJECT = "proj-1"
 
@@ -42,8 +42,8 @@ class Cloud:
         self.now = now or self.hands
         self.buckets = Buckets(self.now)
         self.registry = Registry(self.now, operation_s=5)
-        self.jobs = Jobs(self.now, self.buckets, self.registry)
         self.identity = Identity(self.now)
+        self.jobs = Jobs(self.now, self.buckets, self.registry, self.identity)
         self.faults = Faults()
         self.page_limit = 1000
         self.seen: list[Seen] = []

@@ -6,9 +6,14 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from tests.vertex.refusals import LOGIN, Refused, denied, insufficient_scopes
 
+NUMBER = "123456789012"
+AGENT = f"service-{NUMBER}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+PROJECT_POLICY = ""  # the key of the project's own policy, beside those of the buckets
+_READERS = {"roles/aiplatform.serviceAgent", "roles/storage.objectViewer"}
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -24,12 +29,18 @@ class Token:
 
 
 class Identity:
-    """Every token that was ever given out, and what nobody may do."""
+    """Every token that was ever given out, what nobody may do, and the policies of IAM.
+
+    `policies` holds the members of each role, by the name of a bucket or `PROJECT_POLICY`.
+    """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
         self.tokens: dict[str, Token] = {}
         self.denied: set[str] = set()
+        self.policies: dict[str, dict[str, set[str]]] = {
+            PROJECT_POLICY: {"roles/aiplatform.serviceAgent": {f"serviceAccount:{AGENT}"}}
+        }
         self._numbers = itertools.count(1)
 
     def issue(
@@ -49,6 +60,25 @@ class Identity:
     def revoke(self, token: str) -> None:
         """Take a token back before its end."""
         self.tokens[token].expires = self.now()
+
+    def may_read(self, account: str, bucket: str) -> bool:
+        """Whether an account that jobs run as may read a bucket."""
+        member = f"serviceAccount:{account}"
+        return any(
+            member in members and role in _READERS
+            for place in (PROJECT_POLICY, bucket)
+            for role, members in self.policies.get(place, {}).items()
+        )
+
+    def bindings(self, place: str) -> list[dict[str, Any]]:
+        """A policy, as IAM writes it."""
+        roles = self.policies.get(place, {})
+        return [{"role": role, "members": sorted(roles[role])} for role in sorted(roles)]
+
+    def held(self, authorization: str, asked: Iterable[str]) -> list[str]:
+        """Those of the permissions asked about that the bearer has."""
+        lacking = self.denied | self.who(authorization).denied
+        return [permission for permission in asked if permission not in lacking]
 
     def who(self, authorization: str) -> Token:
         """The bearer, or 401."""
@@ -75,4 +105,6 @@ class Identity:
                 f"object. Permission '{permission}' denied on resource (or it may not exist)."
             )
             raise Refused(403, words)
+        if permission.startswith("resourcemanager."):
+            raise Refused(403, "The caller does not have permission")
         raise denied(permission, resource)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.vertex.clock import text
+from tests.vertex.identity import NUMBER
 from tests.vertex.jobs import Course, Job
-from tests.vertex.registry import NUMBER
 
 
 def shown(job: Job, course: Course, now: datetime, version: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.vertex.buckets import Buckets
+from tests.vertex.identity import AGENT, NUMBER, Identity
 from tests.vertex.names import Name, matcher
 from tests.vertex.refusals import Refused, too_many
-from tests.vertex.registry import NUMBER, Model, Registry
+from tests.vertex.registry import Model, Registry
 from tests.vertex.tuning_data import BadData, Read, read
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -108,15 +109,21 @@ class Job:
 class Jobs:
     """All tuning jobs of the project; at most `quota` of them run at once, everywhere."""
 
-    def __init__(self, now: Callable[[], datetime], buckets: Buckets, registry: Registry) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        buckets: Buckets,
+        registry: Registry,
+        identity: Identity,
+    ) -> None:
         self.now = now
         self.buckets = buckets
         self.registry = registry
+        self.identity = identity
         self.course = Course()
         self.quota = 1
         self.refuses_beyond_quota = False
         self.lists_until_shown = 0
-        self.agent_may_read = True
         self.fates: list[Fate] = []
         self.jobs: list[Job] = []
         self._numbers = itertools.count(7210488213894174720, 131_101)
@@ -206,9 +213,9 @@ class Jobs:
                 continue
             bucket, _, name = uri.removeprefix("gs://").partition("/")
             stored = self.buckets.objects.get((bucket, name))
-            if stored is None or not self.agent_may_read:
-                agent = f"service-{NUMBER}@gcp-sa-aiplatform.iam.gserviceaccount.com"
-                words = f"{agent} does not have storage.objects.get access to {uri}."
+            reader = job.sent.get("serviceAccount", AGENT)
+            if stored is None or not self.identity.may_read(reader, bucket):
+                words = f"{reader} does not have storage.objects.get access to {uri}."
                 job.error = (7, words) if stored else (5, f"The dataset {uri} does not exist.")
                 return job.error
             try:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.vertex.clock import text
+from tests.vertex.identity import NUMBER
 from tests.vertex.names import Name
 from tests.vertex.refusals import Refused
 
-NUMBER = "123456789012"
 _TYPE = "type.googleapis.com/google.cloud.aiplatform"
 
 

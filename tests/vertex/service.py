@@ -12,7 +12,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from tests.services import listening
-from tests.vertex import storage_api, vertex_api
+from tests.vertex import projects_api, storage_api, vertex_api
 from tests.vertex.buckets import NotModified
 from tests.vertex.cloud import Cloud, Seen
 from tests.vertex.connection import cut, send_half, send_whole
@@ -32,7 +32,7 @@ _PERMISSIONS = {
     "mergeVersionAliases": "models.update",
 }
 # Whoever reads an operation may read what it is about.
-_FREE = ("operations.get", "buckets.testIamPermissions")
+_FREE = ("operations.get", "buckets.testIamPermissions", "projects.testIamPermissions")
 
 
 class Service:
@@ -98,7 +98,11 @@ class Service:
         if not (request.is_upload or not request.data):
             call.body = seen.body = self._json(name, request.data)
         self._check(call, token)
-        methods: dict[str, Any] = {**storage_api.METHODS, **vertex_api.METHODS}
+        methods: dict[str, Any] = {
+            **storage_api.METHODS,
+            **vertex_api.METHODS,
+            **projects_api.METHODS,
+        }
         if name not in methods:
             self._violation(f"{name}: this fake does not know it")
             raise Refused(501, "Not implemented.")
@@ -166,7 +170,9 @@ class Service:
 
 
 def _service(request: Request) -> str:
-    return "storage" if request.is_of_storage else "aiplatform"
+    if request.is_of_storage:
+        return "storage"
+    return "resourcemanager" if request.version == "v3" else "aiplatform"
 
 
 def _streamed(answer: Answer, query: dict[str, str]) -> Answer:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.vertex.buckets import Stored
+from tests.vertex.identity import NUMBER
 from tests.vertex.refusals import Refused
-from tests.vertex.registry import NUMBER
 from tests.vertex.wire import Answer, Call
 
 _BOUNDARY = re.compile(r"""multipart/related;\s*boundary=['"]?([^'";]+)['"]?""")
@@ -135,12 +135,18 @@ def _bucket(call: Call) -> Answer:
     return Answer.of(document)
 
 
+def _policy(call: Call) -> Answer:
+    bucket = call.path["bucket"]
+    call.cloud.buckets.must_exist(bucket)
+    policy: dict[str, Any] = {"kind": "storage#policy", "version": 1, "etag": "CAE="}
+    bindings = call.cloud.identity.bindings(bucket)
+    return Answer.of(policy | ({"bindings": bindings} if bindings else {}))
+
+
 def _test_permissions(call: Call) -> Answer:
     call.cloud.buckets.must_exist(call.path["bucket"])
     asked = [value for name, value in call.request.query_list if name == "permissions"]
-    identity = call.cloud.identity
-    token = identity.who(call.request.headers.get("authorization", ""))
-    held = [one for one in asked if one not in identity.denied | token.denied]
+    held = call.cloud.identity.held(call.request.headers["authorization"], asked)
     answer: dict[str, Any] = {"kind": "storage#testIamPermissionsResponse"}
     return Answer.of(answer | ({"permissions": held} if held else {}))
 
@@ -152,5 +158,6 @@ METHODS: dict[str, Callable[[Call], Answer]] = {
     "objects.delete": _delete,
     "objects.list": _list,
     "buckets.get": _bucket,
+    "buckets.getIamPolicy": _policy,
     "buckets.testIamPermissions": _test_permissions,
 }

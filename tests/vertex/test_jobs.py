@@ -189,10 +189,15 @@ async def test_data_that_is_wrong_fails_the_job(
 async def test_data_that_is_missing_or_may_not_be_read_fails_the_job(
     asker: Asker, cloud: Cloud
 ) -> None:
-    cloud.jobs.agent_may_read = False
-    path = await asker.create()
+    robot = "robot@proj-1.iam.gserviceaccount.com"
+    path = await asker.create(serviceAccount=robot)
     cloud.advance(HOUR)
-    assert (await asker.ask("GET", path))["error"]["code"] == 7
+    error = (await asker.ask("GET", path))["error"]
+    assert (error["code"], error["message"].partition(" ")[0]) == (7, robot)
+    cloud.identity.policies["data"] = {"roles/storage.objectViewer": {f"serviceAccount:{robot}"}}
+    path = await asker.create(serviceAccount=robot)
+    cloud.advance(HOUR)
+    assert "error" not in await asker.ask("GET", path)
     cloud.buckets.objects.clear()
     path = await asker.create()
     cloud.advance(HOUR)

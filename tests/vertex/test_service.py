@@ -136,6 +136,29 @@ async def test_a_permission_that_is_missing_is_named(asker: Asker, cloud: Cloud)
     await asker.ask("GET", JOBS)
 
 
+async def test_one_may_ask_what_one_and_the_service_agent_may_do(
+    asker: Asker, cloud: Cloud
+) -> None:
+    host = "cloudresourcemanager.googleapis.com"
+    project = await asker.ask("GET", "v3/projects/proj-1", host=host)
+    policy = await asker.ask("POST", "v3/projects/proj-1:getIamPolicy", {}, host=host)
+    agent = (
+        f"serviceAccount:service-{project['name'][9:]}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+    )
+    assert policy["bindings"] == [
+        {"role": "roles/aiplatform.serviceAgent", "members": [agent]},
+    ]
+    cloud.identity.denied |= {"aiplatform.tuningJobs.create", "resourcemanager.projects.get"}
+    body = {"permissions": ["aiplatform.tuningJobs.create", "aiplatform.tuningJobs.get"]}
+    path = "v3/projects/proj-1:testIamPermissions"
+    assert (await asker.ask("POST", path, body, host=host))["permissions"] == body["permissions"][
+        1:
+    ]
+    assert (await asker.refused("GET", "v3/projects/proj-1", host=host))["code"] == 403
+    bucket = await asker.ask("GET", "storage/v1/b/data/iam", host="storage.googleapis.com")
+    assert "bindings" not in bucket
+
+
 async def test_another_project_is_not_to_be_seen(asker: Asker) -> None:
     path = f"v1/projects/other/locations/{REGION}/tuningJobs"
     assert (await asker.refused("GET", path))["status"] == "PERMISSION_DENIED"

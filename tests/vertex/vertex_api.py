@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.vertex.identity import NUMBER
 from tests.vertex.job_document import shown
 from tests.vertex.jobs import BASES, Job
 from tests.vertex.names import matcher
 from tests.vertex.refusals import Refused
-from tests.vertex.registry import NUMBER, Operation
+from tests.vertex.registry import Operation
 from tests.vertex.tuning_data import text_of
 from tests.vertex.wire import Call
 

@@ -83,6 +83,8 @@ class Request:
             path = self.raw_path.removeprefix("/upload").removeprefix("/download")
             verb = "POST" if self.is_upload and "upload_id" in self.query else self.verb
             return api("storage.v1").match(verb, path)
+        if self.version == "v3":
+            return api("cloudresourcemanager.v3").match(self.verb, self.raw_path)
         if self.version not in ("v1", "v1beta1"):
             return None
         return api(f"aiplatform.{self.version}").match(self.verb, self.raw_path)
