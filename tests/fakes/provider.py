@@ -15,7 +15,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.errors import AlreadyExistsError, NotFoundError
 from tunedmodels.events import Call
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
 from tunedmodels.stamp import Stamp
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class _Job:
 
 
 @dataclass
-class FakeProvider:
+class FakeProvider(Unguarded):
     """A service in memory. Jobs take `takes_s` seconds of the clock, unless told otherwise.
 
     `failures` holds, by name, the service's words for the next jobs, in turn ("" succeeds).
@@ -85,7 +85,12 @@ class FakeProvider:
         return self._look(job) if job else None
 
     async def create(
-        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+        self,
+        desired: Desired,
+        examples: Sequence[Example],
+        stamp: Stamp,
+        *,
+        validation: Sequence[Example] = (),
     ) -> ObservedModel:
         def begin() -> ObservedModel:
             there = self._jobs.get(desired.model_id)
@@ -128,7 +133,7 @@ class FakeProvider:
     async def base_models(self) -> list[BaseModel]:
         return []
 
-    async def generate(self, resource: str, text: str) -> AsyncIterator[str]:
+    async def generate(self, resource: str, text: str, *, system: str = "") -> AsyncIterator[str]:
         yield f"{resource}: {text}"
 
     async def _request(self, call: Call, model_id: str, effect: Callable[[], T]) -> T:

@@ -27,12 +27,12 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import http, translation
+from tunedmodels.providers import answers, failures, http, translation
 from tunedmodels.providers.credentials import HOSTED, Credentials, Identity
 from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.patience import OnRetry
-from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
 
@@ -40,14 +40,14 @@ PAGE_SIZE = "1000"  # the largest there is: pages of 50 take 13 times as long
 LARGEST_BODY = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
 LONGEST_INPUT = 40_000  # characters that a tuned model takes; F16
 CREATE_READ_S = 120.0  # a create carries the whole dataset, and the service reads all of it
+ENDPOINT_CURE = failures.GOOGLE.endpoint_cure
 IN_PROCESS = "http://localhost"  # no port, no socket: only the name that stands in messages
-DATA = "data:"  # before every message in a stream of server-sent events
 
 T = TypeVar("T")
 E = TypeVar("E")
 
 
-class GeminiProvider:
+class GeminiProvider(Unguarded):
     """A provider that speaks the Gemini API at `endpoint`.
 
     `name` is the provider's name in manifests, `project` the owner in the stamps of our models.
@@ -98,12 +98,19 @@ class GeminiProvider:
         return await self._told(model) if _is_failed(model) else model
 
     async def create(
-        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+        self,
+        desired: Desired,
+        examples: Sequence[Example],
+        stamp: Stamp,
+        *,
+        validation: Sequence[Example] = (),
     ) -> ObservedModel:
         """Start training `desired.model_id` and return at once, see Provider.create.
 
         Raises InvalidArgumentError, before anything is sent, when the data is over the limit.
         """
+        if validation:
+            raise ValueError("the Gemini API takes no validation examples")
         body = wire.encode(translation.creation(desired, examples, stamp))
         if len(body) > LARGEST_BODY:
             raise InvalidArgumentError(
@@ -193,7 +200,9 @@ class GeminiProvider:
         found = await self._all("v1beta/models", wire.ModelPage, translation.base_model)
         return [model for model in found if model.name.startswith("models/")]
 
-    async def generate(self, resource: str, text: str) -> AsyncGenerator[str, None]:
+    async def generate(
+        self, resource: str, text: str, *, system: str = ""
+    ) -> AsyncGenerator[str, None]:
         """Ask a model and yield its answer piece by piece.
 
         Raises InvalidArgumentError when a tuned model is asked more than it takes (F16), and
@@ -204,27 +213,16 @@ class GeminiProvider:
                 f"The input has {len(text):,} characters; a tuned model takes {LONGEST_INPUT:,}.",
                 cure="Shorten it. A preamble counts as well.",
             )
-        question = wire.GenerateRequest([wire.Content([wire.Part(text)], role="user")])
+        question = translation.question(text, system)
         lines = self._http.lines(
             "POST",
             f"v1beta/{quote(resource)}:streamGenerateContent",
             params={"alt": "sse"},
             content=wire.encode(question),
         )
-        is_empty = True
-        end = "none"
-        async with aclosing(lines):
-            async for line in lines:
-                if not line.startswith(DATA):
-                    continue
-                message = _decode(line.removeprefix(DATA).encode(), wire.GenerateResponse)
-                piece, reason = translation.answer(message)
-                end = reason or end
-                if piece:
-                    is_empty = False
-                    yield piece
-        if is_empty:
-            raise ProviderError(f"{resource} gave an empty answer (finishReason: {end}).")
+        async with aclosing(answers.pieces(lines, resource, ENDPOINT_CURE)) as answer:
+            async for piece in answer:
+                yield piece
 
     def _is_ours(self, model: ObservedModel) -> bool:
         return model.stamp is not None and model.stamp.project == self._project
@@ -286,7 +284,7 @@ def _decode(body: bytes, shape: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProviderError(
             f"The answer is not one of the Gemini API: {error}.",
-            cure="Check `endpoint` of this provider in the Project file.",
+            cure=ENDPOINT_CURE,
         ) from error
 
 

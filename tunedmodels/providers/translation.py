@@ -116,6 +116,14 @@ def patch(edit: Edit) -> tuple[wire.TunedModel, str]:
     return wire.TunedModel(**values), ",".join(sorted(JSON_NAMES[field] for field in values))
 
 
+def question(text: str, system: str = "") -> wire.GenerateRequest:
+    """Return the body of a question: one turn, below a system instruction where there is one."""
+    return wire.GenerateRequest(
+        [wire.Content([wire.Part(text)], role="user")],
+        wire.Content([wire.Part(system)]) if system else None,
+    )
+
+
 def answer(message: wire.GenerateResponse) -> tuple[str, str]:
     """Return the next piece of an answer and why it ends there, empty as long as it goes on.
 

@@ -174,6 +174,7 @@ class GenerateRequest(Shape):
     """GenerateContentRequest."""
 
     contents: list[Content] = []
+    system_instruction: Content | None = None
 
 
 class Candidate(Shape):
