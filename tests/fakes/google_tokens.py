@@ -65,18 +65,13 @@ class Tokens:
         body = (await request.body()).decode()
         self.asked.append(f"{request.method} {request.url.path}")
         self.bodies.append(body)
-        match request.url.path:
-            case "/oidc":
-                known = request.headers["authorization"] == f"Bearer {SECRETS['job_token']}"
-                return JSONResponse(
-                    {"value": SECRETS["subject"]}, status_code=200 if known else 401
-                )
-            case "/tokeninfo":
-                token = parse_qs(body)["access_token"][0]
-                if not token.startswith("ya29."):
-                    return JSONResponse({"error_description": "Invalid Value"}, status_code=400)
-                facts = {"scope": self.scopes, "expires_in": str(self.lasts_s), "email": self.email}
-                return JSONResponse(facts)
+        if request.url.path == "/oidc":
+            known = request.headers["authorization"] == f"Bearer {SECRETS['job_token']}"
+            return JSONResponse({"value": SECRETS["subject"]}, status_code=200 if known else 401)
+        if request.url.path == "/tokeninfo":
+            assert parse_qs(body)["access_token"][0].startswith("ya29.")
+            facts = {"scope": self.scopes, "expires_in": str(self.lasts_s), "email": self.email}
+            return JSONResponse(facts)
         if self.refusals:
             return self.refusals.pop(0)
         if request.url.path.endswith(":generateAccessToken"):

@@ -10,13 +10,13 @@ import click
 @click.command("schema")
 @click.argument(
     "name",
-    type=click.Choice(["manifest", "plan", "status", "outputs", "validate"]),
+    type=click.Choice(["manifest", "plan", "status", "outputs", "validate", "doctor"]),
     default="manifest",
 )
 def command(name: str) -> None:
     """Print a JSON Schema.
 
-    Of a manifest (for editors), or of what plan, status, outputs and validate print as JSON.
+    Of a manifest (for editors), or of what the other commands here named print as JSON.
     """
     click.echo(json.dumps(_schema(name), indent=2, ensure_ascii=False))
 
@@ -34,6 +34,10 @@ def _schema(name: str) -> object:
         from tunedmodels.render.problems import PROBLEMS_SCHEMA
 
         return PROBLEMS_SCHEMA
+    if name == "doctor":
+        from tunedmodels.render.doctor import DOCTOR_SCHEMA
+
+        return DOCTOR_SCHEMA
     if name == "outputs":
         from tunedmodels.render.outputs import OUTPUTS_SCHEMA
 

@@ -74,7 +74,8 @@ class Answer:
 class Http:
     """A client of one endpoint (`https://host[:port][/prefix]`), to be closed by its owner.
 
-    `manners` are those of the kind of service that stands there. Redirects are not
+    `manners` are those of the kind of service that stands there, `budget_s` is how long a call may
+    be asked again, unless the usual time will do. Redirects are not
     followed: they would carry the key somewhere else.
     """
 
@@ -86,13 +87,15 @@ class Http:
         manners: Manners = failures.GOOGLE,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
+        budget_s: float | None = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._place = place(endpoint)
         self._is_local = is_loopback(endpoint)
         self._credentials = credentials
         self._manners = manners
-        self._budget_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
+        usual_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
+        self._budget_s = usual_s if budget_s is None else budget_s
         self._on_retry = on_retry
         self._free = asyncio.Semaphore(AT_ONCE)
         self._client = httpx.AsyncClient(

@@ -52,7 +52,8 @@ def vertex_identity(environ: Mapping[str, str]) -> Identity:
 
 def _no_key(place: str) -> UnauthenticatedError:
     return UnauthenticatedError(
-        f"{place} needs an API key, and none is set.", cure=f"{KEY_CURE}\nOr: {OAUTH_CURE}"
+        f"{place} needs an API key, and none is set.",
+        cure=f"{KEY_CURE}\nOr use OAuth. {OAUTH_CURE}",
     )
 
 
