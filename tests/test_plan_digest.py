@@ -129,6 +129,7 @@ PLAN: dict[str, list[tuple[Any, bool]]] = {
     "retained": [(9, False)],
     "manifests": [(9, False)],
     "live": [(9, False)],
+    "max_cost_usd": [(9.0, False)],
 }
 CHANGE: dict[str, list[tuple[Any, bool]]] = {
     "name": [("other", True)],

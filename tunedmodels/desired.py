@@ -19,6 +19,8 @@ class DesiredDataset:
     """Training examples on disk: where they are, how to read them, and what was found in them.
 
     `written` is the path as the manifest says it, for people; `digest` is a whole SHA-256 in hex.
+    `tokens`, None where unknown, are those of one epoch, the preamble before every example among
+    them: estimated, unless `is_counted` says that the service counted them.
     """
 
     file: Path
@@ -26,6 +28,8 @@ class DesiredDataset:
     source: Examples
     digest: str
     examples: int
+    tokens: int | None = None
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

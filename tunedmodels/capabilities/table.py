@@ -6,7 +6,7 @@ The bundled file is read once it is asked for anything, and costs some milliseco
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 from tunedmodels.capabilities.rows import BaseModelRow, Bundled, Price, ProviderType
@@ -18,15 +18,16 @@ class BaseModels:
     """What is known of base models; a row of the project wins field by field."""
 
     def __init__(self, own: Iterable[BaseModelRow] = ()) -> None:
-        bundled = read_bundled()
-        rows: dict[Key, BaseModelRow] = {
-            (row.provider, row.name): row for row in bundled.base_models
-        }
-        for row in own:
+        self._own = tuple(own)
+
+    @cached_property
+    def _rows(self) -> Mapping[Key, BaseModelRow]:
+        bundled = read_bundled().base_models
+        rows: dict[Key, BaseModelRow] = {(row.provider, row.name): row for row in bundled}
+        for row in self._own:
             key = row.provider, row.name
             rows[key] = _corrected(rows[key], row) if key in rows else row
-        self._rows: Mapping[Key, BaseModelRow] = rows
-        self._prices = {kind: of_all.price for kind, of_all in bundled.providers.items()}
+        return rows
 
     def find(self, provider: ProviderType, base: str) -> BaseModelRow | None:
         """Return the row of a base model, or None where it is not known."""
@@ -39,7 +40,10 @@ class BaseModels:
     def price(self, provider: ProviderType, base: str) -> Price | None:
         """Return what training costs: the row's own price, else that of the whole provider."""
         row = self.find(provider, base)
-        return (row and row.price) or self._prices.get(provider)
+        if row and row.price:
+            return row.price
+        of_all = read_bundled().providers.get(provider)
+        return of_all.price if of_all else None
 
 
 def bare(base: str) -> str:

@@ -132,6 +132,13 @@ class Wanted(Frozen):
     timeout_s: float
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+Known = Annotated[int | None, Field(exclude_if=_is_none)]
+
+
 class FieldChange(Frozen):
     """One field that differs. `path` is dotted and camelCase, as in the manifest.
 
@@ -176,9 +183,27 @@ class DatasetChange(Frozen):
 
 
 class Cost(Frozen):
-    """What training costs, in US dollars; None means unknown, 0 means free."""
+    """What training costs, in US dollars; None means unknown, 0 means free.
+
+    `usd` is `tokens` x `epochs` x the price of a million, in whole cents. `tokens` are those of one
+    epoch, estimated unless the service counted them. `prices_of` is the day (ISO) on which the
+    price was looked up; one that is not `is_official` was read by somebody else.
+    """
 
     usd: float | None
+    tokens: Known = None
+    epochs: Known = None
+    is_counted: Annotated[bool, Field(exclude_if=_is_unset)] = False
+    usd_per_million_tokens: Annotated[float | None, Field(exclude_if=_is_none)] = None
+    prices_of: Later = ""
+    is_official: Annotated[bool, Field(exclude_if=bool)] = True
+
+    @property
+    def training_tokens(self) -> int | None:
+        """The tokens of all epochs, which are billed; None where unknown."""
+        if self.tokens is None or self.epochs is None:
+            return None
+        return self.tokens * self.epochs
 
 
 class Change(Frozen):
@@ -242,7 +267,7 @@ class Plan(Frozen):
     changes, since an edited comment makes no plan stale. `unchanged` counts
     the names that are as declared; `retained` the versions without a manifest
     that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
-    versions.
+    versions. `max_cost_usd` is the limit of the policy.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -258,6 +283,7 @@ class Plan(Frozen):
     retained: int = 0
     manifests: int = 0
     live: int = 0
+    max_cost_usd: Annotated[float | None, Field(exclude_if=_is_none)] = None
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -278,7 +304,12 @@ class Plan(Frozen):
     def cost_usd(self) -> float | None:
         """The sum over all changes; None when one of them is unknown."""
         costs = [change.cost.usd for change in self.changes if change.cost]
-        return sum(usd for usd in costs if usd is not None) if None not in costs else None
+        return round(sum(usd for usd in costs if usd is not None), 2) if None not in costs else None
+
+    @property
+    def training_tokens(self) -> int:
+        """The tokens that are billed, over all changes of which they are known."""
+        return sum(change.cost.training_tokens or 0 for change in self.changes if change.cost)
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from tunedmodels.desired import Desired, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
 from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, LabelChange, Version
-from tunedmodels.plan.cost import cost_of
+from tunedmodels.plan.cost import FREE, Pricing, cost_of
 from tunedmodels.plan.fields import fixed_fields, mutable_fields
 from tunedmodels.plan.versions import History, version, wanted
 
@@ -54,6 +54,7 @@ class Declared:
     taken: Taken
     differences: Differences
     remembered: Remembered | None = None
+    pricing: Pricing = FREE
 
     def changes(self) -> Iterator[Change]:
         """Yield what happens to the name: nothing at all when it is as declared.
@@ -148,7 +149,9 @@ class Declared:
         drift: bool = False,
     ) -> Change:
         was_cancelled = before is not None and before.state is ModelState.CANCELLED
-        warns = action is Action.RETRY and was_cancelled
+        cost = cost_of(action, self.want, self.pricing)
+        warnings = [reasons.WAS_CANCELLED] if action is Action.RETRY and was_cancelled else []
+        warnings += [reasons.UNBOUNDED] if cost and cost.usd is None and not cost.epochs else []
         return Change(
             name=self.want.name,
             action=action,
@@ -157,9 +160,9 @@ class Declared:
             after=wanted(self.want, version_id(self.want.name, self.want.fingerprint)),
             fields=fields,
             dataset=dataset,
-            cost=cost_of(action),
+            cost=cost,
             retires=self._retires(),
-            warnings=(reasons.WAS_CANCELLED,) if warns else (),
+            warnings=tuple(warnings),
             drift=drift,
         )
 

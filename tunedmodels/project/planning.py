@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from tunedmodels import __version__
@@ -16,6 +17,7 @@ from tunedmodels.plan.change import Input, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
+from tunedmodels.project.judging import Judged, judged
 from tunedmodels.project.opened import Project
 from tunedmodels.project.remembering import remembered
 from tunedmodels.project.surveying import Surveyed, survey
@@ -50,15 +52,18 @@ async def plan(
     use_cache: bool,
     destroying: bool = False,
     with_inputs: bool = False,
+    today: date | None = None,
 ) -> Planned:
     """Observe every provider and plan; changes nothing.
 
+    `today` (in UTC, by the clock unless it is given) decides which base models have retired.
     `with_inputs` digests every file that the plan rests on, for a plan that is to be saved.
     Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
     provider does not answer.
     """
     surveyed = survey(project, use_cache=use_cache)
     desired = surveyed.checked()
+    known = judged(project, today)
     async with connect(project) as providers:
         observed = await observe(providers)
         tunable = await _tunable(providers, desired, observed)
@@ -72,11 +77,9 @@ async def plan(
         allowances=allowances,
         tunable=tunable,
         differences=compared.counts,
-        advice={
-            name: [f"{problem.place}: {problem.message}" for problem in problems]
-            for name, problems in surveyed.advice.items()
-        },
+        advice=_advice(surveyed, known),
         remembered=_remembered(project, desired, observed),
+        bases=known.bases(),
         destroying=destroying,
     )
     inputs = tuple(_inputs(project, surveyed)) if with_inputs else ()
@@ -87,6 +90,14 @@ async def plan(
         read=_read(project, surveyed, len(observed)),
         examples=compared.examples,
     )
+
+
+def _advice(surveyed: Surveyed, known: Judged) -> dict[str, list[str]]:
+    about_data = {
+        name: [f"{problem.place}: {problem.message}" for problem in problems]
+        for name, problems in surveyed.advice.items()
+    }
+    return {name: [*words, *known.advice.get(name, ())] for name, words in about_data.items()}
 
 
 async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:

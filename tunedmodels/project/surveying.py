@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from tunedmodels.capabilities.rows import DatasetLimits
+from tunedmodels.capabilities.table import BaseModels
 from tunedmodels.datasets.cache import Request, SurveyCache
-from tunedmodels.datasets.limits import Limits, limits_for
+from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
 from tunedmodels.datasets.overlap import Side, overlap
 from tunedmodels.datasets.survey import Survey
+from tunedmodels.datasets.tokens import estimate
 from tunedmodels.desired import Desired, DesiredDataset
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
@@ -58,6 +61,7 @@ class _Desk:
     project: Project
     cache: SurveyCache | None
     root: str  # as the person would type it
+    table: BaseModels
     bases: dict[str, str] = field(default_factory=dict)  # name -> base model at its root
     desired: dict[str, Desired] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -73,7 +77,8 @@ def survey(project: Project, *, use_cache: bool) -> Surveyed:
     With `use_cache` a file that looks unchanged since the last time is not read again.
     """
     cache = SurveyCache(project.state / "surveys") if use_cache else None
-    desk = _Desk(project, cache, os.path.relpath(project.root))
+    table = BaseModels(project.manifest.spec.base_models)
+    desk = _Desk(project, cache, os.path.relpath(project.root), table)
     for declared in _parents_first(project.declared):
         _one(desk, declared)
     if desk.cache:
@@ -103,7 +108,7 @@ def _one(desk: _Desk, declared: Declared) -> None:
     spec = declared.spec
     base = spec.base_model or desk.bases.get(spec.tuned_model or "", "")
     desk.bases[declared.name] = base
-    limits = limits_for(base)
+    limits = _limits(desk, declared, base)
     train = _side(desk, spec.dataset)
     found = _survey(desk, declared, train, limits, "dataset")
     problems = list(found.problems)
@@ -121,6 +126,20 @@ def _one(desk: _Desk, declared: Declared) -> None:
     parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
     if found.is_usable and (parent or not spec.tuned_model):
         desk.desired[declared.name] = _resolved(desk.project, declared, train.file, found, parent)
+
+
+def _limits(desk: _Desk, declared: Declared, base: str) -> Limits:
+    """Return what the base model takes where it is tuned."""
+    settings = desk.project.providers.get(desk.project.provider_of(declared))
+    if not isinstance(settings, VertexSettings):
+        return limits_for(base)
+    row = desk.table.find(settings.type, base)
+    known = (row and row.dataset) or DatasetLimits()
+    return vertex_limits(
+        max_bytes=known.max_bytes,
+        max_examples=known.max_examples,
+        max_tokens=known.max_tokens_per_example,
+    )
 
 
 def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: str) -> Survey:
@@ -177,6 +196,7 @@ def _resolved(
             source=spec.dataset,
             digest=found.digest,
             examples=found.examples,
+            tokens=found.tokens + found.examples * estimate(spec.dataset.preamble),
         ),
         place=f"{declared.file}:{declared.line}",
         parent=parent.name if parent else None,
