@@ -15,7 +15,16 @@ from google.oauth2 import credentials
 
 from tests.desk import Desk, desk
 from tests.fakes.google_answers import Answers, answers
-from tests.fakes.google_tokens import PERSON, PLATFORM, Tokens, lay, service_account, tokens, user
+from tests.fakes.google_tokens import (
+    PERSON,
+    PLATFORM,
+    SECRETS,
+    Tokens,
+    lay,
+    service_account,
+    tokens,
+    user,
+)
 from tests.services import listening, service
 from tests.vertex.cloud import Cloud
 from tests.vertex.service import loopback
@@ -198,6 +207,7 @@ def check(
     checkup = replace(about, findings=tuple(findings))
     golden(GOLDEN / f"{name}.txt", doctor_text([checkup]))
     golden(GOLDEN / f"{name}.json", doctor_document([checkup]))
+    assert not any(secret in doctor_document([checkup]) for secret in (*SECRETS.values(), "ya29."))
     jsonschema.validate(json.loads(doctor_document([checkup])), DOCTOR_SCHEMA)
 
 

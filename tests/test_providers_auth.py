@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -39,6 +41,8 @@ from tunedmodels.errors import (
 )
 from tunedmodels.providers.auth.choice import gemini_identity, vertex_identity
 from tunedmodels.providers.auth.google import GoogleIdentity
+from tunedmodels.providers.auth.loading import load
+from tunedmodels.providers.auth.sources import Kind, Source
 from tunedmodels.providers.credentials import Credentials, Identity
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.patience import ATTEMPTS
@@ -313,6 +317,79 @@ async def test_a_file_that_is_no_credential_says_so_and_no_other_is_taken(
         await ask(vertex_identity(environ))
     assert caught.value.cure
     assert "c2VjcmV0" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, [], "no", {"access_token": "ya29.x", "expires_in": "soon"}, {"expires_in": 1}]
+)
+@every_kind
+async def test_an_answer_that_is_no_token_is_no_traceback(
+    fake: Tokens, kind: Kinds, answer: Any, tmp_path: Path
+) -> None:
+    identity = vertex_identity(lay(tmp_path, kind(fake, tmp_path)))
+    fake.refuse(200, answer)
+    with pytest.raises(ProviderError) as caught:
+        await ask(identity)
+    assert caught.value.cure
+
+
+OTHERS = {
+    "aws": (
+        {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/x",
+            "subject_token_type": "urn:ietf:params:aws:token-type:aws4_request",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": {
+                "environment_id": "aws1",
+                "regional_cred_verification_url": "https://sts.{region}.amazonaws.com",
+            },
+        },
+        "google.auth.aws",
+    ),
+    "program": (
+        {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/x",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": {"executable": {"command": "/bin/true"}},
+        },
+        "google.auth.pluggable",
+    ),
+    "workforce": (
+        {
+            "type": "external_account_authorized_user",
+            "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
+            "refresh_token": SECRETS["refresh_token"],
+            "token_url": "https://sts.googleapis.com/v1/oauthtoken",
+            "client_id": "me",
+            "client_secret": SECRETS["client_secret"],
+        },
+        "google.auth.external_account_authorized_user",
+    ),
+}
+
+
+@pytest.mark.parametrize(("info", "module"), OTHERS.values(), ids=OTHERS)
+def test_other_kinds_of_files_find_their_loader(info: dict[str, Any], module: str) -> None:
+    source = Source(Kind(info["type"]), "a file", info)
+    loaded = load(source, (PLATFORM,), quota_project="p", scrub=str)
+    assert type(loaded).__module__ == module
+    assert loaded.quota_project_id == "p"
+    held = {value for value in SECRETS.values() if value in json.dumps(info)}
+    assert held <= source.secrets
+    assert not any(secret in repr(source) for secret in held)
+
+
+def test_nothing_of_google_auth_is_imported_before_the_first_token() -> None:
+    code = (
+        "import sys, tunedmodels.providers.gemini\n"
+        "from tunedmodels.providers.auth.choice import gemini_identity, vertex_identity\n"
+        "vertex_identity({}), gemini_identity({}, 'https://example.org')\n"
+        "assert not {'google.auth', 'requests', 'cryptography'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 async def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ from tunedmodels.wire.status import plain
 _AWS = "urn:ietf:params:aws:token-type:aws4_request"
 _LONGEST_S = 3600  # what an impersonated token may last without a change of the project's policy
 
+# What google-auth raises over a file or an answer that is not as it should be.
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
+
 Scrub = Callable[[str], str]
 Info = Mapping[str, Any]
 
@@ -68,7 +71,7 @@ def load(source: Source, scopes: tuple[str, ...], *, quota_project: str, scrub: 
         if source.acts_as:
             google = _impersonating(google, source.acts_as, scopes)
         return google.with_quota_project(quota_project) if quota_project else google
-    except (GoogleAuthError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (GoogleAuthError, *_MALFORMED) as error:
         raise UnauthenticatedError(
             f"No credentials from {source.place}: {plain(scrub(str(error)))}.",
             cure="Write the file anew, or name another one in GOOGLE_APPLICATION_CREDENTIALS.",
@@ -83,7 +86,9 @@ def renewed(
     with closing(caller.session):
         try:
             google.refresh(caller)
-        except (GoogleAuthError, OSError, ValueError) as error:
+            if not google.token:  # not every kind looks at what it got
+                raise ValueError("the answer holds no access token")  # noqa: TRY301  # one place
+        except (GoogleAuthError, OSError, *_MALFORMED) as error:
             raise refused(error, source, scopes, scrub=scrub) from error
 
 
