@@ -131,21 +131,22 @@ def _retirement(
     left = (retirement.date - today).days
     if left > max(WARNING_DAYS, days):
         return
-    base = visible(tuning.base)
-    code, severity = "base-retiring", Severity.WARNING
-    message = f"{base} retires on {retirement.date}, and what was tuned from it with it"
-    if left <= 0:
-        code, severity = "base-retired", Severity.ERROR
-        message = f"{base} retired on {retirement.date}, and what was tuned from it with it"
-    elif left <= days:
-        severity = Severity.ERROR
-        message += f"; spec.policy.minBaseModelDays is {days}"
-        instead += ", or lower minBaseModelDays"
-    if retirement.certainty == "unofficial":
-        severity = Severity.WARNING  # hearsay stops nobody's work
-        message += f" (unofficial: {retirement.source}, {retirement.as_of})"
+    base, when = visible(tuning.base), str(retirement.date)
+    is_hearsay = retirement.certainty == "unofficial"
+    if is_hearsay:
+        when += f" (unofficial: {retirement.source}, {retirement.as_of})"
         instead += ", if that is so"
-    yield tuning.problem(code, message, instead, severity)
+    if left <= 0:
+        message = f"{base} retired on {when}, and what was tuned from it with it"
+        # Hearsay stops nobody's work.
+        severity = Severity.WARNING if is_hearsay else Severity.ERROR
+        yield tuning.problem("base-retired", message, instead, severity)
+        return
+    message = f"{base} retires on {when}, and what was tuned from it with it"
+    yield tuning.problem("base-retiring", message, instead, Severity.WARNING)
+    if left <= days and not is_hearsay:
+        message = f"{base} retires on {when}, and spec.policy.minBaseModelDays is {days}"
+        yield tuning.problem("base-too-old", message, f"{instead}, or lower minBaseModelDays")
 
 
 def _adapter(tuning: Tuning, row: BaseModelRow) -> Iterator[Problem]:

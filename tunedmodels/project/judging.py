@@ -75,7 +75,8 @@ def judged(project: Project, today: date | None = None) -> Judged:
 
 
 def _said(problem: Problem) -> str:
-    return f"{problem.place}: {problem.message}. {_sentence(problem.cure)}".rstrip()
+    where = f"{problem.file}:{problem.line}"
+    return f"{where}: {problem.message}. {_sentence(problem.cure)}".rstrip()
 
 
 def _sentence(words: str) -> str:
