@@ -74,6 +74,11 @@ LIVE: dict[str, list[tuple[Any, bool]]] = {
     "completed": [(NOON, False)],
     "curve": [((LossPoint(1, 0, 0.5),), False)],
     "failure": [("x", False)],
+    "phase": [("tuning", False)],
+    "steps": [(30, False)],
+    "objection": [("trained on 22 of 24 examples", False)],  # it serves already
+    "remark": [("trained on 22 of 24 examples", False)],
+    "is_record": [(True, False)],  # what is ready is no record
 }
 STAMP: dict[str, list[tuple[Any, bool]]] = {
     "project": [("theirs", True)],
@@ -113,6 +118,11 @@ SERVING: dict[str, list[tuple[Any, bool]]] = {
     "completed": [(NOON, False)],
     "curve": [((LossPoint(1, 0, 0.5),), False)],
     "failure": [("x", False)],
+    "phase": [("tuning", False)],
+    "steps": [(30, False)],
+    "objection": [("trained on 22 of 24 examples", False)],
+    "remark": [("trained on 22 of 24 examples", False)],
+    "is_record": [(True, False)],  # what is ready is no record
 }
 # And what of a plan itself decides, whatever it was made from.
 PLAN: dict[str, list[tuple[Any, bool]]] = {

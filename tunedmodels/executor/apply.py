@@ -11,10 +11,10 @@ import graphlib
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
 from tunedmodels.events import (
@@ -29,6 +29,7 @@ from tunedmodels.events import (
     Succeeded,
 )
 from tunedmodels.executor import steps
+from tunedmodels.executor.checks import Load
 from tunedmodels.executor.clock import Clock
 from tunedmodels.executor.run import HaltedError, Run
 from tunedmodels.executor.signals import Stop
@@ -47,7 +48,7 @@ async def apply(
     *,
     desired: Mapping[str, Desired],
     providers: Mapping[str, Provider],
-    load: Callable[[Desired], Sequence[Example]],
+    load: Load,
     emit: Callable[[Event], None],
     clock: Clock,
     stop: Stop,
@@ -60,12 +61,13 @@ async def apply(
     """Carry out `plan` and return the last word on each of its changes.
 
     `desired` holds by name what the plan was made for: everything that is declared, and nothing
-    where all is destroyed. `load` reads the training examples of a declaration.
+    where all is destroyed. `load` reads the examples of a declaration's dataset.
     `emit` is a plain function: when it returns, the event is on disk, and only then does a request
     leave. `timeout_s` counts from now and bounds all waiting. `paces` says how often a provider is
     asked about its jobs, by its name; HOSTED where it says nothing.
 
-    Raises RefusedError when the plan is refused as a whole, and StoreError when an event cannot be
+    Raises RefusedError when the plan is refused as a whole, or another apply is at work in the same
+    place; ProviderError when nobody can say whether one is; and StoreError when an event cannot be
     written; nothing is sent after that. All other errors become events.
     """
     for refusal in plan.refusals:
@@ -98,7 +100,10 @@ async def apply(
         deadline_s=math.inf if timeout_s is None else clock.elapsed() + timeout_s,
     )
     try:
-        await _all(run, names)
+        async with AsyncExitStack() as guards:
+            for name in _at_stake(plan.changes, providers):
+                await guards.enter_async_context(providers[name].guard())
+            await _all(run, names)
     except BaseExceptionGroup as group:
         raise _first(group) from group
     return Outcome(tuple(endings), interrupted=stop.requested)
@@ -153,6 +158,17 @@ def _places(
         parts = (change.before, change.after, desired.get(change.name), *change.retires)
         places.setdefault(change.name, set()).update(part.provider for part in parts if part)
     return {name: frozenset(found) for name, found in places.items()}
+
+
+def _at_stake(changes: Iterable[Change], providers: Mapping[str, Provider]) -> list[str]:
+    """Return the providers where something is to begin or to end, which one apply does at a time.
+
+    To wait for a job, and to promote what it made, does no harm twice.
+    """
+    ends = (Action.CANCEL, Action.DELETE)
+    changing = [change for change in changes if change.action.trains or change.action in ends]
+    places = {part.provider for change in changing if (part := change.after or change.before)}
+    return sorted(places & providers.keys())
 
 
 async def _all(run: Run, names: Sequence[_Name]) -> None:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tunedmodels.errors import StoreError
-from tunedmodels.events import Event, Progressed, Sending
+from tunedmodels.events import Event, Progressed, Sending, Uploaded
 
 KEPT: Final = 50  # files; a month of daily runs stays readable, and the folder stays small
 
@@ -50,7 +50,7 @@ class Journal:
 
         Raises StoreError when the disk does not take it: then the request must not leave.
         """
-        if isinstance(event, Progressed):
+        if isinstance(event, Progressed | Uploaded):
             return
         line = {"time": self._now().isoformat(), "event": type(event).__name__, **asdict(event)}
         try:

@@ -88,6 +88,8 @@ class Declared:
             case ModelState.READY if exact is self.past.serves:
                 fields = mutable_fields(self.want, exact)
                 return self._update(exact, fields) if fields else None
+            case ModelState.READY if exact.objection:
+                return self._objected(exact)
             case ModelState.READY:
                 reason = reasons.promoting(exact, self.past.serves)
                 return self._going_on(Action.PROMOTE, exact, reason)
@@ -124,6 +126,16 @@ class Declared:
         # Where another one was promoted after it, it retired: somebody else's apply did that.
         return serves is None or serves.promoted is None or serves.promoted <= known.promoted
 
+    def _objected(self, exact: ObservedModel) -> Change:
+        return Change(
+            name=self.want.name,
+            action=Action.FAILED,
+            reason=f"{exact.model_id} was {exact.objection}",
+            cure=reasons.CURE_OBJECTION,
+            before=self.past.version(exact),
+            after=wanted(self.want, exact.model_id),
+        )
+
     def _ended(self, exact: ObservedModel) -> Change:
         attempt = exact.stamp.attempt if exact.stamp else 1
         attempts = self.want.lifecycle.retry + 1
@@ -150,7 +162,8 @@ class Declared:
     ) -> Change:
         was_cancelled = before is not None and before.state is ModelState.CANCELLED
         cost = cost_of(action, self.want, self.pricing)
-        warnings = [reasons.WAS_CANCELLED] if action is Action.RETRY and was_cancelled else []
+        is_again = self.past.was_cancelled or (action is Action.RETRY and was_cancelled)
+        warnings = [reasons.WAS_CANCELLED] if is_again else []
         warnings += [reasons.UNBOUNDED] if cost and cost.usd is None and not cost.epochs else []
         return Change(
             name=self.want.name,
@@ -176,6 +189,7 @@ class Declared:
             after=wanted(self.want, exact.model_id),
             fields=fields,
             retires=self._retires(),
+            warnings=(exact.remark,) if exact.remark else (),
             drift=_any_drift(fields) or reasons.overruled(exact, self.past.serves),
         )
 

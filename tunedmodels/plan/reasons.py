@@ -22,6 +22,10 @@ UNBOUNDED = (
     "the service chooses the number of epochs, and what it costs with it; set"
     " hyperparameters.epochCount to bound the cost"
 )
+CURE_OBJECTION = (
+    "Mend those examples, or let it serve with what it learned:\n"
+    "    onDroppedExamples: warn    # of the provider, in the Project file"
+)
 CURE_PARENT = "See there; this one follows by itself."
 RENAME = "Rename the manifest, or delete that model yourself if nobody needs it."
 UNVERIFIED = (

@@ -19,7 +19,8 @@ class History:
 
     `exact` is the declared version, if it exists; `serves` answers for the name. Of the others,
     `ready` are sorted by how much they are worth keeping (newest promoted first, then newest),
-    `running` and `broken` (failed or cancelled) by id.
+    `running` and `broken` (failed or cancelled) by id. Of what is only a record, nothing counts but
+    the failure of the declared version, and that a job of it `was_cancelled`.
     """
 
     exact: ObservedModel | None
@@ -27,6 +28,7 @@ class History:
     ready: tuple[ObservedModel, ...]
     running: tuple[ObservedModel, ...]
     broken: tuple[ObservedModel, ...]
+    was_cancelled: bool = False
 
     @property
     def latest(self) -> ObservedModel | None:
@@ -50,17 +52,23 @@ def history(
 ) -> History:
     """Sort the versions of one name; without a fingerprint none of them is the declared one."""
     exact = None
+    was_cancelled = False
     for model in models:
-        declared = model.provider == provider and model.fingerprint == fingerprint
-        if declared and (exact is None or _rank(model) > _rank(exact)):
+        if model.provider != provider or model.fingerprint != fingerprint:
+            continue
+        if model.is_record and model.state is ModelState.CANCELLED:
+            was_cancelled = True
+        elif exact is None or _rank(model) > _rank(exact):
             exact = model
-    others = sorted((model for model in models if model is not exact), key=_worth, reverse=True)
+    there = (model for model in models if model is not exact and not model.is_record)
+    others = sorted(there, key=_worth, reverse=True)
     return History(
         exact=exact,
         serves=serving(list(models)),
         ready=tuple(model for model in others if model.state is ModelState.READY),
         running=tuple(sorted((m for m in others if m.state.is_running), key=_place)),
         broken=tuple(sorted((m for m in others if _is_broken(m)), key=_place)),
+        was_cancelled=was_cancelled,
     )
 
 

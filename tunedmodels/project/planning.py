@@ -116,14 +116,17 @@ async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
 async def _tunable(
     providers: Mapping[str, Provider], desired: Sequence[Desired], observed: Sequence[ObservedModel]
 ) -> dict[str, frozenset[str]]:
-    """Ask for the tunable base models, where a version is declared that is not ready yet."""
+    """Ask for the tunable base models, where a version is declared that is not ready yet.
+
+    A service that has no list of its models says nothing about them, and is left out.
+    """
     ready = {(m.provider, m.fingerprint) for m in observed if m.state is ModelState.READY}
     asked = {want.provider for want in desired if (want.provider, want.fingerprint) not in ready}
+    listed = {name: await providers[name].base_models() for name in sorted(asked)}
     return {
-        name: frozenset(
-            base.name for base in await providers[name].base_models() if base.is_tunable
-        )
-        for name in sorted(asked)
+        name: frozenset(base.name for base in bases if base.is_tunable)
+        for name, bases in listed.items()
+        if bases
     }
 
 

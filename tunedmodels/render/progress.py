@@ -28,6 +28,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Uploaded,
 )
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action
@@ -60,6 +61,7 @@ _TAKEN: Final[dict[Call, str]] = {
     "cancel": "was cancelled",
     "delete": "was deleted",
 }
+_KIB: Final = 1024
 _COUNTED: Final = {
     Succeeded: "done",
     Failed: "failed",
@@ -115,7 +117,7 @@ class PlainProgress:
     def _is_far_enough(self, event: Progressed) -> bool:
         now = self._elapsed()
         last, then = self._shown.get(event.model_id, (None, 0.0))
-        if last is not None and last.state is event.state:
+        if last is not None and (last.state, last.phase) == (event.state, event.phase):
             if event.total_steps:
                 is_far = event.step - last.step >= event.total_steps * _SHARE
                 silence_s = _SILENCE_S
@@ -142,6 +144,8 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
             return "", "dim", f"{name}: {model_id} {_TAKEN[call]}"
         case Progressed(name=name):
             return "", "dim", f"{name}: {', '.join(steps(event))}"
+        case Uploaded(place=place, sent=sent, total=total):
+            return "", "dim", f"{sent / max(total, 1):.0%} of {size(total)} are at {place}"
         case Retried(call=call, wait_s=wait_s, words=words):
             return "", "warning", f"no answer to {call}, again in {duration(wait_s)}: {words}"
         case Interrupted():
@@ -171,7 +175,7 @@ def _last_word(event: Ending) -> tuple[str, str, str]:
 
 def steps(event: Progressed) -> list[str]:
     """Return how far a job is, in parts: state, step, epoch and last loss, as far as known."""
-    parts = [event.state.value]
+    parts = [event.phase or event.state.value]
     if event.step:
         total = f"/{event.total_steps}" if event.total_steps else ""
         parts += [f"step {event.step}{total}", f"epoch {event.epoch}"]
@@ -189,6 +193,18 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def size(count: int) -> str:
+    """Say a number of bytes as `812 B`, `3.4 KiB`, `12.0 MiB` or `1.2 GiB`."""
+    if count < _KIB:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= _KIB
+        if amount < _KIB or unit == "GiB":
+            break
+    return f"{amount:.1f} {unit}"
 
 
 class Tally:
@@ -210,7 +226,7 @@ class Tally:
             case Succeeded() | Failed() | Refused() | Skipped() | StillRunning():
                 self._jobs.pop((event.name, event.model_id), None)
                 self._endings.append(event)
-            case Started() | Sending() | Sent() | Retried() | Interrupted():
+            case Started() | Sending() | Sent() | Uploaded() | Retried() | Interrupted():
                 pass
             case _:
                 assert_never(event)
