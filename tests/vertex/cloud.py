@@ -33,8 +33,9 @@ class Seen:
 class Cloud:
     """The project `proj-1`, number 123456789012.
 
-    Time stands still until `advance`, or runs by `now`, such as the clock of a test. What a
-    client does that the real services do not know is in `violations`, which must end empty.
+    Time stands still until `advance`, goes on by `pace_s` with every request, or runs by `now`,
+    such as the clock of a test. What a client does that the real services do not know is in
+    `violations`, which must end empty.
     """
 
     def __init__(self, now: Callable[[], datetime] | None = None) -> None:
@@ -46,6 +47,7 @@ class Cloud:
         self.jobs = Jobs(self.now, self.buckets, self.registry, self.identity)
         self.faults = Faults()
         self.page_limit = 1000
+        self.pace_s = 0.0
         self.seen: list[Seen] = []
         self.violations: list[str] = []
         self.project_ids = {PROJECT, NUMBER}

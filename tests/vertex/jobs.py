@@ -38,6 +38,7 @@ BASES = {
     "gemini-2.5-flash-lite": Base(),
     "gemini-3.1-flash-lite": Base(is_multi_region=True),
     "gemini-3.5-flash": Base(is_multi_region=True),
+    "gemini-3.5-flash-lite": Base(is_multi_region=True),
 }
 
 

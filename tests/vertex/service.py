@@ -53,6 +53,7 @@ class Service:
         name = matched.method.name if matched else f"{request.verb} {request.raw_path}"
         seen = Seen(name, request.host, request.raw_path, request.query, request.headers, None)
         self.cloud.seen.append(seen)
+        self.cloud.advance(self.cloud.pace_s)
         self.cloud.faults.before(name)
         planned = self.cloud.faults.take(name)
         fault = planned.fault if planned else None
