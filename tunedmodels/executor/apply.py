@@ -10,8 +10,8 @@ import asyncio
 import graphlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -61,14 +61,13 @@ async def apply(
     """Carry out `plan` and return the last word on each of its changes.
 
     `desired` holds by name what the plan was made for: everything that is declared, and nothing
-    where all is destroyed. `load` reads the examples of a declaration's dataset.
-    `emit` is a plain function: when it returns, the event is on disk, and only then does a request
-    leave. `timeout_s` counts from now and bounds all waiting. `paces` says how often a provider is
-    asked about its jobs, by its name; HOSTED where it says nothing.
+    where all is destroyed. `load` reads the examples of a declaration's dataset. `emit` is a plain
+    function: when it returns, the event is on disk, and only then does a request leave. `timeout_s`
+    counts from now and bounds all waiting. `paces` says how often a provider is asked, by its name.
 
-    Raises RefusedError when the plan is refused as a whole, or another apply is at work in the same
-    place; ProviderError when nobody can say whether one is; and StoreError when an event cannot be
-    written; nothing is sent after that. All other errors become events.
+    Raises RefusedError when the plan is refused as a whole, or another apply is at work there;
+    ProviderError when nobody can tell; and StoreError when an event cannot be written; nothing is
+    sent after that. All other errors become events.
     """
     for refusal in plan.refusals:
         raise RefusedError(refusal.message, cure=refusal.cure)
@@ -80,16 +79,15 @@ async def apply(
             endings.append(event)
         emit(event)
 
-    watchers = {
-        name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
-        for name, provider in providers.items()
-    }
     run = Run(
         project=plan.project,
         places=_places(plan.changes, desired),
         desired=desired,
         providers=providers,
-        watchers=watchers,
+        watchers={
+            name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
+            for name, provider in providers.items()
+        },
         load=load,
         emit=tell,
         clock=clock,
@@ -100,9 +98,7 @@ async def apply(
         deadline_s=math.inf if timeout_s is None else clock.elapsed() + timeout_s,
     )
     try:
-        async with AsyncExitStack() as guards:
-            for name in _at_stake(plan.changes, providers):
-                await guards.enter_async_context(providers[name].guard())
+        async with _guarded(plan.changes, providers):
             await _all(run, names)
     except BaseExceptionGroup as group:
         raise _first(group) from group
@@ -160,15 +156,21 @@ def _places(
     return {name: frozenset(found) for name, found in places.items()}
 
 
-def _at_stake(changes: Iterable[Change], providers: Mapping[str, Provider]) -> list[str]:
-    """Return the providers where something is to begin or to end, which one apply does at a time.
+@asynccontextmanager
+async def _guarded(
+    changes: Iterable[Change], providers: Mapping[str, Provider]
+) -> AsyncIterator[None]:
+    """Guard every place where something is to begin or to end: one apply at a time does that.
 
     To wait for a job, and to promote what it made, does no harm twice.
     """
     ends = (Action.CANCEL, Action.DELETE)
     changing = [change for change in changes if change.action.trains or change.action in ends]
     places = {part.provider for change in changing if (part := change.after or change.before)}
-    return sorted(places & providers.keys())
+    async with AsyncExitStack() as guards:
+        for name in sorted(places & providers.keys()):
+            await guards.enter_async_context(providers[name].guard())
+        yield
 
 
 async def _all(run: Run, names: Sequence[_Name]) -> None:

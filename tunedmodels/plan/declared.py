@@ -98,7 +98,7 @@ class Declared:
         there = self.taken.get(
             (self.want.provider, version_id(self.want.name, self.want.fingerprint))
         )
-        if there:
+        if there and not there.is_record:
             return Change(
                 name=self.want.name,
                 action=Action.CONFLICT,

@@ -86,14 +86,13 @@ def make_plan(
     """
     declared = {want.name: want for want in desired}
     there = {(model.provider, model.model_id): model for model in observed}
-    taken = {key: model for key, model in there.items() if not model.is_record}
     ours = _ours(there.values(), project)
     if destroying:
         stays, goes = _Part(), _removed(ours, declared, reasons.DESTROYED, policy)
     else:
         family = Family(declared, tunable, bases.obstacles)
         table = partial(
-            _table, taken=taken, differences=differences, remembered=remembered, bases=bases
+            _table, taken=there, differences=differences, remembered=remembered, bases=bases
         )
         stays = _declared(family, ours, policy, table)
         orphans = {name: live for name, live in ours.items() if name not in declared}
