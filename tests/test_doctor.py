@@ -40,7 +40,9 @@ from tunedmodels.settings import VertexSettings
 __all__ = ["desk"]
 
 GOLDEN = Path(__file__).parent / "golden" / "doctor"
-HERE = "/v1/projects/my-proj/locations/europe-west4"
+PLACE = "projects/my-proj/locations/europe-west4"
+JOBS = f"GET /v1beta1/{PLACE}/tuningJobs"
+MODELS = f"GET /v1/{PLACE}/models"
 BUCKET = "/storage/v1/b/my-bucket"
 PROJECT = "/v3/projects/my-proj"
 AGENT = "serviceAccount:service-123@gcp-sa-aiplatform.iam.gserviceaccount.com"
@@ -76,8 +78,8 @@ def google(both: tuple[Tokens, Answers], monkeypatch: pytest.MonkeyPatch) -> Ans
     google.table.clear()
     google.asked.clear()
     monkeypatch.setattr(vertex, "RESOURCES", google.url)
-    google.say(f"GET {HERE}/tuningJobs", {})
-    google.say(f"GET {HERE}/models", {})
+    google.say(JOBS, {})
+    google.say(MODELS, {})
     google.say(f"GET {BUCKET}", {"location": "EUROPE-WEST4", "projectNumber": "123"})
     google.say(f"GET {BUCKET}/iam/testPermissions", {"permissions": OBJECTS})
     google.say(f"GET {BUCKET}/iam", {"bindings": []})
@@ -113,7 +115,7 @@ def refuse(google: Answers, path: str, words: str, **info: Any) -> None:
 
 def insufficient(fake: Tokens, google: Answers) -> None:
     fake.scopes = "openid https://www.googleapis.com/auth/userinfo.email"
-    for path in (f"GET {HERE}/tuningJobs", f"GET {HERE}/models", f"GET {BUCKET}"):
+    for path in (JOBS, MODELS, f"GET {BUCKET}"):
         refuse(
             google,
             path,
@@ -124,7 +126,7 @@ def insufficient(fake: Tokens, google: Answers) -> None:
 
 
 def disabled(_: Tokens, google: Answers) -> None:
-    for path in (f"GET {HERE}/tuningJobs", f"GET {HERE}/models"):
+    for path in (JOBS, MODELS):
         refuse(
             google,
             path,
@@ -137,9 +139,9 @@ def disabled(_: Tokens, google: Answers) -> None:
 def no_role(_: Tokens, google: Answers) -> None:
     words = (
         f"Permission 'aiplatform.tuningJobs.list' denied on resource "
-        f"'//aiplatform.googleapis.com{HERE[3:]}' (or it may not exist)."
+        f"'//aiplatform.googleapis.com/{PLACE}' (or it may not exist)."
     )
-    refuse(google, f"GET {HERE}/tuningJobs", words)
+    refuse(google, JOBS, words)
     google.say(f"GET {BUCKET}/iam/testPermissions", {"permissions": ["storage.objects.list"]})
     refuse(
         google,
@@ -292,6 +294,18 @@ async def test_a_clock_that_is_off_is_told(
     assert [each.verdict for each in notes.findings if each.check == "clock"] == [Verdict.WARNING]
 
 
+async def test_jobs_that_wait_for_quota_are_told(
+    google: Answers, fake: Tokens, tmp_path: Path
+) -> None:
+    jobs = [{"tuningJobState": vertex._WAITING}, {"state": "JOB_STATE_RUNNING"}]
+    google.say(JOBS, {"tuningJobs": jobs})
+    notes = await vertex.look(settings(google), lay(tmp_path, user(fake)), [])
+    quota = next(each for each in notes.findings if each.check == "quota")
+    assert quota.verdict is Verdict.WARNING
+    assert "1 of the latest jobs" in quota.words
+    assert "project=my-proj" in quota.cure
+
+
 async def test_the_account_that_jobs_run_as_is_looked_at_in_the_place_of_the_agent(
     google: Answers, fake: Tokens, tmp_path: Path
 ) -> None:
@@ -389,7 +403,7 @@ def test_the_page_names_every_check_and_every_variable() -> None:
     page = (root / "docs/providers.md").read_text(encoding="utf-8")
     documents = [json.loads(file.read_text()) for file in GOLDEN.glob("*.json")]
     checks = {each["check"] for file in documents for each in file["checkups"][0]["findings"]}
-    assert checks | {"clock", "disk", "store"} == set(
+    assert checks | {"clock", "disk", "quota", "store"} == set(
         re.findall(
             r"`([a-z-]+)`", " ".join(re.findall(r"^\| (`[a-z`, -]+`) \|", page, re.MULTILINE))
         )

@@ -87,7 +87,7 @@ def renewed(
         try:
             google.refresh(caller)
             if not google.token:  # not every kind looks at what it got
-                raise ValueError("the answer holds no access token")  # noqa: TRY301  # one place
+                raise ValueError("the answer holds no access token")
         except (GoogleAuthError, OSError, *_MALFORMED) as error:
             raise refused(error, source, scopes, scrub=scrub) from error
 

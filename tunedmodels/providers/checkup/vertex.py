@@ -21,10 +21,16 @@ from tunedmodels.providers.failures import Manners
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.refusals import STORAGE, VERTEX
 from tunedmodels.providers.vertex.hosts import host
+from tunedmodels.providers.vertex.reading import READ
 from tunedmodels.settings import VertexSettings
 
 RESOURCES = "https://cloudresourcemanager.googleapis.com"
 _STORAGE_HOST = "https://storage.googleapis.com"
+_WAITING = "TUNING_JOB_STATE_WAITING_FOR_QUOTA"
+_QUOTA_CURE = (
+    "The quota `Global concurrent tuning jobs` counts all regions; ask for more of it:\n"
+    "    https://console.cloud.google.com/iam-admin/quotas?project=PROJECT"
+)
 _CREATE_BUCKET = (
     "Create it:\n    gcloud storage buckets create gs://BUCKET --project=PROJECT "
     "--location=LOCATION --uniform-bucket-level-access"
@@ -83,15 +89,22 @@ async def look(
 
 
 async def _look_at_jobs(asker: Asker, settings: VertexSettings) -> bool:
-    parent = f"v1/projects/{settings.project}/locations/{settings.location}"
+    parent = f"projects/{settings.project}/locations/{settings.location}"
     jobs = await asker.ask(
         "tuning-jobs",
-        f"{parent}/tuningJobs?pageSize=1",
+        f"{READ}/{parent}/tuningJobs?pageSize=100",
         well=lambda _: f"may list the tuning jobs of {settings.project} in {settings.location}",
     )
+    waiting = [
+        job for job in (jobs or {}).get("tuningJobs") or () if job.get("tuningJobState") == _WAITING
+    ]
+    if waiting:
+        asker.notes.warn(
+            "quota", f"waiting for quota: {len(waiting)} of the latest jobs", _QUOTA_CURE
+        )
     if asker.is_reachable:
         await asker.ask(
-            "models", f"{parent}/models?pageSize=1", well=lambda _: "may list the tuned models"
+            "models", f"v1/{parent}/models?pageSize=1", well=lambda _: "may list the tuned models"
         )
     return jobs is not None
 
