@@ -44,7 +44,9 @@ def _manners(roles: str, endpoint_cure: str) -> Manners:
             error.args = (error.message,)
         return error
 
-    return replace(failures.GOOGLE, refused=refused, endpoint_cure=endpoint_cure)
+    return replace(
+        failures.GOOGLE, refused=refused, endpoint_cure=endpoint_cure, local_cure=endpoint_cure
+    )
 
 
 VERTEX: Final = _manners(_VERTEX_ROLES, _ENDPOINT)

@@ -18,6 +18,7 @@ from tunedmodels.providers.credentials import (
     Identity,
     is_loopback,
     login,
+    place,
 )
 
 VERTEX_CURE = (
@@ -36,7 +37,7 @@ def gemini_identity(environ: Mapping[str, str], endpoint: str) -> Identity:
     set_by_hand = Credentials.of(environ)
     if set_by_hand.is_set or is_loopback(endpoint):
         return set_by_hand
-    return GoogleIdentity(environ, scopes=SCOPES, absent=_no_key)
+    return GoogleIdentity(environ, scopes=SCOPES, absent=lambda: _no_key(endpoint))
 
 
 def vertex_identity(environ: Mapping[str, str]) -> Identity:
@@ -50,14 +51,14 @@ def vertex_identity(environ: Mapping[str, str]) -> Identity:
     return GoogleIdentity(environ, scopes=(CLOUD_PLATFORM,), absent=_no_credentials)
 
 
-def _no_key(place: str) -> UnauthenticatedError:
+def _no_key(endpoint: str) -> UnauthenticatedError:
     return UnauthenticatedError(
-        f"{place} needs an API key, and none is set.",
+        f"{place(endpoint)} needs an API key, and none is set.",
         cure=f"{KEY_CURE}\nOr use OAuth. {OAUTH_CURE}",
     )
 
 
-def _no_credentials(place: str) -> UnauthenticatedError:
+def _no_credentials() -> UnauthenticatedError:
     return UnauthenticatedError(
-        f"{place} needs Google Cloud credentials, and there are none.", cure=VERTEX_CURE
+        "Vertex AI needs Google Cloud credentials, and there are none.", cure=VERTEX_CURE
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tunedmodels.errors import (
     InvalidArgumentError,
@@ -35,27 +35,24 @@ _LOOKS_SECRET = re.compile(
 )
 
 
-class Absent(Protocol):
-    """What to say when there is no credential at all; each service recommends another."""
-
-    def __call__(self, place: str) -> UnauthenticatedError:
-        """Return the error, for the `host:port` that was to be asked."""
-
-
 class GoogleIdentity:
     """Application default credentials, with `scopes` where their kind lets one choose.
 
     Nothing is read before the first call. `environ` may name a file, a quota project, and a
-    service account to act as.
+    service account to act as. `absent` is what to say when there is none at all: each service
+    recommends another way.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], *, scopes: tuple[str, ...], absent: Absent
+        self,
+        environ: Mapping[str, str],
+        *,
+        scopes: tuple[str, ...],
+        absent: Callable[[], UnauthenticatedError],
     ) -> None:
         self.scopes = scopes
         self._environ = environ
         self._absent = absent
-        self._place = "the service"
         self._lock = asyncio.Lock()
         self._source: Source | None = None
         self._google: Google | None = None
@@ -112,10 +109,9 @@ class GoogleIdentity:
 
     def problem(self, endpoint: str) -> ProviderError | None:
         """Say why nothing may be sent to `endpoint`, or None when all is well."""
-        self._place = place(endpoint)
         if endpoint.startswith("http:") and not is_loopback(endpoint):
             return InvalidArgumentError(
-                f"A token would travel to {self._place} in the clear.",
+                f"A token would travel to {place(endpoint)} in the clear.",
                 cure="Use an https:// endpoint; http:// is for this machine's loopback only.",
             )
         return None
@@ -138,7 +134,7 @@ class GoogleIdentity:
 
         source = lying_here(self._environ) or lying_there(self._environ)
         if source is None:
-            raise self._absent(self._place)
+            raise self._absent()
         self._source = replace(source, acts_as=self._environ.get(IMPERSONATE, "").strip())
         quota_project = self._environ.get("GOOGLE_CLOUD_QUOTA_PROJECT", "").strip()
         self._google = load(
