@@ -10,9 +10,13 @@ import pytest
 
 from tests.builders import desired, live, planned
 from tests.desk import Desk, Ended
+from tunedmodels.datasets.tokens import estimate
 from tunedmodels.errors import Problem, Severity
+from tunedmodels.plan.change import Plan
+from tunedmodels.plan.cost import Pricing
 from tunedmodels.project import Project
 from tunedmodels.project.judging import Judged, judged
+from tunedmodels.project.surveying import survey
 from tunedmodels.render.text import plan_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -203,6 +207,45 @@ def test_what_is_known_is_no_obstacle_for_a_model_that_is_ready(tmp_path: Path) 
     (change,) = plan.changes
     assert change.action == "update"
     assert "retired on 2026-12-01" in change.warnings[0]
+
+
+def test_training_has_the_price_of_the_base_model_in_its_place(tmp_path: Path) -> None:
+    known = judge(tmp_path, "  baseModel: models/gemini-2.5-pro\n")
+    assert known.prices["tone"] == Pricing(25.0, as_of="2026-11-22", is_official=False)
+    known = judge(tmp_path, "  baseModel: models/what\n")
+    assert known.prices["tone"] == Pricing(None)
+    known = judge(tmp_path, "  provider: local\n  baseModel: models/what\n")
+    assert known.prices["tone"].usd_per_million_tokens == 0
+
+
+def plan_of(folder: Path, *sets: str) -> Plan:
+    opened = Project.open(folder, sets=sets)
+    wants = survey(opened, use_cache=False).checked()
+    return planned(wants, bases=judged(opened, TODAY).bases())
+
+
+def test_what_if_there_were_fewer_epochs_the_plan_says_what_it_costs_then(tmp_path: Path) -> None:
+    base = "  baseModel: models/mine\n  hyperparameters: {epochCount: 4}\n"
+    row = "{name: mine, provider: vertex, tunable: true, price: {usdPerMillionTokens: 5000}}"
+    written(tmp_path, base, f"  baseModels: [{row}]\n")
+    full = plan_of(tmp_path)
+    less = plan_of(tmp_path, "tone.hyperparameters.epochCount=2")
+    assert full.cost_usd
+    assert less.cost_usd == pytest.approx(full.cost_usd / 2, abs=0.01)
+    (tmp_path / "tone.yaml").write_text(MODEL.lstrip() + base.replace("4", "2"))
+    assert plan_of(tmp_path).digest == less.digest
+    assert plan_of(tmp_path).cost_usd == less.cost_usd
+
+
+def test_the_preamble_is_paid_for_with_every_example(tmp_path: Path) -> None:
+    written(tmp_path, "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {epochCount: 1}\n")
+    (bare,) = plan_of(tmp_path).changes
+    words = "Say what number comes next."
+    (said,) = plan_of(tmp_path, f"tone.dataset.preamble={words}").changes
+    assert bare.cost
+    assert said.cost
+    assert bare.cost.tokens
+    assert said.cost.tokens == bare.cost.tokens + 120 * estimate(words)
 
 
 def test_validate_says_it_too(tmp_path: Path, validate: Callable[[], Ended]) -> None:

@@ -12,7 +12,7 @@ from tests.builders import NOON
 from tests.fakes.clock import FakeClock
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
-from tunedmodels.errors import AlreadyExistsError, NotFoundError
+from tunedmodels.errors import AlreadyExistsError, NotFoundError, UnimplementedError
 from tunedmodels.events import Call
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
@@ -132,6 +132,9 @@ class FakeProvider(Unguarded):
 
     async def base_models(self) -> list[BaseModel]:
         return []
+
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        raise UnimplementedError("this place counts no tokens")
 
     async def generate(self, resource: str, text: str, *, system: str = "") -> AsyncIterator[str]:
         yield f"{resource}: {text}"

@@ -29,6 +29,7 @@ class Pricing:
 
 
 FREE: Final = Pricing(0.0)
+_FREE: Final = Cost(usd=0)
 
 
 def cost_of(action: Action, want: Desired, pricing: Pricing) -> Cost | None:
@@ -36,9 +37,10 @@ def cost_of(action: Action, want: Desired, pricing: Pricing) -> Cost | None:
     if not action.trains:
         return None
     price = pricing.usd_per_million_tokens
-    if price == 0:
-        return Cost(usd=0)
     tokens, epochs = want.dataset.tokens, want.hyperparameters.epoch_count
+    if price == 0:  # an estimate of what costs nothing is noise, but not what somebody asked for
+        is_asked = want.dataset.is_counted
+        return Cost(usd=0, tokens=tokens, epochs=epochs, is_counted=True) if is_asked else _FREE
     usd = None
     if price is not None and tokens is not None and epochs is not None:
         # Whole cents, so that what a person adds up is the sum that stands below.

@@ -17,6 +17,7 @@ from tunedmodels.plan.change import Input, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
+from tunedmodels.project.counting import count
 from tunedmodels.project.judging import Judged, judged
 from tunedmodels.project.opened import Project
 from tunedmodels.project.remembering import remembered
@@ -52,10 +53,12 @@ async def plan(
     use_cache: bool,
     destroying: bool = False,
     with_inputs: bool = False,
+    count_tokens: bool = False,
     today: date | None = None,
 ) -> Planned:
     """Observe every provider and plan; changes nothing.
 
+    With `count_tokens` the service counts what it would bill, instead of an estimate of ours.
     `today` (in UTC, by the clock unless it is given) decides which base models have retired.
     `with_inputs` digests every file that the plan rests on, for a plan that is to be saved.
     Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
@@ -67,6 +70,8 @@ async def plan(
     async with connect(project) as providers:
         observed = await observe(providers)
         tunable = await _tunable(providers, desired, observed)
+        if count_tokens:
+            desired = await count(project, desired, observed, providers)
     compared = Compared() if destroying else compare_all(project, desired, observed)
     made = make_plan(
         desired,

@@ -27,7 +27,7 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import answers, failures, http, translation
+from tunedmodels.providers import answers, counting, failures, http, translation
 from tunedmodels.providers.credentials import HOSTED, Credentials, Identity
 from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.pages import Page, read_all
@@ -199,6 +199,21 @@ class GeminiProvider(Unguarded):
         """Return the models of the service that are no tuned models."""
         found = await self._all("v1beta/models", wire.ModelPage, translation.base_model)
         return [model for model in found if model.name.startswith("models/")]
+
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        """Return how many tokens a base model sees in all the texts.
+
+        Raises UnimplementedError for the service in this process, where nothing is billed.
+        """
+        if self.trains_here:
+            raise UnimplementedError(
+                f"Provider {self.name} trains on this machine and counts no tokens.",
+                cure="Leave out --count-tokens: there is nothing to pay for.",
+            )
+        path = f"v1beta/{quote(base)}:countTokens"
+        return await counting.count(
+            texts, lambda body: self._http.send("POST", path, content=body, repeatable=True)
+        )
 
     async def generate(
         self, resource: str, text: str, *, system: str = ""

@@ -7,7 +7,7 @@ joins by one file, one line in `PROVIDERS` and passing `tests/contract`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,6 +124,12 @@ class Provider(Protocol):
 
     async def base_models(self) -> list[BaseModel]:
         """Return the models of the service that are no tuned models."""
+
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        """Return how many tokens a base model (`models/NAME`) sees in all the texts.
+
+        Raises UnimplementedError where the place counts none.
+        """
 
     def generate(self, resource: str, text: str, *, system: str = "") -> AsyncIterator[str]:
         """Ask a model and yield its answer piece by piece, as the service sends it.

@@ -118,7 +118,9 @@ def _cost(cost: Cost | None) -> Iterator[Row]:
     if cost.epochs is not None:
         epochs = f"{cost.epochs} epoch{'' if cost.epochs == 1 else 's'}"
     each = cost.usd_per_million_tokens
-    price = "unknown price" if each is None else f"${each:,.2f} per 1M"
+    price = (
+        f"${each:,.2f} per 1M" if each else "free of charge" if cost.usd == 0 else "unknown price"
+    )
     yield Row("cost", f"{tokens} x {epochs} x {price}")
 
 

@@ -177,6 +177,18 @@ class GenerateRequest(Shape):
     system_instruction: Content | None = None
 
 
+class CountTokensRequest(Shape):
+    """The question of countTokens."""
+
+    contents: list[Content] = []
+
+
+class CountTokensResponse(Shape):
+    """The answer of countTokens; None where it says nothing."""
+
+    total_tokens: int | None = None
+
+
 class Candidate(Shape):
     """One answer, or the next piece of it."""
 

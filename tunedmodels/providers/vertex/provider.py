@@ -8,7 +8,7 @@ a create and again when its answer was lost, and why nothing is sent a second ti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     aclosing,
@@ -29,7 +29,7 @@ from tunedmodels.errors import (
     ProviderError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import answers
+from tunedmodels.providers import answers, counting
 from tunedmodels.providers import translation as gemini
 from tunedmodels.providers.credentials import Identity
 from tunedmodels.providers.http import Http, Transport
@@ -215,6 +215,14 @@ class VertexProvider:
     async def base_models(self) -> list[BaseModel]:
         """Return nothing: the service has no list of what it can tune; a table of ours has."""
         return []
+
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        """Return how many tokens a base model sees in all the texts."""
+        name = base.removeprefix("models/")
+        path = f"v1/{self._parent}/publishers/google/models/{quote(name)}:countTokens"
+        return await counting.count(
+            texts, lambda body: self._home.send("POST", path, content=body, repeatable=True)
+        )
 
     async def generate(
         self, resource: str, text: str, *, system: str = ""
