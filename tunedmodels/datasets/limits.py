@@ -50,6 +50,10 @@ class Limits:
             other_base=None,
         )
 
+    def for_validation(self, max_examples: int | None) -> Limits:
+        """Return the limits of examples that the service only measures its loss on."""
+        return replace(self, max_examples=max_examples, min_examples=1, recommended=None)
+
 
 GEMINI_API = Limits()
 

@@ -8,7 +8,7 @@ from datetime import date
 
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.datasets.load import load
+from tunedmodels.datasets.load import load, load_preferences
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.events import Event, Outcome, Retried
@@ -21,6 +21,7 @@ from tunedmodels.plan.change import Plan
 from tunedmodels.plan.safety import blacked_out, rule
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
+from tunedmodels.project.surveying import rejected_field
 from tunedmodels.settings import AnyProvider, EmbeddedSettings
 
 Emit = Callable[[Event], None]
@@ -54,7 +55,7 @@ async def carry_out(
     archive = Archive(project.state / "datasets")
 
     def examples(want: Desired) -> Sequence[Example]:
-        read = load(want.dataset.file, want.dataset.source, written=want.dataset.written)
+        read = examples_of(want)
         if digest(read) == want.dataset.digest:  # else it is refused: it is not as planned
             archive.put(want.dataset.digest, read)
         return read
@@ -85,6 +86,14 @@ async def carry_out(
                     timeout_s=manner.timeout_s,
                     paces=paces(project),
                 )
+
+
+def examples_of(want: Desired) -> Sequence[Example]:
+    """Read the training examples of a declaration. Raises ProblemsFoundError."""
+    file, source, written = want.dataset.file, want.dataset.source, want.dataset.written
+    if want.method == "preference":
+        return load_preferences(file, source, rejected_field(source), written=written)
+    return load(file, source, written=written)
 
 
 def require_open(project: Project, today: date) -> None:

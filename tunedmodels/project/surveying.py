@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from pathlib import Path
+from typing import Final
 
 from tunedmodels.capabilities.rows import DatasetLimits
 from tunedmodels.capabilities.table import BaseModels
 from tunedmodels.datasets.cache import Request, SurveyCache
 from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
 from tunedmodels.datasets.overlap import Side, overlap
+from tunedmodels.datasets.preferences import REJECTED_FIELD
+from tunedmodels.datasets.source import Response, Source, responses
 from tunedmodels.datasets.survey import Survey
 from tunedmodels.datasets.tokens import estimate
 from tunedmodels.desired import Desired, DesiredDataset
@@ -20,7 +22,9 @@ from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
 from tunedmodels.project.opened import Project
 from tunedmodels.settings import AnyProvider, VertexSettings
-from tunedmodels.spec import Examples, TunedModelSpec
+from tunedmodels.spec import Examples, Training, TunedModelSpec
+
+FREE_VALIDATION: Final = 1000  # examples; beyond it there is a share of the training set
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +112,48 @@ def _one(desk: _Desk, declared: Declared) -> None:
     spec = declared.spec
     base = spec.base_model or desk.bases.get(spec.tuned_model or "", "")
     desk.bases[declared.name] = base
-    limits = _limits(desk, declared, base)
-    train = _side(desk, spec.dataset)
-    found = _survey(desk, declared, train, limits, "dataset")
+    known = _known(desk, declared, base)
+    limits = _limits(known, base)
+    train = _side(desk, spec, spec.dataset)
+    found = _survey(desk, declared, train, spec.dataset, limits, "dataset")
     problems = list(found.problems)
-    desk.datasets.add((spec.dataset.path, found.digest))
+    validation = None
+    if spec.validation:
+        side = _side(desk, spec, spec.validation)
+        most = known.max_validation_examples if known else None
+        watched = _survey(
+            desk, declared, side, spec.validation, limits.for_validation(most), "validation"
+        )
+        problems += watched.problems
+        problems += _too_much_held_out(declared, known, found, watched)
+        problems += _overlap(desk, train, found, side, watched)
+        validation = _dataset(side, spec.validation, watched)
     if spec.evaluation:
-        test = _side(desk, spec.evaluation)
-        held_out = _survey(desk, declared, test, limits.for_held_out(), "evaluation")
-        desk.datasets.add((spec.evaluation.path, held_out.digest))
-        problems += held_out.problems
-        if found.is_usable and held_out.is_usable:
-            ask = desk.cache.overlap if desk.cache else overlap
-            problems += ask(train, test)
+        side = _side(desk, spec, spec.evaluation)
+        asked = _survey(desk, declared, side, spec.evaluation, limits.for_held_out(), "evaluation")
+        problems += asked.problems
+        problems += _overlap(desk, train, found, side, asked)
     desk.problems += problems
     desk.advice[declared.name] = tuple(p for p in problems if p.severity is Severity.WARNING)
     parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
     if found.is_usable and (parent or not spec.tuned_model):
-        desk.desired[declared.name] = _resolved(desk.project, declared, train.file, found, parent)
+        dataset = _dataset(train, spec.dataset, found, preamble=spec.dataset.preamble)
+        desk.desired[declared.name] = _resolved(desk.project, declared, dataset, validation, parent)
 
 
-def _limits(desk: _Desk, declared: Declared, base: str) -> Limits:
-    """Return what the base model takes where it is tuned."""
+def _known(desk: _Desk, declared: Declared, base: str) -> DatasetLimits | None:
+    """Return what is known of the base model where it is tuned, None where that is no Vertex AI."""
     settings = desk.project.providers.get(desk.project.provider_of(declared))
     if not isinstance(settings, VertexSettings):
-        return limits_for(base)
+        return None
     row = desk.table.find(settings.type, base)
-    known = (row and row.dataset) or DatasetLimits()
+    return (row and row.dataset) or DatasetLimits()
+
+
+def _limits(known: DatasetLimits | None, base: str) -> Limits:
+    """Return what the base model takes where it is tuned."""
+    if known is None:
+        return limits_for(base)
     return vertex_limits(
         max_bytes=known.max_bytes,
         max_examples=known.max_examples,
@@ -142,16 +161,42 @@ def _limits(desk: _Desk, declared: Declared, base: str) -> Limits:
     )
 
 
-def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: str) -> Survey:
+def _overlap(
+    desk: _Desk, train: Side, trained: Survey, side: Side, held_out: Survey
+) -> tuple[Problem, ...]:
+    if not (trained.is_usable and held_out.is_usable):
+        return ()
+    return desk.cache.overlap(train, side) if desk.cache else overlap(train, side)
+
+
+def _too_much_held_out(
+    declared: Declared, known: DatasetLimits | None, trained: Survey, held_out: Survey
+) -> Iterator[Problem]:
+    percent = known.max_validation_percent if known else None
+    if percent is None or held_out.examples <= FREE_VALIDATION:
+        return
+    most = max(trained.examples * percent // 100, FREE_VALIDATION)
+    if held_out.examples > most:
+        place = declared.place_of("spec.validation.path")
+        message = f"holds {held_out.examples:,} examples; for {trained.examples:,} to train on, "
+        message += f"at most {most:,} are allowed ({percent} %)"
+        yield place.problem("too-many-examples", message, "hold out fewer of them")
+
+
+def _survey(  # noqa: PLR0917  # one question, asked for each part of a manifest
+    desk: _Desk, declared: Declared, side: Side, source: Examples, limits: Limits, part: str
+) -> Survey:
     request = Request(
         side.file,
-        side.source,
+        source,
         written=side.written,
         limits=limits,
         preamble=declared.spec.dataset.preamble,
         task=declared.spec.task if part == "dataset" else None,
+        rejected_field=rejected_field(source) if isinstance(side.source, Response) else None,
     )
     made = desk.cache.survey(request) if desk.cache else request.answer()
+    desk.datasets.add((source.path, made.digest))
     if side.written not in desk.files:
         desk.files.add(side.written)
         desk.examples += made.examples
@@ -174,14 +219,38 @@ def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: s
     return replace(made, problems=moved)
 
 
-def _side(desk: _Desk, source: Examples) -> Side:
+def _side(desk: _Desk, spec: TunedModelSpec, source: Examples) -> Side:
     # Not relpath of the file: it asks for the working directory again for each of 10,000 models.
     written = os.path.normpath(f"{desk.root}/{source.path}")
-    return Side(desk.project.root / source.path, source, written)
+    read_as: Source = source
+    if spec.method == "preference" and isinstance(source, Training):
+        read_as, _ = responses(source, rejected_field(source))
+    return Side(desk.project.root / source.path, read_as, written)
+
+
+def rejected_field(source: Examples) -> str:
+    """Return the field of the worse response."""
+    named = source.rejected_field if isinstance(source, Training) else None
+    return named or REJECTED_FIELD
+
+
+def _dataset(side: Side, source: Examples, found: Survey, *, preamble: str = "") -> DesiredDataset:
+    return DesiredDataset(
+        file=side.file,
+        written=source.path,
+        source=source,
+        digest=found.digest,
+        examples=found.examples,
+        tokens=found.tokens + found.examples * estimate(preamble),
+    )
 
 
 def _resolved(
-    project: Project, declared: Declared, file: Path, found: Survey, parent: Desired | None
+    project: Project,
+    declared: Declared,
+    dataset: DesiredDataset,
+    validation: DesiredDataset | None,
+    parent: Desired | None,
 ) -> Desired:
     spec = declared.spec
     settings = project.providers.get(project.provider_of(declared))
@@ -190,14 +259,8 @@ def _resolved(
         name=declared.name,
         provider=project.provider_of(declared),
         source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
-        dataset=DesiredDataset(
-            file=file,
-            written=spec.dataset.path,
-            source=spec.dataset,
-            digest=found.digest,
-            examples=found.examples,
-            tokens=found.tokens + found.examples * estimate(spec.dataset.preamble),
-        ),
+        dataset=dataset,
+        validation=validation,
         place=f"{declared.file}:{declared.line}",
         parent=parent.name if parent else None,
         preamble=spec.dataset.preamble,
