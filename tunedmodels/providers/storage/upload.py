@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import IO, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from tunedmodels.errors import ProviderError, UnavailableError
+from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers.http import Answer
 from tunedmodels.providers.storage.bucket import (
     PRECONDITION_FAILED,
@@ -51,10 +51,13 @@ async def upload(
         total = str(size) if end == size else "*"
         try:
             answer = await _put(bucket, session, part, f"bytes {kept}-{end - 1}/{total}")
-        except UnavailableError:
+        except OutcomeUnknownError as error:
             resumes += 1
             if resumes > MOST_RESUMES:
-                raise
+                raise UnavailableError(
+                    f"The upload of {bucket.uri(about.name)} does not get further: {error.message}",
+                    cure="Nothing was begun. Apply again.",
+                ) from error
             answer = await _put(bucket, session, b"", f"bytes */{size}")
         if answer.status == PRECONDITION_FAILED:
             raise ConflictError
