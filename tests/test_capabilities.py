@@ -7,9 +7,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tunedmodels.capabilities.rows import BaseModelRow, Price, Sourced
 from tunedmodels.capabilities.table import BaseModels, bare, read_bundled
+from tunedmodels.datasets.tokens import ERROR
+from tunedmodels.settings import ProjectSpec
 
 CHANGELOG = Path(__file__).parent.parent / "CHANGELOG.md"
 OLDEST = timedelta(days=90)  # at a release; what was true a season ago may cost somebody money
@@ -21,7 +24,12 @@ def facts() -> list[tuple[str, Sourced]]:
     bundled = read_bundled()
     found: list[tuple[str, Sourced]] = [(k, row.price) for k, row in bundled.providers.items()]
     for row in bundled.base_models:
-        parts = {"": row, " price": row.price, " retirement": row.retirement}
+        parts: dict[str, Sourced | None] = {
+            "": row,
+            " price": row.price,
+            " retirement": row.retirement,
+            " inference": row.inference,
+        }
         found += [(f"{row.provider} {row.name}{k}", part) for k, part in parts.items() if part]
     return found
 
@@ -99,3 +107,49 @@ def test_training_costs_what_the_row_says_else_what_holds_for_the_provider(
 @pytest.mark.parametrize("base", ["models/x", "publishers/google/models/x", "x"])
 def test_a_base_model_has_one_name_whatever_stands_before_it(base: str) -> None:
     assert bare(base) == "x"
+
+
+def page_table() -> list[str]:
+    """The table of the page, from the bundled file."""
+    lines = [
+        "| base model | tuned in | answers from | adapter sizes | tokens | retires | $ per 1M |",
+        "|---|---|---|---|--:|---|--:|",
+    ]
+    for row in read_bundled().base_models:
+        if row.provider != "vertex":
+            continue
+        price = BaseModels().price(row.provider, row.name)
+        tokens = row.dataset and row.dataset.max_tokens_per_example
+        retires = row.retirement
+        cells = [
+            f"`{row.name}`",
+            ", ".join(row.tune_in or ()) or "unknown",
+            ", ".join(row.serve_from or ()),
+            ", ".join(map(str, row.adapter_sizes or ())),
+            f"{tokens:,}" if tokens else "",
+            f"{retires.date} ({retires.certainty})" if retires else "",
+            f"{price.usd_per_million_tokens:.2f} ({price.as_of})" if price else "unknown",
+        ]
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+    return lines
+
+
+def test_the_page_on_providers_shows_the_table() -> None:
+    page = (CHANGELOG.parent / "docs/providers.md").read_text(encoding="utf-8")
+    _, _, below = page.partition("<!-- base models -->\n")
+    assert below.partition("\n<!-- end -->")[0].splitlines() == page_table()
+
+
+def test_the_row_of_the_page_is_one_that_a_project_may_write() -> None:
+    page = (CHANGELOG.parent / "docs/providers.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(spec:\n  baseModels:\n.*?)```", page, re.DOTALL)
+    rows = ProjectSpec.model_validate(yaml.safe_load(example)["spec"]).base_models
+    assert BaseModels(rows).price("vertex", "models/gemini-2.5-flash") == rows[0].price
+
+
+def test_the_error_that_the_page_names_is_the_one_that_plans_say() -> None:
+    page = (CHANGELOG.parent / "docs/providers.md").read_text(encoding="utf-8")
+    assert f"(+/- {round(100 * ERROR)} %)" in page
+    shown = (CHANGELOG.parent / "tests/golden/plan/cost.txt").read_text(encoding="utf-8")
+    assert "551,690 training tokens, about $2.38 of the $10.00 limit" in page
+    assert "551,690 training tokens, about $2.38 of the $10.00 limit" in shown

@@ -86,7 +86,7 @@ FACTS = {
                       ["retired on 2026-10-20", "(unofficial: a third party's notes"]),
 }
 FINE = {
-    "there": "  provider: us\n  baseModel: models/gemini-3.5-flash\n",
+    "somewhere": "  baseModel: models/gemini-2.5-flash-lite\n",
     "anywhere": "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {adapterSize: 8}\n",
     "somebody's own service": "  provider: local\n  baseModel: models/embedded-label-001\n",
     "embedded": "  provider: embedded\n  baseModel: models/embedded-text-001\n",
@@ -98,7 +98,8 @@ FINE = {
 def test_a_fact_that_a_manifest_ignores_is_said_with_its_line_and_its_cure(
     tmp_path: Path, model: str, line: int, start: str, words: list[str]
 ) -> None:
-    (problem,) = judge(tmp_path, model).all
+    found = judge(tmp_path, model).all
+    (problem,) = (each for each in found if each.severity is not Severity.ADVICE)
     assert Path(problem.file).name == "tone.yaml"
     assert problem.line == line
     assert said(problem).startswith(start)
@@ -108,6 +109,15 @@ def test_a_fact_that_a_manifest_ignores_is_said_with_its_line_and_its_cure(
 @pytest.mark.parametrize("model", FINE.values(), ids=FINE)
 def test_a_base_model_that_fits_says_nothing(tmp_path: Path, model: str) -> None:
     assert judge(tmp_path, model).all == ()
+
+
+def test_where_a_model_will_answer_and_for_how_much_is_advice(tmp_path: Path) -> None:
+    known = judge(tmp_path, "  provider: us\n  baseModel: models/gemini-3.5-flash\n")
+    price, place = map(said, known.all)
+    assert place.startswith("advice: served-elsewhere: models/gemini-3.5-flash is tuned in us-cen")
+    assert "answers from us or eu" in place
+    assert "answers at 1.5 times its price (unofficial: " in price
+    assert known.advice == {"tone": []}  # a plan is no place for it
 
 
 def test_what_can_be_tuned_instead_can_be_tuned_there_and_for_a_while(tmp_path: Path) -> None:

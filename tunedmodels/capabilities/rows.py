@@ -38,6 +38,12 @@ class Retirement(Sourced):
     date: Day
 
 
+class Inference(Sourced):
+    """What the answers of a tuned model cost."""
+
+    factor: float = Field(gt=0, description="Times what the answers of the base model cost.")
+
+
 class DatasetLimits(Written):
     """What a base model takes as examples."""
 
@@ -68,7 +74,7 @@ class BaseModelRow(Sourced):
         description="Locations in which it is tuned; unset is unknown.",
     )
     serve_from: tuple[Word, ...] | None = Field(
-        default=None, strict=False, description="Locations that answer; unset: where it was tuned."
+        default=None, strict=False, description="Locations that answer, if not where it was tuned."
     )
     adapter_sizes: tuple[int, ...] | None = Field(default=None, strict=False)
     dataset: DatasetLimits | None = None
@@ -77,10 +83,7 @@ class BaseModelRow(Sourced):
     )
     retirement: Retirement | None = None
     price: Price | None = None
-    inference_factor: float | None = Field(
-        default=None, gt=0, description="What a tuned model's answers cost, base model = 1."
-    )
-    note: str = ""
+    inference: Inference | None = None
 
 
 class ProviderRow(Written):

@@ -115,6 +115,7 @@ def _judge(tuning: Tuning, table: BaseModels, today: date, days: int) -> Iterato
         cure = f"name a provider in {_either(row.tune_in)}, {_LATER}"
         yield tuning.problem("base-not-there", message, cure)
     yield from _adapter(tuning, row)
+    yield from _answers(tuning, row)
 
 
 def _unknown(tuning: Tuning, table: BaseModels) -> Problem:
@@ -157,6 +158,22 @@ def _adapter(tuning: Tuning, row: BaseModelRow) -> Iterator[Problem]:
     cure = f"set it to {_either(map(str, row.adapter_sizes))}, {_LATER}"
     at = "spec.hyperparameters.adapterSize"
     yield tuning.problem("adapter-size", message, cure, at=at)
+
+
+def _answers(tuning: Tuning, row: BaseModelRow) -> Iterator[Problem]:
+    """Advise what comes after the training: who is asked where, and for how much."""
+    base = visible(tuning.base)
+    if tuning.location and row.serve_from is not None and tuning.location not in row.serve_from:
+        message = f"{base} is tuned in {tuning.location} and answers from {_either(row.serve_from)}"
+        cure = "see that the answers may come from there"
+        yield tuning.problem("served-elsewhere", message, cure, Severity.ADVICE)
+    if row.inference and row.inference.factor != 1:
+        known = row.inference
+        message = f"what is tuned from {base} answers at {known.factor:g} times its price"
+        if known.certainty == "unofficial":
+            message += f" (unofficial: {known.source}, {known.as_of})"
+        cure = "reckon with it before the model serves"
+        yield tuning.problem("inference-price", message, cure, Severity.ADVICE)
 
 
 def _instead(tuning: Tuning, table: BaseModels, today: date) -> str:
