@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,7 @@ from tunedmodels.executor.waiting import Pace
 SHORT: dict[str, dict[str, Any]] = {
     "executor.apply": {"HOSTED": Pace(first_s=0.01, most_s=0.01)},
     "providers.storage.lease": {"LIFE_S": 0.3},
-    "providers.vertex.provider": {"SETTLING_S": (0.01,) * 5},
+    "providers.vertex.creating": {"SETTLING_S": (0.01,) * 5},
     "providers.vertex.removing": {"FIRST_PAUSE_S": 0.01},
 }
 
@@ -99,6 +100,8 @@ def _command(order: dict[str, Any]) -> None:
         code = int(run(order["arguments"]))
     except SystemExit as left:
         code = int(left.code or 0)
+    except BaseException:  # noqa: BLE001  # the process ends here, and the test reads why
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

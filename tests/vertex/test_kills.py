@@ -164,16 +164,11 @@ def test_two_applies_at_once_start_one_job(shop: Shop) -> None:
     shop.is_as_declared()
 
 
-LATE = pytest.mark.xfail(reason="the labels of a job are all that is looked at", strict=True)
-
-
-@LATE
 def test_a_job_that_is_listed_late_is_waited_for(shop: Shop) -> None:
     shop.cloud.jobs.lists_until_shown = 6
     shop.is_as_declared()
 
 
-@LATE
 def test_a_job_that_is_listed_late_is_not_started_again_after_a_kill(shop: Shop) -> None:
     shop.cloud.jobs.lists_until_shown = 6
     shop.kill("tuningJobs.create", 1, is_done=True)

@@ -16,7 +16,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from typing import Final, Self
+from typing import Self
 from urllib.parse import quote
 
 from tunedmodels.datasets.examples import Example
@@ -25,7 +25,6 @@ from tunedmodels.errors import (
     AlreadyExistsError,
     InvalidArgumentError,
     NotFoundError,
-    OutcomeUnknownError,
     ProviderError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
@@ -40,18 +39,15 @@ from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
 from tunedmodels.providers.storage.lease import Lease
 from tunedmodels.providers.vertex import datasets, hosts, translation
-from tunedmodels.providers.vertex.reading import Reader, read
+from tunedmodels.providers.vertex.creating import Creator
+from tunedmodels.providers.vertex.notes import Notes
+from tunedmodels.providers.vertex.reading import Reader, number
 from tunedmodels.providers.vertex.removing import Remover, Sleep
 from tunedmodels.providers.vertex.translation import Version, job_state
 from tunedmodels.settings import VertexSettings
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as gemini_wire
 from tunedmodels.wire import vertex as wire
-
-CREATE_READ_S: Final = 120.0
-# Looks for a job whose create was not answered, before it is said that nobody knows: about a
-# minute, in which the list of jobs has time to show it.
-SETTLING_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class VertexProvider:
@@ -99,6 +95,7 @@ class VertexProvider:
         self._is_guarded = False
         self._creating = asyncio.Lock()
         self._reader = Reader(self._parent, self._http)
+        self._creator = Creator(self._reader, Notes(self._bucket, place), self._lease, sleep)
         self._remover = Remover(self._reader, self._http, sleep)
 
     async def __aenter__(self) -> Self:
@@ -156,17 +153,19 @@ class VertexProvider:
         held_out = await self._put(desired, validation) if validation else ""
         own: AbstractAsyncContextManager[None] = nullcontext()
         async with self._creating, own if self._is_guarded else self.guard():
-            before = await self._reader.jobs(desired.model_id)
+            before, note = await self._creator.look(desired.model_id)
             if there := await self._there(desired, before):
                 return there
             parent = await self._source(desired)
             body = translation.creation(
                 desired, stamp, training=training, validation=held_out, parent=parent
             )
-            await self._lease.assure()
-            job = await self._created(desired, body, {job.name for job in before})
+            path = f"v1/{self._parent}/tuningJobs"
+            job = await self._creator.send(
+                self._home, path, desired.model_id, body, before=before, note=note
+            )
         with suppress(ProviderError):  # v1 does not say what it is at; that it began is the news
-            job = await self._reader.job(job.name.rpartition("/")[2])
+            job = await self._reader.job(number(job))
         return self._observed(Version(job))
 
     async def update(self, model_id: str, edit: Edit) -> None:
@@ -199,7 +198,7 @@ class VertexProvider:
                 path = f"v1/{job.name}:cancel"
                 await self._home.send("POST", path, content=b"{}", repeatable=True)
             except (InvalidArgumentError, NotFoundError):
-                now = await self._reader.job(job.name.rpartition("/")[2])
+                now = await self._reader.job(number(job))
                 if job_state(now).is_running:
                     raise
 
@@ -282,31 +281,6 @@ class VertexProvider:
                 cure="Declare both on one provider, and apply again.",
             )
         return parent
-
-    async def _created(
-        self, desired: Desired, body: wire.TuningJob, before: set[str]
-    ) -> wire.TuningJob:
-        """Send the create, once; look for its job where the answer was lost."""
-        try:
-            answer = await self._home.send(
-                "POST",
-                f"v1/{self._parent}/tuningJobs",
-                content=wire.encode(body),
-                read_s=CREATE_READ_S,
-                repeatable=False,
-            )
-            return read(answer, wire.TuningJob)
-        except OutcomeUnknownError as error:
-            for pause_s in SETTLING_S:
-                await self._sleep(pause_s)
-                now = await self._reader.jobs(desired.model_id)
-                if made := [job for job in now if job.name not in before]:
-                    return made[-1]
-            raise OutcomeUnknownError(
-                f"The create of {desired.model_id} may or may not have begun: {error.message}",
-                cure="Wait some minutes, and look whether it is listed before applying again:\n"
-                "    tunedmodels status",
-            ) from error
 
     async def _existing(self, model_id: str) -> Version:
         version = await self._reader.one(model_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -42,6 +43,11 @@ class Reader:
         self._parent = parent
         self._location = parent.rpartition("/")[2]
         self._http = http
+        self._known: dict[str, str] = {}
+
+    def remember(self, model_id: str, number: str) -> None:
+        """Look at a job of a version by its number, too, which no list may show yet."""
+        self._known[model_id] = number
 
     async def all(self) -> list[Version]:
         """Return one version for each that there is, ours or not, without those that are gone."""
@@ -72,11 +78,15 @@ class Reader:
         except InvalidArgumentError:  # no grammar of this filter is documented
             found = await self._list(path, wire.TuningJobPage)
         ours = [job for job in found if job.labels.get(labels.VERSION) == model_id]
+        known = self._known.get(model_id)
+        if known and known not in map(number, ours):
+            with suppress(NotFoundError):
+                ours.append(await self.job(known))
         return sorted(ours, key=_created)
 
-    async def job(self, number: str) -> wire.TuningJob:
+    async def job(self, its_number: str) -> wire.TuningJob:
         """Return a job by its number. Raises NotFoundError."""
-        path = f"{READ}/{self._parent}/tuningJobs/{number}"
+        path = f"{READ}/{self._parent}/tuningJobs/{its_number}"
         return read(await self._home.send("GET", path, repeatable=True), wire.TuningJob)
 
     async def model(self, name: str) -> wire.Model | None:
@@ -161,6 +171,11 @@ def _telling(versions: Iterable[Version]) -> list[Version]:
     telling = (max(same, key=lambda each: each.rank) for same in by_id.values())
     there = [each for each in telling if each.left is not Left.NOTHING]
     return sorted(there, key=lambda each: each.model_id)
+
+
+def number(job: wire.TuningJob) -> str:
+    """Return the number of a job, the last part of its name."""
+    return job.name.rpartition("/")[2]
 
 
 def _created(job: wire.TuningJob) -> datetime:
