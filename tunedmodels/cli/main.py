@@ -37,6 +37,7 @@ COMMANDS = {
     "cancel": "Stop the running job of a model.",
     "promote": "Make a ready version the one that serves.",
     "adopt": "Take over a live model without a stamp.",
+    "lock": "Show or break the lock that an apply holds.",
     "doctor": "Check credentials, access and this machine.",
     "schema": "Print a JSON Schema.",
     "serve": "Run the embedded service as a server.",
