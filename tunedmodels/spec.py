@@ -46,7 +46,10 @@ class Examples(Written):
     the JSONL of Vertex AI and is recognised by itself in a .jsonl file.
     """
 
-    path: Path = Field(description="Relative to the folder of the Project file, and inside it.")
+    path: Path = Field(
+        description="Relative to the folder of the Project file, and inside it; with a provider of "
+        "type vertex also gs://BUCKET/OBJECT."
+    )
     format: DatasetFormat | None = None
     input_field: str = Field(default="text_input", min_length=1)
     output_field: str = Field(default="output", min_length=1)

@@ -113,8 +113,14 @@ def paths(root: Path, models: Iterable[Declared]) -> Iterator[Problem]:
     real_root = os.path.realpath(root)
     real_folders: dict[str, str] = {}  # 10,000 models share few folders, and realpath is slow
     for model in models:
-        parts = (("dataset", model.spec.dataset), ("evaluation", model.spec.evaluation))
+        parts = (
+            ("dataset", model.spec.dataset),
+            ("validation", model.spec.validation),
+            ("evaluation", model.spec.evaluation),
+        )
         for field, examples in parts:
+            if examples and examples.path.startswith("gs://"):
+                continue  # whether the provider reads it is for `honoured` to say
             wrong = examples and _leads_out(real_root, examples.path, real_folders)
             if examples and wrong:
                 message = f"{wrong} (got {shown(examples.path)})"

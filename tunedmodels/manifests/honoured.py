@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_snake
 from tunedmodels.errors import Problem
 from tunedmodels.manifests.declared import Declared
 from tunedmodels.settings import AnyProvider, ProjectManifest
-from tunedmodels.spec import Dataset, Hyperparameters, TunedModelSpec
+from tunedmodels.spec import Dataset, Examples, Hyperparameters, TunedModelSpec
 
 _WITHOUT: Final = "leave it out, or name a provider of type {others}"
 
@@ -71,6 +71,22 @@ def honoured(project: ProjectManifest, models: Iterable[Declared]) -> Iterator[P
             cure = _INSTEAD.get(path) or _WITHOUT.format(others=others)
             message = f"is nothing that a provider of type {settings.type} can honour"
             yield model.place_of(f"spec.{path}").problem("not-honoured", message, cure)
+        if settings.type != "vertex":
+            yield from _in_cloud_storage(model, settings.type)
+
+
+def _in_cloud_storage(model: Declared, kind: str) -> Iterator[Problem]:
+    parts: dict[str, Examples | None] = {
+        "dataset": model.spec.dataset,
+        "validation": model.spec.validation,
+        "evaluation": model.spec.evaluation,
+    }
+    for part, examples in parts.items():
+        if examples and examples.path.startswith("gs://"):
+            place = model.place_of(f"spec.{part}.path")
+            message = f"lies in Cloud Storage, which a provider of type {kind} does not read"
+            cure = "write the path of a file, or name a provider of type vertex"
+            yield place.problem("not-honoured", message, cure)
 
 
 def _is_set(spec: TunedModelSpec, path: str) -> bool:

@@ -11,7 +11,7 @@ from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load, load_preferences
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
-from tunedmodels.events import Event, Outcome, Retried
+from tunedmodels.events import Event, Outcome, Retried, Uploaded
 from tunedmodels.executor.apply import apply
 from tunedmodels.executor.clock import SystemClock
 from tunedmodels.executor.journal import Journal
@@ -69,7 +69,10 @@ async def carry_out(
         def retried(call: str, attempt: int, wait_s: float, words: str) -> None:
             tell(Retried(call, attempt, wait_s, words))
 
-        async with connect(project, trains=True, on_retry=retried) as providers:
+        def uploaded(place: str, sent: int, total: int) -> None:
+            tell(Uploaded(place, sent, total))
+
+        async with connect(project, trains=True, on_retry=retried, on_upload=uploaded) as providers:
             stop = Stop()
             with stop_on_signals(stop):
                 return await apply(

@@ -21,6 +21,7 @@ from tunedmodels.project.counting import count
 from tunedmodels.project.judging import Judged, judged
 from tunedmodels.project.opened import Project
 from tunedmodels.project.remembering import remembered
+from tunedmodels.project.remote import fetch_all
 from tunedmodels.project.surveying import Surveyed, survey
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
@@ -64,6 +65,7 @@ async def plan(
     Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
     provider does not answer.
     """
+    await fetch_all(project)
     surveyed = survey(project, use_cache=use_cache)
     desired = surveyed.checked()
     known = judged(project, today)

@@ -21,6 +21,7 @@ from tunedmodels.desired import Desired, DesiredDataset
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
 from tunedmodels.project.opened import Project
+from tunedmodels.project.remote import copy_of, is_remote
 from tunedmodels.settings import AnyProvider, VertexSettings
 from tunedmodels.spec import Examples, Training, TunedModelSpec
 
@@ -164,7 +165,7 @@ def _limits(known: DatasetLimits | None, base: str) -> Limits:
 def _overlap(
     desk: _Desk, train: Side, trained: Survey, side: Side, held_out: Survey
 ) -> tuple[Problem, ...]:
-    if not (trained.is_usable and held_out.is_usable):
+    if not (trained.is_usable and held_out.is_usable and trained.examples and held_out.examples):
         return ()
     return desk.cache.overlap(train, side) if desk.cache else overlap(train, side)
 
@@ -195,6 +196,8 @@ def _survey(  # noqa: PLR0917  # one question, asked for each part of a manifest
         task=declared.spec.task if part == "dataset" else None,
         rejected_field=rejected_field(source) if isinstance(side.source, Response) else None,
     )
+    if is_remote(source.path) and not side.file.exists():
+        return Survey("", 0, 0, (_not_fetched(declared, part),))
     made = desk.cache.survey(request) if desk.cache else request.answer()
     desk.datasets.add((source.path, made.digest))
     if side.written not in desk.files:
@@ -219,13 +222,22 @@ def _survey(  # noqa: PLR0917  # one question, asked for each part of a manifest
     return replace(made, problems=moved)
 
 
+def _not_fetched(declared: Declared, part: str) -> Problem:
+    place = declared.place_of(f"spec.{part}.path")
+    message = "lies in Cloud Storage and was not read: this is offline"
+    problem = place.problem("not-fetched", message, "to read it: tunedmodels plan")
+    return replace(problem, severity=Severity.WARNING)
+
+
 def _side(desk: _Desk, spec: TunedModelSpec, source: Examples) -> Side:
+    remote = is_remote(source.path)
     # Not relpath of the file: it asks for the working directory again for each of 10,000 models.
-    written = os.path.normpath(f"{desk.root}/{source.path}")
+    written = source.path if remote else os.path.normpath(f"{desk.root}/{source.path}")
+    file = copy_of(desk.project, source.path) if remote else desk.project.root / source.path
     read_as: Source = source
     if spec.method == "preference" and isinstance(source, Training):
         read_as, _ = responses(source, rejected_field(source))
-    return Side(desk.project.root / source.path, read_as, written)
+    return Side(file, read_as, written)
 
 
 def rejected_field(source: Examples) -> str:

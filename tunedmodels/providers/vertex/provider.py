@@ -16,6 +16,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
@@ -37,6 +38,7 @@ from tunedmodels.providers.provider import BaseModel, Edit, Holder, OnUpload
 from tunedmodels.providers.refusals import VERTEX
 from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
+from tunedmodels.providers.storage.download import fetch
 from tunedmodels.providers.storage.lease import Lease
 from tunedmodels.providers.vertex import datasets, hosts, translation
 from tunedmodels.providers.vertex.creating import Creator
@@ -81,14 +83,7 @@ class VertexProvider:
         self._sleep = sleep
         self._parent = f"projects/{settings.project}/locations/{settings.location}"
         self._clients: dict[str, Http] = {}
-        self._bucket = Bucket(
-            settings.bucket,
-            settings.prefix,
-            identity,
-            endpoint=settings.storage_endpoint or storage.HOSTED,
-            transport=transport,
-            on_retry=on_retry,
-        )
+        self._bucket = self._open_bucket(settings.bucket)
         # One lock for all that bears our stamps in this place, whoever works on it from wherever.
         place = f"{project}@{settings.project}.{settings.location}"
         self._lease = Lease(self._bucket, self._bucket.path(f"locks/{place}"), on_retry=on_retry)
@@ -242,6 +237,22 @@ class VertexProvider:
         async with aclosing(answers.pieces(lines, resource, VERTEX.endpoint_cure)) as answer:
             async for piece in answer:
                 yield piece
+
+    async def fetch(self, uri: str, folder: Path) -> Path:
+        """Return a copy in `folder` of a dataset, `gs://BUCKET/OBJECT`. Raises NotFoundError."""
+        name, _, path = uri.removeprefix("gs://").partition("/")
+        async with aclosing(self._open_bucket(name)) as bucket:
+            return await fetch(bucket, path, folder)
+
+    def _open_bucket(self, name: str) -> Bucket:
+        return Bucket(
+            name,
+            self._settings.prefix,
+            self._identity,
+            endpoint=self._settings.storage_endpoint or storage.HOSTED,
+            transport=self._transport,
+            on_retry=self._on_retry,
+        )
 
     async def _put(self, desired: Desired, examples: Sequence[Example]) -> str:
         return await datasets.put(
