@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
+from tunedmodels.capabilities.rows import Price
 from tunedmodels.capabilities.table import BaseModels
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.manifests.tunings import LASTING, judge, tunings
-from tunedmodels.plan.planner import Bases, Obstacle, Pricing
 from tunedmodels.project.opened import Project
+
+if TYPE_CHECKING:  # `validate` plans nothing, and starts faster without
+    from tunedmodels.plan.cost import Pricing
+    from tunedmodels.plan.planner import Bases
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,23 @@ class Judged:
     """Problems by the names of the declared models, and what each training costs."""
 
     problems: Mapping[str, tuple[Problem, ...]]
-    prices: Mapping[str, Pricing]
+    known_prices: Mapping[str, Price | None]
+
+    @property
+    def prices(self) -> Mapping[str, Pricing]:
+        """What each training costs, as the planner takes it."""
+        from tunedmodels.plan.cost import Pricing
+
+        return {
+            name: Pricing(
+                price.usd_per_million_tokens,
+                as_of=price.as_of.isoformat() if price.as_of else "",
+                is_official=price.certainty == "documented",
+            )
+            if price
+            else Pricing(None)
+            for name, price in self.known_prices.items()
+        }
 
     @property
     def all(self) -> tuple[Problem, ...]:
@@ -39,6 +60,8 @@ class Judged:
 
     def bases(self) -> Bases:
         """Return all of it as the planner takes it."""
+        from tunedmodels.plan.planner import Bases, Obstacle
+
         errors = {
             name: next(p for p in problems if p.severity is Severity.ERROR)
             for name, problems in self.problems.items()
@@ -59,18 +82,10 @@ def judged(project: Project, today: date | None = None) -> Judged:
     """Hold the manifests against the table of base models, as of a day in UTC; offline."""
     table = BaseModels(project.manifest.spec.base_models)
     day = today or datetime.now(UTC).date()
-    prices = {}
-    for tuning in tunings(project.manifest, project.declared):
-        price = table.price(tuning.settings.type, tuning.base)
-        prices[tuning.model.name] = (
-            Pricing(
-                price.usd_per_million_tokens,
-                as_of=price.as_of.isoformat() if price.as_of else "",
-                is_official=price.certainty == "documented",
-            )
-            if price
-            else Pricing(None)
-        )
+    prices = {
+        tuning.model.name: table.price(tuning.settings.type, tuning.base)
+        for tuning in tunings(project.manifest, project.declared)
+    }
     return Judged(judge(project.manifest, project.declared, table, day), prices)
 
 
