@@ -81,3 +81,14 @@ def test_what_a_provider_honours_is_no_problem(
 def test_what_belongs_to_preferences_needs_them(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, "eu", "  hyperparameters: {beta: 0.1}\n")
     assert "method: preference" in found.message
+
+
+def test_the_page_of_the_providers_has_the_same_table() -> None:
+    page = (Path(__file__).parent.parent / "docs/providers.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- honoured -->\n")[2].partition("<!-- end -->")[0]
+    kinds = ("embedded", "gemini", "vertex")
+    rows = [
+        f"| `{path}` |" + "".join(" yes |" if kind in honours else " |" for kind in kinds)
+        for path, honours in HONOURED_BY.items()
+    ]
+    assert table.splitlines()[2:] == rows
