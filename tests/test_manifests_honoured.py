@@ -88,7 +88,7 @@ def test_the_page_of_the_providers_has_the_same_table() -> None:
     table = page.partition("<!-- honoured -->\n")[2].partition("<!-- end -->")[0]
     kinds = ("embedded", "gemini", "vertex")
     rows = [
-        f"| `{path}` |" + "".join(" yes |" if kind in honours else " |" for kind in kinds)
+        f"| `spec.{path}` |" + "".join(" yes |" if kind in honours else " |" for kind in kinds)
         for path, honours in HONOURED_BY.items()
     ]
     assert table.splitlines()[2:] == rows
