@@ -92,3 +92,13 @@ def test_the_page_of_the_providers_has_the_same_table() -> None:
         for path, honours in HONOURED_BY.items()
     ]
     assert table.splitlines()[2:] == rows
+
+
+def test_a_model_and_its_parent_live_in_one_place(tmp_path: Path) -> None:
+    child = MODEL.replace("tone}", "child}").replace(
+        "baseModel: models/gemini-2.5-flash", "tunedModel: tone"
+    )
+    (tmp_path / "child.yaml").write_text(child.replace("PREAMBLE", "input") + "  provider: eu\n")
+    (found,) = problems(tmp_path, "embedded", "")
+    assert (found.code, found.path) == ("elsewhere", "spec.tunedModel")
+    assert problems(tmp_path, "eu", "") == []

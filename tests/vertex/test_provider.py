@@ -347,3 +347,43 @@ async def test_a_refusal_keeps_the_words_and_the_number_of_the_request(
     with pytest.raises(PermissionDeniedError, match=r"Not today\. \(request abc-123\)") as refused:
         await vertex.observe()
     assert "roles/aiplatform.user" in refused.value.cure
+
+
+@pytest.mark.parametrize(
+    ("ends", "state"),
+    [
+        ("JOB_STATE_SUCCEEDED", ModelState.TRAINING),  # it says in a moment what it made
+        ("JOB_STATE_PARTIALLY_SUCCEEDED", ModelState.FAILED),
+        ("JOB_STATE_EXPIRED", ModelState.FAILED),
+        ("JOB_STATE_OF_TOMORROW", ModelState.TRAINING),
+    ],
+)
+async def test_a_job_that_names_no_model_is_never_ready(
+    cloud: Cloud, vertex: VertexProvider, ends: str, state: ModelState
+) -> None:
+    cloud.jobs.fates.append(Fate(ends))
+    await create(vertex, TONE)
+    cloud.advance(HOUR)
+    cloud.jobs.jobs[0].made = None
+    cloud.violations.clear()  # no document of Google's knows the state of tomorrow
+    found = await vertex.get(TONE.model_id)
+    assert found
+    assert (found.state, bool(found.failure)) == (state, state is ModelState.FAILED)
+    cloud.violations.clear()
+
+
+async def test_what_somebody_else_tuned_in_ways_unknown_to_us_is_passed_over(
+    cloud: Cloud, vertex: VertexProvider
+) -> None:
+    await tuned(cloud, vertex, TONE)
+    theirs = cloud.jobs.jobs[0]
+    theirs.made = {"model": "publishers/google/models/x"}
+    del theirs.sent["labels"]
+    assert await vertex.observe() == []
+
+
+async def test_a_partial_success_that_made_a_model_is_ready(
+    cloud: Cloud, vertex: VertexProvider
+) -> None:
+    cloud.jobs.fates.append(Fate("JOB_STATE_PARTIALLY_SUCCEEDED"))
+    assert (await tuned(cloud, vertex, TONE)).state is ModelState.READY

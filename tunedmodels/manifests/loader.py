@@ -82,6 +82,7 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
     if not project or not project_manifest:
         raise ProblemsFoundError(tuple(set(problems)))
     problems += checks.providers(project, project_manifest, declared)
+    problems += checks.places(project, declared)
     problems += checks.policy(project, declared)
     problems += honoured(project, declared)
     # A mistake in the defaults shows in every model, but it is one.

@@ -1,8 +1,9 @@
 """The contract of a provider: our words in and out, errors of `tunedmodels.errors`, nothing else.
 
 Every verb is one question or one order. None of them waits for a job; all but `create` may be sent
-again without harm, and `create` is made harmless by the id, which holds the fingerprint. A provider
-joins by one file, one line in `PROVIDERS` and passing `tests/contract`.
+again without harm, and `create` is made harmless by the id, which holds the fingerprint, or, where
+ids are the service's, by the guard under which it is sent. A provider joins by one file, one line
+in `PROVIDERS` and passing `tests/contract`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,11 @@ def host(location: str) -> str:
     return f"https://{location}-aiplatform.googleapis.com"
 
 
+def is_resource(name: str) -> bool:
+    """Whether this is a name such as `projects/P/locations/L/models/M`."""
+    return bool(_NAME.match(name))
+
+
 def location(resource: str) -> str:
     """Return the location in a name such as `projects/P/locations/L/endpoints/E`."""
     found = _NAME.match(resource)

@@ -99,6 +99,8 @@ class Reader:
 
     async def endpoint(self, name: str) -> wire.Endpoint | None:
         """Return an endpoint from its own location, or None where it is gone."""
+        if not name:
+            return None
         client = self._http(hosts.location(name))
         try:
             return read(await client.send("GET", f"v1/{name}", repeatable=True), wire.Endpoint)
@@ -114,8 +116,12 @@ class Reader:
     ) -> Version:
         """Find the model of a job, among the `known` ones or by its name."""
         name = job.tuned_model.model if job.tuned_model else ""
-        if job_state(job) is not ModelState.READY or not name:
+        if job_state(job) is not ModelState.READY:
             return Version(job)
+        if not name:
+            return Version(job, None, Left.NO_MODEL)
+        if not hosts.is_resource(name):  # of a kind of tuning that we do not know
+            return Version(job, None, Left.NOTHING)
         model = known.get(hosts.short(name)) if known else None
         if model is None and (known is None or _is_new(job)):
             model = await self.model(name)

@@ -39,8 +39,15 @@ class Left(Enum):
     """What is left of a job that succeeded."""
 
     ALL = "the model can be asked"
+    NO_MODEL = "it names no model"
     NO_ENDPOINT = "the model is there, and no endpoint"
     NOTHING = "the model was deleted"
+
+
+_MISSING: Final = {
+    Left.NO_MODEL: "the job ended, and made no model",
+    Left.NO_ENDPOINT: "its endpoint was deleted, so that nobody can ask it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,11 @@ class Version:
         """In our words; of a model without an endpoint it is FAILED."""
         # What the service may come to say besides: neither to be asked nor to be trained again.
         state = _STATES.get(self.job.state, ModelState.TRAINING)
-        if state is ModelState.READY and self.left is Left.NO_ENDPOINT:
-            return ModelState.FAILED
-        return state
+        if state is not ModelState.READY or (self.model and self.left is Left.ALL):
+            return state
+        if self.left is Left.NO_MODEL and self.job.state == "JOB_STATE_SUCCEEDED":
+            return ModelState.TRAINING  # it says in a moment what it made
+        return ModelState.FAILED
 
     @property
     def is_record(self) -> bool:
@@ -203,9 +212,10 @@ def _dropped(job: wire.TuningJob) -> str:
 
 def _failure(version: Version) -> str:
     job = version.job
+    if version.state.is_running:
+        return ""
     if job_state(job) is ModelState.READY:
-        gone = version.left is Left.NO_ENDPOINT
-        return "its endpoint was deleted, so that nobody can ask it" if gone else ""
+        return _MISSING.get(version.left, "")
     words = status.plain(job.error.words) if job.error else ""
     if job.state == "JOB_STATE_EXPIRED":
         words = words or "the job expired before it began"
