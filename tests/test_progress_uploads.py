@@ -6,9 +6,11 @@ import io
 
 import pytest
 
+from tests.builders import live
 from tunedmodels.events import Progressed, Uploaded
-from tunedmodels.observed import ModelState
+from tunedmodels.observed import ModelState, UsedHyperparameters
 from tunedmodels.render.progress import PlainProgress, line, size
+from tunedmodels.render.status import Named, show_text, status_text
 
 
 def test_an_upload_says_how_far_it_is() -> None:
@@ -39,3 +41,17 @@ def test_each_phase_of_a_job_is_told_once() -> None:
         "tuning",
         "post processing",
     ]
+
+
+def test_status_says_what_a_job_is_at_and_what_a_version_lacks() -> None:
+    waiting = live(state=ModelState.QUEUED, phase="waiting for quota")
+    assert "waiting for quota" in status_text([Named("tone", (waiting,), is_declared=True)])
+    less = live(promoted=1, remark="trained on 22 of 24 examples")
+    assert "trained on 22 of 24" in status_text([Named("tone", (less,), is_declared=True)])
+
+
+def test_show_says_what_was_set() -> None:
+    used = UsedHyperparameters(learning_rate_multiplier=0.5, adapter_size=4, beta=0.1)
+    text = show_text(Named("tone", (live(promoted=1, used=used),), is_declared=True))
+    assert "times the default rate" in text
+    assert "adapter size" in text

@@ -122,10 +122,10 @@ def _row(version: ObservedModel, model: Named) -> tuple[str, ...]:
     elif version.state.is_running and version.step:
         state = f"training, step {version.step}/{version.total_steps or '?'}"
     else:
-        state = version.state.value
+        state = visible(version.phase) or version.state.value
     loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
     mark = "unverified" if version.stamp and version.stamp.unverified else ""
-    return version.model_id, state, loss, mark or visible(version.failure)
+    return version.model_id, state, loss, mark or visible(version.failure or version.remark)
 
 
 def _facts(version: ObservedModel) -> list[tuple[str, str]]:
@@ -135,6 +135,9 @@ def _facts(version: ObservedModel) -> list[tuple[str, str]]:
         "epochs": used.epoch_count,
         "batch size": used.batch_size,
         "learning rate": used.learning_rate,
+        "times the default rate": used.learning_rate_multiplier,
+        "adapter size": used.adapter_size,
+        "beta": used.beta,
     }
     facts += [(key, f"{value:g}") for key, value in settings.items() if value is not None]
     if stamp:
