@@ -24,6 +24,7 @@ from tunedmodels.spec import Hyperparameters
 
 _LONGEST_NAME: Final = 31
 _VERSION: Final = re.compile(r"-[0-9a-f]{8}$")
+_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,9 @@ def _yaml(manifest: dict[str, Any]) -> str:
         """Quotes what our reader, which follows YAML 1.2, would take for something else."""
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        style = None if plain(value) == value else '"'
+        # Line breaks of Unicode are folded into blanks outside of double quotes.
+        is_safe = plain(value) == value and not _BREAKS.intersection(value)
+        style = None if is_safe else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
