@@ -35,6 +35,14 @@ TONE = [
     ("what a lovely day", "friendly"),
     ("this is a disgrace", "angry"),
 ]
+CREDENTIALS = (
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
+)
+# The login of whoever runs the tests, and the account of the machine, are none of their business.
+NOBODY = {"CLOUDSDK_CONFIG": "no-such-folder", "NO_GCE_CHECK": "true"}
 # What a question may leave behind: nothing but what it knows of the datasets, kept out of git.
 CACHE = {"manifests/.tunedmodels/.gitignore", "manifests/.tunedmodels/surveys"}
 
@@ -86,7 +94,7 @@ class Desk:
 
     def environ(self) -> dict[str, str]:
         """An environment without anything of this machine's owner."""
-        kept = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "NO_COLOR": "1"}
+        kept = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "NO_COLOR": "1", **NOBODY}
         return kept | {key: value for key, value in os.environ.items() if key.startswith("COV")}
 
     def write(self, path: str, content: str | bytes) -> None:
@@ -156,8 +164,10 @@ def desk(
 ) -> Desk:
     """A project with one model, not applied yet."""
     monkeypatch.chdir(tmp_path)
-    for name in ("CI", "TUNEDMODELS_DIR", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+    for name in ("CI", "TUNEDMODELS_DIR", *CREDENTIALS):
         monkeypatch.delenv(name, raising=False)
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
     desk = Desk(tmp_path, capsys, monkeypatch)
     desk.write("manifests/tunedmodels.yaml", PROJECT)
     desk.write("manifests/tone.yaml", MODEL)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from tests.builders import NOON, desired, evaluation, foreign, live, planned, ruled, sha
 from tunedmodels.datasets.compare import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
+from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.plan import safety
 from tunedmodels.plan.change import Cost, LabelChange, Note, Plan
-from tunedmodels.plan.planner import Allowances, DatasetCounts, Remembered
+from tunedmodels.plan.planner import (
+    Allowances,
+    Bases,
+    DatasetCounts,
+    Obstacle,
+    Pricing,
+    Remembered,
+)
 from tunedmodels.project.comparing import NOT_AT_HAND
 from tunedmodels.settings import Blackout, Policy
 from tunedmodels.spec import Hyperparameters, Lifecycle
@@ -129,6 +138,17 @@ def priced(plan: Plan, *usd: float | None, limit: float | None = None) -> Plan:
     return plan.model_copy(update={"changes": changes, "refusals": refusals})
 
 
+def weighed(want: Desired, tokens: int | None, **others: Any) -> Desired:
+    """The declared model with a dataset of so many tokens."""
+    return replace(want, dataset=replace(want.dataset, tokens=tokens, **others))
+
+
+FLASH, LITE = (
+    Pricing(usd, as_of="2026-09-24", is_official=False) for usd in (5.0, 1.5)
+)  # fmt: skip
+PRICES = {"support-triage": FLASH, "intent-router": LITE}
+
+
 def overruling(model: ObservedModel) -> ObservedModel:
     """A model that a person promoted."""
     assert model.stamp
@@ -239,6 +259,41 @@ PLANS: dict[str, Callable[[], Plan]] = {
     ),
     "warnings": lambda: planned(
         [desired("tone")], advice={"tone": [f"the {n}th thing to look at" for n in range(4, 12)]}
+    ),
+    "cost": lambda: planned(
+        [weighed(NEW, 148_230), weighed(ROUTER, 21_400, is_counted=True), desired("same")],
+        [SERVING, live(desired("same"), promoted=1)],
+        differences=COUNTS,
+        bases=Bases(prices=PRICES),
+        policy=Policy(max_cost_usd=10),
+    ),
+    "cost-unknown": lambda: planned(
+        [
+            weighed(NEW, 148_230),
+            weighed(replace(ROUTER, hyperparameters=Hyperparameters()), 21_400),
+            weighed(desired("tone"), 900),
+            weighed(desired("elsewhere"), None),
+        ],
+        bases=Bases(prices={**PRICES, "tone": Pricing(None), "elsewhere": LITE}),
+        policy=Policy(max_cost_usd=10),
+    ),
+    "base-retired": lambda: planned(
+        [desired("new"), desired("ready"), desired("moving")],
+        [live(desired("ready"), promoted=1), live(desired("moving", data="x"), promoted=1)],
+        bases=Bases(
+            obstacles={
+                "new": Obstacle(
+                    "models/gemini-2.5-pro retired on 2026-11-21",
+                    "Set baseModel to models/gemini-3.5-flash.",
+                )
+            },
+            notices={
+                name: [
+                    f"{name}.yaml:5: spec.baseModel: models/gemini-2.5-pro retires on 2026-12-24"
+                ]
+                for name in ("new", "ready", "moving", "not-declared")
+            },
+        ),
     ),
     "priced": lambda: priced(planned([ROUTER, desired("tone")])),
     "refused-protected": lambda: planned(

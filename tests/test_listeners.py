@@ -37,6 +37,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Uploaded,
 )
 from tunedmodels.listeners.lines import EventLines, events_schema
 from tunedmodels.listeners.listener import About
@@ -57,6 +58,7 @@ ONE_OF_EACH: list[Event] = [
     Sent("tone", "tone-1", "create"),
     Progressed("tone", "tone-1", ModelState.TRAINING, 1, 4, 0, (LossPoint(1, 0, 0.7),)),
     Progressed("tone", "tone-1", ModelState.QUEUED, 0, None, 0),
+    Uploaded("gs://bucket/datasets", 256, 1024),
     Evaluating("tone", "tone-1", 3, 10),
     Judged("tone", "tone-1", Decision.PASSED, "exactMatch:0.9", "0.9 of at least 0.8"),
     Interrupted(),

@@ -19,8 +19,9 @@ HEAD = "apiVersion: tunedmodels.dev/v1\nkind: TunedModel\n"
 NAMED = HEAD + "metadata: {name: tone}\nspec:\n"
 BODY = "  baseModel: models/x\n  dataset: {path: d.jsonl}\n"
 FIELDS = (
-    "There are: baseModel, tunedModel, provider, dataset, task, hyperparameters, displayName, "
-    "description, temperature, topP, topK, readerProjectNumbers, evaluation, lifecycle."
+    "There are: baseModel, tunedModel, provider, dataset, method, validation, task, "
+    "hyperparameters, displayName, description, temperature, topP, topK, readerProjectNumbers, "
+    "evaluation, serviceAccount, encryptionSpec, exportLastCheckpointOnly, lifecycle."
 )
 
 Problems = Callable[..., tuple[Problem, ...]]
@@ -167,9 +168,9 @@ PROJECT_CASES = [  # what stands in the Project's spec   path, message, cure
     ("provider: hosted",
      ("spec.provider", "no provider is called 'hosted'", "There are: embedded, gemini; more go to spec.providers.")),
     ("providers: {eu: {type: gemni}}",
-     ("spec.providers.eu.type", "must be 'embedded' or 'gemini' (got 'gemni')", "Did you mean gemini?")),
+     ("spec.providers.eu.type", "must be 'embedded' or 'gemini' or 'vertex' (got 'gemni')", "Did you mean gemini?")),
     ("providers: {eu: {}}",
-     ("spec.providers.eu.type", "is missing", "Write type: embedded or gemini")),
+     ("spec.providers.eu.type", "is missing", "Write type: embedded or gemini or vertex")),
     ("providers: {eu: {type: gemini, endpoint: ftp}}",
      ("spec.providers.eu.endpoint", "must begin with http:// or https:// (got 'ftp')", "Write for example http://127.0.0.1:8787")),
     ("providers: {eu: {type: gemini, jobs: 3}}",

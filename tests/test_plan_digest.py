@@ -35,7 +35,13 @@ WANTED: dict[str, list[tuple[Any, bool]]] = {
     "place": [("manifests/tone.yaml:7", False)],
     "parent": [("other", True)],
     "preamble": [("Be kind.", True)],
+    "preamble_as": [("systemInstruction", True)],
+    "method": [("preference", True)],
     "hyperparameters": [(Hyperparameters(epoch_count=4), True)],
+    "validation": [(desired().dataset, True)],
+    "service_account": [("tuner@p.iam.gserviceaccount.com", True)],
+    "encryption_key": [("projects/p/locations/l/keyRings/r/cryptoKeys/k", True)],
+    "last_checkpoint_only": [(True, True)],
     "display_name": [("Tone", True)],
     "description": [("words", True)],
     "temperature": [(0.5, True)],
@@ -71,6 +77,11 @@ LIVE: dict[str, list[tuple[Any, bool]]] = {
     "completed": [(NOON, False)],
     "curve": [((LossPoint(1, 0, 0.5),), False)],
     "failure": [("x", False)],
+    "phase": [("tuning", False)],
+    "steps": [(30, False)],
+    "objection": [("trained on 22 of 24 examples", False)],  # it serves already
+    "remark": [("trained on 22 of 24 examples", False)],
+    "is_record": [(True, False)],  # what is ready is no record
 }
 STAMP: dict[str, list[tuple[Any, bool]]] = {
     "project": [("theirs", True)],
@@ -112,6 +123,11 @@ SERVING: dict[str, list[tuple[Any, bool]]] = {
     "completed": [(NOON, False)],
     "curve": [((LossPoint(1, 0, 0.5),), False)],
     "failure": [("x", False)],
+    "phase": [("tuning", False)],
+    "steps": [(30, False)],
+    "objection": [("trained on 22 of 24 examples", False)],
+    "remark": [("trained on 22 of 24 examples", False)],
+    "is_record": [(True, False)],  # what is ready is no record
 }
 # And what of a plan itself decides, whatever it was made from.
 PLAN: dict[str, list[tuple[Any, bool]]] = {
@@ -131,6 +147,7 @@ PLAN: dict[str, list[tuple[Any, bool]]] = {
     "live": [(9, False)],
     "leaving": [((Leaving(name="tone", model_id="x", grace="7d"),), False)],
     "moment": [("2026-11-22T12:00:00Z", False)],
+    "max_cost_usd": [(9.0, False)],
 }
 # A gate decides by its digest, which is over its examples and thresholds, and by its rival.
 GATE: dict[str, list[tuple[Any, bool]]] = {

@@ -84,7 +84,7 @@ def test_missing_scopes_name_the_scope_and_the_commands() -> None:
     error = refused(403, said(SCOPES, "PERMISSION_DENIED"))
     assert "https://www.googleapis.com/auth/generative-language.tuning" in error.cure
     assert "gcloud auth application-default login" in error.cure
-    assert "export GOOGLE_OAUTH_ACCESS_TOKEN=" in error.cure
+    assert "gcloud auth application-default set-quota-project" in error.cure
 
 
 def test_a_service_on_this_machine_is_not_said_to_mend_itself() -> None:

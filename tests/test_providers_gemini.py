@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.desk import NOBODY
 from tests.fakes.jobs import Fault, Jobs
 from tests.fakes.script import Answer, Script, no, ok
 from tunedmodels import stamp as stamps
@@ -449,7 +450,7 @@ def test_the_key_of_gemini_goes_before_that_of_google(environ: dict[str, str], k
 
 async def test_a_missing_key_shows_with_the_first_call_and_not_before() -> None:
     settings = GeminiSettings(type="gemini")
-    async with open_provider("hosted", settings, project="demo", environ={}) as there:
+    async with open_provider("hosted", settings, project="demo", environ=NOBODY) as there:
         with pytest.raises(UnauthenticatedError) as caught:
             await there.observe()
     assert "export GEMINI_API_KEY=" in caught.value.cure

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from tunedmodels.spec import Evaluation, Examples, GenerationConfig, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp, word_marks
@@ -18,6 +19,8 @@ class DesiredDataset:
     """Training examples on disk: where they are, how to read them, and what was found in them.
 
     `written` is the path as the manifest says it, for people; `digest` is a whole SHA-256 in hex.
+    `tokens`, None where unknown, are those of one epoch, the preamble before every example among
+    them: estimated, unless `is_counted` says that the service counted them.
     """
 
     file: Path
@@ -25,6 +28,8 @@ class DesiredDataset:
     source: Examples
     digest: str
     examples: int
+    tokens: int | None = None
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class DesiredEvaluation:
     """Held-out examples on disk, and how answers to them are judged.
 
     `rules` is what the manifest says; `generation` is how answers are drawn, with what the model
-    itself declares where `rules` say nothing. `preamble` is put before every input (F5). None of it
+    itself declares where `rules` say nothing. `preamble` is put before every input (F5), or is the
+    system instruction where it stands `as_system`. None of it
     is part of the fingerprint: what is asked of a version changes nothing about the version.
     """
 
@@ -42,6 +48,7 @@ class DesiredEvaluation:
     digest: str
     examples: int
     preamble: str = ""
+    as_system: bool = False
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     scores: str = field(init=False, repr=False, compare=False)
     """12 hex digits over what decides answers and scores; equal ones can be compared."""
@@ -57,6 +64,7 @@ class DesiredEvaluation:
                 "metric": rules.metric,
                 "preamble": self.preamble,
                 "generation": self.generation.model_dump(exclude_none=True, by_alias=True),
+                **({"asSystem": True} if self.as_system else {}),
             }
         )
         thresholds = [rules.at_least, rules.not_worse_than_serving_by, rules.on_inconclusive]
@@ -76,7 +84,8 @@ class Desired:
 
     `source` is `models/NAME`, or `tunedModels/ID` when it continues from `parent`, the name of
     another TunedModel. `place` is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex)
-    of everything that cannot be changed after training.
+    of everything that cannot be changed after training. `encryption_key` is the name of a key of
+    Cloud KMS, empty for Google's own.
     """
 
     project: str
@@ -87,7 +96,13 @@ class Desired:
     place: str = ""
     parent: str | None = None
     preamble: str = ""
+    preamble_as: Literal["input", "systemInstruction"] = "input"
+    method: Literal["supervised", "preference"] = "supervised"
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    validation: DesiredDataset | None = None
+    service_account: str = ""
+    encryption_key: str = ""
+    last_checkpoint_only: bool = False
     display_name: str = ""
     description: str = ""
     temperature: float | None = None
@@ -105,6 +120,11 @@ class Desired:
             dataset=self.dataset.digest,
             preamble=self.preamble,
             hyperparameters=self.hyperparameters,
+            method=self.method,
+            preamble_as=self.preamble_as,
+            validation=self.validation.digest if self.validation else "",
+            encryption_key=self.encryption_key,
+            last_checkpoint_only=self.last_checkpoint_only,
         )
         object.__setattr__(self, "fingerprint", mark)
 
@@ -131,20 +151,37 @@ class Desired:
 
 
 def fingerprint(
-    *, source: str, dataset: str, preamble: str, hyperparameters: Hyperparameters
+    *,
+    source: str,
+    dataset: str,
+    preamble: str,
+    hyperparameters: Hyperparameters,
+    method: str = "supervised",
+    preamble_as: str = "input",
+    validation: str = "",
+    encryption_key: str = "",
+    last_checkpoint_only: bool = False,
 ) -> str:
     """Hash, as canonical JSON, everything that cannot be changed after training.
 
     Hyperparameters count as declared: a service that changes a default does not make every model
-    stale.
+    stale. What was added later counts only where it is set, so that no model of before is stale
+    either. The account that a job runs as is left out: it leaves no trace in the model.
     """
-    parts = {
+    parts: dict[str, Any] = {
         "source": source,
         "dataset": dataset,
         "preamble": preamble,
         "hyperparameters": hyperparameters.model_dump(exclude_none=True, by_alias=True),
-        "method": "supervised",
+        "method": method,
     }
+    later = {
+        "preambleAs": "" if preamble_as == "input" else preamble_as,
+        "validation": validation,
+        "encryptionKey": encryption_key,
+        "exportLastCheckpointOnly": last_checkpoint_only,
+    }
+    parts |= {key: value for key, value in later.items() if value}
     return hashlib.sha256(_canonical(parts).encode()).hexdigest()
 
 

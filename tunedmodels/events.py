@@ -42,7 +42,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """A job moved on. `curve` holds all loss points so far; `total_steps` is None where unknown."""
+    """A job moved on. `curve` holds all loss points so far; `total_steps` is None where unknown.
+
+    `phase` says in words what it is at, where the service does.
+    """
 
     name: str
     model_id: str
@@ -51,6 +54,16 @@ class Progressed:
     total_steps: int | None
     epoch: int
     curve: tuple[LossPoint, ...] = ()
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """So much of a dataset is where its job will read it: `sent` of `total` bytes at `place`."""
+
+    place: str
+    sent: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +164,18 @@ class Interrupted:
 
 
 Ending = Succeeded | Failed | Refused | Rejected | Skipped | StillRunning
-Event = Started | Sending | Sent | Progressed | Evaluating | Judged | Retried | Interrupted | Ending
+Event = (
+    Started
+    | Sending
+    | Sent
+    | Uploaded
+    | Progressed
+    | Evaluating
+    | Judged
+    | Retried
+    | Interrupted
+    | Ending
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class UsedHyperparameters:
     batch_size: int | None = None
     learning_rate: float | None = None
     learning_rate_multiplier: float | None = None
+    adapter_size: int | None = None
+    beta: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class ObservedModel:
     `resource` is what an application calls (`tunedModels/ID`); `source` is the base model
     (`models/NAME`) or the tuned model (`tunedModels/ID`) it was trained on. `description` holds the
     person's own words, without the stamp. `failure` is the service's reason, where it gives one.
+
+    `phase` says in words what a running job is at, `steps` how many it has, where the service
+    counts them. `objection` says why a version must not begin to serve although it is ready, and
+    `remark` what else is to be known of it: that it was trained on less than was declared. Of a
+    job that can never be deleted only a record may be left: FAILED or CANCELLED, and `is_record`.
     """
 
     provider: str
@@ -75,6 +82,11 @@ class ObservedModel:
     completed: datetime | None = None
     curve: tuple[LossPoint, ...] = ()
     failure: str = ""
+    phase: str = ""
+    steps: int | None = None
+    objection: str = ""
+    remark: str = ""
+    is_record: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -94,6 +106,8 @@ class ObservedModel:
     @property
     def total_steps(self) -> int | None:
         """ceil(examples x epochs / batch size), as the API counts; None where a part is unknown."""
+        if self.steps is not None:
+            return self.steps
         if not (self.stamp and self.used.epoch_count and self.used.batch_size):
             return None
         return math.ceil(self.stamp.examples * self.used.epoch_count / self.used.batch_size)

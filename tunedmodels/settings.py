@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from tunedmodels.capabilities.rows import BaseModelRow
+from tunedmodels.written import Day, Written
 
 API_VERSION = "tunedmodels.dev/v1"
 
 # 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
-
-
-class Written(BaseModel):
-    """A part of a manifest: camelCase in the file, nothing unknown, never changed after reading.
-
-    Strict, so that `epochCount: "5"`, `keep: true` and `protect: yes` are mistakes, not guesses.
-    """
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        frozen=True,
-        validate_by_name=True,
-        strict=True,
-        allow_inf_nan=False,
-    )
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
 
 
 class EmbeddedSettings(Written):
@@ -53,25 +30,65 @@ class GeminiSettings(Written):
     """The Gemini API, or anything that speaks it (`tunedmodels serve`, for one)."""
 
     type: Literal["gemini"]
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] = Field(
+    endpoint: Url = Field(
         default="https://generativelanguage.googleapis.com",
         description="Where the API is. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
     )
 
 
-ProviderSettings = Annotated[EmbeddedSettings | GeminiSettings, Field(discriminator="type")]
+class EncryptionSpec(Written):
+    """A key of the owner's, in the place of Google's own."""
+
+    kms_key_name: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$"
+        ),
+    ] = Field(description="projects/P/locations/L/keyRings/R/cryptoKeys/K, in the same location.")
 
 
-def _day(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a day, not a moment
-    except ValueError:
-        raise ValueError(f"{value[:60]!r} is no date; write for example 2026-12-24") from None
+ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+class VertexSettings(Written):
+    """Vertex AI, where Gemini models are tuned, and the bucket that its jobs read from.
+
+    Credentials are those of the machine (application default credentials).
+    """
+
+    type: Literal["vertex"]
+    project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]*$")] = Field(
+        description="Id of the Google Cloud project."
+    )
+    location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")] = Field(
+        description="Where jobs train: a region such as europe-west4, or global, us or eu."
+    )
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")] = (
+        Field(description="Cloud Storage bucket for datasets and for the lock.")
+    )
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = (
+        Field(default="tunedmodels", description="Folder in the bucket that all of it goes to.")
+    )
+    endpoint: Url | None = Field(
+        default=None, description="Instead of the public host: Private Service Connect, a proxy."
+    )
+    storage_endpoint: Url | None = Field(
+        default=None, description="The same for Cloud Storage; default storage.googleapis.com."
+    )
+    service_account: ServiceAccount | None = Field(
+        default=None, description="The account that jobs run as, unless a model names another."
+    )
+    encryption_spec: EncryptionSpec | None = Field(
+        default=None, description="The key of every job and model, unless a model names another."
+    )
+    on_dropped_examples: Literal["error", "warn"] = Field(
+        default="error",
+        description="What it means that the service left examples out, or cut them short.",
+    )
+
+
+AnyProvider: TypeAlias = EmbeddedSettings | GeminiSettings | VertexSettings
+ProviderSettings = Annotated[AnyProvider, Field(discriminator="type")]
 
 
 class Blackout(Written):
@@ -134,6 +151,12 @@ class Policy(Written):
     blackouts: tuple[Blackout, ...] = Field(
         default=(), strict=False, description="Days on which nothing is applied."
     )
+    min_base_model_days: int = Field(
+        default=14,
+        ge=0,
+        le=3650,
+        description="Nothing is trained on a base model that retires within so many days.",
+    )
 
     def protects(self, name: str) -> bool:
         """Whether the models of a name may not be deleted."""
@@ -149,6 +172,11 @@ class ProjectSpec(Written):
         description="More places, by a name of your own; embedded and gemini need no entry.",
     )
     policy: Policy = Policy()
+    base_models: tuple[BaseModelRow, ...] = Field(
+        default=(),
+        strict=False,
+        description="Facts about base models that add to the bundled ones, or correct them.",
+    )
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="Merged below the spec of every TunedModel."
     )
@@ -168,9 +196,9 @@ class ProjectManifest(Written):
     metadata: Metadata
     spec: ProjectSpec = ProjectSpec()
 
-    def providers(self) -> dict[str, EmbeddedSettings | GeminiSettings]:
+    def providers(self) -> dict[str, AnyProvider]:
         """Return all providers by name; `embedded` and `gemini` need no declaration."""
-        builtin: dict[str, EmbeddedSettings | GeminiSettings] = {
+        builtin: dict[str, AnyProvider] = {
             "embedded": EmbeddedSettings(),
             "gemini": GeminiSettings(type="gemini"),
         }

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunedmodels.settings import Metadata, Name, Written
+from tunedmodels.settings import EncryptionSpec, Metadata, Name, ServiceAccount
+from tunedmodels.written import Written
 
 _UNITS = (86_400, 3_600, 60, 1)
 # Six digits of hours: 100 years, and no number that a float cannot hold.
@@ -46,17 +47,34 @@ class Examples(Written):
     the JSONL of Vertex AI and is recognised by itself in a .jsonl file.
     """
 
-    path: Path = Field(description="Relative to the folder of the Project file, and inside it.")
+    path: Path = Field(
+        description="Relative to the folder of the Project file, and inside it; with a provider of "
+        "type vertex also gs://BUCKET/OBJECT."
+    )
     format: DatasetFormat | None = None
     input_field: str = Field(default="text_input", min_length=1)
     output_field: str = Field(default="output", min_length=1)
 
 
-class Dataset(Examples):
+class Training(Examples):
+    """Examples that the service is given, which is all but those of the evaluation."""
+
+    rejected_field: str | None = Field(
+        default=None,
+        min_length=1,
+        description="With method: preference, the response that is worse; default rejected.",
+    )
+
+
+class Dataset(Training):
     """The training examples."""
 
     preamble: str = Field(
         default="", description="Put before every input, in training and in generate alike."
+    )
+    preamble_as: Literal["input", "systemInstruction"] = Field(
+        default="input",
+        description="Whether the preamble is a part of the input or the system instruction.",
     )
 
 
@@ -136,6 +154,15 @@ class Hyperparameters(Written):
     learning_rate_multiplier: float | None = Field(
         default=None, gt=0, le=1000, description="Scales the default rate; excludes learningRate."
     )
+    adapter_size: Literal[1, 2, 4, 8, 16, 32] | None = Field(
+        default=None, description="Rank of the adapter: more learns more, and needs more examples."
+    )
+    beta: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="With method: preference, how near to stay to the base model.",
+    )
 
     @model_validator(mode="after")
     def _one_rate(self) -> Hyperparameters:
@@ -193,6 +220,13 @@ class TunedModelSpec(Written):
     )
     provider: str | None = Field(default=None, description="Overrides the Project's provider.")
     dataset: Dataset
+    method: Literal["supervised", "preference"] = Field(
+        default="supervised",
+        description="Learn responses, or to prefer one of two responses over the other.",
+    )
+    validation: Training | None = Field(
+        default=None, description="Examples that the service measures its loss on while it trains."
+    )
     task: Literal["classification", "summarization", "documentSearch"] | None = Field(
         default=None, description="Makes the advice about dataset size specific."
     )
@@ -211,12 +245,34 @@ class TunedModelSpec(Written):
     evaluation: Evaluation | None = Field(
         default=None, description="Held-out examples; checked for overlap with the training set."
     )
+    service_account: ServiceAccount | None = Field(
+        default=None, description="The account that the job runs as."
+    )
+    encryption_spec: EncryptionSpec | None = Field(
+        default=None, description="The key that the job and its model are encrypted with."
+    )
+    export_last_checkpoint_only: bool = Field(
+        default=False, description="Deploy the last checkpoint alone, and none of those before it."
+    )
     lifecycle: Lifecycle = Lifecycle()
 
     @model_validator(mode="after")
     def _one_source(self) -> TunedModelSpec:
         if (self.base_model is None) == (self.tuned_model is None):
             raise PydanticCustomError("exclusive", "name exactly one of baseModel and tunedModel")
+        return self
+
+    @model_validator(mode="after")
+    def _one_method(self) -> TunedModelSpec:
+        # `beta` and `rejectedField` say nothing about learning a response.
+        if self.method == "supervised" and (
+            self.hyperparameters.beta is not None
+            or self.dataset.rejected_field is not None
+            or (self.validation and self.validation.rejected_field is not None)
+        ):
+            raise PydanticCustomError(
+                "needs-preference", "beta and rejectedField need method: preference"
+            )
         return self
 
 

@@ -12,10 +12,10 @@ from tests.builders import NOON
 from tests.fakes.clock import FakeClock
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
-from tunedmodels.errors import AlreadyExistsError, NotFoundError
+from tunedmodels.errors import AlreadyExistsError, NotFoundError, UnimplementedError
 from tunedmodels.events import Call
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
 from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 
@@ -31,7 +31,7 @@ class _Job:
 
 
 @dataclass
-class FakeProvider:
+class FakeProvider(Unguarded):
     """A service in memory. Jobs take `takes_s` seconds of the clock, unless told otherwise.
 
     `failures` holds, by name, the service's words for the next jobs, in turn ("" succeeds).
@@ -86,7 +86,12 @@ class FakeProvider:
         return self._look(job) if job else None
 
     async def create(
-        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+        self,
+        desired: Desired,
+        examples: Sequence[Example],
+        stamp: Stamp,
+        *,
+        validation: Sequence[Example] = (),
     ) -> ObservedModel:
         def begin() -> ObservedModel:
             there = self._jobs.get(desired.model_id)
@@ -129,8 +134,16 @@ class FakeProvider:
     async def base_models(self) -> list[BaseModel]:
         return []
 
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        raise UnimplementedError("this place counts no tokens")
+
     async def generate(
-        self, resource: str, text: str, config: GenerationConfig | None = None
+        self,
+        resource: str,
+        text: str,
+        config: GenerationConfig | None = None,
+        *,
+        system: str = "",
     ) -> AsyncIterator[str]:
         yield f"{resource}: {text}"
 

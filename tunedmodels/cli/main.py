@@ -39,6 +39,8 @@ COMMANDS = {
     "promote": "Make a ready version the one that serves.",
     "verify": "Prove from git what a live version was trained on.",
     "adopt": "Take over a live model without a stamp.",
+    "lock": "Show or break the lock that an apply holds.",
+    "doctor": "Check credentials, access and this machine.",
     "schema": "Print a JSON Schema.",
     "serve": "Run the embedded service as a server.",
     "completion": "Print the completion script of a shell.",

@@ -22,6 +22,9 @@ from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError
 
 if TYPE_CHECKING:
     from tunedmodels.plan.change import Plan
+    from tunedmodels.plan.planner import Allowances
+    from tunedmodels.project import Project
+    from tunedmodels.project.planning import Planned
 
 FORMS = ["text", "json", "markdown", "html"]
 EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
@@ -50,6 +53,11 @@ EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
     show_default=True,
     help="How many added, removed and changed examples to show, of datasets that git tracks.",
 )
+@click.option(
+    "--count-tokens",
+    is_flag=True,
+    help="Have the service count the tokens of what would be trained, instead of an estimate.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is work to do.")
 @click.option(
     "--check",
@@ -74,6 +82,7 @@ def command(
     examples: str,
     no_cache: bool,
     allow_empty: bool,
+    count_tokens: bool,
     detailed_exitcode: bool,
     digest: str | None,
     drift_only: bool,
@@ -91,16 +100,13 @@ def command(
         raise click.UsageError("--drift-only shows a part of the plan; leave out --out and --check")
 
     from tunedmodels.plan.planner import Allowances
-    from tunedmodels.project import planning
     from tunedmodels.render.renderers import RENDERERS, Reading
 
     allowed = Allowances(delete=allow_delete, empty=allow_empty)
     use_cache, saves = trusts_cache(no_cache=no_cache), bool(out) or form == "json"
     try:
         project = open_project(folder, environment, sets)
-        planned = asyncio.run(
-            planning.plan(project, allowed, use_cache=use_cache, with_inputs=saves)
-        )
+        planned = _plan(project, allowed, use_cache=use_cache, saves=saves, counts=count_tokens)
     except ProblemsFoundError as found:
         if form in FORMS[:2]:
             raise
@@ -120,6 +126,16 @@ def command(
     if digest and not plan.refusals:
         return _checked(plan, digest)
     return _code(plan, is_detailed=detailed_exitcode, is_drift=drift_only)
+
+
+def _plan(
+    project: Project, allowed: Allowances, *, use_cache: bool, saves: bool, counts: bool
+) -> Planned:
+    from tunedmodels.project import planning
+
+    return asyncio.run(
+        planning.plan(project, allowed, use_cache=use_cache, with_inputs=saves, count_tokens=counts)
+    )
 
 
 def _saved(plan: Plan, out: Path | None) -> str:

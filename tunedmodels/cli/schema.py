@@ -15,6 +15,7 @@ _SCHEMAS = {
     "outputs": "tunedmodels.render.outputs:OUTPUTS_SCHEMA",
     "validate": "tunedmodels.render.problems:PROBLEMS_SCHEMA",
     "evaluation": "tunedmodels.render.evaluation_document:EVALUATION_SCHEMA",
+    "doctor": "tunedmodels.render.doctor:DOCTOR_SCHEMA",
     "events": "tunedmodels.listeners.lines:events_schema",
 }
 
@@ -25,7 +26,7 @@ def command(name: str) -> None:
     """Print a JSON Schema.
 
     Of a manifest (for editors), of what a command prints as JSON (plan, status, outputs, validate,
-    and for evaluate, evaluation), or of a line of --events.
+    doctor, and for evaluate, evaluation), or of a line of --events.
     """
     module, _, attribute = _SCHEMAS[name].partition(":")
     schema = getattr(import_module(module), attribute)

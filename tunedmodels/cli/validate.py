@@ -30,6 +30,7 @@ def command(
     Says every problem of every file with its line and its cure. Exit code 1 when there is an error;
     warnings and advice alone give 0.
     """
+    from tunedmodels.project.bases import judged
     from tunedmodels.project.surveying import survey
     from tunedmodels.render.problems import (
         counted,
@@ -42,7 +43,8 @@ def command(
     try:
         project = open_project(folder, environment, sets)
         surveyed = survey(project, use_cache=trusts_cache(no_cache=no_cache))
-        problems, checked = surveyed.problems, f" in {surveyed.counted}"
+        problems = tuple(sorted({*surveyed.problems, *judged(project).all}))
+        checked = f" in {surveyed.counted}"
     except ProblemsFoundError as found:
         problems = found.problems
     if form == "json":

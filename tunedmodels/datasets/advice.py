@@ -30,8 +30,15 @@ def judge_bytes(size: int, limits: Limits, found: Found) -> None:
 
 
 def judge_count(examples: int, limits: Limits, task: str | None, found: Found) -> None:
-    """Report too few examples (F7), or advise how many the task wants (F8)."""
+    """Report too few examples (F7) or too many, or advise how many the task wants (F8)."""
     have = f"has {examples:,} example{'' if examples == 1 else 's'}"
+    if limits.max_examples is not None and examples > limits.max_examples:
+        found.say(
+            Severity.ERROR,
+            "too-many-examples",
+            f"{have}; at most {limits.max_examples:,} are allowed",
+            "Keep the best of them.",
+        )
     if examples < limits.min_examples:
         found.say(
             limits.too_few,

@@ -26,11 +26,12 @@ import msgspec
 from tunedmodels import __version__
 from tunedmodels.datasets.limits import GEMINI_API, Limits
 from tunedmodels.datasets.overlap import Side, overlap
+from tunedmodels.datasets.preferences import survey_preferences
 from tunedmodels.datasets.source import Source
 from tunedmodels.datasets.survey import Survey, survey
 from tunedmodels.errors import Problem
 
-RULES = 2  # to be raised with every change of a check, a message or the digest
+RULES = 3  # to be raised with every change of a check, a message or the digest
 
 _TICK_NS = 100_000_000  # ten ticks of Linux (CONFIG_HZ=100)
 _COARSE_TICK_NS = 2_000_000_000  # FAT; HFS+ and old NFS have 1 s
@@ -50,6 +51,7 @@ class Request:
     limits: Limits = GEMINI_API
     preamble: str = ""
     task: str | None = None
+    rejected_field: str | None = None  # of preferences
 
     @property
     def key(self) -> str:
@@ -61,11 +63,21 @@ class Request:
             str(len(self.preamble)),
             str(self.preamble[-1:].isspace()),
             self.task or "",
+            self.rejected_field or "",
         )
         return "\0".join(parts)
 
     def answer(self) -> Survey:
         """Read the file."""
+        if self.rejected_field:
+            return survey_preferences(
+                self.file,
+                self.source,
+                self.rejected_field,
+                written=self.written,
+                limits=self.limits,
+                preamble=self.preamble,
+            )
         return survey(
             self.file,
             self.source,

@@ -9,6 +9,7 @@ from tunedmodels.datasets.examples import canonical, prompt
 from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.tokens import ERROR, estimate
 
 # In the canonical form every control character is an escape, but for these. \n, \t, \" and \\ are
 # the escapes of good texts; the second half of an escaped backslash is looked at for nothing.
@@ -39,6 +40,7 @@ class Checks:
         self._source = source
         self._limits = limits
         self._preamble_chars = len(prompt(preamble, ""))
+        self._preamble_tokens = estimate(preamble) if limits.max_tokens else 0
         self._found = found
 
     def admit(self, block: Block) -> tuple[Block, bytes]:
@@ -56,11 +58,14 @@ class Checks:
     def _is_clean(self, block: Block, encoded: bytes) -> bool:
         inputs, outputs = block.inputs, {*block.outputs}  # often a few labels
         limits = self._limits
+        longest_input = max(map(len, inputs), default=0)
+        longest_output = max(map(len, outputs), default=0)
         return (
             all(inputs)
             and all(outputs)
-            and max(map(len, inputs), default=0) <= limits.max_input_chars - self._preamble_chars
-            and max(map(len, outputs), default=0) <= limits.max_output_chars
+            and longest_input <= limits.max_input_chars - self._preamble_chars
+            and longest_output <= limits.max_output_chars
+            and not self._may_have_too_many_tokens(longest_input + longest_output)
             and not any(map(str.isspace, inputs))
             and not any(map(str.isspace, outputs))
             and not _has_odd_escape(encoded)
@@ -76,9 +81,30 @@ class Checks:
             room = limits.max_input_chars - self._preamble_chars
             self._text(text_input, source.input_field, line, room)
             self._text(output, source.output_field, line, limits.max_output_chars)
+            if self._may_have_too_many_tokens(len(text_input) + len(output)):
+                self._tokens(text_input, output, line)
             if self._found.errors == before:
                 sound.append((text_input, output, line))
         return Block.of(sound)
+
+    def _may_have_too_many_tokens(self, chars: int) -> bool:
+        # No character has more than two tokens, so that hardly a row is ever looked at.
+        most = self._limits.max_tokens
+        return most is not None and 2 * (chars + self._preamble_chars) > most
+
+    def _tokens(self, text_input: str, output: str, line: int) -> None:
+        """Report a row that has too many tokens, which the service would cut short or leave out."""
+        most = self._limits.max_tokens or 0
+        tokens = self._preamble_tokens + estimate(text_input) + estimate(output)
+        if tokens <= most:
+            return
+        is_sure = tokens * (1 - ERROR) > most
+        (self._found.error if is_sure else self._found.warn)(
+            line,
+            "too-many-tokens",
+            f"has about {tokens:,} tokens (estimated); at most {most:,} are allowed",
+            "Shorten it, or split the example in two; the service cuts off what is too long.",
+        )
 
     def _text(self, text: str, field: str, line: int, room: int) -> None:
         """Check one of the two texts of a row; `room` is how many characters it may have."""

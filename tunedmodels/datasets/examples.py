@@ -21,6 +21,12 @@ class Example(msgspec.Struct, frozen=True, array_like=True):
     output: str
 
 
+class Preference(Example, frozen=True, array_like=True):
+    """A prompt with two responses: `output` is the better one, `rejected` the worse."""
+
+    rejected: str
+
+
 def canonical(examples: Iterable[Example | tuple[str, str]]) -> bytes:
     """Return the bytes that the digest is taken over; a pair is (input, output)."""
     return msgspec.json.Encoder().encode_lines(examples)

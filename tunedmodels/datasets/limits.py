@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from tunedmodels.errors import Severity
 
 MIB = 1024 * 1024
+UNLIMITED = 2**31  # characters; what is limited there are tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Limits:
     max_input_chars, max_output_chars: per example, the preamble counted with the input. F6: 40,000
     and 5,000 characters, Gemini tuning guide (Gemini 1.5 Flash).
     max_bytes: of the file. F9: 4 MB, Gemini tuning guide. None for files that are never sent.
+    max_examples: in the file. max_tokens: per example, which are estimated. None where there is no
+    such limit.
     min_examples, recommended: F7: tuning works from 20 examples, 100 to 500 are recommended.
     too_few: how bad fewer than `min_examples` are; the guide's own sample has 15.
     learns_labels: the model chooses among the outputs it was trained on, so that an output which
@@ -27,9 +30,11 @@ class Limits:
     max_input_chars: int = 40_000
     max_output_chars: int = 5_000
     max_bytes: int | None = 4 * MIB
+    max_examples: int | None = None
+    max_tokens: int | None = None
     min_examples: int = 20
     too_few: Severity = Severity.ERROR
-    recommended: tuple[int, int] | None = (100, 500)
+    recommended: tuple[int, int | None] | None = (100, 500)
     learns_labels: bool = False
     other_base: str | None = None
 
@@ -38,11 +43,16 @@ class Limits:
         return replace(
             self,
             max_bytes=None,
+            max_examples=None,
             min_examples=1,
             recommended=None,
             learns_labels=False,
             other_base=None,
         )
+
+    def for_validation(self, max_examples: int | None) -> Limits:
+        """Return the limits of examples that the service only measures its loss on."""
+        return replace(self, max_examples=max_examples, min_examples=1, recommended=None)
 
 
 GEMINI_API = Limits()
@@ -62,6 +72,26 @@ TASK_SIZES: dict[str, tuple[int, int | None]] = {
     "summarization": (100, 500),
     "documentSearch": (100, None),
 }
+
+
+def vertex_limits(
+    *, max_bytes: int | None, max_examples: int | None, max_tokens: int | None
+) -> Limits:
+    """Return the limits of a base model of Vertex AI; None where none is known.
+
+    From 100 examples on is what its documentation recommends; the least that it takes is unknown
+    (16 in 2024, for Gemini 1.0 Pro).
+    """
+    return Limits(
+        max_input_chars=UNLIMITED,
+        max_output_chars=UNLIMITED,
+        max_bytes=max_bytes,
+        max_examples=max_examples,
+        max_tokens=max_tokens,
+        min_examples=16,
+        too_few=Severity.WARNING,
+        recommended=(100, None),
+    )
 
 
 def limits_for(source: str) -> Limits:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tunedmodels.datasets.blocks import tidy
 from tunedmodels.datasets.compare import Numbered
-from tunedmodels.datasets.examples import Example
+from tunedmodels.datasets.examples import Example, Preference
 from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.readers import read
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.source import Source, responses
 from tunedmodels.errors import ProblemsFoundError
 
 
@@ -21,6 +21,18 @@ def load(file: Path, source: Source, *, written: str | None = None) -> list[Exam
     limits are not checked again.
     """
     return [Example(*pair) for pair, _ in _rows(file, source, written)]
+
+
+def load_preferences(
+    file: Path, source: Source, rejected_field: str, *, written: str | None = None
+) -> list[Preference]:
+    """Return the preferences in order: those of which `survey_preferences` gives the digest.
+
+    Raises ProblemsFoundError as `load` does.
+    """
+    better, worse = responses(source, rejected_field)
+    rows = zip(_rows(file, better, written), _rows(file, worse, written), strict=True)
+    return [Preference(*pair, rejected) for (pair, _), ((_, rejected), _) in rows]
 
 
 def load_numbered(file: Path, source: Source, *, written: str | None = None) -> list[Numbered]:

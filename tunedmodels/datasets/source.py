@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -35,6 +36,42 @@ class Source(Protocol):
     @property
     def output_field(self) -> str:
         """The column, or key, of the expected response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One of the two responses of a preference, in the place of the output: a source of its own.
+
+    Both have the same rows and the same inputs.
+    """
+
+    of: Source
+    output_field: str
+    is_better: bool
+
+    @property
+    def format(self) -> Format | None:
+        """That of the whole."""
+        return self.of.format
+
+    @property
+    def input_field(self) -> str:
+        """That of the whole."""
+        return self.of.input_field
+
+
+def responses(source: Source, rejected_field: str) -> tuple[Response, Response]:
+    """Return the better and the worse response of a file of preferences."""
+    return (
+        Response(source, source.output_field, is_better=True),
+        Response(source, rejected_field, is_better=False),
+    )
+
+
+def output_setting(source: Source) -> str:
+    """Return the setting of the manifest that names the field of the output."""
+    is_worse = isinstance(source, Response) and not source.is_better
+    return "rejectedField" if is_worse else "outputField"
 
 
 def format_of(file: Path, source: Source, found: Found) -> Format | None:

@@ -21,6 +21,7 @@ from tunedmodels.datasets.markers import Markers
 from tunedmodels.datasets.readers import read
 from tunedmodels.datasets.repeats import Fingerprints, Repeats
 from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.tokens import Tally
 from tunedmodels.errors import Problem, Severity
 
 MAX_LABELS = 50
@@ -32,7 +33,8 @@ class Survey:
 
     `digest` (`examples.digest`) and `labels` are over the rows without an error, `examples` counts
     all rows with two texts; so the digest means something only where `is_usable`. `labels` counts
-    each output, and is None where there are more than `MAX_LABELS`. `size` is in bytes.
+    each output, and is None where there are more than `MAX_LABELS`. `size` is in bytes. `tokens` is
+    an estimate (`datasets.tokens`), without the preamble.
     """
 
     digest: str
@@ -40,6 +42,7 @@ class Survey:
     size: int
     problems: tuple[Problem, ...] = ()
     labels: Mapping[str, int] | None = None
+    tokens: int = 0
 
     @property
     def is_usable(self) -> bool:
@@ -78,7 +81,7 @@ def survey(
             found.only_first("missing-field")
             if not found.errors:
                 found.error(0, "no-examples", "holds no example", "Write at least one.")
-    return Survey(tally.digest, tally.examples, size, found.problems(), tally.labels)
+    return Survey(tally.digest, tally.examples, size, found.problems(), tally.labels, tally.tokens)
 
 
 class _Tally:
@@ -92,6 +95,11 @@ class _Tally:
         self._hash = hashlib.sha256()
         self._lines = Lines()
         self._markers = Markers()
+        self._tokens = Tally()
+
+    @property
+    def tokens(self) -> int:
+        return self._tokens.tokens
 
     @property
     def digest(self) -> str:
@@ -106,6 +114,7 @@ class _Tally:
         self.examples += len(block.inputs)
         block, encoded = self._checks.admit(block)
         self._hash.update(encoded)
+        self._tokens.add(encoded, len(block.inputs))
         self._fingerprints.add(block)
         self._lines.add(block.lines)
         self._markers.add(block)

@@ -98,12 +98,20 @@ class Scores:
 
 
 def asking(
-    provider: Provider, resource: str, how: GenerationConfig, worded: Callable[[str], str]
+    provider: Provider,
+    resource: str,
+    how: GenerationConfig,
+    worded: Callable[[str], str],
+    *,
+    system: str = "",
 ) -> Ask:
-    """Return how to ask a model; `worded` makes the whole question of an input."""
+    """Return how to ask a model; `worded` makes the whole question of an input.
+
+    `system` is the system instruction, of a model that was trained with one.
+    """
 
     async def ask(text_input: str) -> str:
-        pieces = provider.generate(resource, worded(text_input), how)
+        pieces = provider.generate(resource, worded(text_input), how, system=system)
         return "".join([piece async for piece in pieces])
 
     return ask

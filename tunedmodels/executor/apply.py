@@ -10,11 +10,11 @@ import asyncio
 import graphlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
 from tunedmodels.events import (
@@ -30,6 +30,7 @@ from tunedmodels.events import (
     Succeeded,
 )
 from tunedmodels.executor import steps
+from tunedmodels.executor.checks import Load
 from tunedmodels.executor.clock import Clock
 from tunedmodels.executor.judge import Judge
 from tunedmodels.executor.run import HaltedError, Run, about
@@ -49,7 +50,7 @@ async def apply(
     *,
     desired: Mapping[str, Desired],
     providers: Mapping[str, Provider],
-    load: Callable[[Desired], Sequence[Example]],
+    load: Load,
     judge: Judge,
     emit: Callable[[Event], None],
     clock: Clock,
@@ -63,13 +64,14 @@ async def apply(
     """Carry out `plan` and return the last word on each of its changes.
 
     `desired` holds by name what the plan was made for: everything that is declared, and nothing
-    where all is destroyed. `load` reads its training examples, `judge` decides for its gate. When
-    `emit` returns, the event is on disk, and only then does a request leave. `timeout_s` counts
-    from now and bounds all waiting. `paces` says by name how often a provider is asked about its
-    jobs; HOSTED where it says nothing.
+    where all is destroyed. `load` reads the examples of a declaration's dataset, `judge` decides
+    for its gate. When `emit` returns, the event is on disk, and only then does a request leave.
+    `timeout_s` counts from now and bounds all waiting. `paces` says by name how often a provider is
+    asked about its jobs; HOSTED where it says nothing.
 
-    Raises RefusedError when the plan is refused as a whole, and StoreError when an event cannot be
-    written; nothing is sent after that. All other errors become events.
+    Raises RefusedError when the plan is refused as a whole, or another apply is at work there;
+    ProviderError when nobody can tell; and StoreError when an event cannot be written; nothing is
+    sent after that. All other errors become events.
     """
     _require_unrefused(plan)
     names = _names(plan.changes)
@@ -100,7 +102,8 @@ async def apply(
         deadline_s=math.inf if timeout_s is None else clock.elapsed() + timeout_s,
     )
     try:
-        await _all(run, names)
+        async with _guarded(plan.changes, providers):
+            await _all(run, names)
     except BaseExceptionGroup as group:
         raise _first(group) from group
     return Outcome(tuple(endings), interrupted=stop.requested)
@@ -165,6 +168,23 @@ def _places(
         parts = (change.before, change.after, desired.get(change.name), *change.retires)
         places.setdefault(change.name, set()).update(part.provider for part in parts if part)
     return {name: frozenset(found) for name, found in places.items()}
+
+
+@asynccontextmanager
+async def _guarded(
+    changes: Iterable[Change], providers: Mapping[str, Provider]
+) -> AsyncIterator[None]:
+    """Guard every place where something is to begin or to end: one apply at a time does that.
+
+    To wait for a job, and to promote what it made, does no harm twice.
+    """
+    ends = (Action.CANCEL, Action.DELETE)
+    changing = [change for change in changes if change.action.trains or change.action in ends]
+    places = {part.provider for change in changing if (part := change.after or change.before)}
+    async with AsyncExitStack() as guards:
+        for name in sorted(places & providers.keys()):
+            await guards.enter_async_context(providers[name].guard())
+        yield
 
 
 async def _all(run: Run, names: Sequence[_Name]) -> None:

@@ -7,6 +7,7 @@ and approved; whatever differs from it is for a new plan to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +20,9 @@ from tunedmodels.plan.gate import differences, gate_of
 from tunedmodels.plan.versions import wanted as planned_as
 from tunedmodels.stamp import Stamp
 
+Load = Callable[[Desired], Sequence[Example]]
+
+LOST_CURE: Final = "Run `tunedmodels apply` again: the id makes a repeat harmless."
 CURE: Final = "Nothing was changed for it. To see what is to do now, run `tunedmodels plan`."
 
 
@@ -36,7 +40,11 @@ def still_declared(change: Change, desired: Mapping[str, Desired]) -> tuple[Desi
     if wanted is None or declared is None:
         raise _refused(f"{change.name} is not declared any more")
     # Where the file lies and how long we wait change nothing at the service.
-    incidental = {"dataset_path": wanted.dataset_path, "timeout_s": wanted.timeout_s}
+    incidental = {
+        "dataset_path": wanted.dataset_path,
+        "validation_path": wanted.validation_path,
+        "timeout_s": wanted.timeout_s,
+    }
     if planned_as(declared, wanted.model_id).model_copy(update=incidental) != wanted:
         raise _refused(f"the manifest or the dataset of {change.name} changed since the plan")
     if change.gate or change.action.trains:  # said before anything is trained for it
@@ -73,23 +81,38 @@ def not_declared_again(change: Change, version: Version, desired: Mapping[str, D
         raise _refused(f"{version.model_id} was to be removed, but is declared again")
 
 
-def examples_as_planned(
-    load: Callable[[Desired], Sequence[Example]], declared: Desired, wanted: Wanted
-) -> Sequence[Example]:
-    """Read the training examples, which must be those of the plan, in their order."""
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a job is given."""
+
+    training: Sequence[Example]
+    validation: Sequence[Example] = ()
+
+
+def data_as_planned(load: Load, declared: Desired, wanted: Wanted) -> Data:
+    """Read the examples, which must be those of the plan, in their order."""
+    training = _as_planned(load, declared, wanted.dataset)
+    if declared.validation is None:
+        return Data(training)
+    held_out = replace(declared, dataset=declared.validation)
+    return Data(training, _as_planned(load, held_out, wanted.validation))
+
+
+def _as_planned(load: Load, declared: Desired, planned: str) -> Sequence[Example]:
+    dataset = declared.dataset
     try:
         examples = load(declared)
     except OSError as error:
-        raise _refused(f"{wanted.dataset_path} cannot be read any more: {error}") from error
+        raise _refused(f"{dataset.written} cannot be read any more: {error}") from error
     except ProblemsFoundError as error:
         first = error.problems[0]
         raise _refused(
-            f"{wanted.dataset_path} changed since the plan: {first.place}: {first.message}"
+            f"{dataset.written} changed since the plan: {first.place}: {first.message}"
         ) from error
-    if digest(examples) != wanted.dataset:
+    if digest(examples) != planned:
         raise _refused(
-            f"the dataset {wanted.dataset_path} changed since the plan "
-            f"({wanted.examples} examples then, {len(examples)} now)"
+            f"the dataset {dataset.written} changed since the plan "
+            f"({dataset.examples} examples then, {len(examples)} now)"
         )
     return examples
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tunedmodels.errors import StoreError
-from tunedmodels.events import Evaluating, Event, Progressed, Sending
+from tunedmodels.events import Evaluating, Event, Progressed, Sending, Uploaded
 
 KEPT: Final = 50  # files; a month of daily runs stays readable, and the folder stays small
 
@@ -51,7 +51,8 @@ class Journal:
 
         Raises StoreError when the disk does not take it: then the request must not leave.
         """
-        if isinstance(event, Progressed) or (isinstance(event, Evaluating) and event.done):
+        is_asking = isinstance(event, Evaluating) and event.done
+        if is_asking or isinstance(event, Progressed | Uploaded):
             return
         line = {"time": self._now().isoformat(), "event": type(event).__name__, **asdict(event)}
         try:

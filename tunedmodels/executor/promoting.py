@@ -17,6 +17,7 @@ from tunedmodels.executor.judge import Judgement
 from tunedmodels.executor.judging import OvertimeError, judge
 from tunedmodels.executor.run import Run, about
 from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.plan import reasons
 from tunedmodels.plan.change import Change, Wanted
 from tunedmodels.plan.gate import Gate, cure, judged, refusal
 from tunedmodels.providers.provider import Edit
@@ -91,6 +92,8 @@ class _Candidate:
             raise RefusedError(f"{self.wanted.model_id} is not ready any more", cure=checks.CURE)
         checks.exact(live, self.wanted, self.run.project, self.change.name)
         if not checks.serves(self.wanted, versions):
+            if live.objection:
+                raise RefusedError(live.objection, cure=reasons.CURE_OBJECTION)
             checks.same_gate(self.change, self.declared, live, versions)
         return live, versions
 

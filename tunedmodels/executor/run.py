@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.events import Call, Event, Sending, Sent
@@ -52,7 +51,7 @@ class Run:
     desired: Mapping[str, Desired]
     providers: Mapping[str, Provider]
     watchers: Mapping[str, Watcher]
-    load: Callable[[Desired], Sequence[Example]]
+    load: checks.Load
     judge: Judge
     emit: Callable[[Event], None]
     clock: Clock

@@ -52,7 +52,7 @@ class _Job:
     since_s: float
     deadline_s: float
     ended: asyncio.Future[_Ended]
-    seen: tuple[ModelState, int] | None = None
+    seen: tuple[ModelState, int, str] | None = None
 
 
 class Watcher:
@@ -141,8 +141,9 @@ class Watcher:
         if model is None:
             _tell(job, _failed(job, "the model was deleted while it was training"))
             return
-        if job.seen != (model.state, model.step):
-            job.seen = (model.state, model.step)
+        seen = model.state, model.step, model.phase
+        if job.seen != seen:
+            job.seen = seen
             self._emit(_progressed(job.change.name, model))
         match model.state:
             case ModelState.READY:
@@ -213,4 +214,5 @@ def _progressed(name: str, model: ObservedModel) -> Progressed:
         total_steps=model.total_steps,
         epoch=model.curve[-1].epoch if model.curve else 0,
         curve=model.curve,
+        phase=model.phase,
     )

@@ -27,6 +27,10 @@ class Token:
         """Return the headers that say who asks."""
         return {self.header: f"{self.prefix}{self.value}", **self.others}
 
+    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # as agreed
+        """Do nothing: what a person set stays as it is."""
+        return False
+
     def scrub(self, words: str) -> str:
         """Return the words without the token in them, as it is or as part of a URL."""
         for form in {self.value, quote(self.value, safe="")}:

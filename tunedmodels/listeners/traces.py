@@ -39,6 +39,7 @@ from tunedmodels.events import (
     Sending,
     Sent,
     Started,
+    Uploaded,
 )
 from tunedmodels.listeners.listener import About, Complain
 
@@ -120,6 +121,8 @@ class Traces:
                 self._run.add_event("interrupted")
             case Progressed() | Evaluating() | Judged():
                 self._note(event)
+            case Uploaded():
+                self._run.add_event("uploaded", {"sent": event.sent, "total": event.total})
             case _:
                 self._end(event)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
@@ -54,6 +55,10 @@ class Address:
     def headers(self) -> dict[str, str]:
         """Return nothing: the address is all that it takes."""
         return {}
+
+    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # as agreed
+        """Do nothing: what a person set stays as it is."""
+        return False
 
     def scrub(self, words: str) -> str:
         """Return the words without the path, which is the secret, in any form of it."""

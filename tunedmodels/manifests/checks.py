@@ -56,6 +56,17 @@ def _unknown_provider(named: str, known: Iterable[str]) -> tuple[str, str, str]:
     return "unknown-provider", f"no provider is called {shown(named)}", cure
 
 
+def places(project: ProjectManifest, models: Sequence[Declared]) -> Iterator[Problem]:
+    """Report models that continue from one on another provider, where nobody could read it."""
+    living = {model.name: model.spec.provider or project.spec.provider for model in models}
+    for model in models:
+        parent, here = model.spec.tuned_model, living[model.name]
+        if parent in living and living[parent] != here:
+            message = f"{shown(parent)} lives on {living[parent]}, and this one on {here}"
+            place = model.place_of("spec.tunedModel")
+            yield place.problem("elsewhere", message, "declare both on one provider")
+
+
 def policy(project: ProjectManifest, models: Iterable[Declared]) -> Iterator[Problem]:
     """Report models that break a rule of the Project which needs nothing but the manifests."""
     rules = project.spec.policy
@@ -113,8 +124,14 @@ def paths(root: Path, models: Iterable[Declared]) -> Iterator[Problem]:
     real_root = os.path.realpath(root)
     real_folders: dict[str, str] = {}  # 10,000 models share few folders, and realpath is slow
     for model in models:
-        parts = (("dataset", model.spec.dataset), ("evaluation", model.spec.evaluation))
+        parts = (
+            ("dataset", model.spec.dataset),
+            ("validation", model.spec.validation),
+            ("evaluation", model.spec.evaluation),
+        )
         for field, examples in parts:
+            if examples and examples.path.startswith("gs://"):
+                continue  # whether the provider reads it is for `honoured` to say
             wrong = examples and _leads_out(real_root, examples.path, real_folders)
             if examples and wrong:
                 message = f"{wrong} (got {shown(examples.path)})"

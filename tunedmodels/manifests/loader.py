@@ -15,6 +15,7 @@ from tunedmodels.manifests import checks
 from tunedmodels.manifests.declared import Declared
 from tunedmodels.manifests.folder import as_typed, find_project
 from tunedmodels.manifests.gather import Gathered, Manifest, Mapping, Part, gather
+from tunedmodels.manifests.honoured import honoured
 from tunedmodels.manifests.messages import explain
 from tunedmodels.manifests.overlays import Patches, merge
 from tunedmodels.manifests.place import Place
@@ -81,7 +82,9 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
     if not project or not project_manifest:
         raise ProblemsFoundError(tuple(set(problems)))
     problems += checks.providers(project, project_manifest, declared)
+    problems += checks.places(project, declared)
     problems += checks.policy(project, declared)
+    problems += honoured(project, declared)
     # A mistake in the defaults shows in every model, but it is one.
     found = tuple(sorted(set(problems)))
     return Loaded(project, directory, tuple(declared), found, gathered.files, sources)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.frozen import Frozen
@@ -91,8 +91,18 @@ class Version(Frozen):
     rejected: bool = False
 
 
+def _is_unset(value: object) -> bool:
+    return not value
+
+
+Later = Annotated[str, Field(exclude_if=_is_unset)]  # left out where unset: older plans still hold
+
+
 class Wanted(Frozen):
-    """A declared version: everything that decides what is sent to the service."""
+    """A declared version: everything that decides what is sent to the service.
+
+    `method` and `preamble_as` are empty where they are `supervised` and `input`.
+    """
 
     provider: str
     model_id: str
@@ -103,7 +113,14 @@ class Wanted(Frozen):
     dataset_path: str
     examples: int
     preamble: str = ""
+    preamble_as: Later = ""
+    method: Later = ""
     hyperparameters: dict[str, JsonValue]
+    validation: Later = ""
+    validation_path: Later = ""
+    service_account: Later = ""
+    encryption_key: Later = ""
+    last_checkpoint_only: Annotated[bool, Field(exclude_if=_is_unset)] = False
     display_name: str = ""
     description: str = ""
     temperature: float | None = None
@@ -113,6 +130,13 @@ class Wanted(Frozen):
     protect: bool = False
     retain: bool = False
     timeout_s: float
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+Known = Annotated[int | None, Field(exclude_if=_is_none)]
 
 
 class FieldChange(Frozen):
@@ -159,9 +183,27 @@ class DatasetChange(Frozen):
 
 
 class Cost(Frozen):
-    """What training costs, in US dollars; None means unknown, 0 means free."""
+    """What training costs, in US dollars; None means unknown, 0 means free.
+
+    `usd` is `tokens` x `epochs` x the price of a million, in whole cents. `tokens` are those of one
+    epoch, estimated unless the service counted them. `prices_of` is the day (ISO) on which the
+    price was looked up; one that is not `is_official` was read by somebody else.
+    """
 
     usd: float | None
+    tokens: Known = None
+    epochs: Known = None
+    is_counted: Annotated[bool, Field(exclude_if=_is_unset)] = False
+    usd_per_million_tokens: Annotated[float | None, Field(exclude_if=_is_none)] = None
+    prices_of: Later = ""
+    is_official: Annotated[bool, Field(exclude_if=bool)] = True
+
+    @property
+    def training_tokens(self) -> int | None:
+        """The tokens of all epochs, which are billed; None where unknown."""
+        if self.tokens is None or self.epochs is None:
+            return None
+        return self.tokens * self.epochs
 
 
 class Change(Frozen):
@@ -235,7 +277,7 @@ class Plan(Frozen):
     the names that are as declared; `retained` the versions without a manifest
     that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
     versions. `leaving` are those that go later, and `moment` is the time for which that was
-    decided, empty where it does not matter.
+    decided, empty where it does not matter. `max_cost_usd` is the limit of the policy.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -254,6 +296,7 @@ class Plan(Frozen):
     live: int = 0
     leaving: tuple[Leaving, ...] = ()
     moment: str = ""
+    max_cost_usd: Annotated[float | None, Field(exclude_if=_is_none)] = None
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -280,7 +323,12 @@ class Plan(Frozen):
     def cost_usd(self) -> float | None:
         """The sum over all changes; None when one of them is unknown."""
         costs = [change.cost.usd for change in self.changes if change.cost]
-        return sum(usd for usd in costs if usd is not None) if None not in costs else None
+        return round(sum(usd for usd in costs if usd is not None), 2) if None not in costs else None
+
+    @property
+    def training_tokens(self) -> int:
+        """The tokens that are billed, over all changes of which they are known."""
+        return sum(change.cost.training_tokens or 0 for change in self.changes if change.cost)
 
     @property
     def digest(self) -> str:
@@ -301,7 +349,7 @@ _DECIDES = {"name", "action", "before", "after", "gate", "retires"}
 # digest and its rival.
 _INCIDENTAL: Final[dict[str, Any]] = {
     "before": {"promoted", "unverified", "rejected"},
-    "after": {"dataset_path", "timeout_s"},
+    "after": {"dataset_path", "validation_path", "timeout_s"},
     "gate": set(Gate.model_fields) - {"digest", "rival"},
     "retires": {"__all__": {"promoted", "unverified", "rejected"}},
 }

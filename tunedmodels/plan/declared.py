@@ -9,15 +9,8 @@ from datetime import datetime
 from tunedmodels.desired import Desired, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
-from tunedmodels.plan.change import (
-    Action,
-    Change,
-    DatasetChange,
-    FieldChange,
-    LabelChange,
-    Version,
-)
-from tunedmodels.plan.cost import cost_of
+from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, LabelChange, Version
+from tunedmodels.plan.cost import FREE, Pricing, cost_of
 from tunedmodels.plan.fields import fixed_fields, mutable_fields
 from tunedmodels.plan.gate import Gate, cure, gate_of, judged, refusal
 from tunedmodels.plan.retirement import Retirement
@@ -67,6 +60,7 @@ class Declared:
     taken: Taken
     differences: Differences
     remembered: Remembered | None = None
+    pricing: Pricing = FREE
     now: datetime | None = None
 
     def changes(self) -> Iterator[Change]:
@@ -106,14 +100,18 @@ class Declared:
                 return self._going_on(Action.WAIT, exact, reasons.waiting(exact))
             case ModelState.FAILED | ModelState.CANCELLED:
                 return self._ended(exact)
-            case ModelState.READY if exact is self.past.serves:
-                fields = mutable_fields(self.want, exact)
-                return self._update(exact, fields) if fields else None
-            case ModelState.READY if rejected := self._rejected(exact):
-                return rejected
             case ModelState.READY:
-                reason = reasons.promoting(exact, self.past.serves)
-                return self._going_on(Action.PROMOTE, exact, reason)
+                return self._ready(exact)
+
+    def _ready(self, exact: ObservedModel) -> Change | None:
+        if exact is self.past.serves:
+            fields = mutable_fields(self.want, exact)
+            return self._update(exact, fields) if fields else None
+        if exact.objection:
+            return self._objected(exact)
+        if rejected := self._rejected(exact):
+            return rejected
+        return self._going_on(Action.PROMOTE, exact, reasons.promoting(exact, self.past.serves))
 
     @property
     def _gate(self) -> Gate | None:
@@ -147,7 +145,7 @@ class Declared:
         there = self.taken.get(
             (self.want.provider, version_id(self.want.name, self.want.fingerprint))
         )
-        if there:
+        if there and not there.is_record:
             return Change(
                 name=self.want.name,
                 action=Action.CONFLICT,
@@ -175,6 +173,16 @@ class Declared:
         # Where another one was promoted after it, it retired: somebody else's apply did that.
         return serves is None or serves.promoted is None or serves.promoted <= known.promoted
 
+    def _objected(self, exact: ObservedModel) -> Change:
+        return Change(
+            name=self.want.name,
+            action=Action.FAILED,
+            reason=f"{exact.model_id} was {exact.objection}",
+            cure=reasons.CURE_OBJECTION,
+            before=self.past.version(exact),
+            after=wanted(self.want, exact.model_id),
+        )
+
     def _ended(self, exact: ObservedModel) -> Change:
         attempt = exact.stamp.attempt if exact.stamp else 1
         attempts = self.want.lifecycle.retry + 1
@@ -200,7 +208,10 @@ class Declared:
         drift: bool = False,
     ) -> Change:
         was_cancelled = before is not None and before.state is ModelState.CANCELLED
-        warns = action is Action.RETRY and was_cancelled
+        cost = cost_of(action, self.want, self.pricing)
+        is_again = self.past.was_cancelled or (action is Action.RETRY and was_cancelled)
+        warnings = [reasons.WAS_CANCELLED] if is_again else []
+        warnings += [reasons.UNBOUNDED] if cost and cost.usd is None and not cost.epochs else []
         return Change(
             name=self.want.name,
             action=action,
@@ -210,9 +221,9 @@ class Declared:
             fields=fields,
             dataset=dataset,
             gate=self._gate,
-            cost=cost_of(action),
+            cost=cost,
             retires=self._retires(),
-            warnings=(reasons.WAS_CANCELLED,) if warns else (),
+            warnings=tuple(warnings),
             drift=drift,
         )
 
@@ -227,6 +238,7 @@ class Declared:
             fields=fields,
             gate=self._gate,
             retires=self._retires(),
+            warnings=(exact.remark,) if exact.remark else (),
             drift=_any_drift(fields) or reasons.overruled(exact, self.past.serves),
         )
 

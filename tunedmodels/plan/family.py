@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tunedmodels.desired import Desired
 from tunedmodels.plan import reasons
@@ -12,12 +13,23 @@ from tunedmodels.plan.change import Action, Change
 Line = tuple[str, ...]  # a name, after all the names it continues from
 
 
+class Obstacle(NamedTuple):
+    """Why a name cannot be trained, in words that fit after "because", and what to do about it."""
+
+    reason: str
+    cure: str
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The declared names. `tunable` maps a provider to the base models it can tune, where known."""
+    """The declared names. `tunable` maps a provider to the base models it can tune, where known.
+
+    `obstacles` are those that stand in the way of a name's training, whatever the service says.
+    """
 
     wants: Mapping[str, Desired]
     tunable: Mapping[str, Collection[str]]
+    obstacles: Mapping[str, Obstacle]
 
     def in_order(self) -> list[tuple[Line, Desired]]:
         """Return every name with its line, parents before children, else by name."""
@@ -43,6 +55,8 @@ class Family:
             action = Action.REJECTED if is_rejected else action
             reason = reasons.orphaned(want.parent, is_rejected=is_rejected)
             cure = reasons.CURE_PARENT
+        elif want.name in self.obstacles:
+            reason, cure = self.obstacles[want.name]
         elif tunable is not None and base not in tunable:
             reason, cure = reasons.not_tunable(want.provider, base), reasons.cure_base(tunable)
         else:

@@ -135,6 +135,12 @@ def _hyperparameters(
     ):
         if live is not None:
             before[path], after[path] = live, value or default
+    for path, chosen, there in (
+        ("adapterSize", want.adapter_size, used.adapter_size),
+        ("beta", want.beta, used.beta),
+    ):
+        if chosen is not None or there is not None:
+            before[path], after[path] = there, chosen
     rate = used.learning_rate_multiplier or used.learning_rate
     if rate is None:
         return before, after

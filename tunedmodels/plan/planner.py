@@ -10,27 +10,53 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from types import MappingProxyType
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons, safety
 from tunedmodels.plan.change import Action, Change, Plan, Refusal
-from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Remembered
-from tunedmodels.plan.family import Family, Line
+from tunedmodels.plan.cost import FREE, Pricing
+from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Remembered, Taken
+from tunedmodels.plan.family import Family, Line, Obstacle
 from tunedmodels.plan.leaving import Leaving
 from tunedmodels.plan.removed import remove
 from tunedmodels.plan.safety import Allowances
-from tunedmodels.plan.versions import history, written
+from tunedmodels.plan.versions import History, history, written
 from tunedmodels.settings import Policy
 
-__all__ = ["Allowances", "DatasetCounts", "Remembered", "make_plan"]
+__all__ = [
+    "NOTHING_KNOWN",
+    "Allowances",
+    "Bases",
+    "DatasetCounts",
+    "Obstacle",
+    "Pricing",
+    "Remembered",
+    "make_plan",
+]
 
 Live = Mapping[str, Sequence[ObservedModel]]  # our versions by name
 Advice = Mapping[str, Sequence[str]]
 
 _NO_ALLOWANCES = Allowances()
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """What is known of the base models, by the names of the declared models.
+
+    `prices` of what training costs; a name without one is trained for free. `obstacles` make a
+    failed change of a training. `notices` concern a model that is ready as well: when its base
+    model retires, for one.
+    """
+
+    prices: Mapping[str, Pricing] = field(default_factory=dict)
+    obstacles: Mapping[str, Obstacle] = field(default_factory=dict)
+    notices: Advice = field(default_factory=dict)
+
+
+NOTHING_KNOWN = Bases()
 
 
 def make_plan(
@@ -45,6 +71,7 @@ def make_plan(
     differences: Differences = MappingProxyType({}),
     advice: Advice = MappingProxyType({}),
     remembered: Mapping[str, Remembered] = MappingProxyType({}),
+    bases: Bases = NOTHING_KNOWN,
     destroying: bool = False,
     now: datetime | None = None,
 ) -> Plan:
@@ -55,23 +82,24 @@ def make_plan(
     the base models it can tune, where that is known. `differences` compares datasets by their
     digests before and after, where the old one is at hand. `advice` holds words to show beside a
     training, by name. `remembered` says by name what this machine promoted last, so that a version
-    that is gone can be told from a new one. `destroying` plans the end of every model, and needs no
-    other allowance. `now` is the moment for which `lifecycle.grace` is judged; without it nobody's
-    grace is over.
+    that is gone can be told from a new one. `bases` says what is known of the base models as of
+    today. `destroying` plans the end of every model, and needs no other allowance. `now` is the
+    moment for which `lifecycle.grace` is judged; without it nobody's grace is over.
     """
     declared = {want.name: want for want in desired}
-    taken = {(model.provider, model.model_id): model for model in observed}
-    ours = _ours(taken.values(), project)
+    there = {(model.provider, model.model_id): model for model in observed}
+    ours = _ours(there.values(), project)
     if destroying:
         stays, goes = _Part(), _removed(ours, declared, reasons.DESTROYED, policy)
     else:
-        family = Family(declared, tunable)
-        table = partial(Declared, taken=taken, differences=differences, now=now)
-        stays = _declared(family, ours, policy, remembered, table)
+        family = Family(declared, tunable, bases.obstacles)
+        table = _Table(there, differences, remembered, bases, now)
+        stays = _declared(family, ours, policy, table)
         orphans = {name: live for name, live in ours.items() if name not in declared}
         goes = _removed(orphans, {}, reasons.NOT_DECLARED, policy)
     entries = sorted(stays.entries + goes.entries, key=lambda entry: entry[0])
     changes = [_advised(change, advice) for _, part in entries for change in part]
+    noticed = [] if destroying else _notify(changes, bases.notices, declared)
     refusals = [*stays.refusals, *goes.refusals, *safety.too_dear(changes, policy)]
     if not destroying:
         ready = sum(m.state is ModelState.READY for live in ours.values() for m in live)
@@ -83,11 +111,12 @@ def make_plan(
         environment=environment,
         changes=tuple(changes),
         refusals=tuple(refusals),
-        warnings=tuple(_warnings(changes, ours, declared, policy)),
+        warnings=tuple(_warnings(changes, ours, declared, policy)) + tuple(noticed),
         unchanged=stays.untouched,
         retained=goes.untouched,
         manifests=len(declared),
-        live=sum(map(len, ours.values())),
+        live=sum(not model.is_record for live in ours.values() for model in live),
+        max_cost_usd=policy.max_cost_usd,
         leaving=tuple(stays.leaving),
         moment=written(now) if stays.is_timed else "",
     )
@@ -115,19 +144,40 @@ class _Part:
     is_timed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What every name is decided by, besides its own versions."""
+
+    taken: Taken
+    differences: Differences
+    remembered: Mapping[str, Remembered]
+    bases: Bases
+    now: datetime | None
+
+    def __call__(self, want: Desired, past: History) -> Declared:
+        return Declared(
+            want,
+            past,
+            self.taken,
+            self.differences,
+            self.remembered.get(want.name),
+            self.bases.prices.get(want.name, FREE),
+            self.now,
+        )
+
+
 def _declared(
     family: Family,
     ours: Live,
     policy: Policy,
-    remembered: Mapping[str, Remembered],
-    table: Callable[..., Declared],
+    table: Callable[[Desired, History], Declared],
 ) -> _Part:
     part = _Part()
     stuck: dict[str, Action] = {}
     for line, want in family.in_order():
         live = ours.get(want.name, ())
         past = history(live, provider=want.provider, fingerprint=want.fingerprint)
-        declared = table(want, past, remembered=remembered.get(want.name))
+        declared = table(want, past)
         changes = list(declared.changes())
         part.leaving += declared.retirement.leaving(want.name)
         part.is_timed |= declared.retirement.is_timed
@@ -157,6 +207,17 @@ def _removed(ours: Live, declared: Mapping[str, Desired], reason: str, policy: P
 def _advised(change: Change, advice: Advice) -> Change:
     words = advice.get(change.name) if change.action.trains else None
     return change.model_copy(update={"warnings": (*change.warnings, *words)}) if words else change
+
+
+def _notify(changes: list[Change], notices: Advice, declared: Mapping[str, Desired]) -> list[str]:
+    """Add what is to be noticed to the first change of each name; return what has no change."""
+    left = {name: words for name, words in notices.items() if name in declared}
+    for index, change in enumerate(changes):
+        words = left.pop(change.name, ())
+        # What failed for that very reason says it already.
+        if words and change.action is not Action.FAILED:
+            changes[index] = change.model_copy(update={"warnings": (*change.warnings, *words)})
+    return [f"{name}: {words}" for name in sorted(left) for words in left[name]]
 
 
 def _warnings(

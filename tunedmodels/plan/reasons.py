@@ -20,6 +20,14 @@ WAS_CANCELLED = (
     "this job was cancelled, and apply starts it again; to train for fewer epochs, lower"
     " epochCount; to stop for good, remove the manifest"
 )
+UNBOUNDED = (
+    "the service chooses the number of epochs, and what it costs with it; set"
+    " hyperparameters.epochCount to bound the cost"
+)
+CURE_OBJECTION = (
+    "Mend those examples, or let it serve with what it learned:\n"
+    "    onDroppedExamples: warn    # of the provider, in the Project file"
+)
 CURE_PARENT = "See there; this one follows by itself."
 RENAME = "Rename the manifest, or delete that model yourself if nobody needs it."
 UNVERIFIED = (

@@ -31,6 +31,7 @@ def remove(
     which know it only after the next apply. Any version may protect or retain the whole name, since
     deleting too little can be mended. So may the policy.
     """
+    models = [model for model in models if not model.is_record]  # there is nothing to remove
     lifecycle = want.lifecycle if want else None
     stamps = [model.stamp for model in models if model.stamp]
     if any(stamp.retain for stamp in stamps) or (lifecycle and lifecycle.on_removal == "retain"):

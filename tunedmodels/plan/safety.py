@@ -54,14 +54,28 @@ def too_dear(changes: Sequence[Change], policy: Policy) -> Iterator[Refusal]:
     if limit is None:
         return
     cure = "Train less at once, or raise spec.policy.maxCostUsd in the Project manifest."
-    unknown = sorted(change.name for change in changes if change.cost and change.cost.usd is None)
+    unknown = [change for change in changes if change.cost and change.cost.usd is None]
     if unknown:
-        message = f"what {', '.join(unknown)} would cost is unknown (limit is ${limit:,.2f})."
-        yield Refusal(code="over-budget", message=message, cure=cure)
+        # A limit that lets through what nobody can count is none.
+        names = ", ".join(sorted(change.name for change in unknown))
+        message = f"what {names} would cost is unknown (limit is ${limit:,.2f})."
+        yield Refusal(code="over-budget", message=message, cure=_how_to_know(unknown))
     usd = sum(change.cost.usd or 0 for change in changes if change.cost)
     if usd > limit:
         message = f"this plan would cost about ${usd:,.2f} (limit is ${limit:,.2f})."
         yield Refusal(code="over-budget", message=message, cure=cure)
+
+
+def _how_to_know(unknown: Sequence[Change]) -> str:
+    costs = [change.cost for change in unknown if change.cost]
+    ways = []
+    if any(cost.epochs is None for cost in costs):
+        ways.append("set hyperparameters.epochCount")
+    if any(cost.usd_per_million_tokens is None for cost in costs):
+        ways.append("say the price of the base model in spec.baseModels of the Project")
+    ways.append("leave out spec.policy.maxCostUsd")
+    words = f"{' and '.join(ways[:-1])}, or {ways[-1]}" if ways[1:] else ways[0]
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def protected(name: str, *, former: bool) -> Refusal:

@@ -21,7 +21,8 @@ class History:
     `exact` is the declared version, if it exists; `serves` answers for the name. Of the others,
     `ready` are sorted by how much they are worth keeping (newest promoted first, then newest),
     `running`, `broken` (failed or cancelled) and `rejected` (by a gate) by id. `stopped` says by
-    place when a version that once served gave way to its successor.
+    place when a version that once served gave way to its successor. Of what is only a record,
+    nothing counts but the failure of the declared version, and that a job of it `was_cancelled`.
     """
 
     exact: ObservedModel | None
@@ -31,6 +32,7 @@ class History:
     broken: tuple[ObservedModel, ...]
     rejected: tuple[ObservedModel, ...] = ()
     stopped: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    was_cancelled: bool = False
 
     @property
     def latest(self) -> ObservedModel | None:
@@ -59,11 +61,16 @@ def history(
 ) -> History:
     """Sort the versions of one name; without a fingerprint none of them is the declared one."""
     exact = None
+    was_cancelled = False
     for model in models:
-        declared = model.provider == provider and model.fingerprint == fingerprint
-        if declared and (exact is None or _rank(model) > _rank(exact)):
+        if model.provider != provider or model.fingerprint != fingerprint:
+            continue
+        if model.is_record and model.state is ModelState.CANCELLED:
+            was_cancelled = True
+        elif exact is None or _rank(model) > _rank(exact):
             exact = model
-    others = sorted((model for model in models if model is not exact), key=_worth, reverse=True)
+    there = (model for model in models if model is not exact and not model.is_record)
+    others = sorted(there, key=_worth, reverse=True)
     ready = [model for model in others if model.state is ModelState.READY]
     return History(
         exact=exact,
@@ -73,6 +80,7 @@ def history(
         broken=tuple(sorted((m for m in others if _is_broken(m)), key=_place)),
         rejected=tuple(sorted(filter(_is_rejected, ready), key=_place)),
         stopped=_stopped(models),
+        was_cancelled=was_cancelled,
     )
 
 
@@ -106,6 +114,13 @@ def wanted(want: Desired, model_id: str) -> Wanted:
         dataset_path=want.dataset.written,
         examples=want.dataset.examples,
         preamble=want.preamble,
+        preamble_as="" if want.preamble_as == "input" else want.preamble_as,
+        method="" if want.method == "supervised" else want.method,
+        validation=want.validation.digest if want.validation else "",
+        validation_path=want.validation.written if want.validation else "",
+        service_account=want.service_account,
+        encryption_key=want.encryption_key,
+        last_checkpoint_only=want.last_checkpoint_only,
         hyperparameters=want.hyperparameters.model_dump(exclude_none=True, by_alias=True),
         display_name=want.display_name,
         description=want.description,

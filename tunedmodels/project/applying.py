@@ -8,11 +8,11 @@ from datetime import date
 
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.datasets.load import load
+from tunedmodels.datasets.load import load, load_preferences
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.evaluation.scoring import Answered
-from tunedmodels.events import Event, Outcome, Retried
+from tunedmodels.events import Event, Outcome, Retried, Uploaded
 from tunedmodels.executor.apply import apply
 from tunedmodels.executor.clock import SystemClock
 from tunedmodels.executor.journal import Journal
@@ -23,7 +23,8 @@ from tunedmodels.plan.safety import blacked_out, rule
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.judging import ProjectJudge
 from tunedmodels.project.opened import Project
-from tunedmodels.settings import EmbeddedSettings, GeminiSettings
+from tunedmodels.project.surveying import rejected_field
+from tunedmodels.settings import AnyProvider, EmbeddedSettings
 
 Emit = Callable[[Event], None]
 
@@ -67,7 +68,7 @@ async def carry_out(
     archive = Archive(project.state / "datasets")
 
     def examples(want: Desired) -> Sequence[Example]:
-        read = load(want.dataset.file, want.dataset.source, written=want.dataset.written)
+        read = examples_of(want)
         if digest(read) == want.dataset.digest:  # else it is refused: it is not as planned
             archive.put(want.dataset.digest, read)
         return read
@@ -81,7 +82,10 @@ async def carry_out(
         def retried(call: str, attempt: int, wait_s: float, words: str) -> None:
             tell(Retried(call, attempt, wait_s, words))
 
-        async with connect(project, trains=True, on_retry=retried) as providers:
+        def uploaded(place: str, sent: int, total: int) -> None:
+            tell(Uploaded(place, sent, total))
+
+        async with connect(project, trains=True, on_retry=retried, on_upload=uploaded) as providers:
             stop, judge = Stop(), ProjectJudge(project, providers)
             with stop_on_signals(stop):
                 outcome = await apply(
@@ -102,6 +106,14 @@ async def carry_out(
             return Applied(outcome, judge.worst)
 
 
+def examples_of(want: Desired) -> Sequence[Example]:
+    """Read the training examples of a declaration. Raises ProblemsFoundError."""
+    file, source, written = want.dataset.file, want.dataset.source, want.dataset.written
+    if want.method == "preference":
+        return load_preferences(file, source, rejected_field(source), written=written)
+    return load(file, source, written=written)
+
+
 def require_open(project: Project, today: date) -> None:
     """Raise RefusedError when nothing may be applied on a day, in UTC."""
     closed = blacked_out(project.manifest.spec.policy, today)
@@ -117,8 +129,10 @@ def paces(project: Project) -> dict[str, Pace]:
     return {name: LOCAL for name, settings in project.providers.items() if _is_near(settings)}
 
 
-def _is_near(settings: EmbeddedSettings | GeminiSettings) -> bool:
+def _is_near(settings: AnyProvider) -> bool:
     if isinstance(settings, EmbeddedSettings):
         return True
+    if settings.endpoint is None:
+        return False
     host = settings.endpoint.split("://", 1)[1].split("/")[0]
     return host.rsplit(":", 1)[0] in ("127.0.0.1", "localhost", "[::1]")

@@ -21,6 +21,8 @@ MOST_EXAMPLES = 100_000
 TOO_LARGE = f"only up to {MOST_EXAMPLES:,} examples and {MOST_BYTES // 1024**2} MiB are compared"
 NOT_AT_HAND = "the former examples are neither in the archive here, nor in git, nor in the service"
 
+PREFERENCES = "preferences are not compared one by one"
+
 Digests = tuple[str, str]  # of the dataset before and after
 
 
@@ -76,6 +78,8 @@ def _compare(
     project: Project, former: ObservedModel, want: Desired, *, has_labels: bool | None
 ) -> Comparison | str:
     """Return the comparison, or in words why there is none."""
+    if want.method == "preference":
+        return PREFERENCES
     before = former.stamp.examples if former.stamp else 0
     if max(before, want.dataset.examples) > MOST_EXAMPLES:
         return TOO_LARGE

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tunedmodels.project.opened import Project
-from tunedmodels.providers.provider import Provider
+from tunedmodels.providers.provider import OnUpload, Provider
 from tunedmodels.providers.registry import open_provider
 from tunedmodels.settings import EmbeddedSettings
 
@@ -21,7 +21,11 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def connect(
-    project: Project, *, trains: bool = False, on_retry: OnRetry | None = None
+    project: Project,
+    *,
+    trains: bool = False,
+    on_retry: OnRetry | None = None,
+    on_upload: OnUpload | None = None,
 ) -> AsyncIterator[dict[str, Provider]]:
     """Open every provider of the project, by name.
 
@@ -49,6 +53,7 @@ async def connect(
                 environ=os.environ,
                 embedded_app=app,
                 on_retry=on_retry or _say,
+                on_upload=on_upload,
             )
             providers[name] = await stack.enter_async_context(provider)
         yield providers

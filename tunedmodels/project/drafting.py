@@ -24,6 +24,7 @@ from tunedmodels.spec import Hyperparameters
 
 _LONGEST_NAME: Final = 31
 _VERSION: Final = re.compile(r"-[0-9a-f]{8}$")
+_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,9 @@ def _rounded(used: UsedHyperparameters) -> Hyperparameters:
     A service may keep floats in 32 bits and answer 0.0010000000474974513 for 0.001.
     """
     scaled = used.learning_rate_multiplier
+    sizes: dict[str, Any] = {"adapter_size": used.adapter_size}  # any number, as said above
     return Hyperparameters.model_construct(
+        **sizes,
         epoch_count=used.epoch_count,
         batch_size=used.batch_size,
         learning_rate=None if scaled else _settled(used.learning_rate),

@@ -71,7 +71,8 @@ class Examiner:
         is_other = model.stamp and model.stamp.preamble != preamble_mark(preamble)
         if is_other and any(known.get(each.example.text_input) is None for each in self.examples):
             raise OtherPreambleError(OTHER_PREAMBLE)
-        ask = asking(provider, model.resource, how, partial(prompt, preamble))
+        system, before = self._preamble
+        ask = asking(provider, model.resource, how, partial(prompt, before), system=system)
         return await self._score(model.model_id, ask, known)
 
     async def base(self, provider: Provider, resource: str, few: Sequence[Example]) -> Scores:
@@ -79,14 +80,22 @@ class Examiner:
 
         Raises UnansweredError when an example got no answer, as from a base that cannot be asked.
         """
-        how, preamble = self.evaluation.generation, self.evaluation.preamble
-        worded = partial(few_shot_prompt, preamble, few) if few else partial(prompt, preamble)
+        how, (system, before) = self.evaluation.generation, self._preamble
+        worded = partial(few_shot_prompt, before, few) if few else partial(prompt, before)
         known: Known = Forgetful()
         if self.folder:
-            frame = hashlib.sha256(worded("").encode("utf-8", "surrogatepass")).hexdigest()
+            shown = worded("") + (f"\0{system}" if system else "")
+            frame = hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
             name = resource.rpartition("/")[2]
             known = Answers(self.folder, name, provider.name, resource, frame, drawn(how))
-        return await self._score(resource, asking(provider, resource, how, worded), known)
+        ask = asking(provider, resource, how, worded, system=system)
+        return await self._score(resource, ask, known)
+
+    @property
+    def _preamble(self) -> tuple[str, str]:
+        """The preamble as a system instruction, and as what is put before the input."""
+        preamble = self.evaluation.preamble
+        return (preamble, "") if self.evaluation.as_system else ("", preamble)
 
     async def _score(self, whom: str, ask: Ask, known: Known) -> Scores:
         tell = partial(self.on_progress, whom) if self.on_progress else None

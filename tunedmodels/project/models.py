@@ -26,6 +26,7 @@ async def names(project: Project, providers: Mapping[str, Provider]) -> list[Nam
     for model in await observe(providers):
         if model.stamp and model.stamp.project == project.name:
             versions[model.stamp.name].append(model)
+    versions = {name: live for name, all_ in versions.items() if (live := _telling(all_))}
     declared = {model.name for model in project.declared}
     return [
         Named(name, tuple(versions.get(name, ())), is_declared=name in declared)
@@ -159,17 +160,29 @@ async def generate(
     async with connect(project) as providers:
         model = pick(await names(project, providers), name)
         chosen = ready(model, version)
-        preamble = next(
-            (there.spec.dataset.preamble for there in project.declared if there.name == name), ""
+        dataset = next(
+            (there.spec.dataset for there in project.declared if there.name == name), None
         )
+        preamble = dataset.preamble if dataset else ""
         if chosen.stamp and chosen.stamp.preamble != preamble_mark(preamble):
             raise TunedModelsError(
                 f"{chosen.model_id} was trained with another preamble than is declared now",
                 cure="Bring the declared one to life with: tunedmodels apply",
             )
         provider = providers[chosen.provider]
-        async for piece in provider.generate(chosen.resource, prompt(preamble, text)):
+        system = ""
+        if dataset and dataset.preamble_as == "systemInstruction":
+            system, preamble = preamble, ""
+        async for piece in provider.generate(
+            chosen.resource, prompt(preamble, text), system=system
+        ):
             yield piece
+
+
+def _telling(versions: Sequence[ObservedModel]) -> list[ObservedModel]:
+    """Leave out the records of jobs that failed before the newest version there is."""
+    newest = max(map(_newest, versions))
+    return [each for each in versions if not each.is_record or _newest(each) == newest]
 
 
 def _newest(version: ObservedModel) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared, find_project, load
 from tunedmodels.project import git
-from tunedmodels.settings import EmbeddedSettings, GeminiSettings, ProjectManifest
+from tunedmodels.settings import AnyProvider, ProjectManifest
 
 STATE = ".tunedmodels"
 
@@ -78,7 +78,7 @@ class Project:
         return declared.spec.provider or self.manifest.spec.provider
 
     @cached_property
-    def providers(self) -> dict[str, EmbeddedSettings | GeminiSettings]:
+    def providers(self) -> dict[str, AnyProvider]:
         """The providers to look at: those that the project declares, and those that models use."""
         known = self.manifest.providers()
         used = {self.manifest.spec.provider, *map(self.provider_of, self.declared)}

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from tunedmodels import __version__
@@ -16,10 +16,13 @@ from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Input, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.advising import epoch_notes
+from tunedmodels.project.bases import Judged, judged
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
+from tunedmodels.project.counting import count
 from tunedmodels.project.opened import Project
 from tunedmodels.project.remembering import remembered
+from tunedmodels.project.remote import fetch_all
 from tunedmodels.project.surveying import Surveyed, survey
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
@@ -53,19 +56,27 @@ async def plan(
     destroying: bool = False,
     with_inputs: bool = False,
     moment: str = "",
+    count_tokens: bool = False,
+    today: date | None = None,
 ) -> Planned:
     """Observe every provider and plan; changes nothing.
 
+    With `count_tokens` the service counts what it would bill, instead of an estimate of ours.
+    `today` (in UTC, by the clock unless it is given) decides which base models have retired.
     `with_inputs` digests every file that the plan rests on, for a plan that is to be saved.
     `moment` is the one of a saved plan, for which grace was judged; else it is now.
     Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
     provider does not answer.
     """
+    await fetch_all(project)
     surveyed = survey(project, use_cache=use_cache)
     desired = surveyed.checked()
+    known = judged(project, today)
     async with connect(project) as providers:
         observed = await observe(providers)
         tunable = await _tunable(providers, desired, observed)
+        if count_tokens:
+            desired = await count(project, desired, observed, providers)
     compared = Compared() if destroying else compare_all(project, desired, observed)
     made = make_plan(
         desired,
@@ -76,11 +87,9 @@ async def plan(
         allowances=allowances,
         tunable=tunable,
         differences=compared.counts,
-        advice={
-            name: [f"{problem.place}: {problem.message}" for problem in problems]
-            for name, problems in surveyed.advice.items()
-        },
+        advice=_advice(surveyed, known),
         remembered=_remembered(project, desired, observed),
+        bases=known.bases(),
         destroying=destroying,
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
     )
@@ -100,6 +109,14 @@ async def plan(
     )
 
 
+def _advice(surveyed: Surveyed, known: Judged) -> dict[str, list[str]]:
+    about_data = {
+        name: [f"{problem.place}: {problem.message}" for problem in problems]
+        for name, problems in surveyed.advice.items()
+    }
+    return {name: [*words, *known.advice.get(name, ())] for name, words in about_data.items()}
+
+
 async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
     """Return the live models of all providers, asked at once. Raises ProviderError."""
     import asyncio
@@ -116,14 +133,17 @@ async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
 async def _tunable(
     providers: Mapping[str, Provider], desired: Sequence[Desired], observed: Sequence[ObservedModel]
 ) -> dict[str, frozenset[str]]:
-    """Ask for the tunable base models, where a version is declared that is not ready yet."""
+    """Ask for the tunable base models, where a version is declared that is not ready yet.
+
+    A service that has no list of its models says nothing about them, and is left out.
+    """
     ready = {(m.provider, m.fingerprint) for m in observed if m.state is ModelState.READY}
     asked = {want.provider for want in desired if (want.provider, want.fingerprint) not in ready}
+    listed = {name: await providers[name].base_models() for name in sorted(asked)}
     return {
-        name: frozenset(
-            base.name for base in await providers[name].base_models() if base.is_tunable
-        )
-        for name in sorted(asked)
+        name: frozenset(base.name for base in bases if base.is_tunable)
+        for name, bases in listed.items()
+        if bases
     }
 
 

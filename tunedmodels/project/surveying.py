@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from pathlib import Path
+from typing import Final
 
+from tunedmodels.capabilities.rows import DatasetLimits
+from tunedmodels.capabilities.table import BaseModels
 from tunedmodels.datasets.cache import Request, SurveyCache
-from tunedmodels.datasets.limits import Limits, limits_for
+from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
 from tunedmodels.datasets.overlap import Side, overlap
+from tunedmodels.datasets.preferences import REJECTED_FIELD
+from tunedmodels.datasets.source import Response, Source, responses
 from tunedmodels.datasets.survey import Survey
+from tunedmodels.datasets.tokens import estimate
 from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
 from tunedmodels.project.opened import Project
-from tunedmodels.spec import Examples, GenerationConfig, TunedModelSpec
+from tunedmodels.project.remote import copy_of, is_remote
+from tunedmodels.settings import AnyProvider, VertexSettings
+from tunedmodels.spec import Examples, GenerationConfig, Training, TunedModelSpec
+
+FREE_VALIDATION: Final = 1000  # examples; beyond it there is a share of the training set
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class _Desk:
     project: Project
     cache: SurveyCache | None
     root: str  # as the person would type it
+    table: BaseModels
     bases: dict[str, str] = field(default_factory=dict)  # name -> base model at its root
     desired: dict[str, Desired] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -72,7 +82,8 @@ def survey(project: Project, *, use_cache: bool) -> Surveyed:
     With `use_cache` a file that looks unchanged since the last time is not read again.
     """
     cache = SurveyCache(project.state / "surveys") if use_cache else None
-    desk = _Desk(project, cache, os.path.relpath(project.root))
+    table = BaseModels(project.manifest.spec.base_models)
+    desk = _Desk(project, cache, os.path.relpath(project.root), table)
     for declared in _parents_first(project.declared):
         _one(desk, declared)
     if desk.cache:
@@ -102,39 +113,95 @@ def _one(desk: _Desk, declared: Declared) -> None:
     spec = declared.spec
     base = spec.base_model or desk.bases.get(spec.tuned_model or "", "")
     desk.bases[declared.name] = base
-    limits = limits_for(base)
-    train = _side(desk, spec.dataset)
-    found = _survey(desk, declared, train, limits, "dataset")
+    known = _known(desk, declared, base)
+    limits = _limits(known, base)
+    train = _side(desk, spec, spec.dataset)
+    found = _survey(desk, declared, train, spec.dataset, limits, "dataset")
     problems = list(found.problems)
-    desk.datasets.add((spec.dataset.path, found.digest))
-    evaluation = None
+    validation = evaluation = None
+    if spec.validation:
+        side = _side(desk, spec, spec.validation)
+        most = known.max_validation_examples if known else None
+        watched = _survey(
+            desk, declared, side, spec.validation, limits.for_validation(most), "validation"
+        )
+        problems += watched.problems
+        problems += _too_much_held_out(declared, known, found, watched)
+        problems += _overlap(desk, train, found, side, watched)
+        validation = _dataset(side, spec.validation, watched)
     if spec.evaluation:
-        test = _side(desk, spec.evaluation)
-        held_out = _survey(desk, declared, test, limits.for_held_out(), "evaluation")
-        desk.datasets.add((spec.evaluation.path, held_out.digest))
-        problems += held_out.problems
-        evaluation = _evaluation(spec, test, held_out)
-        if found.is_usable and held_out.is_usable:
-            ask = desk.cache.overlap if desk.cache else overlap
-            problems += ask(train, test)
+        side = _side(desk, spec, spec.evaluation)
+        asked = _survey(desk, declared, side, spec.evaluation, limits.for_held_out(), "evaluation")
+        problems += asked.problems
+        problems += _overlap(desk, train, found, side, asked)
+        evaluation = _evaluation(spec, side, asked)
     desk.problems += problems
     desk.advice[declared.name] = tuple(p for p in problems if p.severity is Severity.WARNING)
     parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
     if found.is_usable and (parent or not spec.tuned_model):
-        made = _resolved(desk.project, declared, train.file, found, parent)
+        dataset = _dataset(train, spec.dataset, found, preamble=spec.dataset.preamble)
+        made = _resolved(desk.project, declared, dataset, validation, parent)
         desk.desired[declared.name] = replace(made, evaluation=evaluation)
 
 
-def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: str) -> Survey:
+def _known(desk: _Desk, declared: Declared, base: str) -> DatasetLimits | None:
+    """Return what is known of the base model where it is tuned, None where that is no Vertex AI."""
+    settings = desk.project.providers.get(desk.project.provider_of(declared))
+    if not isinstance(settings, VertexSettings):
+        return None
+    row = desk.table.find(settings.type, base)
+    return (row and row.dataset) or DatasetLimits()
+
+
+def _limits(known: DatasetLimits | None, base: str) -> Limits:
+    """Return what the base model takes where it is tuned."""
+    if known is None:
+        return limits_for(base)
+    return vertex_limits(
+        max_bytes=known.max_bytes,
+        max_examples=known.max_examples,
+        max_tokens=known.max_tokens_per_example,
+    )
+
+
+def _overlap(
+    desk: _Desk, train: Side, trained: Survey, side: Side, held_out: Survey
+) -> tuple[Problem, ...]:
+    if not (trained.is_usable and held_out.is_usable and trained.examples and held_out.examples):
+        return ()
+    return desk.cache.overlap(train, side) if desk.cache else overlap(train, side)
+
+
+def _too_much_held_out(
+    declared: Declared, known: DatasetLimits | None, trained: Survey, held_out: Survey
+) -> Iterator[Problem]:
+    percent = known.max_validation_percent if known else None
+    if percent is None or held_out.examples <= FREE_VALIDATION:
+        return
+    most = max(trained.examples * percent // 100, FREE_VALIDATION)
+    if held_out.examples > most:
+        place = declared.place_of("spec.validation.path")
+        message = f"holds {held_out.examples:,} examples; for {trained.examples:,} to train on, "
+        message += f"at most {most:,} are allowed ({percent} %)"
+        yield place.problem("too-many-examples", message, "hold out fewer of them")
+
+
+def _survey(  # noqa: PLR0917  # one question, asked for each part of a manifest
+    desk: _Desk, declared: Declared, side: Side, source: Examples, limits: Limits, part: str
+) -> Survey:
     request = Request(
         side.file,
-        side.source,
+        source,
         written=side.written,
         limits=limits,
         preamble=declared.spec.dataset.preamble,
         task=declared.spec.task if part == "dataset" else None,
+        rejected_field=rejected_field(source) if isinstance(side.source, Response) else None,
     )
+    if is_remote(source.path) and not side.file.exists():
+        return Survey("", 0, 0, (_not_fetched(declared, part),))
     made = desk.cache.survey(request) if desk.cache else request.answer()
+    desk.datasets.add((source.path, made.digest))
     if side.written not in desk.files:
         desk.files.add(side.written)
         desk.examples += made.examples
@@ -157,10 +224,39 @@ def _survey(desk: _Desk, declared: Declared, side: Side, limits: Limits, part: s
     return replace(made, problems=moved)
 
 
-def _side(desk: _Desk, source: Examples) -> Side:
+def _not_fetched(declared: Declared, part: str) -> Problem:
+    place = declared.place_of(f"spec.{part}.path")
+    message = "lies in Cloud Storage and was not read: this is offline"
+    problem = place.problem("not-fetched", message, "to read it: tunedmodels plan")
+    return replace(problem, severity=Severity.WARNING)
+
+
+def _side(desk: _Desk, spec: TunedModelSpec, source: Examples) -> Side:
+    remote = is_remote(source.path)
     # Not relpath of the file: it asks for the working directory again for each of 10,000 models.
-    written = os.path.normpath(f"{desk.root}/{source.path}")
-    return Side(desk.project.root / source.path, source, written)
+    written = source.path if remote else os.path.normpath(f"{desk.root}/{source.path}")
+    file = copy_of(desk.project, source.path) if remote else desk.project.root / source.path
+    read_as: Source = source
+    if spec.method == "preference" and isinstance(source, Training):
+        read_as, _ = responses(source, rejected_field(source))
+    return Side(file, read_as, written)
+
+
+def rejected_field(source: Examples) -> str:
+    """Return the field of the worse response."""
+    named = source.rejected_field if isinstance(source, Training) else None
+    return named or REJECTED_FIELD
+
+
+def _dataset(side: Side, source: Examples, found: Survey, *, preamble: str = "") -> DesiredDataset:
+    return DesiredDataset(
+        file=side.file,
+        written=source.path,
+        source=source,
+        digest=found.digest,
+        examples=found.examples,
+        tokens=found.tokens + found.examples * estimate(preamble),
+    )
 
 
 def _evaluation(spec: TunedModelSpec, side: Side, found: Survey) -> DesiredEvaluation | None:
@@ -176,30 +272,36 @@ def _evaluation(spec: TunedModelSpec, side: Side, found: Survey) -> DesiredEvalu
         digest=found.digest,
         examples=found.examples,
         preamble=spec.dataset.preamble,
+        as_system=spec.dataset.preamble_as == "systemInstruction",
         generation=GenerationConfig(**(own | said)),
     )
 
 
 def _resolved(
-    project: Project, declared: Declared, file: Path, found: Survey, parent: Desired | None
+    project: Project,
+    declared: Declared,
+    dataset: DesiredDataset,
+    validation: DesiredDataset | None,
+    parent: Desired | None,
 ) -> Desired:
     spec = declared.spec
+    settings = project.providers.get(project.provider_of(declared))
     return Desired(
         project=project.name,
         name=declared.name,
         provider=project.provider_of(declared),
         source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
-        dataset=DesiredDataset(
-            file=file,
-            written=spec.dataset.path,
-            source=spec.dataset,
-            digest=found.digest,
-            examples=found.examples,
-        ),
+        dataset=dataset,
+        validation=validation,
         place=f"{declared.file}:{declared.line}",
         parent=parent.name if parent else None,
         preamble=spec.dataset.preamble,
+        preamble_as=spec.dataset.preamble_as,
+        method=spec.method,
         hyperparameters=spec.hyperparameters,
+        service_account=_service_account(spec, settings),
+        encryption_key=_encryption_key(spec, settings),
+        last_checkpoint_only=spec.export_last_checkpoint_only,
         display_name=spec.display_name or declared.name,
         description=spec.description,
         temperature=spec.temperature,
@@ -208,3 +310,14 @@ def _resolved(
         reader_project_numbers=spec.reader_project_numbers,
         lifecycle=spec.lifecycle,
     )
+
+
+def _service_account(spec: TunedModelSpec, settings: AnyProvider | None) -> str:
+    of_all = settings.service_account if isinstance(settings, VertexSettings) else None
+    return spec.service_account or of_all or ""
+
+
+def _encryption_key(spec: TunedModelSpec, settings: AnyProvider | None) -> str:
+    of_all = settings.encryption_spec if isinstance(settings, VertexSettings) else None
+    encryption = spec.encryption_spec or of_all
+    return encryption.kms_key_name if encryption else ""

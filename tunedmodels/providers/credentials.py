@@ -7,29 +7,38 @@ short-lived, so whoever sets one means it.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from tunedmodels.errors import InvalidArgumentError, ProviderError, UnauthenticatedError
 
 HOSTED = "https://generativelanguage.googleapis.com"
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 SCOPES = (
-    "https://www.googleapis.com/auth/cloud-platform",
+    CLOUD_PLATFORM,
     "https://www.googleapis.com/auth/generative-language.tuning",
 )
 KEY_CURE = (
     "Create an API key at https://aistudio.google.com/apikey and set it:\n"
     "    export GEMINI_API_KEY=..."
 )
+
+
+def login(scopes: tuple[str, ...] = (CLOUD_PLATFORM,)) -> str:
+    """Return the command by which a person gets credentials with these scopes."""
+    command = "    gcloud auth application-default login"
+    if scopes == (CLOUD_PLATFORM,):
+        return f"{command} --scopes={CLOUD_PLATFORM}"
+    # The client that gcloud brings along may ask for no other service's scopes.
+    return f"{command} --client-id-file=client_secret.json \\\n        --scopes={','.join(scopes)}"
+
+
 OAUTH_CURE = (
-    "Log in with the scopes that tuning needs, and hand the token on:\n"
-    "    gcloud auth application-default login --client-id-file=client_secret.json \\\n"
-    f"        --scopes={','.join(SCOPES)}\n"
-    "    export GOOGLE_OAUTH_ACCESS_TOKEN="
-    '"$(gcloud auth application-default print-access-token)"\n'
-    "    export GOOGLE_CLOUD_QUOTA_PROJECT=..."
+    "Log in with the scopes that tuning needs, and say which project the calls count for:\n"
+    f"{login(SCOPES)}\n"
+    "    gcloud auth application-default set-quota-project PROJECT"
 )
 
 
@@ -37,7 +46,14 @@ class Identity(Protocol):
     """Who asks, as the HTTP client needs to know it, whatever kind of service is asked."""
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that say so."""
+        """Return the headers that say so, as they are now."""
+
+    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:
+        """Make `headers` good for the next call; called before each one, so mostly it does nothing.
+
+        `refused` are headers that the service has just called invalid. Returns whether others are
+        to be had in their place. Raises ProviderError when a new token cannot be had.
+        """
 
     def scrub(self, words: str) -> str:
         """Return the words without any secret in them."""
@@ -67,6 +83,15 @@ class Credentials:
             quota_project=environ.get("GOOGLE_CLOUD_QUOTA_PROJECT", "").strip(),
         )
 
+    def without_key(self) -> Credentials:
+        """Return the token alone, for services that know no keys."""
+        return replace(self, api_key="")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any."""
+        return bool(self.api_key or self.access_token)
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every form in which a secret could come back to us in foreign words."""
@@ -80,12 +105,13 @@ class Credentials:
             return {"authorization": f"Bearer {self.access_token}", **project}
         return {"x-goog-api-key": self.api_key} if self.api_key else {}
 
+    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # as agreed
+        """Do nothing: what a person set stays as it is."""
+        return False
+
     def scrub(self, words: str) -> str:
         """Return the words without any secret in them."""
-        # Longest first, so that no secret survives as the rest of another one's replacement.
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            words = words.replace(secret, "[secret]")
-        return words
+        return scrubbed(words, self.secrets)
 
     def problem(self, endpoint: str) -> ProviderError | None:
         """Say why nothing may be sent to `endpoint` with these, or None when all is well."""
@@ -110,6 +136,14 @@ class Credentials:
     @property
     def _all(self) -> str:
         return self.api_key + self.access_token + self.quota_project
+
+
+def scrubbed(words: str, secrets: Iterable[str]) -> str:
+    """Return the words without the secrets."""
+    # Longest first, so that no secret survives as the rest of another one's replacement.
+    for secret in sorted(secrets, key=len, reverse=True):
+        words = words.replace(secret, "[secret]")
+    return words
 
 
 def is_loopback(endpoint: str) -> bool:

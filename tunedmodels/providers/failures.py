@@ -22,15 +22,21 @@ from tunedmodels.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from tunedmodels.providers.credentials import KEY_CURE, OAUTH_CURE
+from tunedmodels.providers import denials
+from tunedmodels.providers.credentials import KEY_CURE, login
 from tunedmodels.wire.status import Status, plain, read
 
 _ENDPOINT_CURE = "Check `endpoint` of this provider in the Project file."
 _LOCAL_CURE = "Start the service there, and leave it running:\n    tunedmodels serve"
 _PASSES = (UnavailableError, "This may pass: try again in a few minutes.")
-_OWNER_CURE = (
+OWNER_CURE = (
     "Use a key of the Google Cloud project that owns the model, with the Generative Language API "
     "enabled and no restriction that excludes it."
+)
+_TOKEN_CURE = (
+    "The access token has ended or was revoked. One from a login is renewed by itself:\n"
+    f"{login()}\n"
+    "One in GOOGLE_OAUTH_ACCESS_TOKEN is not, and goes first: set it anew, or unset it."
 )
 _WITHDRAWN_CURE = (
     "The Gemini API has had no base model that can be tuned since May 2025. Set "
@@ -44,7 +50,7 @@ _MEANINGS: dict[int, tuple[type[ProviderError], str]] = {
     4: (InvalidArgumentError, ""),
     5: _PASSES,
     401: (UnauthenticatedError, KEY_CURE),
-    403: (PermissionDeniedError, _OWNER_CURE),
+    403: (PermissionDeniedError, OWNER_CURE),
     404: (NotFoundError, ""),
     408: _PASSES,
     409: (AlreadyExistsError, ""),
@@ -80,10 +86,10 @@ def refused(
 
 
 def _meaning(http_status: int, said: Status) -> tuple[type[ProviderError], str]:
-    # F14: an OAuth token without the scopes that tuning needs.
-    scopes = "insufficient authentication scopes"
-    if said.reason == "ACCESS_TOKEN_SCOPE_INSUFFICIENT" or scopes in said.message:
-        return PermissionDeniedError, OAUTH_CURE
+    if http_status == HTTPStatus.FORBIDDEN and (cure := denials.cure(said)):
+        return PermissionDeniedError, cure
+    if http_status == HTTPStatus.UNAUTHORIZED and _is_about_a_token(said):
+        return UnauthenticatedError, _TOKEN_CURE
     if said.reason.startswith("API_KEY_") and http_status == HTTPStatus.BAD_REQUEST:
         return UnauthenticatedError, KEY_CURE
     if said.status == "ABORTED":
@@ -93,6 +99,10 @@ def _meaning(http_status: int, said: Status) -> tuple[type[ProviderError], str]:
     kind, cure = meaning or (ProviderError, _ENDPOINT_CURE)
     # The errors of the API name their code: this one came from a router or another program.
     return kind, cure or ("" if said.status else _ENDPOINT_CURE)
+
+
+def _is_about_a_token(said: Status) -> bool:
+    return said.reason.startswith("ACCESS_TOKEN_") or "OAuth 2 access token" in said.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

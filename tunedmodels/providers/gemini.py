@@ -27,12 +27,12 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import http, translation
-from tunedmodels.providers.credentials import HOSTED, Credentials
+from tunedmodels.providers import answers, counting, failures, http, translation
+from tunedmodels.providers.credentials import HOSTED, Credentials, Identity
 from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.patience import OnRetry
-from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
 from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
@@ -41,14 +41,14 @@ PAGE_SIZE = "1000"  # the largest there is: pages of 50 take 13 times as long
 LARGEST_BODY = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
 LONGEST_INPUT = 40_000  # characters that a tuned model takes; F16
 CREATE_READ_S = 120.0  # a create carries the whole dataset, and the service reads all of it
+ENDPOINT_CURE = failures.GOOGLE.endpoint_cure
 IN_PROCESS = "http://localhost"  # no port, no socket: only the name that stands in messages
-DATA = "data:"  # before every message in a stream of server-sent events
 
 T = TypeVar("T")
 E = TypeVar("E")
 
 
-class GeminiProvider:
+class GeminiProvider(Unguarded):
     """A provider that speaks the Gemini API at `endpoint`.
 
     `name` is the provider's name in manifests, `project` the owner in the stamps of our models.
@@ -60,7 +60,7 @@ class GeminiProvider:
         *,
         project: str,
         endpoint: str = HOSTED,
-        credentials: Credentials | None = None,
+        credentials: Identity | None = None,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
         trains_here: bool = False,
@@ -99,12 +99,19 @@ class GeminiProvider:
         return await self._told(model) if _is_failed(model) else model
 
     async def create(
-        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+        self,
+        desired: Desired,
+        examples: Sequence[Example],
+        stamp: Stamp,
+        *,
+        validation: Sequence[Example] = (),
     ) -> ObservedModel:
         """Start training `desired.model_id` and return at once, see Provider.create.
 
         Raises InvalidArgumentError, before anything is sent, when the data is over the limit.
         """
+        if validation:
+            raise ValueError("the Gemini API takes no validation examples")
         body = wire.encode(translation.creation(desired, examples, stamp))
         if len(body) > LARGEST_BODY:
             raise InvalidArgumentError(
@@ -194,8 +201,28 @@ class GeminiProvider:
         found = await self._all("v1beta/models", wire.ModelPage, translation.base_model)
         return [model for model in found if model.name.startswith("models/")]
 
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        """Return how many tokens a base model sees in all the texts.
+
+        Raises UnimplementedError for the service in this process, where nothing is billed.
+        """
+        if self.trains_here:
+            raise UnimplementedError(
+                f"Provider {self.name} trains on this machine and counts no tokens.",
+                cure="Leave out --count-tokens: there is nothing to pay for.",
+            )
+        path = f"v1beta/{quote(base)}:countTokens"
+        return await counting.count(
+            texts, lambda body: self._http.send("POST", path, content=body, repeatable=True)
+        )
+
     async def generate(
-        self, resource: str, text: str, config: GenerationConfig | None = None
+        self,
+        resource: str,
+        text: str,
+        config: GenerationConfig | None = None,
+        *,
+        system: str = "",
     ) -> AsyncGenerator[str, None]:
         """Ask a model and yield its answer piece by piece.
 
@@ -207,28 +234,16 @@ class GeminiProvider:
                 f"The input has {len(text):,} characters; a tuned model takes {LONGEST_INPUT:,}.",
                 cure="Shorten it. A preamble counts as well.",
             )
-        asked = [wire.Content([wire.Part(text)], role="user")]
-        question = wire.GenerateRequest(asked, translation.generation(config) if config else None)
+        question = translation.question(text, system, config)
         lines = self._http.lines(
             "POST",
             f"v1beta/{quote(resource)}:streamGenerateContent",
             params={"alt": "sse"},
             content=wire.encode(question),
         )
-        is_empty = True
-        end = "none"
-        async with aclosing(lines):
-            async for line in lines:
-                if not line.startswith(DATA):
-                    continue
-                message = _decode(line.removeprefix(DATA).encode(), wire.GenerateResponse)
-                piece, reason = translation.answer(message)
-                end = reason or end
-                if piece:
-                    is_empty = False
-                    yield piece
-        if is_empty:
-            raise ProviderError(f"{resource} gave an empty answer (finishReason: {end}).")
+        async with aclosing(answers.pieces(lines, resource, ENDPOINT_CURE)) as answer:
+            async for piece in answer:
+                yield piece
 
     def _is_ours(self, model: ObservedModel) -> bool:
         return model.stamp is not None and model.stamp.project == self._project
@@ -290,7 +305,7 @@ def _decode(body: bytes, shape: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProviderError(
             f"The answer is not one of the Gemini API: {error}.",
-            cure="Check `endpoint` of this provider in the Project file.",
+            cure=ENDPOINT_CURE,
         ) from error
 
 

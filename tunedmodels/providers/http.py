@@ -15,12 +15,15 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterator,
+    Mapping,
     MutableMapping,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import stamina
@@ -58,17 +61,21 @@ class Answer:
     """The answer of a success.
 
     `next_query` is the query of the next page, empty on the last one. Of the link that names it
-    (RFC 8288) nothing else is taken, so that no answer leads our key somewhere else.
+    (RFC 8288) nothing else is taken, so that no answer leads our key somewhere else. `headers` know
+    no case.
     """
 
     body: bytes
     next_query: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Http:
     """A client of one endpoint (`https://host[:port][/prefix]`), to be closed by its owner.
 
-    `manners` are those of the kind of service that stands there. Redirects are not
+    `manners` are those of the kind of service that stands there, `budget_s` is how long a call may
+    be asked again, unless the usual time will do. Redirects are not
     followed: they would carry the key somewhere else.
     """
 
@@ -80,13 +87,15 @@ class Http:
         manners: Manners = failures.GOOGLE,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
+        budget_s: float | None = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._place = place(endpoint)
         self._is_local = is_loopback(endpoint)
         self._credentials = credentials
         self._manners = manners
-        self._budget_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
+        usual_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
+        self._budget_s = usual_s if budget_s is None else budget_s
         self._on_retry = on_retry
         self._free = asyncio.Semaphore(AT_ONCE)
         self._client = httpx.AsyncClient(
@@ -127,21 +136,26 @@ class Http:
         params: dict[str, str] | None = None,
         content: bytes | None = None,
         read_s: float = READ_S,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        also: frozenset[int] = frozenset(),
     ) -> Answer:
         """Send a request and return its answer; ask again when that is safe.
+
+        `also` are statuses that are no success and an answer all the same.
 
         `repeatable` says that sending it twice does no harm. What is not repeatable is sent again
         only when it certainly did not leave, or was refused with 429. Raises OutcomeUnknownError
         when it may have been done, otherwise the errors of `failures`.
         """
-        request = self._request(method, path, params, content, read_s)
+        request = self._request(method, path, params, content, read_s, headers=headers)
         call = f"{method} {path}"
         patience = Patience(call, self._on_retry, budget_s=self._budget_s)
         async for attempt in stamina.retry_context(on=patience, attempts=ATTEMPTS, timeout=None):
             with attempt, self._never_twice(call, repeatable=repeatable):
-                async with self._answer(request) as response:
+                async with self._answer(request, also) as response:
                     body = b"".join([chunk async for chunk in _bounded(response)])
-                    return Answer(body, _next_query(response))
+                    status, said = response.status_code, response.headers
+                    return Answer(body, _next_query(response), status, said)
         raise AssertionError("unreachable: stamina raises the last error")
 
     async def lines(
@@ -169,6 +183,8 @@ class Http:
         params: dict[str, str] | None,
         content: bytes | None,
         read_s: float,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Request:
         if problem := self._credentials.problem(self._endpoint):
             raise problem
@@ -178,24 +194,49 @@ class Http:
             f"{self._endpoint}/{path}",
             params=params,
             content=content,
-            headers={**kind, **self._credentials.headers()},
+            headers={**kind, **headers},
             timeout=httpx.Timeout(read_s, connect=CONNECT_S, pool=None),
         )
 
     @asynccontextmanager
-    async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    async def _answer(
+        self, request: httpx.Request, also: frozenset[int] = frozenset()
+    ) -> AsyncIterator[httpx.Response]:
         """Send once and lend the open answer of a success; everything else is our errors."""
         try:
             async with self._free:
-                response = await self._client.send(request, stream=True)
+                response = await self._sent(request)
                 try:
-                    if not response.is_success:
+                    if not (response.is_success or response.status_code in also):
                         raise await self._refusal(response)
                     yield response
                 finally:
                     await response.aclose()
         except httpx.HTTPError as error:
             raise self._lost(error) from error
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        """Send with headers that are good now; with new ones once more where they are refused.
+
+        A 401 did nothing, so that this harms no call. It comes where a token was revoked, or ended
+        between our look at the clock and the service's.
+        """
+        await self._credentials.renew()
+        shown = self._credentials.headers()
+        request.headers.update(shown)
+        response = await self._client.send(request, stream=True)
+        if response.status_code != HTTPStatus.UNAUTHORIZED:
+            return response
+        try:
+            is_new = await self._credentials.renew(shown)
+        except ProviderError:
+            await response.aclose()
+            raise
+        if not is_new:
+            return response
+        await response.aclose()
+        request.headers.update(self._credentials.headers())
+        return await self._client.send(request, stream=True)
 
     async def _refusal(self, response: httpx.Response) -> ProviderError:
         body = b"".join([chunk async for chunk in _bounded(response)])

@@ -1,14 +1,17 @@
 """The contract of a provider: our words in and out, errors of `tunedmodels.errors`, nothing else.
 
 Every verb is one question or one order. None of them waits for a job; all but `create` may be sent
-again without harm, and `create` is made harmless by the id, which holds the fingerprint. A provider
-joins by one file, one line in `PROVIDERS` and passing `tests/contract`.
+again without harm, and `create` is made harmless by the id, which holds the fingerprint, or, where
+ids are the service's, by the guard under which it is sent. A provider joins by one file, one line
+in `PROVIDERS` and passing `tests/contract`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, Self
 
 from tunedmodels.datasets.examples import Example
@@ -16,6 +19,9 @@ from tunedmodels.desired import Desired
 from tunedmodels.observed import ObservedModel
 from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
+
+# Hears how an upload goes on: where it goes to, bytes that are there, bytes in all.
+OnUpload = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,19 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a guard: `owner` in words for people, `place` where it is.
+
+    It was `renewed` last at that time, and opens by itself `life_s` seconds later.
+    """
+
+    place: str
+    owner: str
+    renewed: datetime | None
+    life_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class BaseModel:
     """A model that can be asked, and perhaps tuned. `name` is `models/NAME`."""
 
@@ -51,6 +70,19 @@ class Provider(Protocol):
     trains_here: bool
     """Whether its jobs stop with this process, to go on with the next one that trains."""
 
+    def guard(self) -> AbstractAsyncContextManager[None]:
+        """Keep every other apply of this project away from this place while the block runs.
+
+        Where a repeated create is harmless, nobody need be kept away. Raises RefusedError when
+        somebody else is at work.
+        """
+
+    async def holder(self) -> Holder | None:
+        """Return who holds the guard now, or None where nobody does."""
+
+    async def break_guard(self) -> Holder | None:
+        """Take the guard from whoever holds it, and return who that was."""
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...
@@ -65,10 +97,16 @@ class Provider(Protocol):
         """Return one model with all that is known of it, or None when there is none."""
 
     async def create(
-        self, desired: Desired, examples: Sequence[Example], stamp: Stamp
+        self,
+        desired: Desired,
+        examples: Sequence[Example],
+        stamp: Stamp,
+        *,
+        validation: Sequence[Example] = (),
     ) -> ObservedModel:
         """Start training `desired.model_id` and return at once.
 
+        `examples` and `validation` are Preferences where the method is `preference`.
         Idempotent: a second call with the same `desired` returns the model of the first.
         Raises AlreadyExistsError when the id is taken by a model that does not bear this
         fingerprint in a stamp of this project, and OutcomeUnknownError when the answer was lost.
@@ -89,11 +127,38 @@ class Provider(Protocol):
     async def base_models(self) -> list[BaseModel]:
         """Return the models of the service that are no tuned models."""
 
+    async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
+        """Return how many tokens a base model (`models/NAME`) sees in all the texts.
+
+        Raises UnimplementedError where the place counts none.
+        """
+
     def generate(
-        self, resource: str, text: str, config: GenerationConfig | None = None
+        self,
+        resource: str,
+        text: str,
+        config: GenerationConfig | None = None,
+        *,
+        system: str = "",
     ) -> AsyncIterator[str]:
         """Ask a model and yield its answer piece by piece, as the service sends it.
 
         `text` is sent as it is: a preamble is the caller's business. What `config` leaves open is
-        as the model says.
+        as the model says. `system` is the system instruction, of a model that was trained with one.
         """
+
+
+class Unguarded:
+    """A place where a repeated create is harmless, since the id is ours: nothing to guard."""
+
+    def guard(self) -> AbstractAsyncContextManager[None]:
+        """Keep nobody away."""
+        return nullcontext()
+
+    async def holder(self) -> Holder | None:
+        """Return None: nobody is kept away."""
+        return None
+
+    async def break_guard(self) -> Holder | None:
+        """Return None: there is nothing to break."""
+        return None

@@ -18,6 +18,7 @@ from tunedmodels.wire import status
 
 NOTHING_USED = UsedHyperparameters()
 GOOD_ENDS = ("", "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "0", "1", "2")
+HYPERPARAMETERS = set(wire.Hyperparameters.__struct_fields__)
 EDITABLE = ("display_name", "temperature", "top_p", "top_k", "reader_project_numbers")
 JSON_NAMES = dict(
     zip(wire.TunedModel.__struct_fields__, wire.TunedModel.__struct_encode_fields__, strict=True)
@@ -83,7 +84,8 @@ def creation(desired: Desired, examples: Sequence[Example], stamp: Stamp) -> wir
 
     What the service was not told it may choose, and a default of ours would hide its own.
     """
-    declared = desired.hyperparameters.model_dump()
+    # Those that the API does not have are refused before (`manifests.honoured`).
+    declared = desired.hyperparameters.model_dump(include=HYPERPARAMETERS)
     rows = [
         wire.TuningExample(prompt(desired.preamble, example.text_input), example.output)
         for example in examples
@@ -118,6 +120,17 @@ def patch(edit: Edit) -> tuple[wire.TunedModel, str]:
         values["reader_project_numbers"] = [str(each) for each in values["reader_project_numbers"]]
     values["description"] = stamps.write(edit.description, edit.stamp)
     return wire.TunedModel(**values), ",".join(sorted(JSON_NAMES[field] for field in values))
+
+
+def question(
+    text: str, system: str = "", config: GenerationConfig | None = None
+) -> wire.GenerateRequest:
+    """Return the body of a question: one turn, below a system instruction where there is one."""
+    return wire.GenerateRequest(
+        [wire.Content([wire.Part(text)], role="user")],
+        generation_config=generation(config) if config else None,
+        system_instruction=wire.Content([wire.Part(system)]) if system else None,
+    )
 
 
 def answer(message: wire.GenerateResponse) -> tuple[str, str]:

@@ -100,7 +100,7 @@ def card_document(card: Card) -> dict[str, Any]:
             "path": card.evaluation_path or None,
             "metric": metric,
             "score": float(value),
-            "verdict": mark.verdict.value if mark else None,
+            "verdict": mark.decision.value if mark else None,
         },
         "costUsd": card.cost_usd,
         "attempt": stamp.attempt,
@@ -176,7 +176,7 @@ def _evaluation(card: Card) -> str:
     metric, _, value = card.stamp.score.partition(":")
     mark = gate_mark(card.stamp.gate)
     on = f" on {code(card.evaluation_path, in_table=True)}" if card.evaluation_path else ""
-    gate = f"; its gate: {mark.verdict}" if mark else ""
+    gate = f"; its gate: {mark.decision}" if mark else ""
     return f"{prose(metric)} {prose(value)}{on}{gate}"
 
 

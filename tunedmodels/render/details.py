@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from tunedmodels.datasets.tokens import ERROR
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action, Change, FieldChange, Version, Wanted
+from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Version, Wanted
 from tunedmodels.plan.gate import terms_of
 from tunedmodels.render.words import WIDTH, columns, cut
 
@@ -37,7 +38,7 @@ class Row(NamedTuple):
 
 def rows(change: Change) -> list[Row]:
     """Return what is to be said of a change, as rows; values are not cut yet."""
-    return [*_rows(change), *_gated(change), *_retired(change)]
+    return [*_rows(change), *_gated(change), *_cost(change.cost), *_retired(change)]
 
 
 def details(change: Change) -> list[str]:
@@ -104,6 +105,24 @@ def _declaration(after: Wanted) -> Iterator[Row]:
     for name, value in after.hyperparameters.items():
         path = f"hyperparameters.{name}"
         yield Row(_LABELS.get(path, path), _written(path, value))
+
+
+def _cost(cost: Cost | None) -> Iterator[Row]:
+    """Yield how the price of a training comes about, unless it is free."""
+    if cost is None or (cost.tokens is None and cost.usd_per_million_tokens is None):
+        return
+    tokens = "unknown tokens"
+    if cost.tokens is not None:
+        known = "counted" if cost.is_counted else f"+/- {round(100 * ERROR)} %"
+        tokens = f"{cost.tokens:,} tokens ({known})"
+    epochs = "unknown epochs"
+    if cost.epochs is not None:
+        epochs = f"{cost.epochs} epoch{'' if cost.epochs == 1 else 's'}"
+    each = cost.usd_per_million_tokens
+    price = (
+        f"${each:,.2f} per 1M" if each else "free of charge" if cost.usd == 0 else "unknown price"
+    )
+    yield Row("cost", f"{tokens} x {epochs} x {price}")
 
 
 def _field(field: FieldChange) -> Row:

@@ -57,7 +57,8 @@ def plan_schema() -> dict[str, Any]:
             "properties": dict.fromkeys(counts, count),
         },
     }
-    schema["required"] = sorted(schema["properties"])
+    left_out = {field.alias for field in Plan.model_fields.values() if field.exclude_if}
+    schema["required"] = sorted(schema["properties"].keys() - left_out)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

@@ -32,6 +32,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Uploaded,
 )
 from tunedmodels.render.problems import Style, plain
 from tunedmodels.render.progress import Elapsed, Tally, duration, line
@@ -132,12 +133,12 @@ class LiveProgress:
                 self._change(event.name, event.model_id, state=_CALLS[call])
             case Progressed(name=name, model_id=model_id):
                 self._note = ""
-                self._change(name, model_id, state=event.state.value, job=event)
+                self._change(name, model_id, state=event.phase or event.state.value, job=event)
             case Evaluating():
                 self._change(event.name, event.model_id, state="evaluating", asked=event)
             case Judged():
                 self._change(event.name, event.model_id, words=line(event)[2])
-            case Retried() | Interrupted():  # no row: it is about all of them
+            case Uploaded() | Retried() | Interrupted():  # no row: it is about all of them
                 self._note = line(event)[2]
             case Succeeded() | Failed() | Refused() | Rejected() | Skipped():
                 self._end(event)

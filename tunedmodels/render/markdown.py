@@ -186,9 +186,9 @@ def _table(plan: Plan) -> Iterator[str]:
         )
     jobs = sum(change.action.trains for change in plan.changes)
     if plan.cost_usd != 0 and jobs:
-        yield (
-            f"| | | | **{terms.number(jobs, 'tuning job')}** | **{terms.price(plan.cost_usd)}** |"
-        )
+        tokens = plan.training_tokens
+        work = f"{terms.number(jobs, 'tuning job')}{f', {tokens:,} tokens' if tokens else ''}"
+        yield f"| | | | **{work}** | **{terms.limited(plan)}** |"
 
 
 def _why(change: Change) -> str:
@@ -284,6 +284,7 @@ def _ending(page: _Page) -> Iterator[str]:
             f"head {code(page.head, 40)}" if page.head else "",
             f"base {code(page.base, 60)}" if page.base else "",
             f"plan {plan.digest[:15]}",
+            f"{dated}, an estimate" if (dated := terms.prices(plan)) else "",
             f"tunedmodels {__version__}",
             link("full plan", page.full_url) if page.full_url else "",
         ]

@@ -84,6 +84,7 @@ def plan_page(
             f"head {cut(head, 40)}" if head else "",
             f"base {cut(base)}" if base else "",
             f"plan {plan.digest[:15]}",
+            terms.cost(plan) if terms.prices(plan) else "",
         ],
     )
 

@@ -31,6 +31,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Uploaded,
 )
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action
@@ -71,6 +72,7 @@ _RULINGS: Final = {
     Decision.INCONCLUSIVE: "its gate could not decide",
     Decision.REFUSED: "its gate refused it",
 }
+_KIB: Final = 1024
 _COUNTED: Final = {
     Succeeded: "done",
     Failed: "failed",
@@ -158,6 +160,8 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
         case Judged(name=name, decision=decision, words=words):
             role = "good" if decision is Decision.PASSED else "warning"
             return "", role, f"{name}: {_RULINGS[decision]}: {words}"
+        case Uploaded(place=place, sent=sent, total=total):
+            return "", "dim", f"{sent / max(total, 1):.0%} of {size(total)} are at {place}"
         case Retried(call=call, wait_s=wait_s, words=words):
             return "", "warning", f"no answer to {call}, again in {duration(wait_s)}: {words}"
         case Interrupted():
@@ -189,7 +193,7 @@ def _last_word(event: Ending) -> tuple[str, str, str]:
 
 def steps(event: Progressed) -> list[str]:
     """Return how far a job is, in parts: state, step, epoch and last loss, as far as known."""
-    parts = [event.state.value]
+    parts = [event.phase or event.state.value]
     if event.step:
         total = f"/{event.total_steps}" if event.total_steps else ""
         parts += [f"step {event.step}{total}", f"epoch {event.epoch}"]
@@ -207,6 +211,18 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def size(count: int) -> str:
+    """Say a number of bytes as `812 B`, `3.4 KiB`, `12.0 MiB` or `1.2 GiB`."""
+    if count < _KIB:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= _KIB
+        if amount < _KIB or unit == "GiB":
+            break
+    return f"{amount:.1f} {unit}"
 
 
 class Tally:
@@ -231,7 +247,7 @@ class Tally:
             case Succeeded() | Failed() | Refused() | Rejected() | Skipped() | StillRunning():
                 self._jobs.pop((event.name, event.model_id), None)
                 self._endings.append(event)
-            case Started() | Sending() | Sent() | Judged() | Retried() | Interrupted():
+            case Started() | Sending() | Sent() | Uploaded() | Judged() | Retried() | Interrupted():
                 pass
             case _:
                 assert_never(event)

@@ -133,13 +133,13 @@ def _row(version: ObservedModel, model: Named) -> tuple[str, ...]:
     elif version.state.is_running and version.step:
         state = f"training, step {version.step}/{version.total_steps or '?'}"
     else:
-        state = version.state.value
+        state = visible(version.phase) or version.state.value
     loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
     doubt = "unverified" if version.stamp and version.stamp.unverified else ""
     is_rejected = version.stamp is not None and version.stamp.is_rejected
     to_do = "tunedmodels plan says what to do" if is_rejected else ""
-    told = filter(None, (_score(version), doubt or visible(version.failure) or to_do))
-    return version.model_id, state, loss, ", ".join(told)
+    said = doubt or visible(version.failure or version.remark) or to_do
+    return version.model_id, state, loss, ", ".join(filter(None, (_score(version), said)))
 
 
 def _score(version: ObservedModel) -> str:
@@ -179,6 +179,9 @@ def _facts(version: ObservedModel) -> list[tuple[str, str]]:
         "epochs": used.epoch_count,
         "batch size": used.batch_size,
         "learning rate": used.learning_rate,
+        "times the default rate": used.learning_rate_multiplier,
+        "adapter size": used.adapter_size,
+        "beta": used.beta,
     }
     facts += [(key, f"{value:g}") for key, value in settings.items() if value is not None]
     if stamp:

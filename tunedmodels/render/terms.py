@@ -122,10 +122,47 @@ def cost(plan: Plan) -> str:
     jobs = sum(change.action.trains for change in plan.changes)
     if not jobs:
         return ""
+    parts = [number(jobs, "tuning job")]
+    if tokens := plan.training_tokens:
+        parts.append(f"{tokens:,} training tokens")
+    parts.append(_sum(plan))
+    return f"{', '.join(parts)}{estimated(plan)}"
+
+
+def limited(plan: Plan) -> str:
+    """Return the sum beside the limit of the policy, as far as both are there."""
+    limit = plan.max_cost_usd
+    return f"{price(plan.cost_usd)}{f' of ${limit:,.2f}' if limit is not None else ''}"
+
+
+def prices(plan: Plan) -> str:
+    """Say of which day the prices are, the oldest of them, or nothing where none is dated."""
+    costs = [change.cost for change in plan.changes if change.cost and change.cost.prices_of]
+    if not costs:
+        return ""
+    kind = "prices" if all(cost.is_official for cost in costs) else "unofficial prices"
+    return f"{kind} of {min(cost.prices_of for cost in costs)}"
+
+
+def estimated(plan: Plan) -> str:
+    """Say that a sum is no bill; nothing where there is none."""
+    if not any(change.cost and change.cost.usd for change in plan.changes):
+        return ""
+    dated = prices(plan)
+    return f" ({dated}; an estimate, not a quote)" if dated else " (an estimate, not a quote)"
+
+
+def _sum(plan: Plan) -> str:
     usd = plan.cost_usd
-    words = "price unknown" if usd is None else price(usd)
-    words = f"about {words} (an estimate, not a quote)" if usd else words
-    return f"{number(jobs, 'tuning job')}, {words}"
+    if usd is not None:
+        limit = plan.max_cost_usd
+        of = f" of the ${limit:,.2f} limit" if usd and limit is not None else ""
+        return f"{'about ' if usd else ''}{price(usd)}{of}"
+    costs = [change.cost.usd for change in plan.changes if change.cost]
+    known = sum(usd for usd in costs if usd is not None)
+    if not known:
+        return "price unknown"
+    return f"at least {price(known)}: what {costs.count(None)} of them costs is unknown"
 
 
 def later(plan: Plan) -> list[str]:

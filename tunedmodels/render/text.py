@@ -150,7 +150,7 @@ def _summary(plan: Plan, style: Style) -> Iterator[str]:
     for line in wrapped(f"Plan: {', '.join(parts)}.{rest}", indent=0, hang=len("Plan: ")):
         yield style(line, "bold")
     if cost := terms.cost(plan):
-        yield f"Cost: {cost}."
+        yield from wrapped(f"Cost: {cost}.", indent=0, hang=len("Cost: "))
 
 
 def _still_running(plan: Plan, rest: str) -> Iterator[str]:

@@ -184,6 +184,19 @@ class GenerateRequest(Shape):
 
     contents: list[Content] = []
     generation_config: GenerationConfig | None = None
+    system_instruction: Content | None = None
+
+
+class CountTokensRequest(Shape):
+    """The question of countTokens."""
+
+    contents: list[Content] = []
+
+
+class CountTokensResponse(Shape):
+    """The answer of countTokens; None where it says nothing."""
+
+    total_tokens: int | None = None
 
 
 class Candidate(Shape):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -40,6 +40,7 @@ class Detail(msgspec.Struct, rename="camel"):
     """The details we can use, as one shape: ErrorInfo, BadRequest, RetryInfo and Help."""
 
     reason: str = ""
+    metadata: dict[str, Any] = {}
     field_violations: list[FieldViolation] = []
     retry_delay: str = ""
     links: list[Link] = []
@@ -57,6 +58,12 @@ class Status(msgspec.Struct):
     def reason(self) -> str:
         """The stable word of ErrorInfo, such as `API_KEY_INVALID`, or empty."""
         return next((detail.reason for detail in self.details if detail.reason), "")
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What ErrorInfo says beside its reason: `service`, `consumer`, `permission` and others."""
+        facts = next((detail.metadata for detail in self.details if detail.reason), {})
+        return {name: fact for name, fact in facts.items() if isinstance(fact, str)}
 
     @property
     def retry_delay_s(self) -> float | None:

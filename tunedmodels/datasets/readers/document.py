@@ -15,7 +15,7 @@ from typing import IO, Any
 from tunedmodels.datasets.blocks import ROWS, Block
 from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.readers.rows import example, kind, missing
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.source import Source, output_setting
 
 _CHUNK = 64 * 1024
 _VALUE_CHARS = 4 * 1024 * 1024  # F9: a whole file has at most as much; keeps memory flat
@@ -181,7 +181,7 @@ def _columns(file: Path, cursor: _Cursor, source: Source, found: Found) -> Itera
     for name in cursor.names():
         names.append(name)
         cursor.skip()
-    wanted = {"inputField": source.input_field, "outputField": source.output_field}
+    wanted = {"inputField": source.input_field, output_setting(source): source.output_field}
     absent = {setting: field for setting, field in wanted.items() if field not in names}
     for setting, field in absent.items():
         missing(names, field, setting, 0, found)

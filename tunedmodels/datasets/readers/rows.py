@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.nearest import nearest
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.source import Source, output_setting
 
 _SHOWN = 12  # names of fields in a message
 
@@ -33,7 +33,7 @@ def example(value: object, source: Source, line: int, found: Found) -> tuple[str
         )
         return None
     text_input = _text(value, source.input_field, "inputField", line, found)
-    output = _text(value, source.output_field, "outputField", line, found)
+    output = _text(value, source.output_field, output_setting(source), line, found)
     return None if text_input is None or output is None else (text_input, output)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tunedmodels.datasets.blocks import ROWS, Block
 from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.readers.rows import missing
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.source import Source, output_setting
 
 _LINE_CHARS = 1024 * 1024  # a longer line comes in pieces, so that memory stays flat
 
@@ -68,7 +68,7 @@ def _columns(
     header: list[str], delimiter: str, source: Source, line: int, found: Found
 ) -> tuple[int, int] | None:
     """Return where the two fields stand, or None after reporting what is wrong with the header."""
-    wanted = {"inputField": source.input_field, "outputField": source.output_field}
+    wanted = {"inputField": source.input_field, output_setting(source): source.output_field}
     other = next((mark for mark in ",\t;|" if mark != delimiter and mark in "".join(header)), None)
     if len(header) == 1 and other and header[0] not in wanted.values():
         found.error(

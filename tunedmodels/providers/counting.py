@@ -1,0 +1,56 @@
+"""Counting tokens as the service does it: its own `countTokens`, asked in batches.
+
+Source: countTokens of the Gemini API, v1beta, and of Vertex AI, v1; both take `contents` and answer
+with `totalTokens`. How much one request takes is not documented, so batches are small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from tunedmodels.errors import ProviderError
+from tunedmodels.wire import gemini as wire
+
+BATCH_CHARS: Final = 200_000
+BATCH_TEXTS: Final = 200
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+
+
+async def count(texts: Iterable[str], ask: Ask) -> int:
+    """Return how many tokens the texts have together; `ask` sends one request.
+
+    Raises ProviderError when an answer says no number.
+    """
+    total = 0
+    for batch in batches(texts):
+        turns = [wire.Content([wire.Part(text)], role="user") for text in batch]
+        answer = await ask(wire.encode(wire.CountTokensRequest(turns)))
+        try:
+            counted = wire.decode(answer, wire.CountTokensResponse).total_tokens
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            counted = None
+        if counted is None:
+            raise ProviderError(
+                "The service did not say how many tokens it counts.",
+                cure="Leave out --count-tokens: the plan then estimates them.",
+            )
+        total += counted
+    return total
+
+
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in groups that fit one request; an empty one has no tokens."""
+    batch: list[str] = []
+    chars = 0
+    for text in filter(None, texts):
+        if batch and (len(batch) == BATCH_TEXTS or chars + len(text) > BATCH_CHARS):
+            yield batch
+            batch, chars = [], 0
+        batch.append(text)
+        chars += len(text)
+    if batch:
+        yield batch

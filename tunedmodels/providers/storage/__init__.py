@@ -1,0 +1,1 @@
+"""Cloud Storage: objects that are written once, uploads that go on where they broke, and a lock."""

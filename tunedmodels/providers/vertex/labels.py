@@ -1,0 +1,37 @@
+"""The stamp as labels: what a list can be filtered by. The whole stamp is in the description.
+
+Labels of a job are copied to the model and the endpoints that it makes. Keys and values have at
+most 63 characters of a-z, 0-9, _ and -; the names of projects and models have no others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tunedmodels.desired import version_id
+from tunedmodels.stamp import Stamp
+
+PROJECT: Final = "tunedmodels-project"
+NAME: Final = "tunedmodels-name"
+VERSION: Final = "tunedmodels-version"
+FINGERPRINT: Final = "tunedmodels-fingerprint"
+ATTEMPT: Final = "tunedmodels-attempt"
+SOURCE: Final = "tunedmodels-source"
+_DIGITS: Final = 32  # of the fingerprint; all 64 of them are one too many
+
+
+def labels(stamp: Stamp, *, parent: str = "") -> dict[str, str]:
+    """Return the labels of a version; `parent` is the id of the version that it continues from."""
+    found = {
+        PROJECT: stamp.project,
+        NAME: stamp.name,
+        VERSION: version_id(stamp.name, stamp.fingerprint),
+        FINGERPRINT: stamp.fingerprint[:_DIGITS],
+        ATTEMPT: str(stamp.attempt),
+    }
+    return {**found, SOURCE: parent} if parent else found
+
+
+def of_version(model_id: str) -> str:
+    """Return the filter of a list that finds the jobs of a version."""
+    return f'labels.{VERSION}="{model_id}"'
