@@ -12,7 +12,7 @@ from tunedmodels.evaluation.scoring import Answered
 from tunedmodels.render.problems import Style, plain
 from tunedmodels.render.words import columns, cut, padded
 
-_INPUT, _OUTPUT = 44, 18  # columns
+_INPUT, _OUTPUT = 36, 16  # columns, so that a line has at most 100 of them
 
 
 def worst_text(found: Mapping[str, Sequence[Answered]], style: Style = plain) -> str:
