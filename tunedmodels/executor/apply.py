@@ -69,12 +69,10 @@ async def apply(
     `timeout_s` counts from now and bounds all waiting. `paces` says by name how often a provider is
     asked about its jobs; HOSTED where it says nothing.
 
-    Raises RefusedError when the plan is refused as a whole, or another apply is at work there;
-    ProviderError when nobody can tell; and StoreError when an event cannot be written; nothing is
-    sent after that. All other errors become events.
+    Raises RefusedError when the plan is refused, or another apply is at work there; ProviderError
+    when nobody can tell; StoreError when an event cannot be written. Other errors become events.
     """
     _require_unrefused(plan)
-    names = _names(plan.changes)
     endings: list[Ending] = []
 
     def tell(event: Event) -> None:
@@ -88,8 +86,8 @@ async def apply(
         desired=desired,
         providers=providers,
         watchers={
-            name: Watcher(provider, paces.get(name, HOSTED), clock=clock, emit=tell)
-            for name, provider in providers.items()
+            name: Watcher(each, paces.get(name, HOSTED), clock=clock, emit=tell)
+            for name, each in providers.items()
         },
         load=load,
         judge=judge,
@@ -103,7 +101,7 @@ async def apply(
     )
     try:
         async with _guarded(plan.changes, providers):
-            await _all(run, names)
+            await _all(run, _names(plan.changes))
     except BaseExceptionGroup as group:
         raise _first(group) from group
     return Outcome(tuple(endings), interrupted=stop.requested)

@@ -102,10 +102,8 @@ def make_plan(
     noticed = [] if destroying else _notify(changes, bases.notices, declared)
     refusals = [*stays.refusals, *goes.refusals, *safety.too_dear(changes, policy)]
     if not destroying:
-        ready = sum(m.state is ModelState.READY for live in ours.values() for m in live)
-        removed = [change for _, part in goes.entries for change in part]
         refusals += safety.too_empty(len(declared), allowances)
-        refusals += safety.too_many_deletes(removed, ready, policy, allowances)
+        refusals += _too_many_deletes(goes, ours, policy, allowances)
     return Plan(
         project=project,
         environment=environment,
@@ -120,6 +118,14 @@ def make_plan(
         leaving=tuple(stays.leaving),
         moment=written(now) if stays.is_timed else "",
     )
+
+
+def _too_many_deletes(
+    goes: _Part, ours: Live, policy: Policy, allowances: Allowances
+) -> Iterable[Refusal]:
+    ready = sum(model.state is ModelState.READY for live in ours.values() for model in live)
+    removed = [change for _, part in goes.entries for change in part]
+    return safety.too_many_deletes(removed, ready, policy, allowances)
 
 
 def _ours(models: Iterable[ObservedModel], project: str) -> Live:

@@ -16,7 +16,7 @@ from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Input, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.advising import epoch_notes
-from tunedmodels.project.bases import Judged, judged
+from tunedmodels.project.tunability import Judged, judged
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.counting import count
