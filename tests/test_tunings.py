@@ -15,8 +15,8 @@ from tunedmodels.errors import Problem, Severity
 from tunedmodels.plan.change import Plan
 from tunedmodels.plan.cost import Pricing
 from tunedmodels.project import Project
-from tunedmodels.project.tunability import Judged, judged
 from tunedmodels.project.surveying import survey
+from tunedmodels.project.tunability import Judged, judged
 from tunedmodels.render.text import plan_text
 
 GOLDEN = Path(__file__).parent / "golden"

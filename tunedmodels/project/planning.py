@@ -16,7 +16,6 @@ from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Input, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.advising import epoch_notes
-from tunedmodels.project.tunability import Judged, judged
 from tunedmodels.project.comparing import Compared, compare_all
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.counting import count
@@ -24,6 +23,7 @@ from tunedmodels.project.opened import Project
 from tunedmodels.project.remembering import remembered
 from tunedmodels.project.remote import fetch_all
 from tunedmodels.project.surveying import Surveyed, survey
+from tunedmodels.project.tunability import Judged, judged
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
 

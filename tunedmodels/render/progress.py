@@ -121,8 +121,9 @@ class PlainProgress:
             # A request shows by what comes of it; the journal has both of its ends.
             case Sending() | Sent(call="create"):
                 return False
-            case Progressed(model_id=model_id, state=state, step=step, total_steps=total):
-                return self._is_far_enough(model_id, state, step, total)
+            case Progressed(model_id=model_id, step=step, total_steps=total):
+                stage = event.phase or event.state.value
+                return self._is_far_enough(model_id, stage, step, total)
             case Evaluating(model_id=model_id, done=done, total=total):
                 return self._is_far_enough(model_id, "evaluating", done, total)
             case _:
