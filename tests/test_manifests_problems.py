@@ -20,7 +20,7 @@ NAMED = HEAD + "metadata: {name: tone}\nspec:\n"
 BODY = "  baseModel: models/x\n  dataset: {path: d.jsonl}\n"
 FIELDS = (
     "There are: baseModel, tunedModel, provider, dataset, method, validation, task, "
-    "hyperparameters, displayName, description, temperature, topP, topK, readerProjectNumbers, "
+    "hyperparameters, sweep, displayName, description, temperature, topP, topK, readerProjectNumbers, "
     "evaluation, serviceAccount, encryptionSpec, exportLastCheckpointOnly, lifecycle."
 )
 

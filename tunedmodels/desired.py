@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +77,24 @@ class DesiredEvaluation:
         """How to read the file."""
         return self.rules
 
+    @property
+    def measure(self) -> DesiredEvaluation:
+        """The same questions and metric, without thresholds: a score alone, and no gate."""
+        open_ = {"at_least": None, "not_worse_than_serving_by": None}
+        return replace(self, rules=self.rules.model_copy(update=open_))
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredSweep:
+    """The settings of all candidates of a sweep, in their declared order.
+
+    `place` is `file:line` of it. `max_cost_usd` bounds what one plan may spend on them.
+    """
+
+    settings: tuple[Hyperparameters, ...]
+    max_cost_usd: float | None = None
+    place: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:
@@ -86,6 +104,10 @@ class Desired:
     another TunedModel. `place` is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex)
     of everything that cannot be changed after training. `encryption_key` is the name of a key of
     Cloud KMS, empty for Google's own.
+
+    With a `sweep` it stands for all its `candidates` as long as none of them is chosen: its
+    fingerprint is over theirs and over what decides their scores, and no version ever bears it.
+    `chosen_by` is the digest of the sweep that chose this one among them.
     """
 
     project: str
@@ -111,22 +133,46 @@ class Desired:
     reader_project_numbers: tuple[int, ...] | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     evaluation: DesiredEvaluation | None = None
+    sweep: DesiredSweep | None = None
+    chosen_by: str = ""
     fingerprint: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Hash what the fingerprint is of, once: everybody asks for it, and often."""
-        mark = fingerprint(
-            source=self.source,
-            dataset=self.dataset.digest,
-            preamble=self.preamble,
-            hyperparameters=self.hyperparameters,
-            method=self.method,
-            preamble_as=self.preamble_as,
-            validation=self.validation.digest if self.validation else "",
-            encryption_key=self.encryption_key,
-            last_checkpoint_only=self.last_checkpoint_only,
+        tried = self.sweep.settings if self.sweep else (self.hyperparameters,)
+        marks = [
+            fingerprint(
+                source=self.source,
+                dataset=self.dataset.digest,
+                preamble=self.preamble,
+                hyperparameters=each,
+                method=self.method,
+                preamble_as=self.preamble_as,
+                validation=self.validation.digest if self.validation else "",
+                encryption_key=self.encryption_key,
+                last_checkpoint_only=self.last_checkpoint_only,
+            )
+            for each in tried
+        ]
+        if self.sweep:
+            # The provider, since versions elsewhere say nothing; sorted, since no order changes
+            # what is trained, and which of equal candidates is the first is no reason to train.
+            scores = self.evaluation.scores if self.evaluation else ""
+            marks = [_hashed([self.provider, scores, *sorted(marks)])]
+        object.__setattr__(self, "fingerprint", marks[0])
+
+    @property
+    def candidates(self) -> tuple[Desired, ...]:
+        """What a sweep tries, each a declaration of its own; nothing without a sweep."""
+        return tuple(
+            replace(self, hyperparameters=each, sweep=None)
+            for each in (self.sweep.settings if self.sweep else ())
         )
-        object.__setattr__(self, "fingerprint", mark)
+
+    @property
+    def sweep_digest(self) -> str:
+        """The first 12 hex digits of a sweep's fingerprint, by which stamps remember it."""
+        return self.fingerprint[:12] if self.sweep else self.chosen_by
 
     @property
     def model_id(self) -> str:
@@ -182,11 +228,15 @@ def fingerprint(
         "exportLastCheckpointOnly": last_checkpoint_only,
     }
     parts |= {key: value for key, value in later.items() if value}
-    return hashlib.sha256(_canonical(parts).encode()).hexdigest()
+    return _hashed(parts)
 
 
 def _mark(value: object) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:12]
+    return _hashed(value)[:12]
+
+
+def _hashed(value: object) -> str:
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def version_id(name: str, fingerprint: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -139,20 +141,26 @@ class Evaluation(Examples):
         return self.at_least is not None or self.not_worse_than_serving_by is not None
 
 
+_Epochs = Annotated[int, Field(ge=1, le=1000)]
+_BatchSize = Annotated[int, Field(ge=1, le=1024)]
+_Rate = Annotated[float, Field(gt=0, le=1)]
+_RateFactor = Annotated[float, Field(gt=0, le=1000)]
+
+
 class Hyperparameters(Written):
     """The settings of the API, by its names; what is unset takes the service's default."""
 
-    epoch_count: int | None = Field(
-        default=None, ge=1, le=1000, description="Full passes over the data; default 5."
+    epoch_count: _Epochs | None = Field(
+        default=None, description="Full passes over the data; default 5."
     )
-    batch_size: int | None = Field(
-        default=None, ge=1, le=1024, description="Examples per training step; default 4."
+    batch_size: _BatchSize | None = Field(
+        default=None, description="Examples per training step; default 4."
     )
-    learning_rate: float | None = Field(
-        default=None, gt=0, le=1, description="Default 0.001; excludes learningRateMultiplier."
+    learning_rate: _Rate | None = Field(
+        default=None, description="Default 0.001; excludes learningRateMultiplier."
     )
-    learning_rate_multiplier: float | None = Field(
-        default=None, gt=0, le=1000, description="Scales the default rate; excludes learningRate."
+    learning_rate_multiplier: _RateFactor | None = Field(
+        default=None, description="Scales the default rate; excludes learningRate."
     )
     adapter_size: Literal[1, 2, 4, 8, 16, 32] | None = Field(
         default=None, description="Rank of the adapter: more learns more, and needs more examples."
@@ -171,6 +179,60 @@ class Hyperparameters(Written):
                 "exclusive", "learningRate and learningRateMultiplier exclude each other; keep one"
             )
         return self
+
+
+MOST_CANDIDATES: Final = 64
+
+
+def _tried(description: str) -> Any:  # noqa: ANN401  # a field of any type, as for pydantic's own
+    # strict=False: YAML has lists, no tuples; the items stay strict.
+    return Field(default=None, strict=False, min_length=1, description=description)
+
+
+class SweptHyperparameters(Written):
+    """The values that are tried of each setting; all others are those of `hyperparameters`."""
+
+    epoch_count: tuple[_Epochs, ...] | None = _tried("Full passes over the data, such as [3, 5].")
+    batch_size: tuple[_BatchSize, ...] | None = _tried("Examples per training step.")
+    learning_rate: tuple[_Rate, ...] | None = _tried("Excludes learningRateMultiplier.")
+    learning_rate_multiplier: tuple[_RateFactor, ...] | None = _tried("Excludes learningRate.")
+
+    @property
+    def count(self) -> int:
+        """How many combinations there are."""
+        return math.prod(len(values) for values in self._lists().values())
+
+    def settings(self, shared: Hyperparameters) -> tuple[Hyperparameters, ...]:
+        """Return every combination, with `shared` for what is not swept; at most the first 64.
+
+        They are ordered as the fields of this class, the first of which changes the slowest.
+        """
+        lists = self._lists()
+        combinations = itertools.islice(itertools.product(*lists.values()), MOST_CANDIDATES)
+        return tuple(
+            shared.model_copy(update=dict(zip(lists, values, strict=True)))
+            for values in combinations
+        )
+
+    def _lists(self) -> dict[str, tuple[float, ...]]:
+        lists = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: values for name, values in lists.items() if values}
+
+
+class Sweep(Written):
+    """Several settings are trained, and the best by `evaluation` serves.
+
+    Every combination of the values is a candidate: 2 to 64 of them, all priced in the plan.
+    """
+
+    hyperparameters: SweptHyperparameters = Field(description="The values to try, as lists.")
+    pick: Literal["best"] = Field(
+        default="best",
+        description="The highest score of evaluation.metric; of equal ones the first declared.",
+    )
+    max_cost_usd: float | None = Field(
+        default=None, ge=0, description="US dollars that one plan may spend on the candidates."
+    )
 
 
 class Lifecycle(Written):
@@ -231,6 +293,9 @@ class TunedModelSpec(Written):
         default=None, description="Makes the advice about dataset size specific."
     )
     hyperparameters: Hyperparameters = Hyperparameters()
+    sweep: Sweep | None = Field(
+        default=None, description="Values to try; needs evaluation, whose metric chooses the best."
+    )
     display_name: Annotated[str, StringConstraints(max_length=40)] | None = None
     description: str = ""
     temperature: float | None = Field(default=None, ge=0, le=1)

@@ -66,7 +66,8 @@ class Stamp:
     `hand` on a version that a person promoted, and `unverified` stands on one that was adopted:
     nobody can prove what it was trained on. `commit` is the one that it was trained from, `head`
     the one that it was last promoted from. `score` (`exactMatch:0.912`) and `gate` (a GateMark) say
-    how it was judged.
+    how it was judged. `tried` is the digest of the sweep under which a candidate got its `score`,
+    `sweep` those of the sweeps that chose it, joined by commas, the newest last.
     """
 
     project: str
@@ -86,6 +87,8 @@ class Stamp:
     by: str = ""
     head: str = ""
     unverified: bool = False
+    tried: str = ""
+    sweep: str = ""
     others: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -93,6 +96,23 @@ class Stamp:
         """Whether a gate kept it from serving, and nobody made it serve all the same."""
         mark = gate_mark(self.gate)
         return self.promoted is None and mark is not None and mark.decision is not Decision.PASSED
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether a sweep tried it, and neither chose it nor did anybody ever make it serve."""
+        return bool(self.tried) and not self.sweep and self.promoted is None
+
+    def was_chosen_by(self, sweep: str) -> bool:
+        """Whether the sweep with this digest chose it."""
+        return sweep in self.sweep.split(",")
+
+    def chosen_by(self, sweep: str) -> Stamp:
+        """Return this stamp with the mark that a sweep chose its model.
+
+        The marks of earlier sweeps stay, so that going back to one of them trains nothing.
+        """
+        former = [mark for mark in self.sweep.split(",") if mark not in ("", sweep)]
+        return replace(self, sweep=",".join([*former[-(_SWEEPS - 1) :], sweep]))
 
     def promoted_at(self, now: datetime, *, by: str = "", head: str = "") -> Stamp:
         """Return this stamp with the mark that makes its model the serving one."""
@@ -127,6 +147,7 @@ class Worded(Protocol):
         """In any order."""
 
 
+_SWEEPS: Final = 8  # that a stamp remembers: a description is not endless
 HAND: Final = "hand"  # in `by`: a person promoted it, and no apply did
 
 _WORDS: Final = (
@@ -228,5 +249,7 @@ def _parse(text: str) -> Stamp:
         by=values.pop("by", ""),
         head=values.pop("head", ""),
         unverified=values.pop("unverified", "") == "true",
+        tried=values.pop("tried", ""),
+        sweep=values.pop("sweep", ""),
         others=tuple(values.items()),
     )

@@ -30,6 +30,7 @@ _TYPES: Final = {
     "greater_than_equal": ("out-of-range", "must be at least {ge} (got {got})", ""),
     "less_than": ("out-of-range", "must be less than {lt} (got {got})", ""),
     "less_than_equal": ("out-of-range", "must be at most {le} (got {got})", ""),
+    "too_short": ("too-short", "must not be empty", "list the values to try, such as [3, 5, 8]"),
     "string_too_short": ("too-short", "must not be empty", "write something, or remove the line"),
     "string_too_long": (
         "too-long",

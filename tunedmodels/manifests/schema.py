@@ -25,7 +25,10 @@ def manifest_schema() -> dict[str, Any]:
     for name in ("TunedModelSpec", "Dataset"):
         definitions[name].pop("required", None)
     definitions["TunedModelSpec"]["not"] = {"required": ["baseModel", "tunedModel"]}
-    definitions["Hyperparameters"]["not"] = {"required": ["learningRate", "learningRateMultiplier"]}
+    for name in ("Hyperparameters", "SweptHyperparameters"):
+        definitions[name]["not"] = {"required": ["learningRate", "learningRateMultiplier"]}
+    for field in definitions["SweptHyperparameters"]["properties"].values():
+        field["anyOf"][0]["uniqueItems"] = True
     defaults = definitions["ProjectSpec"]["properties"]["defaults"]
     definitions["ProjectSpec"]["properties"]["defaults"] = {
         "$ref": "#/$defs/TunedModelSpec",

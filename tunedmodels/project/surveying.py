@@ -17,7 +17,7 @@ from tunedmodels.datasets.preferences import REJECTED_FIELD
 from tunedmodels.datasets.source import Response, Source, responses
 from tunedmodels.datasets.survey import Survey
 from tunedmodels.datasets.tokens import estimate
-from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation
+from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, DesiredSweep
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.loader import Declared
 from tunedmodels.project.opened import Project
@@ -277,6 +277,18 @@ def _evaluation(spec: TunedModelSpec, side: Side, found: Survey) -> DesiredEvalu
     )
 
 
+def _sweep(declared: Declared) -> DesiredSweep | None:
+    spec = declared.spec
+    if spec.sweep is None:
+        return None
+    place = declared.place_of("spec.sweep")
+    return DesiredSweep(
+        settings=spec.sweep.hyperparameters.settings(spec.hyperparameters),
+        max_cost_usd=spec.sweep.max_cost_usd,
+        place=f"{place.file}:{place.line}",
+    )
+
+
 def _resolved(
     project: Project,
     declared: Declared,
@@ -299,6 +311,7 @@ def _resolved(
         preamble_as=spec.dataset.preamble_as,
         method=spec.method,
         hyperparameters=spec.hyperparameters,
+        sweep=_sweep(declared),
         service_account=_service_account(spec, settings),
         encryption_key=_encryption_key(spec, settings),
         last_checkpoint_only=spec.export_last_checkpoint_only,
