@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, version_id
+from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, DesiredSweep, version_id
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Plan
 from tunedmodels.plan.gate import gate_of
@@ -60,6 +60,16 @@ def evaluation(*, data: str = "held out", examples: int = 100, **rules: Any) -> 
         digest=sha(data),
         examples=examples,
     )
+
+
+def swept(want: Desired, *epochs: int, **others: Any) -> Desired:
+    """`want` with a sweep over epochs; it needs an evaluation."""
+    settings = tuple(
+        want.hyperparameters.model_copy(update={"epoch_count": count}) for count in epochs
+    )
+    given = {"place": "manifests/tone.yaml:9", **others}
+    shared = want.hyperparameters.model_copy(update={"epoch_count": None})
+    return replace(want, hyperparameters=shared, sweep=DesiredSweep(settings, **given))
 
 
 def live(
@@ -148,5 +158,6 @@ __all__ = [
     "ruled",
     "sha",
     "stamp",
+    "swept",
     "version_id",
 ]

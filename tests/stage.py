@@ -17,6 +17,7 @@ from tunedmodels.executor.apply import apply
 from tunedmodels.executor.signals import Stop
 from tunedmodels.observed import ObservedModel, serving
 from tunedmodels.plan.change import Action, Plan
+from tunedmodels.plan.chosen import resolved
 from tunedmodels.plan.planner import make_plan
 from tunedmodels.settings import Policy
 
@@ -66,7 +67,10 @@ class Stage:
 
     async def apply(self, plan: Plan | None = None, **options: Any) -> Outcome:
         values: dict[str, Any] = {
-            "desired": {declared.name: declared for declared in self.wants},
+            "desired": {
+                declared.name: declared
+                for declared in resolved(self.wants, self.provider.models(), "demo")
+            },
             "providers": {self.provider.name: self.provider},
             "load": self.load,
             "judge": self.judge,

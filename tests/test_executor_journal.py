@@ -39,7 +39,7 @@ def test_a_line_per_event_with_its_time_and_no_loss_points(tmp_path: Path) -> No
     time = "2026-11-22T12:00:00+00:00"
     about = {"name": "tone", "model_id": "tone-1"}
     assert lines(tmp_path / "new" / "journal") == [
-        {"time": time, "event": "Started", **about, "action": "create"},
+        {"time": time, "event": "Started", **about, "action": "create", "candidate": False},
         {"time": time, "event": "Sending", **about, "call": "create"},
         {
             "time": time,

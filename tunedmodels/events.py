@@ -10,16 +10,17 @@ from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
 from tunedmodels.stamp import Decision
 
-Call = Literal["create", "judge", "promote", "update", "cancel", "delete"]
+Call = Literal["create", "score", "judge", "promote", "update", "cancel", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Work on a change begins; nothing was sent yet."""
+    """Work on a change begins, or on one `candidate` of a sweep; nothing was sent yet."""
 
     name: str
     model_id: str
     action: Action
+    candidate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,29 @@ class Judged:
     name: str
     model_id: str
     decision: Decision
+    score: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A candidate of a sweep came to its end: `score` is as in its stamp, empty where it failed."""
+
+    name: str
+    model_id: str
+    score: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A sweep chose the best of its candidates; whether it serves is for its gate to say.
+
+    `score` is the number alone, such as `0.912`.
+    """
+
+    name: str
+    model_id: str
     score: str
     words: str
 
@@ -172,6 +196,8 @@ Event = (
     | Progressed
     | Evaluating
     | Judged
+    | Tried
+    | Chosen
     | Retried
     | Interrupted
     | Ending

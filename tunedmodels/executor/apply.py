@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import graphlib
-import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tunedmodels.desired import Desired
-from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
+from tunedmodels.errors import RefusedError
 from tunedmodels.events import (
     Ending,
     Event,
@@ -32,15 +31,14 @@ from tunedmodels.events import (
 from tunedmodels.executor import steps
 from tunedmodels.executor.checks import Load
 from tunedmodels.executor.clock import Clock
+from tunedmodels.executor.endings import ending_of, first
 from tunedmodels.executor.judge import Judge
-from tunedmodels.executor.run import HaltedError, Run, about
+from tunedmodels.executor.run import Run, about
 from tunedmodels.executor.signals import Stop
 from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher, attended
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Change, Plan
 from tunedmodels.providers.provider import Provider
-
-_log = logging.getLogger(__name__)
 
 _LASTS: Final = (Succeeded, Failed, Refused, Rejected, Skipped, StillRunning)
 
@@ -103,7 +101,7 @@ async def apply(
         async with _guarded(plan.changes, providers):
             await _all(run, _names(plan.changes))
     except BaseExceptionGroup as group:
-        raise _first(group) from group
+        raise first(group) from group
     return Outcome(tuple(endings), interrupted=stop.requested)
 
 
@@ -222,26 +220,8 @@ def _was_ready(change: Change) -> bool:
 
 
 async def _one_change(run: Run, change: Change) -> Ending:
-    """Carry out one change: the one place where errors become last words."""
+    """Carry out one change, announced before anything is sent."""
     said = about(change)
-    if change.action.is_pending:
+    if change.action.is_pending and change.sweep is None:  # its candidates begin one by one
         run.emit(Started(*said))
-    try:
-        return await steps.carry_out(run, change)
-    except HaltedError as error:
-        return Skipped(*said, str(error))
-    except RefusedError as error:
-        return Refused(*said, error.message, error.cure)
-    except StoreError:
-        raise  # without a journal nothing more may be sent, for any name
-    except TunedModelsError as error:
-        return Failed(*said, error.message, error.cure)
-    except Exception as error:  # noqa: BLE001  # a fault in one change must not stop the others
-        _log.debug("unexpected while %s %s", change.action, change.key, exc_info=error)
-        words = f"unexpected {type(error).__name__}: {error}"
-        return Failed(*said, words, cure="This is a fault of tunedmodels; please report it.")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return await ending_of(said, steps.carry_out(run, change))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
-from typing import TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from tunedmodels.desired import Desired
 from tunedmodels.events import Evaluating, Judged
@@ -21,8 +22,11 @@ from tunedmodels.plan.change import Change
 T = TypeVar("T")
 
 
+OVERTIME: Final = "the time to wait is over; the next apply asks only what is left"
+
+
 class OvertimeError(Exception):
-    """The time to wait was over before a gate had decided."""
+    """The time to wait was over before all was answered."""
 
 
 async def judge(
@@ -36,16 +40,31 @@ async def judge(
 
     Raises HaltedError after an interrupt, and OvertimeError when the time to wait is over.
     """
+    judgement = await _asked(run, change, declared, version, rival)
+    said = (judgement.decision, judgement.score, judgement.words)
+    run.emit(Judged(change.name, version.model_id, *said))
+    return judgement
 
+
+async def score(run: Run, change: Change, declared: Desired, version: ObservedModel) -> Judgement:
+    """Have a ready version scored, whatever its gate would say; raises as `judge` does."""
+    measure = declared.evaluation.measure if declared.evaluation else None
+    return await _asked(run, change, replace(declared, evaluation=measure), version, None)
+
+
+async def _asked(
+    run: Run,
+    change: Change,
+    declared: Desired,
+    version: ObservedModel,
+    rival: ObservedModel | None,
+) -> Judgement:
     def tell(done: int, total: int) -> None:
         run.emit(Evaluating(change.name, version.model_id, done, total))
 
     asked = declared.evaluation.examples if declared.evaluation else 0
     tell(0, asked * (2 if rival else 1))
-    judgement = await _unless_stopped(run, run.judge(declared, version, rival, tell))
-    said = (judgement.decision, judgement.score, judgement.words)
-    run.emit(Judged(change.name, version.model_id, *said))
-    return judgement
+    return await _unless_stopped(run, run.judge(declared, version, rival, tell))
 
 
 async def _unless_stopped(run: Run, work: Coroutine[object, object, T]) -> T:
@@ -61,7 +80,7 @@ async def _unless_stopped(run: Run, work: Coroutine[object, object, T]) -> T:
     if not task.cancelled():
         return task.result()
     if run.stop.requested:
-        raise HaltedError("interrupted before its gate decided; what was answered is kept")
+        raise HaltedError("interrupted before all was answered; what was answered is kept")
     raise OvertimeError
 
 

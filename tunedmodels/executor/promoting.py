@@ -14,7 +14,7 @@ from tunedmodels.errors import RefusedError
 from tunedmodels.events import Call, Ending, Rejected, StillRunning, Succeeded
 from tunedmodels.executor import checks, removing
 from tunedmodels.executor.judge import Judgement
-from tunedmodels.executor.judging import OvertimeError, judge
+from tunedmodels.executor.judging import OVERTIME, OvertimeError, judge
 from tunedmodels.executor.run import Run, about
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.plan import reasons
@@ -45,22 +45,26 @@ async def promote(run: Run, change: Change, declared: Desired, wanted: Wanted) -
         try:
             judgement = await candidate.judged(change.gate)
         except OvertimeError:
-            words = "the time to wait is over; the next apply asks only what is left"
-            return StillRunning(change.name, wanted.model_id, words)
+            return StillRunning(change.name, wanted.model_id, OVERTIME)
     async with run.starts:
         live, versions = await candidate.look()
         if not checks.serves(wanted, versions):
             if change.gate and judgement and not change.gate.admits(judgement.decision):
                 return await candidate.reject(live, change.gate, judgement)
             await candidate.make_it_serve(live, versions, judgement)
+        else:
+            await candidate.mark_as_chosen(live)
         for version in change.retires:
             await removing.retire(run, change, version, wanted)
     return Succeeded(*about(change))
 
 
 def edit(change: Change, wanted: Wanted, live: ObservedModel, stamp: Stamp) -> Edit:
-    """Return the planned mutable fields, or the words that are live where the plan has none."""
-    if not change.fields or change.action.trains:
+    """Return the planned mutable fields, or the words that are live where the plan has none.
+
+    The candidates of a sweep may be older than its words, so that the chosen one takes them on.
+    """
+    if not change.sweep and (not change.fields or change.action.trains):
         return Edit(description=live.description, stamp=stamp)
     return Edit(
         description=wanted.description,
@@ -119,15 +123,26 @@ class _Candidate:
         stamp = checks.stamped(live).promoted_at(now, head=self.run.commit)
         if self.change.gate and judgement:
             stamp = _with_decision(stamp, self.change.gate, judgement)
+        stamp = self._chosen(stamp)
         await self._send("promote", live, edit(self.change, self.wanted, live, stamp))
+
+    async def mark_as_chosen(self, live: ObservedModel) -> None:
+        """Write on a version that serves already that its sweep chose it, if there is one."""
+        stamp = self._chosen(checks.stamped(live))
+        if stamp != live.stamp:
+            await self._send("update", live, edit(self.change, self.wanted, live, stamp))
 
     async def reject(self, live: ObservedModel, gate: Gate, judgement: Judgement) -> Rejected:
         """Write on it that it does not come to serve, unless that is known."""
-        stamp = _with_decision(checks.stamped(live), gate, judgement)
+        stamp = self._chosen(_with_decision(checks.stamped(live), gate, judgement))
         if stamp != live.stamp:
             await self._send("judge", live, Edit(description=live.description, stamp=stamp))
         to_do = cure(gate, judgement.decision, self.change.name, live.model_id)
         return Rejected(*about(self.change), judgement.words, to_do)
+
+    def _chosen(self, stamp: Stamp) -> Stamp:
+        # In the same request as the promotion: a sweep is over when its best one serves.
+        return stamp.chosen_by(self.change.sweep.digest) if self.change.sweep else stamp
 
     async def _send(self, call: Call, live: ObservedModel, edit: Edit) -> None:
         provider = self.run.provider(live.provider)

@@ -6,10 +6,13 @@ former version retires only once its successor is seen to answer in its place.
 
 from __future__ import annotations
 
-from tunedmodels.errors import ProviderError, RefusedError
-from tunedmodels.events import Ending, Failed, Refused, Skipped, StillRunning, Succeeded
+from collections.abc import Awaitable
+
+from tunedmodels.errors import RefusedError
+from tunedmodels.events import Ending, StillRunning, Succeeded
 from tunedmodels.executor import checks
-from tunedmodels.executor.run import HaltedError, Run, about
+from tunedmodels.executor.endings import ending_of
+from tunedmodels.executor.run import Run, about
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action, Change, Version, Wanted
 from tunedmodels.providers.provider import Provider
@@ -82,13 +85,31 @@ async def _delete(run: Run, change: Change, version: Version) -> None:
 
 async def retire(run: Run, change: Change, version: Version, wanted: Wanted) -> None:
     """Delete one former version; if that is not to be, say so: the promotion stands."""
-    said = (change.name, version.model_id, Action.DELETE)
-    try:
+
+    async def leave() -> None:
         checks.replaced(version, wanted, await run.versions(change.name))
         await _delete(run, change, version)
-    except RefusedError as error:
-        run.emit(Refused(*said, error.message, error.cure))
-    except ProviderError as error:
-        run.emit(Failed(*said, error.message, error.cure))
-    except HaltedError as error:
-        run.emit(Skipped(*said, str(error)))
+
+    await _leaving(run, (change.name, version.model_id, Action.DELETE), leave())
+
+
+async def discard(run: Run, change: Change, loser: Wanted) -> None:
+    """Delete a candidate that its sweep did not choose, unless it serves or served after all."""
+
+    async def leave() -> None:
+        provider = run.provider(loser.provider)
+        live = await provider.get(loser.model_id)
+        if live is None or live.is_record or live.promoted or live.state.is_running:
+            return  # what serves, served or is trained again is for the next plan to see
+        checks.exact(live, loser, run.project, change.name)
+        await run.send(
+            "delete", change.name, loser.model_id, lambda: provider.delete(loser.model_id)
+        )
+
+    await _leaving(run, (change.name, loser.model_id, Action.DELETE), leave())
+
+
+async def _leaving(run: Run, said: tuple[str, str, Action], work: Awaitable[None]) -> None:
+    ending = await ending_of(said, work)
+    if ending:
+        run.emit(ending)

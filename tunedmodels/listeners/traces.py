@@ -28,6 +28,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tunedmodels import __version__
 from tunedmodels.errors import Exit
 from tunedmodels.events import (
+    Chosen,
     Ending,
     Evaluating,
     Event,
@@ -39,6 +40,7 @@ from tunedmodels.events import (
     Sending,
     Sent,
     Started,
+    Tried,
     Uploaded,
 )
 from tunedmodels.listeners.listener import About, Complain
@@ -119,19 +121,19 @@ class Traces:
                 self._run.add_event("retried", {"call": event.call, "attempt": event.attempt})
             case Interrupted():
                 self._run.add_event("interrupted")
-            case Progressed() | Evaluating() | Judged():
+            case Progressed() | Evaluating() | Judged() | Tried() | Chosen():
                 self._note(event)
             case Uploaded():
                 self._run.add_event("uploaded", {"sent": event.sent, "total": event.total})
             case _:
                 self._end(event)
 
-    def _change(self, event: Sending | Progressed | Evaluating | Judged) -> Span:
+    def _change(self, event: Sending | Progressed | Evaluating | Judged | Tried | Chosen) -> Span:
         """Return the span of the change that an event belongs to."""
         key = (event.name, event.model_id)
         return self._open[key][0] if key in self._open else self._run
 
-    def _note(self, event: Progressed | Evaluating | Judged) -> None:
+    def _note(self, event: Progressed | Evaluating | Judged | Tried | Chosen) -> None:
         change = self._change(event)
         match event:
             case Progressed():
@@ -141,6 +143,10 @@ class Traces:
             case Judged():
                 judged = {"decision": str(event.decision), "score": event.score}
                 change.add_event("judged", judged)
+            case Tried():
+                change.add_event("tried", {"score": event.score})
+            case Chosen():
+                change.add_event("chosen", {"score": event.score})
 
     async def finish(self, code: int) -> None:
         """End what is open, and send the rest; a collector that is not there gets 5 s."""

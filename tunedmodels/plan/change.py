@@ -8,135 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue
 
 from tunedmodels.observed import ModelState
+from tunedmodels.plan.candidates import Sweep
 from tunedmodels.plan.frozen import Frozen
 from tunedmodels.plan.gate import Gate
 from tunedmodels.plan.leaving import Leaving
+from tunedmodels.plan.version import Action, Cost, Version, Wanted, is_none
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Action",
+    "Change",
+    "Cost",
+    "DatasetChange",
+    "FieldChange",
+    "Input",
+    "LabelChange",
+    "Plan",
+    "Refusal",
+    "Version",
+    "Wanted",
+]
 
 FORMAT_VERSION: Final = 1
-
-
-class Action(StrEnum):
-    """What apply would do for one name.
-
-    `conflict`, `failed` and `rejected` (by its gate) are reported; nothing is done.
-    """
-
-    CREATE = "create"
-    REPLACE = "replace"
-    WAIT = "wait"
-    RETRY = "retry"
-    PROMOTE = "promote"
-    UPDATE = "update"
-    CANCEL = "cancel"
-    DELETE = "delete"
-    CONFLICT = "conflict"
-    FAILED = "failed"
-    REJECTED = "rejected"
-
-    @property
-    def symbol(self) -> str:
-        """The sign before the name, the same in every format."""
-        return _SYMBOLS[self]
-
-    @property
-    def trains(self) -> bool:
-        """Whether a training job is started."""
-        return self in (Action.CREATE, Action.REPLACE, Action.RETRY)
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether apply has something to do for it (waiting for a running job included)."""
-        return self not in (Action.CONFLICT, Action.FAILED, Action.REJECTED)
-
-
-_SYMBOLS = {
-    Action.CREATE: "+",
-    Action.REPLACE: "+/-",
-    Action.WAIT: ".",
-    Action.RETRY: "+",
-    Action.PROMOTE: "^",
-    Action.UPDATE: "~",
-    Action.CANCEL: "x",
-    Action.DELETE: "-",
-    Action.CONFLICT: "!",
-    Action.FAILED: "!",
-    Action.REJECTED: "!",
-}
-
-
-class Version(Frozen):
-    """A live version, as far as the plan rests on it: apply refuses when it is no longer so.
-
-    `promoted` is the text of the mark in the stamp, in UTC. `serves` says whether it answered for
-    its name when the plan was made. `unverified` means that it was adopted, so that nobody can
-    prove what it was trained on, and `rejected` that a gate kept it from ever serving.
-    """
-
-    provider: str
-    model_id: str
-    state: ModelState
-    fingerprint: str
-    dataset: str = ""
-    examples: int | None = None
-    promoted: str = ""
-    serves: bool = False
-    attempt: int = 1
-    unverified: bool = False
-    rejected: bool = False
-
-
-def _is_unset(value: object) -> bool:
-    return not value
-
-
-Later = Annotated[str, Field(exclude_if=_is_unset)]  # left out where unset: older plans still hold
-
-
-class Wanted(Frozen):
-    """A declared version: everything that decides what is sent to the service.
-
-    `method` and `preamble_as` are empty where they are `supervised` and `input`.
-    """
-
-    provider: str
-    model_id: str
-    fingerprint: str
-    source: str
-    parent: str | None = None
-    dataset: str
-    dataset_path: str
-    examples: int
-    preamble: str = ""
-    preamble_as: Later = ""
-    method: Later = ""
-    hyperparameters: dict[str, JsonValue]
-    validation: Later = ""
-    validation_path: Later = ""
-    service_account: Later = ""
-    encryption_key: Later = ""
-    last_checkpoint_only: Annotated[bool, Field(exclude_if=_is_unset)] = False
-    display_name: str = ""
-    description: str = ""
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    reader_project_numbers: tuple[int, ...] | None = None
-    protect: bool = False
-    retain: bool = False
-    timeout_s: float
-
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-Known = Annotated[int | None, Field(exclude_if=_is_none)]
 
 
 class FieldChange(Frozen):
@@ -182,37 +80,15 @@ class DatasetChange(Frozen):
     unknown: str = ""
 
 
-class Cost(Frozen):
-    """What training costs, in US dollars; None means unknown, 0 means free.
-
-    `usd` is `tokens` x `epochs` x the price of a million, in whole cents. `tokens` are those of one
-    epoch, estimated unless the service counted them. `prices_of` is the day (ISO) on which the
-    price was looked up; one that is not `is_official` was read by somebody else.
-    """
-
-    usd: float | None
-    tokens: Known = None
-    epochs: Known = None
-    is_counted: Annotated[bool, Field(exclude_if=_is_unset)] = False
-    usd_per_million_tokens: Annotated[float | None, Field(exclude_if=_is_none)] = None
-    prices_of: Later = ""
-    is_official: Annotated[bool, Field(exclude_if=bool)] = True
-
-    @property
-    def training_tokens(self) -> int | None:
-        """The tokens of all epochs, which are billed; None where unknown."""
-        if self.tokens is None or self.epochs is None:
-            return None
-        return self.tokens * self.epochs
-
-
 class Change(Frozen):
     """What happens to one name. `retires` are deleted after the promotion, oldest first.
 
     `fields` of `wait` and `promote` are mutable ones that the promotion writes as well. `gate` is
-    what the version must pass to be promoted. `cure` says what a person can do where apply can do
-    nothing (`conflict`, `failed`, `rejected`). `drift` says that something was changed outside:
-    not, or not only, in the manifests.
+    what the version must pass to be promoted. With a `sweep` it is about all its candidates:
+    `after` is what they share, the best of them is promoted, the others are deleted, and `retires`
+    go after that. `cure` says what a person can do where apply can do nothing (`conflict`,
+    `failed`, `rejected`). `drift` says that something was changed outside: not, or not only, in the
+    manifests.
     """
 
     name: str
@@ -224,6 +100,7 @@ class Change(Frozen):
     fields: tuple[FieldChange, ...] = ()
     dataset: DatasetChange | None = None
     gate: Gate | None = None
+    sweep: Annotated[Sweep | None, Field(exclude_if=is_none)] = None
     cost: Cost | None = None
     retires: tuple[Version, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -237,6 +114,13 @@ class Change(Frozen):
         """
         about = self.after or self.before
         return (self.name, about.provider, about.model_id) if about else (self.name, "", "")
+
+    @property
+    def jobs(self) -> int:
+        """How many trainings are started."""
+        if self.sweep and self.action.is_pending:
+            return sum(candidate.action.trains for candidate in self.sweep.candidates)
+        return int(self.action.trains)
 
 
 class Refusal(Frozen):
@@ -296,7 +180,7 @@ class Plan(Frozen):
     live: int = 0
     leaving: tuple[Leaving, ...] = ()
     moment: str = ""
-    max_cost_usd: Annotated[float | None, Field(exclude_if=_is_none)] = None
+    max_cost_usd: Annotated[float | None, Field(exclude_if=is_none)] = None
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -343,13 +227,22 @@ class Plan(Frozen):
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-_DECIDES = {"name", "action", "before", "after", "gate", "retires"}
+_DECIDES = {"name", "action", "before", "after", "gate", "sweep", "retires"}
 # When a version was promoted does not matter once it is known which one serves and what retires;
 # a file's name and our own patience change nothing at the service. What a gate asks is said by its
 # digest and its rival.
+_RUNNING: Final = tuple(state for state in ModelState if state.is_running)
 _INCIDENTAL: Final[dict[str, Any]] = {
     "before": {"promoted", "unverified", "rejected"},
     "after": {"dataset_path", "validation_path", "timeout_s"},
+    "sweep": {
+        "metric": True,
+        "path": True,
+        "examples": True,
+        "max_cost_usd": True,
+        "place": True,
+        "candidates": {"__all__": {"cost": True, "before": {"promoted", "unverified", "rejected"}}},
+    },
     "gate": set(Gate.model_fields) - {"digest", "rival"},
     "retires": {"__all__": {"promoted", "unverified", "rejected"}},
 }
@@ -361,6 +254,7 @@ def _deciding(change: Change) -> dict[str, Any]:
     part = change.model_dump(mode="json", include=_DECIDES, exclude=_INCIDENTAL, by_alias=True)
     if change.gate is None:
         del part["gate"]  # so that a plan without gates has the digest that it always had
-    if change.before and change.before.state.is_running:
-        part["before"]["state"] = "running"  # a job that leaves the queue makes no plan stale
+    for about in (part, *part.get("sweep", {}).get("candidates", ())):
+        if about["before"] and about["before"]["state"] in _RUNNING:
+            about["before"]["state"] = "running"  # a job that leaves the queue changes nothing
     return part

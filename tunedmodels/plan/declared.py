@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from tunedmodels.desired import Desired, version_id
+from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
 from tunedmodels.plan.change import Action, Change, DatasetChange, FieldChange, LabelChange, Version
@@ -79,6 +79,8 @@ class Declared:
             yield self._gone(Action.DELETE, model, reasons.broken(model))
         for model in self.past.rejected:
             yield self._gone(Action.DELETE, model, reasons.REJECTED)
+        for model in self.past.lost:
+            yield self._gone(Action.DELETE, model, reasons.LOST)
         # Where another version is to serve first, what is beyond `keep` retires after that.
         if main is None or main.action in (Action.UPDATE, Action.REJECTED):
             for model in self.retirement.due():
@@ -142,19 +144,9 @@ class Declared:
         )
 
     def _missing(self) -> Change:
-        there = self.taken.get(
-            (self.want.provider, version_id(self.want.name, self.want.fingerprint))
-        )
+        there = self.taken.get((self.want.provider, self.want.model_id))
         if there and not there.is_record:
-            return Change(
-                name=self.want.name,
-                action=Action.CONFLICT,
-                reason=reasons.taken(there),
-                cure=reasons.cure_taken(there, self.want.name),
-                before=version(there, serves=False),
-                after=wanted(self.want, there.model_id),
-                drift=there.stamp is None,
-            )
+            return self._conflict(there)
         latest = self.past.latest
         was_deleted = self._was_deleted()
         if latest is None:
@@ -165,10 +157,21 @@ class Declared:
         reason = reasons.GONE if was_deleted else reasons.replacing(fields, dataset)
         return self._training(Action.REPLACE, latest, reason, fields, dataset, drift=was_deleted)
 
+    def _conflict(self, there: ObservedModel) -> Change:
+        return Change(
+            name=self.want.name,
+            action=Action.CONFLICT,
+            reason=reasons.taken(there),
+            cure=reasons.cure_taken(there, self.want.name),
+            before=version(there, serves=False),
+            after=wanted(self.want, there.model_id),
+            drift=there.stamp is None,
+        )
+
     def _was_deleted(self) -> bool:
         """Whether the declared version was there, as far as this machine remembers."""
         known, serves = self.remembered, self.past.serves
-        if known is None or known.model_id != version_id(self.want.name, self.want.fingerprint):
+        if known is None or known.model_id not in self._declared_ids():
             return False
         # Where another one was promoted after it, it retired: somebody else's apply did that.
         return serves is None or serves.promoted is None or serves.promoted <= known.promoted
@@ -182,6 +185,10 @@ class Declared:
             before=self.past.version(exact),
             after=wanted(self.want, exact.model_id),
         )
+
+    def _declared_ids(self) -> Collection[str]:
+        """Return the ids of the versions that are as declared."""
+        return [self.want.model_id]
 
     def _ended(self, exact: ObservedModel) -> Change:
         attempt = exact.stamp.attempt if exact.stamp else 1
@@ -217,7 +224,7 @@ class Declared:
             action=action,
             reason=reason,
             before=self.past.version(before) if before else None,
-            after=wanted(self.want, version_id(self.want.name, self.want.fingerprint)),
+            after=wanted(self.want, self.want.model_id),
             fields=fields,
             dataset=dataset,
             gate=self._gate,

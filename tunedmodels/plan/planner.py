@@ -14,15 +14,16 @@ from types import MappingProxyType
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan import reasons, safety
+from tunedmodels.plan import reasons, safety, sweeping
 from tunedmodels.plan.change import Action, Change, Plan, Refusal
+from tunedmodels.plan.chosen import resolved
 from tunedmodels.plan.cost import FREE, Pricing
 from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Remembered, Taken
 from tunedmodels.plan.family import Family, Line, Obstacle
 from tunedmodels.plan.leaving import Leaving
 from tunedmodels.plan.removed import remove
 from tunedmodels.plan.safety import Allowances
-from tunedmodels.plan.versions import History, history, written
+from tunedmodels.plan.versions import written
 from tunedmodels.settings import Policy
 
 __all__ = [
@@ -86,7 +87,8 @@ def make_plan(
     today. `destroying` plans the end of every model, and needs no other allowance. `now` is the
     moment for which `lifecycle.grace` is judged; without it nobody's grace is over.
     """
-    declared = {want.name: want for want in desired}
+    observed = list(observed)
+    declared = {want.name: want for want in resolved(desired, observed, project)}
     there = {(model.provider, model.model_id): model for model in observed}
     ours = _ours(there.values(), project)
     if destroying:
@@ -160,15 +162,15 @@ class _Table:
     bases: Bases
     now: datetime | None
 
-    def __call__(self, want: Desired, past: History) -> Declared:
-        return Declared(
+    def __call__(self, want: Desired, live: Sequence[ObservedModel]) -> Declared:
+        return sweeping.table(
             want,
-            past,
-            self.taken,
-            self.differences,
-            self.remembered.get(want.name),
-            self.bases.prices.get(want.name, FREE),
-            self.now,
+            live,
+            taken=self.taken,
+            differences=self.differences,
+            remembered=self.remembered.get(want.name),
+            pricing=self.bases.prices.get(want.name, FREE),
+            now=self.now,
         )
 
 
@@ -176,14 +178,13 @@ def _declared(
     family: Family,
     ours: Live,
     policy: Policy,
-    table: Callable[[Desired, History], Declared],
+    table: Callable[[Desired, Sequence[ObservedModel]], Declared],
 ) -> _Part:
     part = _Part()
     stuck: dict[str, Action] = {}
     for line, want in family.in_order():
         live = ours.get(want.name, ())
-        past = history(live, provider=want.provider, fingerprint=want.fingerprint)
-        declared = table(want, past)
+        declared = table(want, live)
         changes = list(declared.changes())
         part.leaving += declared.retirement.leaving(want.name)
         part.is_timed |= declared.retirement.is_timed
@@ -192,6 +193,7 @@ def _declared(
         elif changes[0].action.trains:
             part.refusals += safety.base_not_allowed(want.name, family.base(want), policy)
             changes[0] = family.feasible(changes[0], want, stuck)
+            part.refusals += safety.sweep_too_dear(changes[0])
         if changes:
             part.entries.append((line, changes))
             if not changes[0].action.is_pending:

@@ -13,6 +13,7 @@ NEW = "it does not exist yet"
 GONE = "it was promoted from here, and is gone: somebody deleted it outside"
 OUTDATED_JOB = "another version is declared now, and this job would cost money for nothing"
 REJECTED = "its gate kept it from serving, and another version is declared"
+LOST = "it lost its sweep, and never served"
 NOT_DECLARED = "it is no longer in the manifests"
 DESTROYED = "everything of this project is to go"
 
@@ -80,16 +81,21 @@ def overruled(exact: ObservedModel, serves: ObservedModel | None) -> bool:
 
 def replacing(fields: Sequence[FieldChange], dataset: DatasetChange | None) -> str:
     """Say what forces a new version, the examples first."""
+    return differing(fields, dataset) or (
+        "its hyperparameters are declared in another way, although what is known of their values"
+        " is the same"
+    )
+
+
+def differing(fields: Sequence[FieldChange], dataset: DatasetChange | None) -> str:
+    """Say what differs, the examples first; nothing where nothing does."""
     sentences = []
     if dataset:
         sentences.append(_examples(dataset))
     others = [_label(field.path) for field in fields if field.path != "dataset"]
     if others:
         sentences.append(f"{_joined(others)} changed")
-    return "; ".join(sentences) or (
-        "its hyperparameters are declared in another way, although what is known of their values"
-        " is the same"
-    )
+    return "; ".join(sentences)
 
 
 def updating(fields: Sequence[FieldChange]) -> str:
@@ -109,6 +115,24 @@ def drifted(reason: str, fields: Sequence[FieldChange]) -> str:
     """Add to a reason which mutable fields were changed outside, if any."""
     outside = [field for field in fields if field.drift]
     return f"{reason}; {updating(outside)}" if outside else reason
+
+
+def choosing(count: int, reason: str) -> str:
+    """Say that a sweep has chosen none of its candidates yet, after why that is so."""
+    return "; ".join(filter(None, [reason, f"none of the {count} candidates is chosen yet"]))
+
+
+def awaiting(running: int, count: int) -> str:
+    """Say how many candidates of a sweep are on their way."""
+    return f"{running} of {count} candidates of its sweep are on their way"
+
+
+CHOOSING = "every candidate of its sweep has ended, and none is chosen yet"
+
+
+def all_failed(count: int, first: str) -> str:
+    """Say that no candidate of a sweep came to its end, with the words of the first."""
+    return f"all {count} candidates of its sweep are given up; the first: {first}"
 
 
 def broken(model: ObservedModel) -> str:

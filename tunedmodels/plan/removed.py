@@ -43,7 +43,7 @@ def remove(
         return Removal(refusal=protected(name, former=_former_protects(past, models)))
     going = [(Action.CANCEL, model) for model in past.running]
     # The serving version is worth the most and goes last, so that the name answers till the end.
-    going += [(Action.DELETE, model) for model in (*past.broken, *past.rejected)]
+    going += [(Action.DELETE, model) for model in (*past.broken, *past.rejected, *past.lost)]
     going += [(Action.DELETE, model) for model in past.beyond(0)]
     return Removal(
         changes=tuple(

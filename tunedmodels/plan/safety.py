@@ -78,6 +78,27 @@ def _how_to_know(unknown: Sequence[Change]) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
+def sweep_too_dear(change: Change) -> Iterator[Refusal]:
+    """Refuse to spend more on the candidates of a sweep than it says, or what nobody knows."""
+    sweep, cost = change.sweep, change.cost
+    if sweep is None or cost is None or sweep.max_cost_usd is None:
+        return
+    limit = f"its maxCostUsd is ${sweep.max_cost_usd:,.2f}"
+    cure = f"Try fewer values, or raise spec.sweep.maxCostUsd in {sweep.place}."
+    if cost.usd is None:
+        message = f"what the sweep of {change.name} would cost is unknown ({limit})."
+        cure = (
+            f"Pin hyperparameters in place of the sweep, or take maxCostUsd out of {sweep.place}."
+        )
+        yield Refusal(code="over-budget", message=message, cure=cure)
+    elif cost.usd > sweep.max_cost_usd:
+        jobs = f"{change.jobs} jobs" if change.jobs > 1 else "1 job"
+        message = (
+            f"the sweep of {change.name} would cost about ${cost.usd:,.2f} for {jobs} ({limit})."
+        )
+        yield Refusal(code="over-budget", message=message, cure=cure)
+
+
 def protected(name: str, *, former: bool) -> Refusal:
     """Refuse to delete a name that is protected; `former` says that an older version is, too.
 

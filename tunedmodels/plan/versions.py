@@ -20,9 +20,10 @@ class History:
 
     `exact` is the declared version, if it exists; `serves` answers for the name. Of the others,
     `ready` are sorted by how much they are worth keeping (newest promoted first, then newest),
-    `running`, `broken` (failed or cancelled) and `rejected` (by a gate) by id. `stopped` says by
-    place when a version that once served gave way to its successor. Of what is only a record,
-    nothing counts but the failure of the declared version, and that a job of it `was_cancelled`.
+    `running`, `broken` (failed or cancelled), `rejected` (by a gate) and `lost` (in a sweep) by id.
+    `stopped` says by place when a version that once served gave way to its successor. Of what is
+    only a record, nothing counts but the failure of the declared version, and that a job of it
+    `was_cancelled`.
     """
 
     exact: ObservedModel | None
@@ -31,6 +32,7 @@ class History:
     running: tuple[ObservedModel, ...]
     broken: tuple[ObservedModel, ...]
     rejected: tuple[ObservedModel, ...] = ()
+    lost: tuple[ObservedModel, ...] = ()
     stopped: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     was_cancelled: bool = False
 
@@ -39,7 +41,7 @@ class History:
         """The version that a new one would replace: the serving one, else the newest other."""
         if self.serves:
             return self.serves
-        others = (*self.ready, *self.rejected, *self.running, *self.broken)
+        others = (*self.ready, *self.rejected, *self.lost, *self.running, *self.broken)
         return max(others, key=_worth, default=None)
 
     def beyond(self, keep: int) -> tuple[ObservedModel, ...]:
@@ -72,13 +74,16 @@ def history(
     there = (model for model in models if model is not exact and not model.is_record)
     others = sorted(there, key=_worth, reverse=True)
     ready = [model for model in others if model.state is ModelState.READY]
+    rejected = sorted(filter(_is_rejected, ready), key=_place)
+    lost = sorted((m for m in ready if _has_lost(m) and m not in rejected), key=_place)
     return History(
         exact=exact,
         serves=serving(list(models)),
-        ready=tuple(model for model in ready if not _is_rejected(model)),
+        ready=tuple(model for model in ready if model not in rejected and model not in lost),
         running=tuple(sorted((m for m in others if m.state.is_running), key=_place)),
         broken=tuple(sorted((m for m in others if _is_broken(m)), key=_place)),
-        rejected=tuple(sorted(filter(_is_rejected, ready), key=_place)),
+        rejected=tuple(rejected),
+        lost=tuple(lost),
         stopped=_stopped(models),
         was_cancelled=was_cancelled,
     )
@@ -150,6 +155,10 @@ def _stopped(models: Sequence[ObservedModel]) -> Mapping[tuple[str, str], dateti
 
 def _is_rejected(model: ObservedModel) -> bool:
     return model.stamp is not None and model.stamp.is_rejected
+
+
+def _has_lost(model: ObservedModel) -> bool:
+    return model.stamp is not None and model.stamp.has_lost
 
 
 def _is_broken(model: ObservedModel) -> bool:

@@ -25,7 +25,9 @@ def epoch_notes(
     """
     curves = _last_curves(plan.project, observed)
     trained = {change.name for change in plan.changes if change.action.trains}
-    declared = sorted(desired.keys() & curves.keys(), key=lambda name: (name not in trained, name))
+    # A sweep finds out by itself, and what it chose was measured.
+    fixed = {name for name, want in desired.items() if not want.sweep_digest}
+    declared = sorted(fixed & curves.keys(), key=lambda name: (name not in trained, name))
     for name in declared[:_CURVES]:
         if words := _differing(desired[name], curves[name]):
             yield Note(name=name, words=words)

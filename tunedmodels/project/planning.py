@@ -14,6 +14,7 @@ from tunedmodels.datasets.compare import Comparison
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.change import Input, Plan
+from tunedmodels.plan.chosen import resolved
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
 from tunedmodels.project.advising import epoch_notes
 from tunedmodels.project.comparing import Compared, compare_all
@@ -70,10 +71,11 @@ async def plan(
     """
     await fetch_all(project)
     surveyed = survey(project, use_cache=use_cache)
-    desired = surveyed.checked()
+    declared = surveyed.checked()
     known = judged(project, today)
     async with connect(project) as providers:
         observed = await observe(providers)
+        desired: Sequence[Desired] = resolved(declared, observed, project.name)
         tunable = await _tunable(providers, desired, observed)
         if count_tokens:
             desired = await count(project, desired, observed, providers)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tunedmodels.events import (
     Call,
+    Chosen,
     Evaluating,
     Event,
     Failed,
@@ -32,6 +33,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Tried,
     Uploaded,
 )
 from tunedmodels.render.problems import Style, plain
@@ -42,6 +44,7 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.-=+*%#"
 _CALLS: Final[dict[Call, str]] = {
     "create": "starting",
+    "score": "scoring",
     "judge": "judging",
     "promote": "promoting",
     "update": "updating",
@@ -73,6 +76,7 @@ _COLOURS: Final = {
     "refused": "red",
     "not promoted": "yellow",
     "skipped": "yellow",
+    "given up": "yellow",
 }
 
 
@@ -128,7 +132,8 @@ class LiveProgress:
         self._tally.count(event)
         match event:
             case Started(name=name, model_id=model_id, action=action):
-                self._rows[name, model_id] = _Row(action.symbol, name, "checking", self._elapsed())
+                label = model_id if event.candidate else name
+                self._rows[name, model_id] = _Row(action.symbol, label, "checking", self._elapsed())
             case Sending(call=call) | Sent(call=call):
                 self._change(event.name, event.model_id, state=_CALLS[call])
             case Progressed(name=name, model_id=model_id):
@@ -138,6 +143,8 @@ class LiveProgress:
                 self._change(event.name, event.model_id, state="evaluating", asked=event)
             case Judged():
                 self._change(event.name, event.model_id, words=line(event)[2])
+            case Tried() | Chosen():
+                self._rule(event)
             case Uploaded() | Retried() | Interrupted():  # no row: it is about all of them
                 self._note = line(event)[2]
             case Succeeded() | Failed() | Refused() | Rejected() | Skipped():
@@ -188,6 +195,12 @@ class LiveProgress:
         row = self._rows.get((name, model_id))
         if row:
             self._rows[name, model_id] = replace(row, **fields)  # type: ignore[arg-type]  # by name
+
+    def _rule(self, event: Tried | Chosen) -> None:
+        tried = "scored" if event.score else "given up"
+        state = tried if isinstance(event, Tried) else "chosen"
+        now = self._elapsed()
+        self._change(event.name, event.model_id, state=state, until_s=now, words=line(event)[2])
 
     def _end(self, event: Succeeded | Failed | Refused | Rejected | Skipped) -> None:
         now = self._elapsed()

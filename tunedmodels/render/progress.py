@@ -10,11 +10,13 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TextIO, assert_never
 
 from tunedmodels.events import (
     Call,
+    Chosen,
     Ending,
     Evaluating,
     Event,
@@ -31,6 +33,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Tried,
     Uploaded,
 )
 from tunedmodels.observed import ModelState
@@ -61,6 +64,7 @@ _DONE: Final = {
 }
 _TAKEN: Final[dict[Call, str]] = {
     "create": "was accepted",
+    "score": "bears its score now",
     "judge": "bears the decision of its gate now",
     "promote": "serves now",
     "update": "was updated",
@@ -96,6 +100,7 @@ class PlainProgress:
         self._style = style
         self._elapsed = elapsed
         self._tally = Tally()
+        self._candidates: set[str] = set()  # model ids: their name alone would not tell them apart
         self._shown: dict[str, tuple[str, int, float]] = {}  # by model id: stage, step and when
 
     def __enter__(self) -> Self:
@@ -112,9 +117,16 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         self._tally.count(event)
+        if isinstance(event, Started) and event.candidate:
+            self._candidates.add(event.model_id)
         if self._is_news(event):
-            sign, role, words = line(event)
+            sign, role, words = line(self._told_apart(event))
             self._write(f"{self._style(f'{sign:<3}', role)} {cut(words, WIDTH - 4)}")
+
+    def _told_apart(self, event: Event) -> Event:
+        if isinstance(event, Progressed | Evaluating) and event.model_id in self._candidates:
+            return replace(event, name=event.model_id)
+        return event
 
     def _is_news(self, event: Event) -> bool:
         match event:
@@ -158,9 +170,8 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
             return "", "dim", f"{name}: {', '.join(steps(event))}"
         case Evaluating(name=name, done=done, total=total):
             return "", "dim", f"{name}: evaluating, {done}/{total} answers"
-        case Judged(name=name, decision=decision, words=words):
-            role = "good" if decision is Decision.PASSED else "warning"
-            return "", role, f"{name}: {_RULINGS[decision]}: {words}"
+        case Judged() | Tried() | Chosen():
+            return "", *_ruling(event)
         case Uploaded(place=place, sent=sent, total=total):
             return "", "dim", f"{sent / max(total, 1):.0%} of {size(total)} are at {place}"
         case Retried(call=call, wait_s=wait_s, words=words):
@@ -172,6 +183,19 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
             return "!", "warning", words
         case _:
             return _last_word(event)
+
+
+def _ruling(event: Judged | Tried | Chosen) -> tuple[str, str]:
+    match event:
+        case Judged(name=name, decision=decision, words=words):
+            role = "good" if decision is Decision.PASSED else "warning"
+            return role, f"{name}: {_RULINGS[decision]}: {words}"
+        case Tried(name=name, model_id=model_id, score="", words=words):
+            return "warning", f"{name}: {model_id} is given up: {words}"
+        case Tried(name=name, model_id=model_id, words=words):
+            return "dim", f"{name}: {model_id} is scored: {words}"
+        case Chosen(name=name, model_id=model_id, score=score, words=words):
+            return "good", f"{name}: {model_id} is chosen with {score}: {words}"
 
 
 def _last_word(event: Ending) -> tuple[str, str, str]:
@@ -248,7 +272,18 @@ class Tally:
             case Succeeded() | Failed() | Refused() | Rejected() | Skipped() | StillRunning():
                 self._jobs.pop((event.name, event.model_id), None)
                 self._endings.append(event)
-            case Started() | Sending() | Sent() | Uploaded() | Judged() | Retried() | Interrupted():
+            case Tried():
+                self._jobs.pop((event.name, event.model_id), None)
+            case (
+                Started()
+                | Sending()
+                | Sent()
+                | Uploaded()
+                | Judged()
+                | Chosen()
+                | Retried()
+                | Interrupted()
+            ):
                 pass
             case _:
                 assert_never(event)
