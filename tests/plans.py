@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from tests.builders import NOON, desired, evaluation, foreign, live, planned, ruled, sha
+from tests.builders import NOON, desired, evaluation, foreign, live, planned, ruled, sha, swept
 from tunedmodels.datasets.compare import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
@@ -96,6 +96,12 @@ ROUTER = desired("intent-router", examples=96)
 STRICT = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)
 GATED = desired(evaluation=STRICT)
 FORMER = live(desired(data="old"), promoted=1)
+SWEPT = desired(evaluation=STRICT, hyperparameters=Hyperparameters(batch_size=8))
+SWEPT = replace(SWEPT, dataset=replace(SWEPT.dataset, tokens=100_000))
+SWEEP = swept(SWEPT, 3, 5, 8, max_cost_usd=20.0)
+TRIED = SWEEP.candidates
+PRICED = Bases(prices={"tone": Pricing(5.0, as_of="2026-11-20")})
+UNPRICED = Bases(prices={"tone": Pricing(None)})
 WEEK = Lifecycle(keep=0, grace="7d")
 
 
@@ -153,6 +159,13 @@ def overruling(model: ObservedModel) -> ObservedModel:
     """A model that a person promoted."""
     assert model.stamp
     return replace(model, stamp=replace(model.stamp, by=HAND))
+
+
+def won(model: ObservedModel) -> ObservedModel:
+    """A model that the sweep chose."""
+    assert model.stamp
+    stamp = model.stamp.chosen_by(SWEEP.sweep_digest)
+    return replace(model, stamp=replace(stamp, tried=SWEEP.sweep_digest, score="exactMatch:0.912"))
 
 
 def adopted(model: ObservedModel) -> ObservedModel:
@@ -355,6 +368,38 @@ PLANS: dict[str, Callable[[], Plan]] = {
             live(desired("gone", data="old"), promoted=-60 * 24 * 8),
         ],
         now=NOON,
+    ),
+    "sweep-create": lambda: planned([SWEEP]),
+    "sweep-replace": lambda: planned([SWEEP], [FORMER]),
+    "sweep-half-done": lambda: planned(
+        [SWEEP],
+        [
+            FORMER,
+            live(TRIED[0]),
+            live(TRIED[1], state=FAILED, failure="quota exceeded for tuning"),
+            live(TRIED[2], state=TRAINING),
+        ],
+    ),
+    "sweep-wait": lambda: planned([SWEEP], [FORMER, *(live(c, state=TRAINING) for c in TRIED)]),
+    "sweep-choose": lambda: planned([SWEEP], [FORMER, *map(live, TRIED)]),
+    "sweep-failed": lambda: planned(
+        [SWEEP], [FORMER, *(live(c, state=FAILED, attempt=2, failure="no") for c in TRIED)]
+    ),
+    "sweep-settled": lambda: planned(
+        [SWEEP], [live(desired(data="old"), promoted=1), won(live(TRIED[1], promoted=3))]
+    ),
+    "sweep-rejected": lambda: planned(
+        [SWEEP],
+        [FORMER, won(ruled(live(TRIED[1]), TRIED[1], Decision.REFUSED, rival=FORMER))],
+    ),
+    "sweep-rollback": lambda: planned(
+        [SWEEP], [won(live(TRIED[1], promoted=1)), live(desired(data="bad"), promoted=3)]
+    ),
+    "sweep-refused-budget": lambda: planned(
+        [swept(SWEPT, 3, 5, 8, max_cost_usd=1.0)], [FORMER], bases=PRICED
+    ),
+    "sweep-unknown-price": lambda: planned(
+        [swept(SWEPT, 3, 5, 8, max_cost_usd=1.0)], [FORMER], bases=UNPRICED
     ),
     "drift": lambda: planned(
         [desired(name, temperature=0.4) for name in ("edited", "erased", "gone", "overruled")],

@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.desk import Desk, desk
 from tunedmodels.errors import Exit
 from tunedmodels.events import (
+    Chosen,
     Ending,
     Evaluating,
     Event,
@@ -37,6 +38,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Tried,
     Uploaded,
 )
 from tunedmodels.listeners.lines import EventLines, events_schema
@@ -61,6 +63,8 @@ ONE_OF_EACH: list[Event] = [
     Uploaded("gs://bucket/datasets", 256, 1024),
     Evaluating("tone", "tone-1", 3, 10),
     Judged("tone", "tone-1", Decision.PASSED, "exactMatch:0.9", "0.9 of at least 0.8"),
+    Tried("tone", "tone-2", "", QUOTED),
+    Chosen("tone", "tone-1", "0.900", "the best of 2 candidates"),
     Interrupted(),
     Rejected("worse", "worse-1", Action.CREATE, "its gate", "Edit the data."),
     Succeeded("tone", "tone-1", Action.REPLACE),

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOON, desired, evaluation, live, planned, sha
+from tests.builders import NOON, desired, evaluation, live, planned, sha, swept
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
+from tunedmodels.plan.candidates import Candidate, Sweep
 from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Note, Plan, Refusal
 from tunedmodels.plan.gate import Gate, Rival
 from tunedmodels.plan.leaving import Leaving
@@ -56,6 +57,8 @@ WANTED: dict[str, list[tuple[Any, bool]]] = {
         (Lifecycle(retry=5), False),  # nothing failed
         (Lifecycle(timeout="3h"), False),
     ],
+    "sweep": [],  # see below
+    "chosen_by": [("0ff0ff0ff0ff", False)],
     "evaluation": [(evaluation(), False), (evaluation(at_least=0.8), True)],
 }
 # The same for the live side, whose former version is replaced.
@@ -101,6 +104,8 @@ STAMP: dict[str, list[tuple[Any, bool]]] = {
     "by": [("hand", False)],
     "head": [("3c9d2e1", False)],
     "unverified": [(True, False)],
+    "tried": [("0ff0ff0ff0ff", False)],
+    "sweep": [("0ff0ff0ff0ff", False)],  # a word of the past, where no sweep is declared
     "others": [((("new", "1"),), False)],
 }
 
@@ -149,6 +154,24 @@ PLAN: dict[str, list[tuple[Any, bool]]] = {
     "moment": [("2026-11-22T12:00:00Z", False)],
     "max_cost_usd": [(9.0, False)],
 }
+# A sweep decides by its digest, and by what is there of its candidates and what is not.
+SWEEP: dict[str, list[tuple[Any, bool]]] = {
+    "digest": [("00000000", True)],
+    "metric": [("chrF", False)],
+    "path": [("moved.jsonl", False)],
+    "examples": [(9, False)],
+    "candidates": [((), True)],
+    "max_cost_usd": [(9.0, False)],  # whether it is refused stands in the refusals
+    "place": [("manifests/tone.yaml:7", False)],
+}
+CANDIDATE: dict[str, list[tuple[Any, bool]]] = {
+    "model_id": [("tone-00000000", True)],
+    "fingerprint": [(sha("x"), True)],
+    "hyperparameters": [({"epochCount": 4}, True)],
+    "action": [(Action.WAIT, True)],
+    "before": [(None, True)],
+    "cost": [(Cost(usd=9), False)],
+}
 # A gate decides by its digest, which is over its examples and thresholds, and by its rival.
 GATE: dict[str, list[tuple[Any, bool]]] = {
     "digest": [("00000000", True)],
@@ -181,6 +204,7 @@ CHANGE: dict[str, list[tuple[Any, bool]]] = {
     "fields": [((FieldChange(path="x", before=1, after=2, drift=True),), False)],
     "dataset": [(None, False)],
     "gate": [(Gate(digest="0badcafe", path="x", examples=9, metric="exactMatch"), True)],
+    "sweep": [],  # below
     "cost": [(Cost(usd=5), False)],  # an estimate; what may be spent is for the policy to say
     "retires": [((), True)],
     "warnings": [(("x",), False)],
@@ -251,6 +275,34 @@ def test_each_field_of_a_gate(name: str, value: Any, *, decides: bool) -> None:
     assert (plan.model_copy(update={"changes": (other,)}).digest != plan.digest) is decides
 
 
+def swept_plan() -> Plan:
+    """A plan with an open sweep, of which one candidate is there."""
+    want = swept(desired(evaluation=evaluation()), 3, 5)
+    return planned([want], [FORMER, live(want.candidates[0])])
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(SWEEP))
+def test_each_field_of_a_sweep(name: str, value: Any, *, decides: bool) -> None:
+    plan = swept_plan()
+    (change,) = plan.changes
+    assert change.sweep
+    other = change.model_copy(update={"sweep": change.sweep.model_copy(update={name: value})})
+    assert (plan.model_copy(update={"changes": (other,)}).digest != plan.digest) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(CANDIDATE))
+def test_each_field_of_a_candidate(name: str, value: Any, *, decides: bool) -> None:
+    plan = swept_plan()
+    (change,) = plan.changes
+    assert change.sweep
+    there, missing = change.sweep.candidates
+    other = change.sweep.model_copy(
+        update={"candidates": (there.model_copy(update={name: value}), missing)}
+    )
+    made = plan.model_copy(update={"changes": (change.model_copy(update={"sweep": other}),)})
+    assert (made.digest != plan.digest) is decides
+
+
 @pytest.mark.parametrize(("rules", "decides"), EVALUATION)
 def test_each_rule_of_an_evaluation(rules: dict[str, Any], *, decides: bool) -> None:
     asked: dict[str, Any] = {"at_least": 0.85, "not_worse_than_serving_by": 0.02}
@@ -282,6 +334,8 @@ def test_no_field_was_forgotten_here() -> None:
     assert set(PLAN) == set(Plan.model_fields)
     assert set(CHANGE) == set(Change.model_fields)
     assert set(GATE) == set(Gate.model_fields)
+    assert set(SWEEP) == set(Sweep.model_fields)
+    assert set(CANDIDATE) == set(Candidate.model_fields)
 
 
 def test_a_job_that_leaves_the_queue_makes_no_plan_stale() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO, get_args, get_type_hints
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel, to_snake
 
-from tunedmodels.events import Event, Failed, Progressed, Retried
+from tunedmodels.events import Event, Failed, Progressed, Retried, Tried
 from tunedmodels.listeners.listener import About, Complain
 
 FORMAT_VERSION: Final = 1
@@ -23,6 +23,7 @@ _LEFT_OUT: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
         Progressed: frozenset({"curve"}),
         Failed: frozenset({"words"}),
         Retried: frozenset({"words"}),
+        Tried: frozenset({"words"}),
     }
 )
 

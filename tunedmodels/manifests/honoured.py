@@ -71,8 +71,20 @@ def honoured(project: ProjectManifest, models: Iterable[Declared]) -> Iterator[P
             cure = _INSTEAD.get(path) or _WITHOUT.format(others=others)
             message = f"is nothing that a provider of type {settings.type} can honour"
             yield model.place_of(f"spec.{path}").problem("not-honoured", message, cure)
+        yield from _swept(model, settings.type)
         if settings.type != "vertex":
             yield from _in_cloud_storage(model, settings.type)
+
+
+def _swept(model: Declared, kind: str) -> Iterator[Problem]:
+    lists = model.spec.sweep.hyperparameters if model.spec.sweep else None
+    for field in lists.model_dump(by_alias=True, exclude_none=True) if lists else ():
+        path = f"hyperparameters.{field}"
+        kinds = HONOURED_BY.get(path, frozenset({kind}))
+        if kind not in kinds:
+            cure = _INSTEAD.get(path) or _WITHOUT.format(others=" or ".join(sorted(kinds)))
+            message = f"is nothing that a provider of type {kind} can honour"
+            yield model.place_of(f"spec.sweep.{path}").problem("not-honoured", message, cure)
 
 
 def _in_cloud_storage(model: Declared, kind: str) -> Iterator[Problem]:

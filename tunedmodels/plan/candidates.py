@@ -51,7 +51,15 @@ class Sweep(Frozen):
     @property
     def cost(self) -> Cost | None:
         """What the candidates that are to be trained cost; None where none is."""
-        costs = [candidate.cost.usd for candidate in self.candidates if candidate.cost]
+        costs = [candidate.cost for candidate in self.candidates if candidate.cost]
         if not costs:
             return None
-        return Cost(usd=None if None in costs else sum(usd for usd in costs if usd is not None))
+        known = [cost.usd for cost in costs if cost.usd is not None]
+        epochs = [cost.epochs for cost in costs if cost.epochs is not None]
+        # All have the same examples and one price, and differ in how often they see them.
+        return costs[0].model_copy(
+            update={
+                "usd": round(sum(known), 2) if len(known) == len(costs) else None,
+                "epochs": sum(epochs) if len(epochs) == len(costs) else None,
+            }
+        )

@@ -66,14 +66,14 @@ def too_dear(changes: Sequence[Change], policy: Policy) -> Iterator[Refusal]:
         yield Refusal(code="over-budget", message=message, cure=cure)
 
 
-def _how_to_know(unknown: Sequence[Change]) -> str:
+def _how_to_know(unknown: Sequence[Change], limit: str = "spec.policy.maxCostUsd") -> str:
     costs = [change.cost for change in unknown if change.cost]
     ways = []
     if any(cost.epochs is None for cost in costs):
         ways.append("set hyperparameters.epochCount")
     if any(cost.usd_per_million_tokens is None for cost in costs):
         ways.append("say the price of the base model in spec.baseModels of the Project")
-    ways.append("leave out spec.policy.maxCostUsd")
+    ways.append(f"leave out {limit}")
     words = f"{' and '.join(ways[:-1])}, or {ways[-1]}" if ways[1:] else ways[0]
     return f"{words[0].upper()}{words[1:]}."
 
@@ -87,9 +87,7 @@ def sweep_too_dear(change: Change) -> Iterator[Refusal]:
     cure = f"Try fewer values, or raise spec.sweep.maxCostUsd in {sweep.place}."
     if cost.usd is None:
         message = f"what the sweep of {change.name} would cost is unknown ({limit})."
-        cure = (
-            f"Pin hyperparameters in place of the sweep, or take maxCostUsd out of {sweep.place}."
-        )
+        cure = _how_to_know([change], f"spec.sweep.maxCostUsd in {sweep.place}")
         yield Refusal(code="over-budget", message=message, cure=cure)
     elif cost.usd > sweep.max_cost_usd:
         jobs = f"{change.jobs} jobs" if change.jobs > 1 else "1 job"

@@ -117,7 +117,9 @@ class _Look:
                 yield from _unblocked(there)
             elif change.after is None:
                 yield from self._going(change, there)
-            elif words := list(self._redeclared(change.after)):
+            elif self.want and change.sweep and self.want.chosen_by == change.sweep.digest:
+                continue  # its sweep came to its end, which is the outcome that was approved
+            elif words := list(self._redeclared(change, change.after)):
                 is_about_another = True
                 yield from words
             else:
@@ -126,15 +128,18 @@ class _Look:
         expected |= {
             (self.name, *_place(version)) for change in planned for version in change.retires
         }
+        # A sweep is approved with all that it leads to: its best one serves, the others go.
+        tried = {key for change in planned for key in _tried(change)}
+        expected |= tried
         # That a version was to go says nothing about making it: its key is the same.
-        made = {change.key for change in planned if change.after}
+        made = tried | {change.key for change in planned if change.after}
         for change in self.found:
             is_known = change.key in (made if change.after else expected)
             is_new = change.action.is_pending and not is_known
             if is_new and not (is_about_another and change.after):
                 yield _unexpected(change)
 
-    def _redeclared(self, after: Wanted) -> Iterator[str]:
+    def _redeclared(self, change: Change, after: Wanted) -> Iterator[str]:
         """Yield how the manifest, or its dataset, differs from what was planned."""
         if self.want is None:
             yield "it is not declared any more"
@@ -145,6 +150,15 @@ class _Look:
             if after.examples == now.examples:
                 counts = f"{now.examples} examples, not the same ones"
             yield f"the dataset {now.dataset_path} changed ({counts})"
+        own = self.want.candidates
+        planned = change.sweep.candidates if change.sweep else ()
+        if {each.fingerprint for each in own} != {each.fingerprint for each in planned}:
+            if not (own and planned):
+                yield f"it was planned {'with' if planned else 'without'} a sweep"
+            elif now.dataset == after.dataset:
+                yield f"its sweep has other candidates ({len(planned)} then, {len(own)} now)"
+        elif change.sweep and change.sweep.digest != self.want.sweep_digest:
+            yield "its sweep would choose by other answers: its evaluation changed"
         was, is_ = (each.model_dump(mode="json", by_alias=True) for each in (after, now))
         skipped = _incidental_aliases()
         for path in was:
@@ -160,6 +174,7 @@ class _Look:
             yield from self._same_gate(change, there)
             if there.action is Action.REJECTED:
                 return
+            yield from _same_candidates(change, there)
             yield from self._same_start(change, there)
             yield from self._same_service(change, after)
         retiring = {_place(v) for v in there.retires} if there else set()
@@ -214,6 +229,27 @@ class _Look:
                 yield f"{now.model_id} was {before.state} and is {now.state} now"
         elif not _is_same(before, now):
             yield f"{now.model_id} {'serves now' if now.serves else 'does not serve any more'}"
+
+
+def _tried(change: Change) -> Iterator[tuple[str, str, str]]:
+    provider = change.after.provider if change.after else ""
+    for candidate in change.sweep.candidates if change.sweep else ():
+        yield change.name, provider, candidate.model_id
+
+
+def _same_candidates(change: Change, there: Change) -> Iterator[str]:
+    """Yield which candidates would be trained now and were not to be, or not once more."""
+    then = {each.fingerprint: each for each in change.sweep.candidates} if change.sweep else {}
+    for now in there.sweep.candidates if there.sweep else ():
+        was = then.get(now.fingerprint)
+        if was is None or not now.action.trains:
+            continue
+        if not was.action.trains:
+            yield f"{was.model_id} would be trained now, and was planned to {was.action}"
+        elif now.before and was.before and now.before.attempt != was.before.attempt:
+            yield f"{was.model_id} was tried again since the plan, and is {now.before.state}"
+        elif now.before and not was.before:
+            yield f"{was.model_id} was tried since the plan, and is {now.before.state}"
 
 
 def _unblocked(there: Change | None) -> Iterator[str]:

@@ -38,6 +38,11 @@ async def candidate(
     declared, and TunedModelsError where there is nothing to adopt.
     """
     want = _declared(survey(project, use_cache=use_cache).checked(), name)
+    if want.sweep:
+        raise RefusedError(
+            f"{name} declares a sweep, and which of its candidates the model is, nobody can tell.",
+            cure=f"Pin hyperparameters in place of the sweep in {want.sweep.place}, then adopt.",
+        )
     async with connect(project) as providers:
         there = await providers[want.provider].observe()
     sought = model_id or want.model_id

@@ -10,8 +10,10 @@ from pydantic import JsonValue
 
 from tunedmodels.datasets.tokens import ERROR
 from tunedmodels.observed import ModelState
+from tunedmodels.plan.candidates import Sweep
 from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Version, Wanted
 from tunedmodels.plan.gate import terms_of
+from tunedmodels.render import candidates
 from tunedmodels.render.words import WIDTH, columns, cut
 
 INDENT = 6
@@ -38,6 +40,9 @@ class Row(NamedTuple):
 
 def rows(change: Change) -> list[Row]:
     """Return what is to be said of a change, as rows; values are not cut yet."""
+    if change.sweep and change.after:
+        tried = _tried(change, change.after, change.sweep)
+        return [*tried, *_gated(change), *_cost(change.cost), *_retired(change)]
     return [*_rows(change), *_gated(change), *_cost(change.cost), *_retired(change)]
 
 
@@ -91,6 +96,19 @@ def _rows(change: Change) -> Iterator[Row]:
             if about := after or before:
                 yield Row("model", about.model_id)
             yield from map(_field, change.fields)
+
+
+def _tried(change: Change, after: Wanted, sweep: Sweep) -> Iterator[Row]:
+    if change.action is Action.CREATE:
+        yield from _declaration(after)
+    yield from map(_field, (f for f in change.fields if f.path != "dataset"))
+    for number, (settings, state) in enumerate(candidates.table(after, sweep)):
+        yield Row("" if number else "candidates", settings, state)
+    if not change.action.is_pending:
+        return
+    if change.before:
+        yield Row("old model", change.before.model_id, _fate(change, change.before))
+    yield Row("promotes", candidates.outcome(sweep))
 
 
 def _declaration(after: Wanted) -> Iterator[Row]:

@@ -184,7 +184,7 @@ def _table(plan: Plan) -> Iterator[str]:
             f"| `{change.action.symbol}` | {code(change.name, 31, in_table=True)} | {action}"
             f" | {_why(change)} | {_cost(change)} |"
         )
-    jobs = sum(change.action.trains for change in plan.changes)
+    jobs = sum(change.jobs for change in plan.changes)
     if plan.cost_usd != 0 and jobs:
         tokens = plan.training_tokens
         work = f"{terms.number(jobs, 'tuning job')}{f', {tokens:,} tokens' if tokens else ''}"

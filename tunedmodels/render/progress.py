@@ -39,8 +39,8 @@ from tunedmodels.events import (
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.change import Action
 from tunedmodels.render.problems import Style, plain
+from tunedmodels.render.rulings import ruling
 from tunedmodels.render.words import WIDTH, clean, cut, wrapped
-from tunedmodels.stamp import Decision
 
 Elapsed = Callable[[], float]
 
@@ -70,11 +70,6 @@ _TAKEN: Final[dict[Call, str]] = {
     "update": "was updated",
     "cancel": "was cancelled",
     "delete": "was deleted",
-}
-_RULINGS: Final = {
-    Decision.PASSED: "its gate passed",
-    Decision.INCONCLUSIVE: "its gate could not decide",
-    Decision.REFUSED: "its gate refused it",
 }
 _KIB: Final = 1024
 _COUNTED: Final = {
@@ -171,7 +166,7 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
         case Evaluating(name=name, done=done, total=total):
             return "", "dim", f"{name}: evaluating, {done}/{total} answers"
         case Judged() | Tried() | Chosen():
-            return "", *_ruling(event)
+            return "", *ruling(event)
         case Uploaded(place=place, sent=sent, total=total):
             return "", "dim", f"{sent / max(total, 1):.0%} of {size(total)} are at {place}"
         case Retried(call=call, wait_s=wait_s, words=words):
@@ -183,19 +178,6 @@ def line(event: Event) -> tuple[str, str, str]:  # noqa: PLR0911  # one per kind
             return "!", "warning", words
         case _:
             return _last_word(event)
-
-
-def _ruling(event: Judged | Tried | Chosen) -> tuple[str, str]:
-    match event:
-        case Judged(name=name, decision=decision, words=words):
-            role = "good" if decision is Decision.PASSED else "warning"
-            return role, f"{name}: {_RULINGS[decision]}: {words}"
-        case Tried(name=name, model_id=model_id, score="", words=words):
-            return "warning", f"{name}: {model_id} is given up: {words}"
-        case Tried(name=name, model_id=model_id, words=words):
-            return "dim", f"{name}: {model_id} is scored: {words}"
-        case Chosen(name=name, model_id=model_id, score=score, words=words):
-            return "good", f"{name}: {model_id} is chosen with {score}: {words}"
 
 
 def _last_word(event: Ending) -> tuple[str, str, str]:

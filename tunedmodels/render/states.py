@@ -20,8 +20,9 @@ from tunedmodels.events import (
     Skipped,
     StillRunning,
     Succeeded,
+    Tried,
 )
-from tunedmodels.plan.change import Plan
+from tunedmodels.plan.change import Action, Change, Plan
 from tunedmodels.render import terms
 from tunedmodels.render.escape import code, prose
 from tunedmodels.render.frame import alert, cure, heading, marker
@@ -97,11 +98,10 @@ def applying_markdown(plan: Plan, events: Iterable[Event], *, head: str = "") ->
             progress[event.model_id] = event
         elif isinstance(event, Ending):
             endings[event.model_id] = event
-    jobs = [
-        (change.name, change.after.model_id)
-        for change in plan.pending
-        if change.after and (change.action.trains or change.gate or change.action.value == "wait")
-    ]
+        elif isinstance(event, Tried):
+            said = (event.name, event.model_id, Action.WAIT)
+            endings[event.model_id] = Succeeded(*said) if event.score else Failed(*said, "")
+    jobs = [job for change in plan.pending for job in _jobs(change)]
     done = sum(model_id in endings for _, model_id in jobs)
     words = f"{done} of {terms.number(len(jobs), 'job')} done" if jobs else "no job to wait for"
     lines = [
@@ -114,6 +114,16 @@ def applying_markdown(plan: Plan, events: Iterable[Event], *, head: str = "") ->
         ),
     ]
     return _text(lines)
+
+
+def _jobs(change: Change) -> Iterator[tuple[str, str]]:
+    """Yield what a change waits for, as (label, id): the candidates of a sweep by their ids."""
+    if change.sweep:
+        for candidate in change.sweep.candidates:
+            if candidate.action.is_pending:
+                yield candidate.model_id, candidate.model_id
+    elif change.after and (change.action.trains or change.gate or change.action is Action.WAIT):
+        yield change.name, change.after.model_id
 
 
 def outcome_markdown(plan: Plan, outcome: Outcome, *, head: str = "") -> str:

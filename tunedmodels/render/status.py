@@ -128,7 +128,8 @@ def _row(version: ObservedModel, model: Named) -> tuple[str, ...]:
     if version is model.serving and version.promoted:
         state = f"serves since {_minute(version.promoted)}"
     elif version.state is ModelState.READY:
-        own = _RULINGS[mark.decision] if (mark := _mark(version)) else "ready, not promoted"
+        plain_ = "scored for its sweep" if _sweep(version) == "tried" else "ready, not promoted"
+        own = _RULINGS[mark.decision] if (mark := _mark(version)) else plain_
         state = "kept for a rollback" if version.promoted else own
     elif version.state.is_running and version.step:
         state = f"training, step {version.step}/{version.total_steps or '?'}"
@@ -149,6 +150,14 @@ def _score(version: ObservedModel) -> str:
 
 def _mark(version: ObservedModel) -> GateMark | None:
     return gate_mark(version.stamp.gate) if version.stamp else None
+
+
+def _sweep(version: ObservedModel) -> str | None:
+    """Return whether a sweep has `chosen` it or only `tried` it, or None."""
+    stamp = version.stamp
+    if stamp is None or not (stamp.sweep or stamp.tried):
+        return None
+    return "chosen" if stamp.sweep else "tried"
 
 
 def _gate(version: ObservedModel) -> str:
@@ -188,7 +197,8 @@ def _facts(version: ObservedModel) -> list[tuple[str, str]]:
         doubt = "; declared only, as it was adopted" if stamp.unverified else ""
         facts.append(("dataset", f"{stamp.examples} examples, sha256 {stamp.dataset[:8]}{doubt}"))
         facts += [("commit", stamp.commit)] if stamp.commit else []
-        told = [("gate", _gate(version)), ("promoted", _promotion(version))]
+        chosen = "chosen as the best of its candidates" if _sweep(version) == "chosen" else ""
+        told = [("sweep", chosen), ("gate", _gate(version)), ("promoted", _promotion(version))]
         facts += [(key, value) for key, value in told if value]
     if version.created and version.completed:
         took = (version.completed - version.created).total_seconds()
@@ -219,6 +229,7 @@ def _history(version: ObservedModel) -> dict[str, object]:
         "metric": metric or None,
         "score": _number(score),
         "gate": mark.decision.value if mark else None,
+        "sweep": _sweep(version),
         "commit": (stamp.commit if stamp else "") or None,
         "promotedBy": ("hand" if stamp.by == HAND else "apply")
         if version.promoted and stamp
@@ -265,6 +276,7 @@ _VERSION_SCHEMA = {
         "metric": {"type": ["string", "null"]},
         "score": {"type": ["number", "null"]},
         "gate": {"enum": [*(decision.value for decision in Decision), None]},
+        "sweep": {"enum": ["chosen", "tried", None]},
         "commit": {"type": ["string", "null"]},
         "promotedBy": {"enum": ["hand", "apply", None]},
         "promotedFrom": {"type": ["string", "null"]},

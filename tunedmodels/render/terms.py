@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from tunedmodels.plan.change import Action, Change, DatasetChange, Plan
+from tunedmodels.render import candidates
 from tunedmodels.render.details import hidden
 from tunedmodels.render.words import cut
 
@@ -48,6 +49,8 @@ def is_evident(change: Change) -> bool:
 
 def words(change: Change) -> str:
     """Say what is done."""
+    if change.sweep and change.action.is_pending:
+        return candidates.words(change, change.sweep)
     if change.action is Action.PROMOTE and change.gate:
         return "promote if its gate passes"
     is_rollback = change.action is Action.PROMOTE and change.before and change.before.promoted
@@ -119,7 +122,7 @@ def warnings(plan: Plan) -> list[tuple[str, str]]:
 
 def cost(plan: Plan) -> str:
     """Say what all of it costs, or nothing where nothing is trained."""
-    jobs = sum(change.action.trains for change in plan.changes)
+    jobs = sum(change.jobs for change in plan.changes)
     if not jobs:
         return ""
     parts = [number(jobs, "tuning job")]

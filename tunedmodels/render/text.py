@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tunedmodels.datasets.compare import Comparison
 from tunedmodels.plan.change import Action, Change, LabelChange, Plan
-from tunedmodels.render import terms
+from tunedmodels.render import candidates, terms
 from tunedmodels.render.details import INDENT, details
 from tunedmodels.render.problems import Style, plain
 from tunedmodels.render.snippets import FEW, snippet_lines
@@ -154,12 +154,12 @@ def _summary(plan: Plan, style: Style) -> Iterator[str]:
 
 
 def _still_running(plan: Plan, rest: str) -> Iterator[str]:
-    ids = [change.after.model_id for change in plan.changes if change.after]
+    ids = [model_id for change in plan.changes for model_id in candidates.running(change)]
     some = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if ids[3:] else "")
     running = f"No changes, {terms.number(len(ids), 'job')} still running:"
     yield from wrapped(f"{running} {some}.{rest}", indent=0)
-    name = f" {plan.changes[0].name}" if len(ids) == 1 else ""
-    yield f"Watch {'it' if name else 'them'}: tunedmodels watch{name}"
+    name = f" {plan.changes[0].name}" if len(plan.changes) == 1 else ""
+    yield f"Watch {'it' if len(ids) == 1 else 'them'}: tunedmodels watch{name}"
 
 
 def _refusals(plan: Plan, style: Style) -> Iterator[str]:
