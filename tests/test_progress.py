@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from tests.stage import Stage, want
 from tunedmodels.errors import PermissionDeniedError
 from tunedmodels.events import (
+    Chosen,
     Evaluating,
     Event,
     Failed,
@@ -27,6 +29,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Tried,
 )
 from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
@@ -140,6 +143,57 @@ def test_the_live_view_of_gates_is_the_golden_file(golden: Callable[[Path, str],
     console.print(view.table())
     view.__exit__(None, None, None)
     golden(GOLDEN / "progress.gates.live.txt", out.getvalue())
+
+
+def sweeping() -> Iterator[tuple[float, Event]]:
+    """A sweep of three: one is chosen, one loses, one is given up."""
+    best, worse, broken = (f"tone-{number}a2b3c4d" for number in (1, 2, 3))
+    for model_id in (best, worse, broken):
+        yield 0.0, Started("tone", model_id, Action.CREATE, candidate=True)
+        yield 0.1, Sending("tone", model_id, "create")
+        yield 0.2, Sent("tone", model_id, "create")
+    for model_id in (best, worse):
+        yield 1.0, replace(going("tone", 30), model_id=model_id)
+        yield 1.5, Evaluating("tone", model_id, 50, 100)
+    yield 2.0, Tried("tone", broken, "", "the job failed, and nobody said why")
+    words = "exactMatch 0.912 (0.86 to 0.96) on 100 examples."
+    yield 2.9, Sent("tone", best, "score")
+    yield 3.0, Tried("tone", best, "exactMatch:0.912", words)
+    yield 4.0, Tried("tone", worse, "exactMatch:0.880", words.replace("0.912", "0.880"))
+    yield (
+        4.1,
+        Chosen("tone", best, "0.912", "the best of 2 candidates; 1 more could not be trained"),
+    )
+    yield 4.2, Sending("tone", best, "promote")
+    yield 4.3, Sent("tone", best, "promote")
+    yield 4.4, Sent("tone", worse, "delete")
+    yield 4.5, Succeeded("tone", best, Action.REPLACE)
+
+
+def test_the_plain_view_of_a_sweep_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:
+    out, watch = io.StringIO(), Watch()
+    with PlainProgress(out, elapsed=watch) as view:
+        for time, event in sweeping():
+            watch.time = time
+            view(event)
+    golden(GOLDEN / "progress.sweep.txt", out.getvalue())
+    assert max(map(len, out.getvalue().splitlines())) <= 100
+
+
+def test_the_live_view_of_a_sweep_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:
+    out, watch = io.StringIO(), Watch()
+    console = Console(file=out, width=100, height=20)
+    view = LiveProgress(console, elapsed=watch)
+    for time, event in sweeping():
+        watch.time = time
+        view(event)
+        if isinstance(event, Chosen):
+            console.rule(f"after {time:.1f} s")
+            console.print(view.table())
+    console.rule("the end")
+    console.print(view.table())
+    view.__exit__(None, None, None)
+    golden(GOLDEN / "progress.sweep.live.txt", out.getvalue())
 
 
 def test_what_was_only_evaluated_has_no_job_to_watch() -> None:

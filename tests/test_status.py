@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from tests.builders import NOON, desired, evaluation, live, ruled
+from tests.plans import SWEEP, TRAINING, TRIED, won
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.render.status import (
     STATUS_SCHEMA,
@@ -37,6 +38,13 @@ def promoted(model: ObservedModel, minute: int, *, by: str = "", head: str = "")
     return replace(model, stamp=stamp)
 
 
+def tried(model: ObservedModel, score: str) -> ObservedModel:
+    """A candidate that was scored, in a sweep that has chosen nothing yet."""
+    assert model.stamp
+    mark = replace(model.stamp, tried=SWEEP.sweep_digest, score=f"exactMatch:{score}")
+    return replace(model, stamp=mark)
+
+
 def named(*versions: ObservedModel) -> Named:
     return Named("tone", versions, is_declared=True)
 
@@ -56,6 +64,10 @@ NAMES = {
         promoted(ruled(live(), GATED, Decision.PASSED, rival=FORMER), 5, head="9f00aa1"),
         live(desired(data="next"), state=ModelState.TRAINING),
     ),
+    "sweep-half-done": named(
+        FORMER, tried(live(TRIED[0]), "0.880"), live(TRIED[1]), live(TRIED[2], state=TRAINING)
+    ),
+    "sweep-settled": named(promoted(won(live(TRIED[1])), 5), FORMER),
 }
 
 

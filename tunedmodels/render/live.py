@@ -135,7 +135,9 @@ class LiveProgress:
                 label = model_id if event.candidate else name
                 self._rows[name, model_id] = _Row(action.symbol, label, "checking", self._elapsed())
             case Sending(call=call) | Sent(call=call):
-                self._change(event.name, event.model_id, state=_CALLS[call])
+                is_gone = isinstance(event, Sent) and call == "delete"
+                state = "deleted" if is_gone else _CALLS[call]
+                self._change(event.name, event.model_id, state=state)
             case Progressed(name=name, model_id=model_id):
                 self._note = ""
                 self._change(name, model_id, state=event.phase or event.state.value, job=event)
@@ -200,7 +202,7 @@ class LiveProgress:
         tried = "scored" if event.score else "given up"
         state = tried if isinstance(event, Tried) else "chosen"
         now = self._elapsed()
-        self._change(event.name, event.model_id, state=state, until_s=now, words=line(event)[2])
+        self._change(event.name, event.model_id, state=state, until_s=now, words=event.words)
 
     def _end(self, event: Succeeded | Failed | Refused | Rejected | Skipped) -> None:
         now = self._elapsed()

@@ -126,7 +126,7 @@ class PlainProgress:
     def _is_news(self, event: Event) -> bool:
         match event:
             # A request shows by what comes of it; the journal has both of its ends.
-            case Sending() | Sent(call="create"):
+            case Sending() | Sent(call="create" | "score"):
                 return False
             case Progressed(model_id=model_id, step=step, total_steps=total):
                 stage = event.phase or event.state.value
