@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.builders import NOON, desired, live
-from tests.desk import Desk, desk
+from tests.desk import TONE, Desk, desk
 from tunedmodels.observed import LossPoint, UsedHyperparameters
 from tunedmodels.render.card import Card, Commit, card_document, card_json, card_markdown
 from tunedmodels.stamp import HAND
@@ -185,6 +185,21 @@ def test_another_manifest_than_the_one_it_was_trained_from_is_said(tracked: Desk
     assert (
         "manifests/tone.yaml:1 is not what it was trained on" in tracked.run("verify", "tone").out
     )
+
+
+def test_what_a_sweep_chose_is_proved_as_the_candidate_that_it_is(tracked: Desk) -> None:
+    rows = [
+        json.dumps({"text_input": f"{words}, part {n}", "output": label})
+        for n in range(5)
+        for words, label in TONE
+    ]
+    tracked.write("manifests/data/tone.eval.jsonl", "\n".join(rows) + "\n")
+    sweep = {"hyperparameters": {"epochCount": [1, 30]}}
+    tracked.model(sweep=sweep, evaluation={"path": "data/tone.eval.jsonl"})
+    commit(tracked)
+    assert tracked.run("apply", "--yes").code == 0
+    ended = tracked.run("verify", "tone")
+    assert ended.code == 0, ended.out
 
 
 def test_a_commit_that_is_not_here_is_said_with_the_cure(tracked: Desk) -> None:

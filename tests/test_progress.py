@@ -162,7 +162,7 @@ def sweeping() -> Iterator[tuple[float, Event]]:
     yield 4.0, Tried("tone", worse, "exactMatch:0.880", words.replace("0.912", "0.880"))
     yield (
         4.1,
-        Chosen("tone", best, "0.912", "the best of 2 candidates; 1 more could not be trained"),
+        Chosen("tone", best, "0.912", "the best of 2; 1 more failed"),
     )
     yield 4.2, Sending("tone", best, "promote")
     yield 4.3, Sent("tone", best, "promote")

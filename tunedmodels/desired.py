@@ -169,6 +169,11 @@ class Desired:
             for each in (self.sweep.settings if self.sweep else ())
         )
 
+    def as_of(self, fingerprint: str) -> Desired:
+        """Return the candidate with this fingerprint, or this declaration where none has it."""
+        found = (each for each in self.candidates if each.fingerprint == fingerprint)
+        return next(found, self)
+
     @property
     def sweep_digest(self) -> str:
         """The first 12 hex digits of a sweep's fingerprint, by which stamps remember it."""

@@ -121,7 +121,7 @@ def _from_git(project: Project, live: ObservedModel, stamp: Stamp) -> Iterator[C
         words = f"it was applied from a tree with changes that commit {commit} does not hold"
         yield Check("origin", holds=False, words=words, cure="Commit first, then apply.")
     try:
-        then = rebuilt(project, stamp.name, commit)
+        then = rebuilt(project, stamp.name, commit).as_of(stamp.fingerprint)
     except TunedModelsError as error:
         yield Check("origin", holds=False, words=error.message, cure=error.cure)
         return
@@ -159,7 +159,7 @@ def _here(project: Project, stamp: Stamp) -> Iterator[Check]:
         words = "no manifest here declares it, or its dataset cannot be read"
         yield Check("here", holds=False, words=words, cure="To see why: tunedmodels validate")
         return
-    if want.fingerprint == stamp.fingerprint:
+    if want.as_of(stamp.fingerprint).fingerprint == stamp.fingerprint:
         yield Check(
             "here", holds=True, words=f"{want.dataset.written} and its manifest are the same"
         )
