@@ -123,6 +123,8 @@ class _Candidate:
         stamp = checks.stamped(live).promoted_at(now, head=self.run.commit)
         if self.change.gate and judgement:
             stamp = _with_decision(stamp, self.change.gate, judgement)
+        elif checks.stamped(live).is_rejected:
+            stamp = replace(stamp, gate="")  # there is no gate any more that keeps it back
         stamp = self._chosen(stamp)
         await self._send("promote", live, edit(self.change, self.wanted, live, stamp))
 

@@ -119,7 +119,8 @@ class Declared:
     def _gate(self) -> Gate | None:
         """What the declared version must pass; nothing, when it served before."""
         exact = self.past.exact
-        return None if exact and exact.promoted else gate_of(self.want, self.past.serves)
+        has_served = exact and exact.promoted and exact.state is ModelState.READY
+        return None if has_served else gate_of(self.want, self.past.serves)
 
     def _decision(self, exact: ObservedModel) -> Decision | None:
         """Return the decision that keeps a ready version from serving, if it stands."""
