@@ -41,9 +41,10 @@ async def test_the_list_shows_state_progress_epoch_and_last_loss(
     page = await visitor.get("/")
     done = page[page.index("Done one") :]
     assert ">Ready</span>" in done
-    assert 'value="100"' in done
+    assert "<progress" not in done, "a bar is for what still moves"
     assert re.search(r">3</span> / 3</td>\s*<td[^>]*>0\.\d+</td>", done)
     assert 'data-running="waits"' in page
+    assert "<progress" in page
     assert ">Waiting</span>" in page
 
 
@@ -60,8 +61,8 @@ async def test_versions_of_one_name_stand_together_and_the_serving_one_is_marked
     page = await visitor.get("/")
     assert page.count("<tbody>") == 2
     assert re.findall(r'href="/models/([\w-]+)"', page) == ["tone-2", "tone-1", "other"]
-    assert page.count('class="serves"') == 1
-    assert page.index("tone-1") < page.index('class="serves"') < page.index("other")
+    assert page.count('class="place serves"') == 1
+    assert page.index("tone-1") < page.index('class="place serves"') < page.index("other")
 
 
 async def test_a_model_shows_its_curve_settings_data_and_stamp(both: Both, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ async def test_a_model_shows_its_curve_settings_data_and_stamp(both: Both, tmp_p
         "<dt>Learning rate</dt><dd>0.001</dd>",
         "4 training examples",
         "input 3",
-        "Version of tone in the project demo, applied from commit cccccccccccc.",
+        "Version of tone in the project demo, trained from commit cccccccccccc.",
         "A preamble stood before every input",
         "What it is for.",
     ):

@@ -33,6 +33,11 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
 
 
 def usual_top(losses: Sequence[float]) -> float:
-    """Return what all but the wildest 1% stay below: one step must not flatten the whole curve."""
-    finite = sorted(loss for loss in losses if math.isfinite(loss))
-    return (finite[math.ceil(0.99 * len(finite)) - 1] if finite else 0.0) or 1.0
+    """Return what all but the wildest 1% stay below: one step must not flatten the whole curve.
+
+    The first, that of the untuned model, is always below: all that was learned is the way from it.
+    """
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if not finite:
+        return 1.0
+    return max(finite[0], sorted(finite)[math.ceil(0.99 * len(finite)) - 1]) or 1.0

@@ -7,7 +7,7 @@ fast with a thousand models.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
@@ -15,10 +15,12 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from tunedmodels.observed import ModelState
-from tunedmodels.service.filters import selection
+from tunedmodels.service.filters import Selection, selection
 from tunedmodels.service.library.asked import Asked
 from tunedmodels.service.library.progress import Progress, progress
 from tunedmodels.service.library.seen import Family, Version, families, version
+from tunedmodels.service.library.standing import Standing, standing
+from tunedmodels.service.records import Model
 
 _NAMES_PER_PAGE = 25
 _VERSIONS_SHOWN = 4  # of one name; its page shows more of them
@@ -48,7 +50,7 @@ class Row:
 
     version: Version
     progress: Progress
-    is_serving: bool
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def show(asked: Asked) -> Response:
     """Show one page of the list."""
     text, group = asked.query.get("filter", ""), asked.query.get("state", "")
     group = group if group in _GROUPS else ""
-    found = _found(asked, text)
+    found, serving = _found(asked, text)
     counts = Counter(each.seen.state for each in found)
     chosen = [each for each in found if each.seen.state in _GROUPS[group][1]]
     names = families(chosen)
@@ -83,7 +85,7 @@ def show(asked: Asked) -> Response:
         ],
         total=len(chosen),
         names_total=len(names),
-        names=_rows(asked, names[start : start + _NAMES_PER_PAGE]),
+        names=_rows(asked, names[start : start + _NAMES_PER_PAGE], serving),
         is_empty=not found and not text,
         page=page,
         pages=pages,
@@ -92,21 +94,38 @@ def show(asked: Asked) -> Response:
     )
 
 
-def _found(asked: Asked, text: str) -> list[Version]:
-    """Return what the filter finds, newest first; its words are looked for in ids as well."""
+def _found(asked: Asked, text: str) -> tuple[list[Version], Mapping[tuple[str, ...], str]]:
+    """Return what the filter finds, newest first, and which version of each name serves.
+
+    Words are looked for in ids as well. What serves is asked of all versions: a filter that leaves
+    it out must not make a former one look like it.
+    """
     selected = selection(text)
     words = [word.casefold() for word in selected.words]
-    rows = asked.rooms.store.overview(selected=replace(selected, words=()), caller=asked.caller)
+    chosen = _overview(asked, replace(selected, words=()))
+    seen = chosen
+    if replace(selected, words=()) != Selection():
+        seen = chosen | _overview(asked, Selection())
+    serving = {name.versions[0].family: name.serving_id for name in families(list(seen.values()))}
     return [
-        version(row)
-        for row in rows
-        if all(
-            word in f"{row.id}\n{row.display_name}\n{row.description}".casefold() for word in words
-        )
-    ]
+        each
+        for each in chosen.values()
+        if all(word in _searched(each.model).casefold() for word in words)
+    ], serving
 
 
-def _rows(asked: Asked, names: Sequence[Family]) -> list[Name]:
+def _overview(asked: Asked, selected: Selection) -> dict[int, Version]:
+    rows = asked.rooms.store.overview(selected=selected, caller=asked.caller)
+    return {row.seq: version(row) for row in rows}
+
+
+def _searched(model: Model) -> str:
+    return f"{model.id}\n{model.display_name}\n{model.description}"
+
+
+def _rows(
+    asked: Asked, names: Sequence[Family], serving: Mapping[tuple[str, ...], str]
+) -> list[Name]:
     shown = [each for name in names for each in name.versions[:_VERSIONS_SHOWN]]
     last = asked.rooms.store.last_snapshots([each.model for each in shown])
     return [
@@ -117,7 +136,7 @@ def _rows(asked: Asked, names: Sequence[Family]) -> list[Name]:
                 Row(
                     each,
                     progress(version(each.model, last.get(each.model.seq, ""))),
-                    is_serving=each.model.id == name.serving_id,
+                    standing(each.seen, serving_id=serving[each.family]),
                 )
                 for each in name.versions[:_VERSIONS_SHOWN]
             ],

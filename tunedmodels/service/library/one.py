@@ -18,12 +18,15 @@ from tunedmodels.service.library.asked import Asked
 from tunedmodels.service.library.curve import draw, spark
 from tunedmodels.service.library.progress import progress
 from tunedmodels.service.library.seen import Family, Version, version
+from tunedmodels.service.library.standing import Standing, stamp_sentences, standing
 from tunedmodels.service.limits import MOST_DISPLAY_NAME
 from tunedmodels.service.records import Grantee, Permission, Role
 
 _VERSIONS_SHOWN = 8
+_MOST_VERSIONS = 100  # where all are asked for
 _EXAMPLES_SHOWN = 5
 _PERMISSIONS_SHOWN = 1000
+_CLEAR = (CurveKind.PLATEAU, CurveKind.FALLING)  # the other curves are a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class Beside:
     line: str
     first_loss: str
     last_loss: str
+    standing: Standing
     is_this: bool
-    is_serving: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def page(asked: Asked, *, alert: str = "", status: int = 200) -> Response:
     family = family_of(asked, this)
     reading = read_curve(this.seen.curve, epoch_count=this.model.epoch_count)
     examples = examples_of(asked, this)
-    is_serving = family.serving_id == this.model.id
+    most = _MOST_VERSIONS if asked.query.get("versions") == "all" else _VERSIONS_SHOWN
     stamp = this.seen.stamp
     return asked.page(
         "model.html",
@@ -71,22 +74,23 @@ def page(asked: Asked, *, alert: str = "", status: int = 200) -> Response:
         this=this,
         most_name=MOST_DISPLAY_NAME,
         progress=progress(this),
-        is_serving=is_serving,
+        standing=standing(this.seen, serving_id=family.serving_id),
         is_writer=is_writer,
         is_owner=role is Role.OWNER,
         drawing=draw(this.seen.curve, reading),
         reading=reading,
         advice=_advice(this, reading),
+        is_clear=reading.kind in _CLEAR,
         took=_took(this),
         example_count=len(examples),
         # The API never gives training data back; who may change a model may see what made it.
         examples=examples[:_EXAMPLES_SHOWN] if is_writer else [],
-        versions=_beside(asked, family, this),
-        versions_more=len(family.versions[_VERSIONS_SHOWN:]),
+        versions=_beside(asked, family, this, most),
+        versions_more=len(family.versions[most:]),
+        versions_all=len(family.versions),
+        are_all_asked=most == _MOST_VERSIONS,
         permissions=_shared(asked, this) if is_writer else [],
-        sentences=list(words.stamp_sentences(this.seen, stamp, is_serving=is_serving))
-        if stamp
-        else [],
+        sentences=list(stamp_sentences(stamp)) if stamp else [],
     )
 
 
@@ -128,8 +132,8 @@ def _took(this: Version) -> str:
     return words.duration((done - start).total_seconds())
 
 
-def _beside(asked: Asked, family: Family, this: Version) -> Sequence[Beside]:
-    shown = family.versions[:_VERSIONS_SHOWN]
+def _beside(asked: Asked, family: Family, this: Version, most: int) -> Sequence[Beside]:
+    shown = family.versions[:most]
     if all(each.model.seq != this.model.seq for each in shown):
         shown = [*shown[:-1], this]
     whole = [
@@ -150,8 +154,8 @@ def _one_beside(each: Version, family: Family, this: Version, top: float) -> Bes
         line=spark(each.seen.curve, top),
         first_loss=words.loss(losses[0] if losses else None),
         last_loss=words.loss(losses[-1] if losses else None),
+        standing=standing(each.seen, serving_id=family.serving_id),
         is_this=each.model.seq == this.model.seq,
-        is_serving=each.model.id == family.serving_id,
     )
 
 

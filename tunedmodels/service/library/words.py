@@ -1,15 +1,14 @@
-"""States, numbers, times and stamps in words for a page."""
+"""States, numbers and times in words for a page."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.stamp import HAND, Stamp
+from tunedmodels.observed import ModelState
 
 # Control characters but tab and line feed; embeddings, overrides and isolates of direction.
 _STEERING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -24,12 +23,12 @@ STATES: Final = {
 
 
 def loss(value: float | None) -> str:
-    """Write a loss with three digits."""
+    """Write a loss with four decimals, so that a column of them stands point under point."""
     if value is None:
         return ""
     if not math.isfinite(value):
         return "not a number"
-    return f"{value:.3f}" if 0.1 <= abs(value) < 10 else f"{value:.3g}"  # noqa: PLR2004  # as wide
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.3g}"  # noqa: PLR2004  # it ran away
 
 
 def moment(value: datetime) -> str:
@@ -69,32 +68,3 @@ FILTERS: Final[dict[str, Callable[..., str]]] = {
     "moment": moment,
     "shown": shown,
 }
-
-
-def stamp_sentences(one: ObservedModel, stamp: Stamp, *, is_serving: bool) -> Iterator[str]:
-    """Say what a stamp says."""
-    commit = f" from commit {stamp.commit[:12]}" if stamp.commit else ""
-    yield f"Version of {stamp.name} in the project {stamp.project}, applied{commit}."
-    if stamp.unverified:
-        yield "It was adopted: nobody can prove which examples it was trained on."
-    else:
-        yield (
-            f"Trained on {counted(stamp.examples, 'example')} with the digest "
-            f"{stamp.dataset[:12]}...; the fingerprint of all inputs is {stamp.fingerprint[:12]}..."
-        )
-    if stamp.attempt > 1:
-        yield f"It took {stamp.attempt} attempts."
-    if stamp.preamble:
-        yield "A preamble stood before every input; put it before your questions too."
-    if stamp.promoted:
-        who = " by hand" if stamp.by == HAND else ""
-        rest = ", and it serves now" if is_serving else ", and another version serves now"
-        yield f"Promoted{who} on {moment(stamp.promoted)}{rest}."
-    elif one.state is ModelState.READY:
-        yield "It was never promoted."
-    if stamp.score:
-        yield f"Its evaluation scored {stamp.score}."
-    if stamp.protect:
-        yield "It is protected: no plan deletes it."
-    if stamp.retain:
-        yield "It stays when its manifest goes."
