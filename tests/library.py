@@ -17,6 +17,7 @@ from tests.services import client, create, service
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Caller, Keys, digest
 from tunedmodels.service.library.app import Library
+from tunedmodels.service.server import Assembled
 
 _TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 _NONCE = re.compile(r'name="nonce" value="([0-9a-f]*)"')
@@ -34,7 +35,7 @@ KEYS = Keys({digest(key): caller for key, caller in CALLERS.items()})
 class Visitor:
     """Somebody with a browser of their own. `headers` go with every request."""
 
-    def __init__(self, library: Library, **headers: str) -> None:
+    def __init__(self, library: Library | Assembled, **headers: str) -> None:
         transport = httpx.ASGITransport(library.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=headers

@@ -112,11 +112,11 @@ def train_all(folder: Path, *, must_leave: Callable[[], bool] = lambda: False) -
 
 
 @contextmanager
-def listening(app: ASGIApp) -> Iterator[str]:
-    """Serve an application on a port of this machine, in a thread; yields its URL."""
+def listening(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serve an application on a port of this machine, 0 for any, in a thread; yields its URL."""
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

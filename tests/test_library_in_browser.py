@@ -175,6 +175,60 @@ def test_a_job_is_cancelled_and_a_model_deleted_by_clicks(
     expect(page.get_by_text("No models yet")).to_be_visible()
 
 
+def test_a_page_whose_model_was_deleted_elsewhere_says_so(
+    served: Served, visit: Visit, complaints: list[str], tmp_path: Path
+) -> None:
+    page = visit()
+    tune(page, served, slow_rows(tmp_path / "log"), "Short-lived", epochs=500)
+    listing = page.context.new_page()
+    listing.goto(served.url)
+    for one in (listing, page):
+        one.bring_to_front()
+    expect(page.locator("#live .chip")).to_have_text("Training")
+    served.api.delete(page.url.replace("/models/", "/v1beta/tunedModels/")).raise_for_status()
+    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+    listing.bring_to_front()
+    expect(listing.get_by_text("No models yet")).to_be_visible()
+    assert all("404" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_a_page_finds_its_server_again_after_a_restart(
+    tmp_path: Path, visit: Visit, complaints: list[str]
+) -> None:
+    port = 0
+    page = visit()
+    for epochs_more in (False, True):
+        with service(tmp_path / "store", jobs=1) as opened:
+            opened.start()
+            library = Library(opened.rooms, opened.app)
+            with listening(library.app, port) as url:
+                port = int(url.rpartition(":")[2])
+                if not epochs_more:
+                    one = Served(opened, library, url)
+                    one.create("a", body(f"pace=0.05 log={tmp_path / 'log'}"))
+                    one.api.close()
+                    page.goto(f"{url}/models/a")
+                    expect(page.locator("#live .chip")).to_have_text("Training")
+                else:
+                    expect(page.locator("#live .chip")).to_have_text("Ready", timeout=PATIENCE_MS)
+                library.close()
+    assert all("ERR_CONNECTION" in one or "ERR_INCOMPLETE" in one for one in complaints)
+    complaints.clear()
+
+
+def test_a_step_back_or_a_reload_sends_no_form_again(served: Served, visit: Visit) -> None:
+    page = visit()
+    tune(page, served, "\n".join('{"text_input": "a", "output": "b"}' for _ in range(20)), "A", 2)
+    made = page.url
+    page.reload()
+    page.go_back()
+    page.get_by_role("button", name="Start tuning").click()
+    page.wait_for_url(made)
+    page.get_by_role("link", name="Library").first.click()
+    expect(page.locator("#models tbody tr")).to_have_count(1)
+
+
 def test_a_question_is_asked_beside_the_former_version_and_the_base(
     served: Served, visit: Visit
 ) -> None:

@@ -58,6 +58,11 @@ def unshare(asked: Asked) -> Response:
     return see(f"/models/{asked.path['id']}#sharing")
 
 
+def back(asked: Asked) -> Response:
+    """Lead to the page of a model from where a form of it was answered: no form is sent again."""
+    return see(f"/models/{one.looked_up(asked).model.id}")
+
+
 def describe(asked: Asked) -> Response:
     """Change the display name and the words about a model; its stamp stays as it is."""
     this = one.looked_up(asked)

@@ -37,7 +37,9 @@ _PAGES: Final[tuple[tuple[str, str, PageHandler], ...]] = (
     ("POST", f"{_MODEL}/cancel",                           actions.cancel),
     ("GET",  f"{_MODEL}/delete",                           actions.ask_to_delete),
     ("POST", f"{_MODEL}/delete",                           actions.delete),
+    ("GET",  f"{_MODEL}/words",                            actions.back),
     ("POST", f"{_MODEL}/words",                            actions.describe),
+    ("GET",  f"{_MODEL}/permissions",                      actions.back),
     ("POST", f"{_MODEL}/permissions",                      actions.share),
     ("POST", f"{_MODEL}/permissions/{{permission}}/remove", actions.unshare),
 )
@@ -67,7 +69,8 @@ class Library:
             Route("/sign-in", self._show_sign_in),
             Route("/sign-in", self._sign_in, methods=["POST"]),
             Route("/sign-out", self._sign_out, methods=["POST"]),
-            Route("/static/{name}", self._static),
+            Route("/static/{name:path}", self._static),
+            Route("/models/{rest:path}", _no_page),
         ]
         self.app = Starlette(
             routes=[*pages, *others, Mount("/", app=api)],
@@ -112,6 +115,7 @@ class Library:
 
     async def _events(self, request: Request) -> Response:
         visit = self._visits.of(request)
+        request.state.caller = visit.caller  # for the access log
         ids = list(dict.fromkeys(request.query_params.getlist("id")))[:MOST_JOBS]
         stream = Stream(
             self._rooms,
@@ -168,6 +172,10 @@ class Library:
         if visit.is_new and not is_named and not _comes_from_elsewhere(request):
             remember(response, request, visit.name)
         return guarded(response)
+
+
+async def _no_page(_request: Request) -> Response:
+    raise HTTPException(404)
 
 
 def _comes_from_elsewhere(request: Request) -> bool:

@@ -182,7 +182,7 @@ def _page(
     bases = asked.rooms.catalogue.documents()
     if not entry.base_model and bases:
         entry = replace(entry, base_model=bases[0]["name"])
-    return asked.page(
+    shown = asked.page(
         "tune.html",
         status=status,
         entry=entry,
@@ -194,6 +194,11 @@ def _page(
         steps=_steps(entry, checked),
         shown=_shown(checked),
     )
+    if checked and not asked.visit.may_sign_out:
+        # A step back from the model that was started finds the form, and is not asked to send it
+        # again. With keys, nothing may be found by a step back after the sign-out.
+        shown.headers["cache-control"] = "private, no-cache"
+    return shown
 
 
 def _steps(entry: Entry, checked: Checked | None) -> int:

@@ -7,6 +7,7 @@
 
 const LEAST_PAUSE_MS = 1000;
 const LEAST_SILENCE_MS = 5000; // between two words to a screen reader; the last is never held back
+const NEXT_TRY_MS = 5000; // after an answer that is no stream; a lost connection is the browser's
 const news = document.querySelector("[data-news]");
 let stream = null;
 let isFetching = false;
@@ -38,11 +39,13 @@ async function refresh(selector) {
   isFetching = true;
   try {
     const answer = await fetch(location.href, { credentials: "same-origin" });
+    // The model was deleted or taken away, or the visitor signed out: the page that says so.
+    if (answer.redirected || (answer.status >= 400 && answer.status < 500)) location.reload();
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const region of regions) {
       const other = fresh.getElementById(region.id);
-      if (!other) continue;
+      if (!other) return location.reload(); // the last model of the list is gone
       const focused = region.contains(document.activeElement) ? document.activeElement : null;
       const opened = [...region.querySelectorAll("details")].map((one) => one.open);
       region.replaceWith(document.adoptNode(other));
@@ -53,6 +56,8 @@ async function refresh(selector) {
         (again ?? document.getElementById("main")).focus({ preventScroll: true });
       }
     }
+  } catch {
+    // The server does not answer; the stream of events tells when it does again.
   } finally {
     isFetching = false;
     fetchedAt = Date.now();
@@ -89,6 +94,11 @@ function listen() {
   stream.addEventListener("progress", follow);
   stream.addEventListener("gone", () => refreshSoon("[data-live]"));
   stream.addEventListener("end", hush);
+  stream.addEventListener("error", () => {
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    hush();
+    setTimeout(listen, NEXT_TRY_MS);
+  });
 }
 
 function hush() {
