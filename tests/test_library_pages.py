@@ -12,6 +12,9 @@ import pytest
 
 from tests.library import HOSTILE, Visitor, create, library, visited
 from tests.services import PATH, body, service, train_all
+from tunedmodels.evaluation.curves import read_curve
+from tunedmodels.observed import LossPoint
+from tunedmodels.service.library.curve import draw
 from tunedmodels.stamp import Stamp, write
 
 Both = tuple[Visitor, httpx.AsyncClient]
@@ -109,6 +112,17 @@ async def test_the_best_epoch_is_marked_and_can_be_tuned_with(tmp_path: Path) ->
             again = await visitor.get("/tune?like=level&epochs=3")
             assert 'name="epoch_count" inputmode="numeric" value="3"' in again
             assert '{"text_input":"input 1","output":"yes"}' in again
+
+
+def test_a_long_curve_begins_where_the_untuned_model_stood() -> None:
+    points = [LossPoint(n, n // 75, 3.4 if n == 1 else 0.001) for n in range(1, 4501)]
+    drawing = draw(points, read_curve(points))
+    assert drawing is not None
+    first, *rest = (spot.split(",") for spot in drawing.steps.split())
+    assert float(first[1]) == pytest.approx(drawing.untuned, abs=0.1)
+    assert float(first[1]) > drawing.frame[1], "inside of the picture"
+    assert len(rest) <= 400
+    assert drawing.left[-1].label == "4"
 
 
 async def test_a_failed_and_a_cancelled_model_say_why(both: Both, tmp_path: Path) -> None:

@@ -140,9 +140,13 @@ def _best(scale: _Scale, reading: CurveReading, *, is_in_epochs: bool) -> Best |
 
 
 def _polyline(spots: Sequence[Spot], most: int = _MOST_POINTS) -> str:
-    """Write a line down; where it has more corners than can be seen, the means of neighbours."""
+    """Write a line down; where it has more corners than can be seen, the means of neighbours.
+
+    The first corner stays as it is: there the untuned model stood.
+    """
     span = max(1, math.ceil(len(spots) / most))
-    groups = [spots[start : start + span] for start in range(0, len(spots), span)]
+    starts = range(1, len(spots), span)
+    groups = [spots[:1], *(spots[start : start + span] for start in starts)] if spots else []
     means = [
         (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
         for group in groups
