@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ MISTAKES = [  # file of the project,  what is in it,     where and what,     the
     (
         "data/tone.jsonl",
         ROW + '\n{"text": "a"}\n',
-        "data/tone.jsonl:2: there is no field 'text_input'",
+        "data/tone.jsonl:2: has no field 'text_input'",
         "inputField",
     ),
     ("data/tone.jsonl", LONG, "data/tone.jsonl:1: text_input: has 50,000 characters", "Shorten"),
@@ -185,6 +186,33 @@ def test_a_mistake_in_a_command_is_said_with_its_cure(
     assert words in ended.err
     assert cure in ended.err
     assert desk.files() - before <= CACHE
+
+
+def test_a_plan_goes_through_a_link_and_into_a_pipe_and_replaces_neither(desk: Desk) -> None:
+    real, link, pipe = (desk.folder / name for name in ("real.json", "link.json", "pipe"))
+    real.write_text("old")
+    link.symlink_to(real)
+    assert desk.run("plan", "--out", "link.json").code == 0
+    assert link.is_symlink()
+    assert real.read_text().startswith("{")
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        assert desk.run("plan", "--out", "pipe").code == 0
+        assert read.result().startswith("{")
+    assert pipe.is_fifo()
+
+
+def test_what_destroy_asks_for_is_an_option_that_it_has(desk: Desk) -> None:
+    assert desk.run("apply", "--yes").code == 0
+    ended = desk.run("destroy")
+    assert ended.code == 1
+    assert ended.err.endswith("    Say it with --yes.\n")
+
+
+def test_one_example_is_one_and_not_some(desk: Desk) -> None:
+    desk.write("manifests/data/tone.jsonl", ROW)
+    assert desk.run("validate").out.endswith("in 1 model and 1 dataset (1 example).\n")
 
 
 def test_no_command_shows_what_there_is(desk: Desk) -> None:

@@ -156,7 +156,7 @@ def test_on_standard_output_there_is_nothing_but_events(desk: Desk) -> None:
 def test_a_full_disk_ends_the_events_and_not_the_apply(desk: Desk) -> None:
     ended = desk.run("apply", "--yes", "--events", "/dev/full")
     assert ended.code == 0
-    assert ended.err.count("The events are written no further") == 1
+    assert ended.err.count("written no further: No space left on device") == 1
     assert desk.status()["serving"]
 
 
