@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.desk import CACHE, MODEL, PROJECT, Desk, desk
+from tunedmodels.cli.main import COMMANDS
 
 __all__ = ["desk"]
 
@@ -169,6 +170,7 @@ ARGUMENTS = [  # what is typed, what is said, the cure
     (["cancel", "nope"], "There is no model 'nope'", "tunedmodels status"),
     (["init", "--name", "No Name"], "'No Name' is no name", "lower-case"),
     (["init"], "exist already; nothing was written", "tunedmodels init DIR"),
+    (["completion"], "Missing argument 'SHELL'. Choose from: bash, zsh, fish", "completion --help"),
     (["schema", "nope"], "'nope' is not one of", "tunedmodels schema --help"),
     (["serve", "--host", "192.0.2.1"], "only this machine may be served", "--host 127.0.0.1"),
 ]
@@ -208,6 +210,15 @@ def test_what_destroy_asks_for_is_an_option_that_it_has(desk: Desk) -> None:
     ended = desk.run("destroy")
     assert ended.code == 1
     assert ended.err.endswith("    Say it with --yes.\n")
+
+
+def test_help_keeps_the_lines_of_an_example_and_cuts_no_sentence(desk: Desk) -> None:
+    keys = "\n      keys:\n        - key: a-long-random-text       # or sha256:"
+    assert keys in desk.run("serve", "--help").out
+    for command in COMMANDS:
+        out = desk.run(command, "--help").out
+        assert "..." not in out.replace("SHA256:...", ""), command
+        assert "\\b" not in out, command
 
 
 def test_one_example_is_one_and_not_some(desk: Desk) -> None:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=Wait(), help="Wait at most so long, for example 90m; then exit 3.")
 @click.option(
     "--parallelism",
+    metavar="N",
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
