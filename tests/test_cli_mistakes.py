@@ -217,7 +217,7 @@ def test_help_keeps_the_lines_of_an_example_and_cuts_no_sentence(desk: Desk) -> 
     assert keys in desk.run("serve", "--help").out
     for command in COMMANDS:
         out = desk.run(command, "--help").out
-        assert "..." not in out.replace("SHA256:...", ""), command
+        assert not [line for line in out.splitlines()[1:] if line.endswith("...")], command
         assert "\\b" not in out, command
 
 
