@@ -172,6 +172,7 @@ ARGUMENTS = [  # what is typed, what is said, the cure
     (["init"], "exist already; nothing was written", "tunedmodels init DIR"),
     (["completion"], "Missing argument 'SHELL'. Choose from: bash, zsh, fish", "completion --help"),
     (["schema", "nope"], "'nope' is not one of", "tunedmodels schema --help"),
+    (["serve", "--keys", "no.yaml"], "no.yaml: No such file", "tunedmodels serve --help"),
     (["serve", "--host", "192.0.2.1"], "only this machine may be served", "--host 127.0.0.1"),
 ]
 
