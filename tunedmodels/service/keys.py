@@ -106,7 +106,8 @@ def _mistakes(entry: Any) -> Iterator[str]:  # noqa: ANN401  # whatever was writ
         yield "must be a mapping with key (or sha256), user and project"
         return
     if unknown := len(set(entry) - _FIELDS):
-        yield f"has {unknown} unknown field(s); known are key, sha256, user, project, groups"
+        fields = "field" if unknown == 1 else "fields"
+        yield f"has {unknown} unknown {fields}; known are key, sha256, user, project, groups"
     if ("key" in entry) == ("sha256" in entry):
         yield "needs either key or sha256"
     key = entry.get("key", "x" * _SHORTEST_KEY)
