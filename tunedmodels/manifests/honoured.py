@@ -83,7 +83,7 @@ def _swept(model: Declared, kind: str) -> Iterator[Problem]:
         kinds = HONOURED_BY.get(path, frozenset({kind}))
         if kind not in kinds:
             cure = _INSTEAD.get(path) or _WITHOUT.format(others=" or ".join(sorted(kinds)))
-            message = f"is nothing that a provider of type {kind} can honour"
+            message = f"cannot be honoured by a provider of type {kind}"
             yield model.place_of(f"spec.sweep.{path}").problem("not-honoured", message, cure)
 
 
