@@ -12,13 +12,10 @@ ASK := $(BIN)/tunedmodels -C manifests
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
 
-demo: .venv/ready ## Train the models of manifests/ for real, and ask each one something
-	@echo '$$ tunedmodels -C manifests apply --yes'
-	@$(ASK) apply --yes
-	@for name in $$($(ASK) outputs --format names); do \
-	  printf '\n$$ tunedmodels -C manifests show %s\n' "$$name"; $(ASK) show "$$name"; done
-	@printf '\n$$ tunedmodels -C manifests status\n'; $(ASK) status
-	@ask() { printf '\n$$ tunedmodels -C manifests generate %s "%s"\n' "$$1" "$$2"; $(ASK) generate "$$1" "$$2"; }; \
+demo: .venv/ready ## Train the models of manifests/ for real, score one, and ask each one something
+	@run() { printf '\n$$ tunedmodels -C manifests'; printf ' %q' "$$@"; printf '\n'; $(ASK) "$$@"; }; \
+	  run apply --yes; run status; run show support-triage; run evaluate invoice-dates; \
+	  ask() { printf '\n$$ tunedmodels -C manifests generate %s "%s"\n' "$$1" "$$2"; $(ASK) generate "$$1" "$$2"; }; \
 	  ask next-number 'seven'; ask invoice-dates 'Please pay by August 7, 2023'; \
 	  ask support-triage 'I was charged twice for my order, please give me the money back'; \
 	  ask review-sentiment 'Not bad at all, I would buy it again'

@@ -8,11 +8,13 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.desk import CACHE, MODEL, PROJECT, Desk, desk
+from tunedmodels.cli.main import COMMANDS
 
 __all__ = ["desk"]
 
@@ -115,7 +117,7 @@ MISTAKES = [  # file of the project,  what is in it,     where and what,     the
     (
         "data/tone.jsonl",
         ROW + '\n{"text": "a"}\n',
-        "data/tone.jsonl:2: there is no field 'text_input'",
+        "data/tone.jsonl:2: has no field 'text_input'",
         "inputField",
     ),
     ("data/tone.jsonl", LONG, "data/tone.jsonl:1: text_input: has 50,000 characters", "Shorten"),
@@ -168,7 +170,9 @@ ARGUMENTS = [  # what is typed, what is said, the cure
     (["cancel", "nope"], "There is no model 'nope'", "tunedmodels status"),
     (["init", "--name", "No Name"], "'No Name' is no name", "lower-case"),
     (["init"], "exist already; nothing was written", "tunedmodels init DIR"),
+    (["completion"], "Missing argument 'SHELL'. Choose from: bash, zsh, fish", "completion --help"),
     (["schema", "nope"], "'nope' is not one of", "tunedmodels schema --help"),
+    (["serve", "--keys", "no.yaml"], "no.yaml: No such file", "tunedmodels serve --help"),
     (["serve", "--host", "192.0.2.1"], "only this machine may be served", "--host 127.0.0.1"),
 ]
 
@@ -185,6 +189,42 @@ def test_a_mistake_in_a_command_is_said_with_its_cure(
     assert words in ended.err
     assert cure in ended.err
     assert desk.files() - before <= CACHE
+
+
+def test_a_plan_goes_through_a_link_and_into_a_pipe_and_replaces_neither(desk: Desk) -> None:
+    real, link, pipe = (desk.folder / name for name in ("real.json", "link.json", "pipe"))
+    real.write_text("old")
+    link.symlink_to(real)
+    assert desk.run("plan", "--out", "link.json").code == 0
+    assert link.is_symlink()
+    assert real.read_text().startswith("{")
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        assert desk.run("plan", "--out", "pipe").code == 0
+        assert read.result().startswith("{")
+    assert pipe.is_fifo()
+
+
+def test_what_destroy_asks_for_is_an_option_that_it_has(desk: Desk) -> None:
+    assert desk.run("apply", "--yes").code == 0
+    ended = desk.run("destroy")
+    assert ended.code == 1
+    assert ended.err.endswith("    Say it with --yes.\n")
+
+
+def test_help_keeps_the_lines_of_an_example_and_cuts_no_sentence(desk: Desk) -> None:
+    keys = "\n      keys:\n        - key: a-long-random-text       # or sha256:"
+    assert keys in desk.run("serve", "--help").out
+    for command in COMMANDS:
+        out = desk.run(command, "--help").out
+        assert not [line for line in out.splitlines()[1:] if line.endswith("...")], command
+        assert "\\b" not in out, command
+
+
+def test_one_example_is_one_and_not_some(desk: Desk) -> None:
+    desk.write("manifests/data/tone.jsonl", ROW)
+    assert desk.run("validate").out.endswith("in 1 model and 1 dataset (1 example).\n")
 
 
 def test_no_command_shows_what_there_is(desk: Desk) -> None:

@@ -117,8 +117,8 @@ def test_a_quoted_text_spans_lines_and_the_rows_after_it_keep_their_lines(write:
         ("a.jsonl", '{"text_input": "x", "output": true}',
          "2: not-a-text: is true or false, not a text"),
         ("a.jsonl", '{"text_input": "x", "out": "1"}',
-         "2: missing-field: there is no field 'output'; there are 'text_input', 'out'"),
-        ("a.jsonl", "{}", "2: missing-field: there is no field 'text_input', nor any other"),
+         "2: missing-field: has no field 'output'; it has 'text_input', 'out'"),
+        ("a.jsonl", "{}", "2: missing-field: has no field 'text_input', nor any other"),
         ("a.jsonl", b'{"text_input": "caf\xe9", "output": "1"}',
          "2: not-utf8: byte 0xe9 at column 20 is not UTF-8"),
         ("a.jsonl", '{"text_input": "\\ud800", "output": "1"}',
@@ -165,8 +165,8 @@ def test_a_wrong_row_is_named_and_the_next_ones_are_read(
         ('{"text_input": ["a", 5],\n"output": ["1", "2"]}',
          "1: not-a-text: is a number (5), not a text", 1),
         ('{"textInput": ["a"], "output": ["1"]}',
-         "0: missing-field: there is no field 'text_input'; there are 'textInput', 'output'", 0),
-        ("{}", "0: missing-field: there is no field 'text_input', nor any other", 0),
+         "0: missing-field: has no field 'text_input'; it has 'textInput', 'output'", 0),
+        ("{}", "0: missing-field: has no field 'text_input', nor any other", 0),
         ("{5}", "1: malformed: is no JSON: a key must be a text in quotes", 0),
     ],
 )  # fmt: skip
@@ -196,7 +196,7 @@ def test_a_missing_column_names_those_there_are_and_the_likely_one(write: Write)
     found = Found("data")
     assert not list(read(write("a.csv", "prompt,outptu\na,1\n"), source(), found))
     first, second = found.problems()
-    assert first.message == "there is no field 'text_input'; there are 'prompt', 'outptu'"
+    assert first.message == "has no field 'text_input'; it has 'prompt', 'outptu'"
     assert first.cure == "Set inputField to the field that holds it."
     assert second.cure == "Did you mean 'outptu'? Then set outputField: outptu"
 
@@ -277,8 +277,8 @@ def test_a_conversation_that_is_no_pair_of_texts_is_an_error(
         ("a.jsonl", "é".encode("utf-16"), "0: not-utf8: is UTF-16"),
         ("a.csv", b"a,b\n1\0", "2: binary: is no text: byte 6 is 0x00"),
         ("a.csv", b"PK\x03\x04\0", "0: binary: is packed with zip (perhaps Excel)"),
-        ("a.txt", b"a", "0: unknown-format: the ending '.txt' says nothing about the format"),
-        ("a", b"a", "0: unknown-format: the ending '' says nothing about the format"),
+        ("a.txt", b"a", "0: unknown-format: has the ending '.txt', which names no format"),
+        ("a", b"a", "0: unknown-format: has the ending '', which names no format"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_dataset_is_one_problem(
@@ -299,6 +299,7 @@ def test_a_file_that_is_not_there_suggests_its_neighbour(write: Write, tmp_path:
 def test_what_cannot_be_opened_is_one_problem(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert rows(tmp_path)[1] == ["0: not-a-file: is a directory"]  # whatever its ending
     assert rows(tmp_path, source("csv"))[1] == ["0: not-a-file: is a directory"]
     assert rows(Path("/dev/null"), source("csv"))[1] == ["0: not-a-file: is no regular file"]
     assert rows(Path("a\0b.csv"))[1][0].startswith("0: unreadable: cannot be read: ")

@@ -155,7 +155,7 @@ def test_a_wrong_field_name_is_one_problem_and_not_one_per_row(tmp_path: Path) -
     file.write_text('{"prompt": "a", "output": "b"}\n' * 5000)
     result = survey(file, SOURCE, written="data.jsonl", limits=GEMINI_API)
     (problem,) = said(result)
-    assert problem.startswith("data.jsonl:1: error: missing-field: there is no field 'text_input'")
+    assert problem.startswith("data.jsonl:1: error: missing-field: has no field 'text_input'")
 
 
 def test_a_file_without_any_example_says_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
+from pathlib import Path
 from threading import Thread
 from typing import Any, get_args
 
@@ -153,10 +154,17 @@ def test_on_standard_output_there_is_nothing_but_events(desk: Desk) -> None:
     assert "Plan: 1 to create." in ended.err
 
 
+def test_the_page_about_following_names_every_event() -> None:
+    page = (Path(__file__).parent.parent / "docs/following.md").read_text(encoding="utf-8")
+    table = page.split("| event | when |")[1].split("\n\n")[0]
+    kinds = {kind["properties"]["event"]["const"] for kind in events_schema()["oneOf"]}
+    assert {kind for kind in kinds if f"`{kind}`" not in table} == set()
+
+
 def test_a_full_disk_ends_the_events_and_not_the_apply(desk: Desk) -> None:
     ended = desk.run("apply", "--yes", "--events", "/dev/full")
     assert ended.code == 0
-    assert ended.err.count("The events are written no further") == 1
+    assert ended.err.count("written no further: No space left on device") == 1
     assert desk.status()["serving"]
 
 

@@ -115,6 +115,8 @@ FIELD_CASES = [  # what stands below spec   line, path below spec, message, cure
      (7, "lifecycle.onRemoval", "must be 'delete' or 'retain' (got 'Retain')", "Did you mean retain?")),
     ("  lifecycle: {timeout: soon}",
      (7, "lifecycle.timeout", "'soon' is no duration", "Write for example 2h, 90m or 7d")),
+    ("  lifecycle: {grace: 7}",
+     (7, "lifecycle.grace", "'7' is no duration", "Write for example 2h, 90m or 7d")),
     ("  tunedModel: other",
      (7, "tunedModel", "excludes baseModel, which is in m.yaml:5", "Keep one of the two")),
     ("  hyperparameters:\n    learningRateMultiplier: 1\n    learningRate: 1",

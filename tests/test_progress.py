@@ -101,7 +101,10 @@ def judging() -> Iterator[tuple[float, Event]]:
     for done in range(0, 101, 4):
         for name in names:
             yield 1.0 + done / 10, Evaluating(name, f"{name}-1a2b3c4d", done, 100)
-    passed = "exactMatch 0.912 (0.86 to 0.96) on 100 examples. That is at least 0.85."
+    passed = (
+        "exactMatch 0.912 (0.86 to 0.96) on 100 examples. That is at least 0.85. +0.012 against "
+    )
+    passed += "the version that serves (-0.01 to +0.04): not worse by 0.02."
     refused = "exactMatch 0.610 (0.53 to 0.69) on 100 examples. That is below 0.85, clearly."
     few = "exactMatch 0.860 (0.70 to 1.00) on 20 examples. So few examples cannot tell it apart."
     yield 12.0, Judged("good", "good-1a2b3c4d", Decision.PASSED, "exactMatch:0.912", passed)
@@ -127,6 +130,15 @@ def test_the_plain_view_of_gates_is_the_golden_file(golden: Callable[[Path, str]
             view(event)
     golden(GOLDEN / "progress.gates.txt", out.getvalue())
     assert max(map(len, out.getvalue().splitlines())) <= 100
+
+
+def test_an_evaluation_of_a_moment_is_told_once() -> None:
+    out, watch = io.StringIO(), Watch()
+    view = PlainProgress(out, elapsed=watch)
+    for done in range(101):
+        watch.time = done / 200
+        view(Evaluating("tone", "tone-1a2b3c4d", done, 100))
+    assert out.getvalue() == "    tone: evaluating, 0/100 answers\n"
 
 
 def test_the_live_view_of_gates_is_the_golden_file(golden: Callable[[Path, str], None]) -> None:

@@ -44,7 +44,8 @@ def test_other_epochs_than_the_last_curve_recommends_are_worth_a_note() -> None:
 
 def test_where_none_are_declared_those_count_that_the_service_took() -> None:
     want = with_epochs(None)
-    assert notes([want], [trained(want)])[0][1].startswith("5 epochs are declared.")
+    words = notes([want], [trained(want)])[0][1]
+    assert words.startswith("5 epochs are the default. In ")
 
 
 def test_whoever_took_the_advice_hears_no_more_of_it() -> None:

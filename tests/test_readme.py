@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tunedmodels.cli.main import COMMANDS, run
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 PROJECT = """\
 apiVersion: tunedmodels.dev/v1
@@ -82,7 +84,19 @@ def test_the_readme_shows_a_real_plan(
     shown("plan", plan(tmp_path, capsys))
 
 
-def test_every_relative_link_of_the_readme_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_the_readme_draws_the_floors_that_the_machine_checks() -> None:
+    drawn = (
+        README.read_text(encoding="utf-8").split("<!-- floors -->\n```text\n")[1].split("```")[0]
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    floors = [re.split(r"\s{2,}", line.strip())[0] for line in drawn.splitlines()]
+    assert floors == [layer for layer in layers if layer != "__main__"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = {page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)}
+    links |= {ROOT / name for name in re.findall(r"\b(?:tests|docs|benchmarks)/[\w/.-]+\w", text)}
+    assert [str(link) for link in links if not link.exists()] == []

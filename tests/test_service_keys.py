@@ -68,7 +68,7 @@ WRONG: list[tuple[Any, str]] = [
     ([{**ANA, "project": KEY}],             "entry 1: project must be a project number"),
     ([{**ANA, "project": True}],            "entry 1: project must be a project number"),
     ([{**ANA, "groups": KEY}],              "entry 1: groups must be a list of e-mail addresses"),
-    ([{**ANA, KEY: 1}],                     "entry 1: has 1 unknown field(s)"),
+    ([{**ANA, KEY: 1}],                     "entry 1: has 1 unknown field"),
     ([ANA, {"sha256": digest(KEY), "user": "a@b", "project": 1}], "entry 2: its key is that of"),
 ]
 # fmt: on
@@ -83,6 +83,7 @@ def test_what_is_wrong_in_a_file_is_said_without_a_word_of_it(
         read_keys(path)
     assert f"{path}:" in refused.value.message
     assert words in refused.value.message
+    assert refused.value.cure
     assert KEY not in repr(refused.getrepr(chain=True)) + refused.value.cure
 
 

@@ -55,6 +55,8 @@ def seconds(text: str) -> float:
 def _checked(value: object) -> object:
     if isinstance(value, str):
         seconds(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds(str(value))  # a number lacks its unit, and quotes would not give it one
     return value
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=Wait(), help="Wait at most so long, for example 90m; then exit 3.")
 @click.option(
     "--parallelism",
+    metavar="N",
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
@@ -181,7 +182,9 @@ def show_ask_run(
     if not is_approved and not may_ask():
         raise TunedModelsError(
             "There is nobody to ask here, so nothing was done",
-            cure="Approve the plan beforehand: --yes, --digest sha256:..., or a plan file.",
+            cure="Approve the plan beforehand: --yes, --digest sha256:..., or a plan file."
+            if verb == "Apply"
+            else "Say it with --yes.",
         )
     if not is_approved and not click.confirm(f"{verb} this?", err=err):
         click.echo("Nothing was done.", err=err)

@@ -7,12 +7,12 @@ from click.shell_completion import get_completion_class
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
-    For bash, for example: eval "$(tunedmodels completion bash)"
+    SHELL is bash, zsh or fish. For bash: eval "$(tunedmodels completion bash)"
     """
     complete = get_completion_class(shell)
     assert complete is not None  # noqa: S101 - click knows the three shells above

@@ -28,12 +28,17 @@ def disk_cure(error: OSError) -> str:
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file so that nobody ever reads half of it.
 
-    Raises TunedModelsError, leaving what was there.
+    A link stays one: what it leads to is written. A device or a pipe (`/dev/stdout`) is written to
+    and never replaced. Raises TunedModelsError, leaving what was there.
     """
-    half = file.with_name(f".{file.name}.{os.getpid()}")
+    whole = file.resolve()
+    half = whole.with_name(f".{file.name}.{os.getpid()}")
     try:
+        if file.exists() and not file.is_file():
+            file.write_bytes(content)
+            return
         half.write_bytes(content)
-        half.replace(file)
+        half.replace(whole)
     except FileNotFoundError:
         cure = f"Make it first:\n    mkdir -p {file.parent}"
         raise TunedModelsError(f"{file}: there is no such folder", cure=cure) from None

@@ -24,7 +24,7 @@ NAME = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 
 @click.command("init")
 @click.argument("target", metavar="[DIR]", default="manifests", type=click.Path(path_type=Path))
-@click.option("--name", help="Name of the project: the owner in every stamp.")
+@click.option("--name", metavar="NAME", help="Name of the project: the owner in every stamp.")
 @click.option(
     "--from-live",
     is_flag=True,

@@ -24,7 +24,7 @@ def command() -> None:
 @command.command("show")
 @click.pass_obj
 def show(folder: Path | None) -> int:
-    """Say who holds a lock, since when it was last renewed, and when it opens by itself."""
+    """Say who holds a lock, and when it opens by itself."""
     from tunedmodels.project.locking import holders
     from tunedmodels.render.locks import locks_text
 

@@ -136,7 +136,8 @@ def _explain(error: click.ClickException | TunedModelsError | OSError) -> int:
         case click.ClickException():
             usage = isinstance(error, click.UsageError) and error.ctx
             _say(
-                error.format_message(), f"To see how: {usage.command_path} --help" if usage else ""
+                error.format_message().replace("\n\t", " "),
+                f"To see how: {usage.command_path} --help" if usage else "",
             )
         case ProblemsFoundError():
             from tunedmodels.render.problems import counted, problems_text

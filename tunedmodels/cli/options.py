@@ -59,7 +59,7 @@ def overlays(command: Command) -> Command:
         "sets",
         metavar="NAME.PATH=VALUE",
         multiple=True,
-        help="Change one value, for example next-number.hyperparameters.epochCount=3.",
+        help="Change one value, such as tone.hyperparameters.epochCount=3.",
     )(command)
     return click.option(
         "--env", "environment", metavar="NAME", default="", help="Merge overlays/NAME.yaml."

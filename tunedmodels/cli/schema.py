@@ -21,12 +21,12 @@ _SCHEMAS = {
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(list(_SCHEMAS)), default="manifest")
+@click.argument("name", metavar="[NAME]", type=click.Choice(list(_SCHEMAS)), default="manifest")
 def command(name: str) -> None:
     """Print a JSON Schema.
 
-    Of a manifest (for editors), of what a command prints as JSON (plan, status, outputs, validate,
-    doctor, and for evaluate, evaluation), or of a line of --events.
+    NAME is manifest (the default, for editors); plan, status, outputs, validate, doctor or
+    evaluation, for what is printed as JSON; or events, for a line of --events.
     """
     module, _, attribute = _SCHEMAS[name].partition(":")
     schema = getattr(import_module(module), attribute)

@@ -12,15 +12,22 @@ from tunedmodels.cli.options import Wait, open_project
 @click.command("serve")
 @click.option(
     "--host",
+    metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
     help="Loopback only, unless there are --keys.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any."
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    help="0 takes any.",
 )
 @click.option(
     "--store",
+    metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the state; else .tunedmodels beside the Project file.",
 )
@@ -28,6 +35,7 @@ from tunedmodels.cli.options import Wait, open_project
     "--max-concurrent-jobs",
     "--jobs",
     "jobs",
+    metavar="N",
     type=click.IntRange(1, 64),
     default=2,
     show_default=True,
@@ -68,26 +76,28 @@ def command(
     retention: float | None,
     chaos: str | None,
 ) -> None:
-    r"""Run the embedded service as a server.
+    """Run the embedded service as a server.
 
     It speaks the tunedModels surface of the Gemini API and goes on with unfinished jobs. A `gemini`
     provider with `endpoint: http://127.0.0.1:8787` talks to it, as do Google's own clients. In a
     browser, its address shows the library: models, progress, curves, a form to tune, a playground.
 
-    \b
     With --keys, a YAML file that only its owner may read (chmod 600) says who may come:
+
+    \b
         keys:
           - key: a-long-random-text       # or sha256: the SHA-256 of it
             user: ana@example.com
             project: 123456789012
             groups: [team@example.com]    # may be left out
+
     Models are then shared by the permissions of the API. It is plain HTTP: put a proxy with TLS
     in front of it where others can listen.
 
     GET /healthz says whether all is well, GET /metrics gives numbers to Prometheus; neither needs
     a key or names anything. Ctrl-C and SIGTERM stop it: requests under way are answered, and jobs
     write their checkpoints.
-    """
+    """  # noqa: D301  # click's mark, before a block that it must not fill
     from tunedmodels.service.chaos import read_chaos
     from tunedmodels.service.server import serve
 

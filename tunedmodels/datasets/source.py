@@ -77,11 +77,13 @@ def output_setting(source: Source) -> str:
 def format_of(file: Path, source: Source, found: Found) -> Format | None:
     """Return the format to read `file` in, or None after reporting that there is none."""
     known = source.format or ENDINGS.get(file.suffix.lower())
-    if not known:
+    if not known and not file.is_file():
+        head_of(file, found)  # a folder, or nothing at all: its ending is the least of it
+    elif not known:
         found.error(
             0,
             "unknown-format",
-            f"the ending {file.suffix!r} says nothing about the format",
+            f"has the ending {file.suffix!r}, which names no format",
             f"Rename it to {', '.join(ENDINGS)}, or set format to {', '.join(get_args(Format))}.",
         )
     return known

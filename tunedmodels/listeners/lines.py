@@ -71,7 +71,8 @@ class EventLines:
             self._out.flush()
         except (OSError, ValueError) as error:  # ValueError: somebody closed it
             self._out = None
-            self._complain(f"The events are written no further: {error}")
+            words = getattr(error, "strerror", None) or error
+            self._complain(f"The events are written no further: {words}")
 
 
 def events_schema() -> dict[str, Any]:

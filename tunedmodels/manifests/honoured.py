@@ -69,7 +69,7 @@ def honoured(project: ProjectManifest, models: Iterable[Declared]) -> Iterator[P
                 continue
             others = " or ".join(sorted(kinds))
             cure = _INSTEAD.get(path) or _WITHOUT.format(others=others)
-            message = f"is nothing that a provider of type {settings.type} can honour"
+            message = f"cannot be honoured by a provider of type {settings.type}"
             yield model.place_of(f"spec.{path}").problem("not-honoured", message, cure)
         yield from _swept(model, settings.type)
         if settings.type != "vertex":
@@ -83,7 +83,7 @@ def _swept(model: Declared, kind: str) -> Iterator[Problem]:
         kinds = HONOURED_BY.get(path, frozenset({kind}))
         if kind not in kinds:
             cure = _INSTEAD.get(path) or _WITHOUT.format(others=" or ".join(sorted(kinds)))
-            message = f"is nothing that a provider of type {kind} can honour"
+            message = f"cannot be honoured by a provider of type {kind}"
             yield model.place_of(f"spec.sweep.{path}").problem("not-honoured", message, cure)
 
 

@@ -56,4 +56,5 @@ def _differing(want: Desired, last: ObservedModel) -> str:
     if recommended is None or declared is None or declared == recommended:
         return ""
     epochs = "1 epoch is" if declared == 1 else f"{declared} epochs are"
-    return f"{epochs} declared. In {last.model_id}: {reading.advice}"
+    said = "declared" if want.hyperparameters.epoch_count else "the default"
+    return f"{epochs} {said}. In {last.model_id}: {reading.advice}"

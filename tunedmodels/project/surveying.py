@@ -50,7 +50,8 @@ class Surveyed:
         """What was looked at, in words."""
         models = "model" if self.manifests == 1 else "models"
         sets = "dataset" if self.files == 1 else "datasets"
-        return f"{self.manifests} {models} and {self.files} {sets} ({self.examples:,} examples)"
+        rows = "example" if self.examples == 1 else "examples"
+        return f"{self.manifests} {models} and {self.files} {sets} ({self.examples:,} {rows})"
 
     def checked(self) -> tuple[Desired, ...]:
         """Return what is declared. Raises ProblemsFoundError when anything is wrong with it."""

@@ -114,8 +114,8 @@ def _from_git(project: Project, live: ObservedModel, stamp: Stamp) -> Iterator[C
         return
     commit = git.commit_of(stamp.commit)
     if not commit:
-        words = "its stamp names no commit: it was applied outside of git"
-        yield Check("origin", holds=False, words=words, cure="Apply from a git repository.")
+        words = "its stamp names no commit: it was applied outside of git, or before the first one"
+        yield Check("origin", holds=False, words=words, cure="Commit, then train it anew.")
         return
     if stamp.commit.endswith("+"):
         words = f"it was applied from a tree with changes that commit {commit} does not hold"

@@ -40,7 +40,7 @@ def problems_text(problems: Sequence[Problem], style: Style = plain) -> str:
                 lines += [style(f"    {part}", "dim") for part in problem.cure.splitlines()]
         for (severity, code), count in shown.items():
             if count > SHOWN:
-                lines.append(f"{severity}: {problem.file}: {count - SHOWN} more of {code}")
+                lines.append(f"{severity}: {problem.file}: {count - SHOWN} more like it ({code})")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -44,8 +44,9 @@ from tunedmodels.render.words import WIDTH, clean, cut, wrapped
 
 Elapsed = Callable[[], float]
 
-# How much of a job must pass between two lines about it, and how long it may be silent.
+# How much of a job must pass between two lines about it, and what time. How long it may be silent.
 _SHARE: Final = 0.1
+_PAUSE_S: Final = 1.0
 _SILENCE_S: Final = 60.0
 _SILENCE_OF_UNKNOWN_LENGTH_S: Final = 5.0
 
@@ -85,6 +86,8 @@ _COUNTED: Final = {
 class PlainProgress:
     """One line of at most 100 columns per event; of a job's steps about every tenth.
 
+    A job is told about once a second at most; what a gate said takes the lines that it needs.
+
     Used as a context manager, which writes the last words, also after an exception.
     """
 
@@ -116,7 +119,10 @@ class PlainProgress:
             self._candidates.add(event.model_id)
         if self._is_news(event):
             sign, role, words = line(self._told_apart(event))
-            self._write(f"{self._style(f'{sign:<3}', role)} {cut(words, WIDTH - 4)}")
+            is_told_once = isinstance(event, Judged)  # all others are told in full at the end
+            lines = wrapped(words, indent=4, hang=2) if is_told_once else [cut(words, WIDTH - 4)]
+            first, *rest = lines
+            self._write(f"{self._style(f'{sign:<3}', role)} {first.strip()}", *rest)
 
     def _told_apart(self, event: Event) -> Event:
         if isinstance(event, Progressed | Evaluating) and event.model_id in self._candidates:
@@ -141,6 +147,7 @@ class PlainProgress:
         last, before, then = self._shown.get(model_id, ("", 0, 0.0))
         if last == stage:
             is_far = bool(total) and step - before >= (total or 0) * _SHARE
+            is_far = is_far and now - then >= _PAUSE_S
             silence_s = _SILENCE_S if total else _SILENCE_OF_UNKNOWN_LENGTH_S
             if not is_far and now - then < silence_s:
                 return False

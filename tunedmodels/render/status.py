@@ -14,6 +14,7 @@ from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.render.chart import curve_text
 from tunedmodels.render.problems import Style, plain, visible
+from tunedmodels.render.words import wrapped
 from tunedmodels.stamp import HAND, Decision, GateMark, gate_mark
 
 
@@ -82,7 +83,8 @@ def show_text(model: Named, style: Style = plain) -> str:
     if shown := drawn(model):
         reading = read_curve(shown.curve, epoch_count=shown.used.epoch_count)
         chart = curve_text(shown.curve, marked_epoch=reading.recommended_epoch_count)
-        text += f"\nLoss of {shown.model_id}\n{chart}\n{reading.advice}\n"
+        advice = "\n".join(wrapped(reading.advice, indent=0))
+        text += f"\nLoss of {shown.model_id}\n{chart}\n{advice}\n"
     return text
 
 

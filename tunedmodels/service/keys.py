@@ -32,6 +32,7 @@ _SHORTEST_KEY = 16  # characters; a key that can be guessed is none
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
+_SHOWN = "To see one: tunedmodels serve --help"
 
 
 def read_keys(path: Path) -> Keys:
@@ -62,7 +63,8 @@ def read_keys(path: Path) -> Keys:
             callers[secret] = _caller(entry)
         mistakes += [f"entry {number}: {words}" for words in wrong]
     if mistakes:
-        raise TunedModelsError("\n".join(f"{path}: {words}" for words in mistakes))
+        words = "\n".join(f"{path}: {words}" for words in mistakes)
+        raise TunedModelsError(words, cure=_SHOWN)
     return Keys(callers)
 
 
@@ -81,9 +83,10 @@ def _text(path: Path) -> tuple[str, int]:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read()
     except UnicodeDecodeError:
-        raise TunedModelsError(f"{path}: is not UTF-8 text") from None
+        raise TunedModelsError(f"{path}: is not UTF-8 text", cure="Save it as UTF-8.") from None
     except OSError as error:
-        raise TunedModelsError(f"{path}: {error.strerror or error}") from error
+        cure = _SHOWN if isinstance(error, FileNotFoundError) else ""
+        raise TunedModelsError(f"{path}: {error.strerror or error}", cure=cure) from error
     return text, mode
 
 
@@ -93,9 +96,9 @@ def _document(path: Path, text: str) -> Any:  # noqa: ANN401  # whatever was wri
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         # Neither its words nor its cause: both quote the file.
-        raise TunedModelsError(f"{path}:{line}: is not YAML") from None
+        raise TunedModelsError(f"{path}:{line}: is not YAML", cure=_SHOWN) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise TunedModelsError(f"{path}: is not YAML") from None
+        raise TunedModelsError(f"{path}: is not YAML", cure=_SHOWN) from None
 
 
 def _mistakes(entry: Any) -> Iterator[str]:  # noqa: ANN401  # whatever was written
@@ -103,14 +106,15 @@ def _mistakes(entry: Any) -> Iterator[str]:  # noqa: ANN401  # whatever was writ
         yield "must be a mapping with key (or sha256), user and project"
         return
     if unknown := len(set(entry) - _FIELDS):
-        yield f"has {unknown} unknown field(s); known are key, sha256, user, project, groups"
+        fields = "field" if unknown == 1 else "fields"
+        yield f"has {unknown} unknown {fields}; known are key, sha256, user, project, groups"
     if ("key" in entry) == ("sha256" in entry):
         yield "needs either key or sha256"
     key = entry.get("key", "x" * _SHORTEST_KEY)
     if not isinstance(key, str) or len(key) < _SHORTEST_KEY or not _travels(key):
         yield (
             f"key must be text (in quotes if it is all digits) of at least {_SHORTEST_KEY} "
-            "ASCII letters, digits and signs, without spaces"
+            "ASCII letters, digits and signs, without spaces; `openssl rand -hex 24` makes one"
         )
     if "sha256" in entry and not _SHA256.fullmatch(str(entry["sha256"]).lower()):
         yield "sha256 must be 64 hexadecimal digits"

@@ -190,7 +190,7 @@ def _known(keys: Path | None, host: str) -> Keys | None:
         return read_keys(keys)
     if not _is_loopback(f"[{host}]"):
         raise TunedModelsError(
-            f"cannot serve on {host}: without keys, only this machine may be served",
+            f"Cannot serve on {host}: without keys, only this machine may be served",
             cure="Use --host 127.0.0.1, or say with --keys who may come.",
         )
     return None
@@ -209,10 +209,10 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             is_taken = error.errno == errno.EADDRINUSE
             why = "the port is in use" if is_taken else (error.strerror or str(error))
-            raise TunedModelsError(
-                f"cannot listen on {host}:{port}: {why}",
-                cure="Choose another one with --port (0 takes any that is free).",
-            ) from error
+            cure = "Choose another one with --port (0 takes any that is free)."
+            if not is_taken:
+                cure = "Name an address of this machine with --host, or another port with --port."
+            raise TunedModelsError(f"Cannot listen on {host}:{port}: {why}", cure=cure) from error
         yield listener
 
 

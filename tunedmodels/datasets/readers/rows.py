@@ -45,9 +45,9 @@ def missing(names: Iterable[str], field: str, setting: str, line: int, found: Fo
     found.error(
         line,
         "missing-field",
-        f"there is no field {field!r}; there {'is' if len(there) == 1 else 'are'} {listed}"
+        f"has no field {field!r}; it has {listed}"
         if there
-        else f"there is no field {field!r}, nor any other",
+        else f"has no field {field!r}, nor any other",
         f"Did you mean {close!r}? Then set {setting}: {close}"
         if close
         else f"Set {setting} to the field that holds it.",
