@@ -90,7 +90,7 @@ class VertexProvider:
         self._lease = Lease(self._bucket, self._bucket.path(f"locks/{place}"), on_retry=on_retry)
         self._is_guarded = False
         self._creating = asyncio.Lock()
-        self._reader = Reader(self._parent, self._http)
+        self._reader = Reader(self._parent, project, self._http)
         self._creator = Creator(self._reader, Notes(self._bucket, place), self._lease, sleep)
         self._remover = Remover(self._reader, self._http, sleep)
 
@@ -162,7 +162,7 @@ class VertexProvider:
             )
         with suppress(ProviderError):  # v1 does not say what it is at; that it began is the news
             job = await self._reader.job(number(job))
-        return self._observed(Version(job))
+        return self._observed(self._reader.version(job))
 
     async def update(self, model_id: str, edit: Edit) -> None:
         """Change description, stamp and display name in one request. Raises NotFoundError.
