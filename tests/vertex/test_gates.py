@@ -83,6 +83,7 @@ def test_a_bad_version_is_marked_never_serves_and_goes_with_all_that_its_job_mad
     shop: Shop, cloud: Cloud
 ) -> None:
     before, good = outputs(shop), serving(shop)
+    assert '"costUsd": null' in shop.run("show", "tone", "--card", "json")[1], "nobody tells it"
     (model,) = cloud.registry.models.values()
     document, endpoints = dict(model.versions["1"]), set(cloud.registry.endpoints)
     teach(shop, "b")

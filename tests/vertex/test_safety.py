@@ -12,7 +12,7 @@ import pytest
 
 from tests.vertex.cloud import Cloud
 from tests.vertex.tuning import create, desired, opened, tuned
-from tunedmodels.errors import InvalidArgumentError
+from tunedmodels.errors import InvalidArgumentError, RefusedError
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.provider import Edit
 from tunedmodels.providers.vertex.provider import VertexProvider
@@ -123,6 +123,24 @@ async def test_an_adopted_model_without_its_endpoint_is_no_use_either(
     assert adopted.stamp == TONE.stamp()
     assert adopted.state is ModelState.FAILED
     assert await vertex.get(adopted.model_id) == adopted
+
+
+async def test_whoever_lost_the_lock_while_it_waited_ends_nothing_any_more(
+    cloud: Cloud, vertex: VertexProvider
+) -> None:
+    """A machine that slept for an hour: another apply works with other manifests by now."""
+    await tuned(cloud, vertex, TONE)
+    running = desired("running")
+    await create(vertex, running)
+    async with vertex.guard(), opened(cloud) as later:
+        await later.break_guard()
+        for end in (vertex.delete, vertex.cancel):
+            with pytest.raises(RefusedError, match="Nothing was sent"):
+                await end(running.model_id)
+        with pytest.raises(RefusedError, match="Nothing was sent"):
+            await vertex.delete(TONE.model_id)
+    assert cloud.count("tuningJobs.cancel") == cloud.count("endpoints.undeployModel") == 0
+    await vertex.delete(TONE.model_id)
 
 
 async def test_a_create_that_was_not_answered_is_looked_for_whatever_the_clocks_say(
