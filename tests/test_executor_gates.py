@@ -120,6 +120,17 @@ async def test_a_rollback_asks_no_gate() -> None:
     assert stage.judge.asked[OLD.fingerprint] == 0
 
 
+async def test_a_version_that_served_and_broke_is_trained_again_and_judged_like_a_new_one() -> None:
+    """At Vertex AI a version breaks when somebody deletes its endpoint."""
+    stage = gated()
+    stage.provider.hold(live(NEW, state=ModelState.FAILED, promoted=1))
+    assert said(await stage.apply()) == [("Succeeded", "tone")]
+    assert stage.judge.asked[NEW.fingerprint] == 1
+    answers = stage.serving()
+    assert answers
+    assert answers.model_id == NEW.model_id
+
+
 async def test_a_version_promoted_by_hand_serves_whatever_its_gate_said() -> None:
     stage = gated(decision=Decision.REFUSED)
     await stage.apply()

@@ -95,6 +95,35 @@ async def test_a_new_job_follows_a_record_that_nobody_deletes(state: ModelState)
     assert [call for call, _ in stage.provider.requests] == ["create", "promote"]
 
 
+@pytest.mark.parametrize("state", [ModelState.FAILED, ModelState.CANCELLED])
+async def test_a_job_that_ended_badly_since_the_plan_is_not_paid_for_again(
+    state: ModelState,
+) -> None:
+    """Somebody else with the same manifests was quicker, and their job left only a record."""
+    stage = Stage([NEW])
+    if state is ModelState.CANCELLED:  # a create is what a plan makes of that record
+        stage.provider.hold(live(NEW, state=ModelState.TRAINING))
+    plan = stage.plan()
+    stage.provider.hold(live(NEW, state=state, is_record=True), failure="no good")
+    outcome = await stage.apply(plan)
+    assert said(outcome) == [("Failed", "tone")]
+    assert stage.provider.requests == []
+
+
+async def test_somebody_elses_record_is_in_nobodys_way() -> None:
+    stage = Stage([NEW])
+    theirs = replace(live(NEW, state=ModelState.FAILED, is_record=True), stamp=None)
+    stage.provider.hold(theirs)
+    create = stage.provider.create
+
+    async def create_beside(*arguments: Any, **others: Any) -> ObservedModel:
+        stage.provider.drop(NEW.model_id)
+        return await create(*arguments, **others)
+
+    stage.provider.create = create_beside  # type: ignore[method-assign]  # ids of its own
+    assert said(await stage.apply()) == [("Succeeded", "tone")]
+
+
 async def test_what_is_objected_to_ends_ready_and_does_not_serve() -> None:
     stage = Stage([NEW])
     stage.provider.hold(live(OLD, promoted=1))

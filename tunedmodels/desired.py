@@ -184,6 +184,11 @@ class Desired:
         """`<name>-<first 8 hex digits of the fingerprint>`: what makes a create idempotent."""
         return version_id(self.name, self.fingerprint)
 
+    @property
+    def preamble_mark(self) -> str:
+        """What a stamp remembers of the preamble, and of the way in which it is given."""
+        return preamble_mark(self.preamble, as_system=self.preamble_as == "systemInstruction")
+
     def stamp(self, *, commit: str = "", attempt: int = 1) -> Stamp:
         """Return the mark for a new version of this, not promoted yet."""
         return Stamp(
@@ -192,7 +197,7 @@ class Desired:
             fingerprint=self.fingerprint,
             dataset=self.dataset.digest,
             examples=self.dataset.examples,
-            preamble=preamble_mark(self.preamble),
+            preamble=self.preamble_mark,
             commit=commit,
             attempt=attempt,
             protect=self.lifecycle.protect,
@@ -249,6 +254,11 @@ def version_id(name: str, fingerprint: str) -> str:
     return f"{name}-{fingerprint[:8]}"
 
 
-def preamble_mark(preamble: str) -> str:
-    """Return the 8 hex digits by which a stamp remembers a preamble, or nothing for none."""
-    return hashlib.sha256(preamble.encode()).hexdigest()[:8] if preamble else ""
+def preamble_mark(preamble: str, *, as_system: bool) -> str:
+    """Return the 8 hex digits by which a stamp remembers a preamble, or nothing for none.
+
+    The same words as a system instruction are another one: a version that learned them before
+    every input is wronged by a question that gives them otherwise.
+    """
+    text = f"\0{preamble}" if as_system else preamble
+    return hashlib.sha256(text.encode()).hexdigest()[:8] if preamble else ""

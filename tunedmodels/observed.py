@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -111,6 +112,15 @@ class ObservedModel:
         if not (self.stamp and self.used.epoch_count and self.used.batch_size):
             return None
         return math.ceil(self.stamp.examples * self.used.epoch_count / self.used.batch_size)
+
+
+def next_mark(now: datetime, versions: Iterable[ObservedModel]) -> datetime:
+    """Return the promoted mark that makes one of these versions serve: newer than all of theirs.
+
+    It is `now`, unless the clock of another machine was ahead of ours.
+    """
+    marks = [each.promoted + timedelta(microseconds=1) for each in versions if each.promoted]
+    return max([now, *marks])
 
 
 def serving(versions: list[ObservedModel]) -> ObservedModel | None:

@@ -26,6 +26,17 @@ SHORT: dict[str, dict[str, Any]] = {
     "providers.vertex.creating": {"SETTLING_S": (0.01,) * 5},
     "providers.vertex.removing": {"FIRST_PAUSE_S": 0.01},
 }
+# What the commands import where they need it; here it is done once for all of them.
+WARM = (
+    "evaluation.significance",
+    "project.applying",
+    "project.planning",
+    "project.models",
+    "providers.vertex.provider",
+    "render.progress",
+    "render.status",
+    "render.text",
+)
 
 
 class Nursery:
@@ -80,6 +91,8 @@ def _main() -> None:
 
 def _prepare() -> None:
     """Import what a command needs, and make its time short."""
+    for name in WARM:
+        import_module(f"tunedmodels.{name}")
     for name, values in SHORT.items():
         module = import_module(f"tunedmodels.{name}")
         for key, value in values.items():

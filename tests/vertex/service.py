@@ -46,6 +46,8 @@ class Service:
         more = True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return None  # half a request, of a process that is gone
             data += message.get("body", b"")
             more = message.get("more_body", False)
         request = Request.read(dict(scope), data)

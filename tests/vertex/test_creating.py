@@ -10,7 +10,6 @@ from tests.vertex.jobs import Fate
 from tests.vertex.refusals import Refused
 from tests.vertex.tuning import HOUR, create, desired, opened
 from tunedmodels.errors import InvalidArgumentError
-from tunedmodels.providers.vertex import creating
 
 TONE = desired()
 
@@ -43,9 +42,7 @@ async def test_a_create_that_was_refused_leaves_no_note(cloud: Cloud) -> None:
     assert notes(cloud) == []
 
 
-async def test_a_note_without_a_job_is_waited_for_only_while_it_is_young(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_note_without_a_job_is_waited_for_and_given_up_in_the_end(cloud: Cloud) -> None:
     async with opened(cloud) as provider:
         cloud.faults.plan(Fault.REFUSED, "objects.insert", skip=3, refusal=Refused(403, "No."))
         await create(provider, TONE)
@@ -55,7 +52,6 @@ async def test_a_note_without_a_job_is_waited_for_only_while_it_is_young(
         await create(provider, TONE)
     assert len(cloud.jobs.jobs) == 1
     cloud.jobs.jobs[0].unseen = 99
-    monkeypatch.setattr(creating, "LISTED_S", 0.0)
     async with opened(cloud) as provider:
         await create(provider, TONE)
     assert len(cloud.jobs.jobs) == 2

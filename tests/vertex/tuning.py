@@ -29,8 +29,13 @@ def desired(name: str = "tone", **others: Any) -> Desired:
 
 
 @asynccontextmanager
-async def opened(cloud: Cloud, **others: Any) -> AsyncIterator[VertexProvider]:
-    """A provider on `cloud`, in this process; its waits let the time of the cloud pass."""
+async def opened(
+    cloud: Cloud, *, project_name: str = "demo", **others: Any
+) -> AsyncIterator[VertexProvider]:
+    """A provider on `cloud`, in this process; its waits let the time of the cloud pass.
+
+    `project_name` owns its stamps; `others` are settings.
+    """
 
     async def sleep(seconds: float) -> None:
         cloud.advance(seconds)
@@ -41,7 +46,7 @@ async def opened(cloud: Cloud, **others: Any) -> AsyncIterator[VertexProvider]:
     )
     async with VertexProvider(
         "eu",
-        project="demo",
+        project=project_name,
         settings=settings,
         identity=Credentials(access_token=cloud.identity.issue()),
         transport=http.in_process(Service(cloud)),

@@ -44,10 +44,16 @@ def read(data: bytes, *, is_preference: bool) -> Read:
         if wrong is not None:
             raise BadData(f"{place} {wrong} JSON: {line[:200]}")
         question, answer = _pair(row, is_preference=is_preference)
-        found.learned[question] = answer
+        system = row.get("systemInstruction") or row.get("system_instruction")
+        found.learned[as_asked(question, system)] = answer
         found.characters += sum(map(len, _texts(row)))
     found.tokens = -(-found.characters // _CHARACTERS_PER_TOKEN)
     return found
+
+
+def as_asked(question: str, system: Any) -> str:
+    """A question as a model knows it: another system instruction makes it another one."""
+    return f"{text_of(system)}\n\n{question}" if system else question
 
 
 def _wrong(row: Any, *, is_preference: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ from tests.vertex.jobs import BASES, Job
 from tests.vertex.names import matcher
 from tests.vertex.refusals import Refused
 from tests.vertex.registry import Operation
-from tests.vertex.tuning_data import text_of
+from tests.vertex.tuning_data import as_asked, text_of
 from tests.vertex.wire import Call
 
 _FIELDS = ("model", "display_name", "base_model_name")
@@ -146,7 +146,8 @@ def _generate(call: Call) -> dict[str, Any]:
     contents = call.body.get("contents", [])
     if not contents:
         raise Refused(400, "At least one contents field is required.")
-    answer, version = _answer(call, text_of(contents[-1]))
+    question = as_asked(text_of(contents[-1]), call.body.get("systemInstruction"))
+    answer, version = _answer(call, question)
     asked, said = _tokens(contents), _tokens([{"parts": [{"text": answer}]}])
     candidate = {
         "content": {"role": "model", "parts": [{"text": answer}]},

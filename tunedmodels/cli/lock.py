@@ -39,8 +39,9 @@ def show(folder: Path | None) -> int:
 def break_(folder: Path | None, *, yes: bool) -> int:
     """Take the lock from whoever holds it.
 
-    An apply whose lock was broken starts no more jobs, and refuses what it had still to start. Look
-    at the jobs before applying again: one that was just started may not be listed yet.
+    An apply whose lock was broken starts, stops and deletes nothing more, and refuses what it had
+    still to do of that. Look at the jobs before applying again: one that was just started may not
+    be listed yet.
     """
     from tunedmodels.project.locking import break_all, holders
     from tunedmodels.render.locks import locks_text

@@ -122,6 +122,17 @@ def ours(live: ObservedModel, project: str, name: str) -> bool:
     return live.stamp is not None and (live.stamp.project, live.stamp.name) == (project, name)
 
 
+def is_begun(change: Change, live: ObservedModel, project: str) -> bool:
+    """Whether there is a job to go on from, if only to tell how it ended.
+
+    Of a record that counts what a plan to create knew nothing of: a job that failed since then
+    would be paid for once more without being asked. A plan knows of those that were cancelled.
+    """
+    if not live.is_record or not change.action.trains:
+        return True
+    return live.state is ModelState.FAILED and ours(live, project, change.name)
+
+
 def exact(live: ObservedModel, wanted: Wanted, project: str, name: str) -> ObservedModel:
     """Return a live model under the wanted id, which must be the wanted version and ours."""
     if not ours(live, project, name):

@@ -7,7 +7,6 @@ the gate at once. A refusal is written as well, so that every machine knows it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
@@ -16,7 +15,7 @@ from tunedmodels.executor import checks, removing
 from tunedmodels.executor.judge import Judgement
 from tunedmodels.executor.judging import OVERTIME, OvertimeError, judge
 from tunedmodels.executor.run import Run, about
-from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.observed import ModelState, ObservedModel, next_mark, serving
 from tunedmodels.plan import reasons
 from tunedmodels.plan.change import Change, Wanted
 from tunedmodels.plan.gate import Gate, cure, judged, refusal
@@ -117,10 +116,8 @@ class _Candidate:
         self, live: ObservedModel, versions: list[ObservedModel], judgement: Judgement | None
     ) -> None:
         """Promote it: mark, score and decision in one request."""
-        # Another machine's clock may be ahead of ours; our mark must be the newest all the same.
-        marks = [v.promoted + timedelta(microseconds=1) for v in versions if v.promoted]
-        now = max([self.run.clock.now(), *marks])
-        stamp = checks.stamped(live).promoted_at(now, head=self.run.commit)
+        mark = next_mark(self.run.clock.now(), versions)
+        stamp = checks.stamped(live).promoted_at(mark, head=self.run.commit)
         if self.change.gate and judgement:
             stamp = _with_decision(stamp, self.change.gate, judgement)
         elif checks.stamped(live).is_rejected:

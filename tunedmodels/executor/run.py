@@ -22,7 +22,7 @@ from tunedmodels.providers.provider import Provider
 T = TypeVar("T")
 
 # Seconds between looks at something that settles within moments: 12.7 s in all.
-_LOOKS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+LOOKS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
 
 class HaltedError(Exception):
@@ -86,7 +86,7 @@ class Run:
     ) -> ObservedModel | None:
         """Look at a model until `until` is true of it, or for about 13 s; return the last look."""
         live = await provider.get(model_id)
-        for pause_s in _LOOKS:
+        for pause_s in LOOKS:
             if until(live):
                 break
             await self.clock.sleep(pause_s)

@@ -36,7 +36,8 @@ async def train(
         live = await provider.get(wanted.model_id)
         if change.action is Action.RETRY:
             model = await _retried(run, change, declared, wanted, live)
-        elif _is_there(live):  # a former run, or somebody else with the same manifests, began it
+        elif live is not None and checks.is_begun(change, live, run.project):
+            # A former run, or somebody else with the same manifests, began it.
             model = checks.exact(live, wanted, run.project, change.name)
         elif not change.action.trains:
             raise RefusedError(f"{wanted.model_id} is gone since the plan", cure=checks.CURE)

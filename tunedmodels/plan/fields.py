@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from tunedmodels.desired import Desired, preamble_mark
+from tunedmodels.desired import Desired
 from tunedmodels.observed import ObservedModel, UsedHyperparameters
 from tunedmodels.plan.change import FieldChange
 from tunedmodels.spec import Hyperparameters
@@ -83,8 +83,7 @@ def fixed_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ...]
     after: dict[str, Any] = {"provider": want.provider, source: want.source}
     if there.stamp:
         before |= {"dataset": there.stamp.dataset, "preamble": there.stamp.preamble or None}
-        mark = preamble_mark(want.preamble) or None
-        after |= {"dataset": want.dataset.digest, "preamble": mark}
+        after |= {"dataset": want.dataset.digest, "preamble": want.preamble_mark or None}
     used, wanted = _hyperparameters(there.used, want.hyperparameters)
     before["hyperparameters"], after["hyperparameters"] = used, wanted
     return differing(before, after, forces_replacement=True)

@@ -68,7 +68,8 @@ class Examiner:
         known: Known = Forgetful()
         if self.folder:
             known = Answers.of_version(self.folder, model, how)
-        is_other = model.stamp and model.stamp.preamble != preamble_mark(preamble)
+        mark = preamble_mark(preamble, as_system=self.evaluation.as_system)
+        is_other = model.stamp and model.stamp.preamble != mark
         if is_other and any(known.get(each.example.text_input) is None for each in self.examples):
             raise OtherPreambleError(OTHER_PREAMBLE)
         system, before = self._preamble

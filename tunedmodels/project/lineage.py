@@ -7,6 +7,7 @@ from tunedmodels.project import git
 from tunedmodels.project.opened import Project
 from tunedmodels.render.card import Card, Commit
 from tunedmodels.render.status import Named
+from tunedmodels.settings import VertexSettings
 
 
 def lineage(project: Project, model: Named, version: ObservedModel) -> Card:
@@ -28,8 +29,14 @@ def lineage(project: Project, model: Named, version: ObservedModel) -> Card:
         parent=version.source.removeprefix("tunedModels/") if is_ours else "",
         trained_from=_commit(project, stamp.commit),
         promoted_from=_commit(project, stamp.head),
-        cost_usd=0.0,
+        cost_usd=_cost_usd(project, version),
     )
+
+
+def _cost_usd(project: Project, version: ObservedModel) -> float | None:
+    """Return what its training cost: nothing, but where it is billed and nobody tells how much."""
+    settings = project.providers.get(version.provider)
+    return None if isinstance(settings, VertexSettings) else 0.0
 
 
 def _commit(project: Project, words: str) -> Commit | None:

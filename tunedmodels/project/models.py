@@ -10,8 +10,11 @@ from difflib import get_close_matches
 
 from tunedmodels.datasets.examples import prompt
 from tunedmodels.desired import preamble_mark
-from tunedmodels.errors import TunedModelsError
-from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.errors import RefusedError, TunedModelsError
+from tunedmodels.executor.clock import Clock
+from tunedmodels.executor.run import LOOKS
+from tunedmodels.observed import ModelState, ObservedModel, next_mark
+from tunedmodels.plan import reasons
 from tunedmodels.project.connecting import connect
 from tunedmodels.project.opened import Project
 from tunedmodels.project.planning import observe
@@ -91,7 +94,8 @@ async def promote(project: Project, name: str, version: str | None) -> Promoted:
     """Make a ready version serve; one atomic request.
 
     Without `version` the newest ready one that does not serve is taken, and none that its gate
-    rejected: whoever overrules a gate says which version they mean.
+    rejected: whoever overrules a gate says which version they mean. Raises RefusedError for one
+    that must not begin to serve, since it was not trained on all that was declared.
     """
     async with connect(project) as providers:
         model = pick(await names(project, providers), name)
@@ -101,10 +105,14 @@ async def promote(project: Project, name: str, version: str | None) -> Promoted:
         chosen = ready(model, version)
         stamp = chosen.stamp
         assert stamp is not None  # noqa: S101 - a named version has our stamp
+        if chosen is not former and _is_objected(chosen):
+            words = f"{chosen.model_id} was {chosen.objection}"
+            raise RefusedError(words, cure=reasons.CURE_OBJECTION)
         if chosen is not former:
             # An apply that goes back to what is declared can then say why it has to.
-            mark = stamp.promoted_at(datetime.now(UTC), by=HAND, head=project.commit())
-            edit = Edit(description=chosen.description, stamp=mark)
+            mark = next_mark(datetime.now(UTC), model.versions)
+            by_hand = stamp.promoted_at(mark, by=HAND, head=project.commit())
+            edit = Edit(description=chosen.description, stamp=by_hand)
             await providers[chosen.provider].update(chosen.model_id, edit)
         return Promoted(
             model_id=chosen.model_id,
@@ -120,6 +128,7 @@ def _next(model: Named) -> ObservedModel:
         for there in model.versions
         if there.state is ModelState.READY and there is not model.serving
     ]
+    others = [there for there in others if not _is_objected(there)] or others
     free = [there for there in others if not (there.stamp and there.stamp.is_rejected)]
     if free:
         return max(free, key=_newest)
@@ -133,21 +142,41 @@ def _next(model: Named) -> ObservedModel:
     )
 
 
-async def cancel(project: Project, name: str) -> list[str]:
-    """Stop the running jobs of a name and delete what they leave (F15); return their ids."""
+async def cancel(project: Project, name: str, *, clock: Clock) -> dict[str, ModelState]:
+    """Stop the running jobs of a name; return by id how they are now.
+
+    What a job leaves that was cancelled is deleted (F15). It is waited for a moment; one that is at
+    work still after that is left to the service, and one that was READY before the cancel reached
+    it is no cancelled model: somebody may have made it serve by now.
+    """
     async with connect(project) as providers:
         model = pick(await names(project, providers), name)
-        running = [version for version in model.versions if version.state.is_running]
-        stopped = []
-        for version in running:
-            provider = providers[version.provider]
-            await provider.cancel(version.model_id)
-            now = await provider.get(version.model_id)
-            # A job that was ready before the cancel reached it is no cancelled model: it stays.
-            if now is not None and now.state is not ModelState.READY:
-                await provider.delete(version.model_id)
-                stopped.append(version.model_id)
+        stopped = {}
+        for version in model.versions:
+            if version.state.is_running:
+                provider = providers[version.provider]
+                await provider.cancel(version.model_id)
+                state = await _settled(provider, version.model_id, clock)
+                if state in (ModelState.CANCELLED, ModelState.FAILED):
+                    await provider.delete(version.model_id)
+                stopped[version.model_id] = state
         return stopped
+
+
+async def _settled(provider: Provider, model_id: str, clock: Clock) -> ModelState:
+    """Return the state of a model once its job has stopped, or after about 13 s."""
+    live = await provider.get(model_id)
+    for pause_s in LOOKS:
+        if live is None or not live.state.is_running:
+            break
+        await clock.sleep(pause_s)
+        live = await provider.get(model_id)
+    return live.state if live else ModelState.CANCELLED
+
+
+def _is_objected(version: ObservedModel) -> bool:
+    """Whether it must not begin to serve; going back to what served before is never held up."""
+    return bool(version.objection) and version.promoted is None
 
 
 async def generate(
@@ -164,14 +193,16 @@ async def generate(
             (there.spec.dataset for there in project.declared if there.name == name), None
         )
         preamble = dataset.preamble if dataset else ""
-        if chosen.stamp and chosen.stamp.preamble != preamble_mark(preamble):
+        as_system = dataset is not None and dataset.preamble_as == "systemInstruction"
+        mark = preamble_mark(preamble, as_system=as_system)
+        if chosen.stamp and chosen.stamp.preamble != mark:
             raise TunedModelsError(
                 f"{chosen.model_id} was trained with another preamble than is declared now",
                 cure="Bring the declared one to life with: tunedmodels apply",
             )
         provider = providers[chosen.provider]
         system = ""
-        if dataset and dataset.preamble_as == "systemInstruction":
+        if as_system:
             system, preamble = preamble, ""
         async for piece in provider.generate(
             chosen.resource, prompt(preamble, text), system=system

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tunedmodels.desired import Desired, preamble_mark
+from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, TunedModelsError
 from tunedmodels.observed import ObservedModel
 from tunedmodels.project import git
@@ -131,7 +131,7 @@ def _from_git(project: Project, live: ObservedModel, stamp: Stamp) -> Iterator[C
     yield _same("dataset", then.dataset.digest, stamp.dataset, count)
     yield _same("fingerprint", then.fingerprint, stamp.fingerprint)
     yield _same("base", then.source, live.source)
-    yield _same("preamble", preamble_mark(then.preamble) or "none", stamp.preamble or "none")
+    yield _same("preamble", then.preamble_mark or "none", stamp.preamble or "none")
     yield from _hyperparameters(then, live)
 
 

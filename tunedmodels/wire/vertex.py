@@ -146,10 +146,11 @@ class ModelPage(Shape):
 
 
 class DeployedModel(Shape):
-    """A model at an endpoint. `model` may name a version."""
+    """A model at an endpoint. `model` may name a version; `model_version_id` does, where it is."""
 
     id: str = ""
     model: str = ""
+    model_version_id: str = ""
 
 
 class Endpoint(Shape):

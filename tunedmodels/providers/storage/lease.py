@@ -95,7 +95,7 @@ class Lease:
         return self._told(there) if there else None
 
     async def open(self) -> Holder | None:
-        """Break the lock; return who held it. Whoever did sends no create any more."""
+        """Break the lock; return who held it. Whoever did begins and ends nothing any more."""
         there = await self._bucket.look(self._path)
         if there is None:
             return None

@@ -20,7 +20,6 @@ CREATE_READ_S: Final = 120.0
 # Looks for a job whose create was not answered, before it is said that nobody knows: about a
 # minute, in which the list of jobs has time to show it.
 SETTLING_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-LISTED_S: Final = 120.0  # what no list shows by then does not exist
 
 
 class Creator:
@@ -41,7 +40,7 @@ class Creator:
         if note.job:
             self._reader.remember(model_id, note.job)
             return await self._reader.jobs(model_id), note
-        if _numbers(jobs) <= note.before and note.age_s < LISTED_S:
+        if _numbers(jobs) <= note.before:  # nobody knows what became of it
             jobs = await self._settled(model_id, note.before) or jobs
         return jobs, note
 

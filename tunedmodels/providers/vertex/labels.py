@@ -6,6 +6,7 @@ most 63 characters of a-z, 0-9, _ and -; the names of projects and models have n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from tunedmodels.desired import version_id
@@ -32,6 +33,14 @@ def labels(stamp: Stamp, *, parent: str = "") -> dict[str, str]:
     return {**found, SOURCE: parent} if parent else found
 
 
+def version_of(labelled: Mapping[str, str], project: str) -> str:
+    """Return the id of the version that a job is, or nothing where it is none of `project`.
+
+    Another project may well have a version of the same name and fingerprint in the same place.
+    """
+    return labelled.get(VERSION, "") if labelled.get(PROJECT) == project else ""
+
+
 def of_version(model_id: str) -> str:
-    """Return the filter of a list that finds the jobs of a version."""
+    """Return the filter of a list that finds the jobs of a version, in whatever project."""
     return f'labels.{VERSION}="{model_id}"'

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, RefusedError
@@ -25,13 +24,12 @@ _KIND: Final = "text/plain"
 class Note:
     """A create that was sent, or was about to be. `job` is its number, "" while nobody knows it.
 
-    `before` are the numbers of the jobs that the version had by then. `age_s` is by the clocks of
-    two machines, so a matter of minutes and not of seconds.
+    `before` are the numbers of the jobs that the version had by then. It has no time, for whoever
+    reads it may have another clock than whoever wrote it.
     """
 
     job: str
     before: frozenset[str]
-    age_s: float
     generation: str
 
 
@@ -47,10 +45,9 @@ class Notes:
         there = await self._bucket.look(self._path(model_id))
         if there is None:
             return None
-        age_s = (datetime.now(UTC) - _began(there)).total_seconds()
         about = there.metadata
         before = frozenset(about.get("before", "").split())
-        return Note(about.get("job", ""), before, age_s, there.generation)
+        return Note(about.get("job", ""), before, there.generation)
 
     async def begin(self, model_id: str, last: Note | None, before: Collection[str]) -> Note:
         """Write over the `last` note that a create is about to be sent.
@@ -58,7 +55,7 @@ class Notes:
         Raises RefusedError when somebody else has written one meanwhile.
         """
         return await self._write(
-            model_id, Note("", frozenset(before), 0.0, last.generation if last else "0")
+            model_id, Note("", frozenset(before), last.generation if last else "0")
         )
 
     async def answer(self, model_id: str, note: Note, job: str) -> None:
@@ -74,7 +71,6 @@ class Notes:
     async def _write(self, model_id: str, note: Note) -> Note:
         """Write a note over its generation, and return it with the new one."""
         about = {
-            "began": datetime.now(UTC).isoformat(),
             "job": note.job,
             "before": " ".join(sorted(note.before)),
             "token": secrets.token_hex(8),
@@ -97,10 +93,3 @@ class Notes:
 
     def _path(self, model_id: str) -> str:
         return self._bucket.path(f"creates/{self._place}/{model_id}")
-
-
-def _began(there: wire.Object) -> datetime:
-    try:
-        return datetime.fromisoformat(there.metadata.get("began", "")).astimezone(UTC)
-    except ValueError:
-        return there.updated or datetime.now(UTC)

@@ -90,7 +90,7 @@ class VertexProvider:
         self._lease = Lease(self._bucket, self._bucket.path(f"locks/{place}"), on_retry=on_retry)
         self._is_guarded = False
         self._creating = asyncio.Lock()
-        self._reader = Reader(self._parent, self._http)
+        self._reader = Reader(self._parent, project, self._http)
         self._creator = Creator(self._reader, Notes(self._bucket, place), self._lease, sleep)
         self._remover = Remover(self._reader, self._http, sleep)
 
@@ -117,7 +117,7 @@ class VertexProvider:
         return await self._lease.holder()
 
     async def break_guard(self) -> Holder | None:
-        """Take the lock from whoever holds it; they create nothing more."""
+        """Take the lock from whoever holds it; they begin and end nothing more."""
         return await self._lease.open()
 
     async def observe(self) -> list[ObservedModel]:
@@ -162,7 +162,7 @@ class VertexProvider:
             )
         with suppress(ProviderError):  # v1 does not say what it is at; that it began is the news
             job = await self._reader.job(number(job))
-        return self._observed(Version(job))
+        return self._observed(self._reader.version(job))
 
     async def update(self, model_id: str, edit: Edit) -> None:
         """Change description, stamp and display name in one request. Raises NotFoundError.
@@ -185,8 +185,12 @@ class VertexProvider:
         )
 
     async def cancel(self, model_id: str) -> None:
-        """Stop the jobs of a version; no harm if they have ended. Raises NotFoundError."""
+        """Stop the jobs of a version; no harm if they have ended.
+
+        Raises NotFoundError, and RefusedError as `delete` does.
+        """
         await self._existing(model_id)
+        await self._assure()
         for job in await self._reader.jobs(model_id):
             if not job_state(job).is_running:
                 continue
@@ -199,7 +203,11 @@ class VertexProvider:
                     raise
 
     async def delete(self, model_id: str) -> None:
-        """Delete what the jobs of a version made, and stop those at work; no harm if it is gone."""
+        """Delete what the jobs of a version made, and stop those at work; no harm if it is gone.
+
+        Raises RefusedError when the lock was lost: another apply may rely on what is there by now.
+        """
+        await self._assure()
         jobs = await self._reader.jobs(model_id)
         if any(job_state(job).is_running for job in jobs):
             await self.cancel(model_id)
@@ -298,6 +306,11 @@ class VertexProvider:
                 cure="Declare both on one provider, and apply again.",
             )
         return parent
+
+    async def _assure(self) -> None:
+        """Go on only if the lock is still ours, where we hold one."""
+        if self._is_guarded:
+            await self._lease.assure()
 
     async def _existing(self, model_id: str) -> Version:
         version = await self._reader.one(model_id)

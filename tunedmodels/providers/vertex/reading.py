@@ -11,11 +11,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from tunedmodels import stamp as stamps
 from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.http import Http
@@ -37,10 +39,14 @@ Short = tuple[str, str]  # location and id
 
 
 class Reader:
-    """Looks at the jobs of `parent` (`projects/P/locations/L`); `http` has a client by location."""
+    """Looks at the jobs of `parent` (`projects/P/locations/L`); `http` has a client by location.
 
-    def __init__(self, parent: str, http: Callable[[str], Http]) -> None:
+    `project` owns what bears our labels; all else goes by the number of its job.
+    """
+
+    def __init__(self, parent: str, project: str, http: Callable[[str], Http]) -> None:
         self._parent = parent
+        self._project = project
         self._location = parent.rpartition("/")[2]
         self._http = http
         self._known: dict[str, str] = {}
@@ -67,7 +73,7 @@ class Reader:
 
     async def jobs(self, model_id: str) -> list[wire.TuningJob]:
         """Return all jobs of a version, in the order in which they were created."""
-        if model_id.isdecimal():  # the number of a job that bears no label of ours
+        if model_id.isdecimal():  # the number of a job that bears no labels of ours
             try:
                 return [await self.job(model_id)]
             except NotFoundError:
@@ -77,12 +83,22 @@ class Reader:
             found = await self._list(path, wire.TuningJobPage, filter=labels.of_version(model_id))
         except InvalidArgumentError:  # no grammar of this filter is documented
             found = await self._list(path, wire.TuningJobPage)
-        ours = [job for job in found if job.labels.get(labels.VERSION) == model_id]
+        ours = [job for job in found if self.model_id(job) == model_id]
         known = self._known.get(model_id)
         if known and known not in map(number, ours):
             with suppress(NotFoundError):
                 ours.append(await self.job(known))
         return sorted(ours, key=_created)
+
+    def model_id(self, job: wire.TuningJob) -> str:
+        """Return the id by which the version of a job goes."""
+        return labels.version_of(job.labels, self._project) or number(job)
+
+    def version(
+        self, job: wire.TuningJob, model: wire.Model | None = None, left: Left = Left.ALL
+    ) -> Version:
+        """Return a job as a version, with the model that it made and what is left of that."""
+        return Version(self.model_id(job), job, model, left)
 
     async def job(self, its_number: str) -> wire.TuningJob:
         """Return a job by its number. Raises NotFoundError."""
@@ -117,15 +133,15 @@ class Reader:
         """Find the model of a job, among the `known` ones or by its name."""
         name = job.tuned_model.model if job.tuned_model else ""
         if job_state(job) is not ModelState.READY:
-            return Version(job)
+            return self.version(job)
         if not name:
-            return Version(job, None, Left.NO_MODEL)
+            return self.version(job, None, Left.NO_MODEL)
         if not hosts.is_resource(name):  # of a kind of tuning that we do not know
-            return Version(job, None, Left.NOTHING)
+            return self.version(job, None, Left.NOTHING)
         model = known.get(hosts.short(name)) if known else None
         if model is None and (known is None or _is_new(job)):
             model = await self.model(name)
-        return Version(job, model, Left.ALL if model else Left.NOTHING)
+        return self.version(job, model, Left.ALL if model else Left.NOTHING)
 
     async def _with_endpoints(self, versions: Iterable[Version]) -> list[Version]:
         """Tell those of our versions that nobody can ask any more."""
@@ -133,13 +149,21 @@ class Reader:
         ready = [
             (at, each.job.tuned_model.endpoint)
             for at, each in enumerate(checked)
-            if each.model and each.job.tuned_model and labels.VERSION in each.job.labels
+            if each.job.tuned_model and self._is_ours(each)
         ]
         found = await together(self.endpoint(name) for _, name in ready)
         for (at, _), endpoint in zip(ready, found, strict=True):
             if endpoint is None:
-                checked[at] = Version(checked[at].job, checked[at].model, Left.NO_ENDPOINT)
+                checked[at] = replace(checked[at], left=Left.NO_ENDPOINT)
         return checked
+
+    def _is_ours(self, version: Version) -> bool:
+        """Whether we made a version that there is, or adopted it."""
+        if version.model is None:
+            return False
+        stamp = stamps.read(version.model.description)[1]
+        is_adopted = stamp is not None and stamp.project == self._project
+        return is_adopted or bool(labels.version_of(version.job.labels, self._project))
 
     async def _list(self, path: str, shape: type[Page[E]], **params: str) -> list[E]:
         async def ask(token: str) -> Page[E]:

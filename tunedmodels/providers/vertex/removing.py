@@ -46,8 +46,7 @@ class Remover:
         ours: list[wire.DeployedModel] = []
         others: list[wire.DeployedModel] = []
         for deployed in endpoint.deployed_models:
-            is_ours = hosts.short(deployed.model) == hosts.short(model)
-            (ours if is_ours else others).append(deployed)
+            (ours if _is_of(model, deployed) else others).append(deployed)
         for deployed in ours:
             if others and endpoint.traffic_split.get(deployed.id):
                 raise InvalidArgumentError(
@@ -95,3 +94,11 @@ class Remover:
             )
         if operation.error:
             raise ProviderError(f"{resource}: {status.plain(operation.error.words)}")
+
+
+def _is_of(model: str, deployed: wire.DeployedModel) -> bool:
+    """Whether what is deployed is this version of a model, and not one that others tuned on it."""
+    wanted = model.partition("@")[2]
+    version = deployed.model_version_id or deployed.model.partition("@")[2]
+    is_same = not version or not wanted or version == wanted
+    return is_same and hosts.short(deployed.model) == hosts.short(model)

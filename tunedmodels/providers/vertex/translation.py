@@ -52,16 +52,15 @@ _MISSING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A job, the model that it made, and whether that can be asked."""
+    """A job, the model that it made, and whether that can be asked.
 
+    `model_id` is ours, by the labels of the job; the number of the job where it has none of ours.
+    """
+
+    model_id: str
     job: wire.TuningJob
     model: wire.Model | None = None
     left: Left = Left.ALL
-
-    @property
-    def model_id(self) -> str:
-        """Ours, by the label of the job; the number of the job where it has none of ours."""
-        return self.job.labels.get(labels.VERSION) or self.job.name.rpartition("/")[2]
 
     @property
     def state(self) -> ModelState:
