@@ -135,6 +135,17 @@ class Desk:
         ]
         self.write(f"manifests/data/{name}.jsonl", "\n".join(rows) + "\n" + tail)
 
+    def hopeless_gate(self, name: str = "tone") -> None:
+        """Declare a gate that no version passes: it expects the other label of every answer."""
+        other = {"friendly": "angry", "angry": "friendly"}
+        rows = [
+            json.dumps({"text_input": f"{words}, said {number}", "output": other[label]})
+            for number in range(10)
+            for words, label in TONE
+        ]
+        self.write(f"manifests/data/{name}.eval.jsonl", "\n".join(rows) + "\n")
+        self.model(name, evaluation={"path": f"data/{name}.eval.jsonl", "atLeast": 0.8})
+
     def status(self, name: str = "tone") -> dict[str, Any]:
         """What `status --format json` says of one name."""
         ended = self.run("status", "--format", "json")

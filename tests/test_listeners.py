@@ -113,7 +113,7 @@ def lines_of(events: list[Event], code: int = 0) -> list[dict[str, Any]]:
     )
     for event in events:
         writer(event)
-    writer._write("ended", code=code)
+    writer.end(code)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""The comment: its levels, its marker, its other states, and text that must not act in it."""
+"""The comment: its levels, its marker, problems in its place, and text that must not act in it."""
 
 from __future__ import annotations
 
@@ -14,29 +14,10 @@ from markdown_it import MarkdownIt
 from tests.builders import desired, planned
 from tests.plans import EXAMPLES, PLANS
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.events import (
-    Ending,
-    Evaluating,
-    Event,
-    Failed,
-    Outcome,
-    Progressed,
-    Refused,
-    Rejected,
-    Skipped,
-    StillRunning,
-    Succeeded,
-)
-from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action, Plan
+from tunedmodels.plan.change import Plan
 from tunedmodels.render.escape import code, fenced, link, prose, tagged
 from tunedmodels.render.markdown import LEVELS, Level, marker, plan_markdown, read_marker
-from tunedmodels.render.states import (
-    applying_markdown,
-    outcome_markdown,
-    problems_markdown,
-    stale_markdown,
-)
+from tunedmodels.render.problems_markdown import problems_markdown
 from tunedmodels.render.words import clean, cut
 
 GOLDEN = Path(__file__).parent / "golden" / "comment"
@@ -182,7 +163,7 @@ def test_an_address_cannot_leave_its_link() -> None:
     assert [token.type for token in inline.children or ()] == ["link_open", "text", "link_close"]
 
 
-# --- other states ---------------------------------------------------------------------------------
+# --- problems in its place ------------------------------------------------------------------------
 
 EVIL = "<b>@team</b> said\n```\n/close | `x`"
 PROBLEMS = [
@@ -191,51 +172,9 @@ PROBLEMS = [
     Problem("m/data/a.jsonl", 3, "", Severity.WARNING, "duplicate", "says the same as line 1"),
     Problem("m/data/a.jsonl", 0, "", Severity.ADVICE, "few", "has 24 examples"),
 ]
-BUSY = planned([desired(name) for name in ("done", "half", "odd", "todo")], environment="prod")
-IDS = {change.name: change.after.model_id for change in BUSY.changes if change.after}
-
-
-def progressed(name: str, step: int, total: int | None) -> Progressed:
-    return Progressed(name, IDS[name], ModelState.TRAINING, step, total, 0)
-
-
-EVENTS: list[Event] = [
-    progressed("done", 3, 4),
-    Succeeded("done", IDS["done"], Action.CREATE),
-    progressed("half", 1, 1000),
-    progressed("half", 1500, 3000),
-    progressed("odd", 7, None),
-]
-ENDINGS: tuple[Ending, ...] = (
-    Succeeded("done", IDS["done"], Action.CREATE),
-    Failed("half", IDS["half"], Action.CREATE, EVIL, cure="tunedmodels plan"),
-    Refused("odd", IDS["odd"], Action.CREATE, "it is no longer as planned", cure="Plan again."),
-    Skipped("todo", IDS["todo"], Action.CREATE, "what it waits for failed"),
-)
-ALL = tuple(Succeeded(name, model_id, Action.CREATE) for name, model_id in IDS.items())
-RUNS = StillRunning("todo", IDS["todo"], "epoch 2 of 5; to watch it: tunedmodels watch todo")
-
-JUDGED = tuple(
-    Rejected(name, IDS[name], Action.CREATE, words, f"Edit it; or: tunedmodels promote {name}")
-    for name, words in (("half", "exactMatch 0.610. That is below 0.85, clearly."), ("odd", EVIL))
-)
-
 STATES: dict[str, Callable[[], str]] = {
     "problems": lambda: problems_markdown(PROBLEMS, environment="prod", head="3c9d2e1"),
     "no-problems": lambda: problems_markdown([]),
-    "stale": lambda: stale_markdown(
-        ["tone: was planned to create, now to wait", EVIL], environment="prod", digest="sha256:1"
-    ),
-    "stale-for-no-known-reason": lambda: stale_markdown([]),
-    "applying": lambda: applying_markdown(BUSY, EVENTS, head="3c9d2e1"),
-    "applying-nothing": lambda: applying_markdown(PLANS["update"](), []),
-    "applied": lambda: outcome_markdown(BUSY, Outcome(ALL)),
-    "partly-applied": lambda: outcome_markdown(BUSY, Outcome(ENDINGS)),
-    "applying-gates": lambda: applying_markdown(
-        BUSY, [progressed("done", 4, 4), Evaluating("done", IDS["done"], 40, 100), *JUDGED[:1]]
-    ),
-    "not-promoted": lambda: outcome_markdown(BUSY, Outcome((*JUDGED, ALL[0], ALL[3]))),
-    "interrupted": lambda: outcome_markdown(BUSY, Outcome((*ALL[:2], RUNS), interrupted=True)),
 }
 
 

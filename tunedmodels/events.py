@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from tunedmodels.errors import Exit
@@ -229,3 +230,29 @@ class Outcome:
         if kinds & {StillRunning}:
             return Exit.RUNNING
         return Exit.ERROR if kinds & {Skipped} else Exit.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A change that a run set out to make."""
+
+    name: str
+    model_id: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the JSON lines of a run tell of it, to its end or so far.
+
+    `moment` is that of the last line. `code` is the exit code, and None where no last line says it:
+    the run goes on, or it was killed.
+    """
+
+    project: str
+    environment: str
+    digest: str
+    due: tuple[Due, ...]
+    events: tuple[Event, ...] = ()
+    code: int | None = None
+    moment: datetime | None = None

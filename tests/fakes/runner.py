@@ -20,7 +20,7 @@ BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
 
 @dataclass
 class Ran:
-    """How a run of the action ended; `code` is that of the step that failed."""
+    """How a run of the action ended; `code` is that of the first step that failed."""
 
     code: int = 0
     log: str = ""
@@ -38,7 +38,7 @@ class Runner:
     environ: dict[str, str]
 
     def run(self, **inputs: str) -> Ran:
-        """Run every step until one fails, as the runner does."""
+        """Run every step until one fails, and those after it that say `always()`."""
         document = yaml.safe_load(self.action.read_text(encoding="utf-8"))
         contexts = {"github.token": self.environ.get("TOKEN_OF_THE_JOB", "")}
         for name, described in document["inputs"].items():
@@ -46,7 +46,8 @@ class Runner:
         assert not inputs, f"unknown inputs: {inputs}"
         ran = Ran()
         for step in document["runs"]["steps"]:
-            if not ran.code and is_true(step.get("if"), contexts):
+            _, always, condition = (step.get("if") or "").rpartition("always() && ")
+            if (always or not ran.code) and is_true(condition or None, contexts):
                 self._step(step, contexts, ran)
         ran.outputs = {
             name: fill(output["value"], contexts) for name, output in document["outputs"].items()
@@ -81,7 +82,7 @@ class Runner:
         for line in files["output"].read_text().splitlines():
             name, _, value = line.partition("=")
             contexts[f"steps.{step.get('id')}.outputs.{name}"] = value
-        ran.code = done.returncode
+        ran.code = ran.code or done.returncode
         ran.log += done.stdout
         ran.summary += files["summary"].read_text()
 

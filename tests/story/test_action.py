@@ -140,6 +140,7 @@ def test_a_plan_is_read_approved_and_applied_and_what_it_made_stale_is_refused(
     applied = here.on_push(command="apply", digest="approved")
     assert applied.code == 0, applied.log
     assert "serv" in applied.summary
+    assert "### tunedmodels · applied\n" in here.forge.bodies(1)[0]
     newer = here.folder.status()["serving"]
     assert newer != served
 
@@ -194,6 +195,54 @@ def test_a_refused_plan_is_still_shown_and_its_flag_goes_through(here: Repositor
     assert "--allow-delete 1" in here.forge.bodies(1)[0]
     allowed = here.on_pull_request(1, arguments="--allow-delete 1")
     assert (allowed.code, allowed.outputs["pending"]) == (0, "true")
+
+
+def test_a_version_that_its_gate_refuses_fails_the_job_and_the_comment_says_its_score(
+    here: Repository,
+) -> None:
+    assert here.folder.run("apply", "--yes").code == 0
+    here.branch("strict")
+    here.folder.hopeless_gate()
+    here.folder.dataset(times=7)
+    here.commit("Ask for more")
+    planned = here.on_pull_request(1)
+    assert planned.code == 0, planned.log
+    here.merge("strict", 1)
+    served = here.folder.status()["serving"]
+    rejected = here.on_push(command="apply", digest="approved")
+    assert rejected.code == 5, rejected.log
+    assert "::error title=tunedmodels::A gate kept a version from serving." in rejected.log
+    assert here.folder.status()["serving"] == served
+    (body,) = here.forge.bodies(1)
+    assert "0 of 1 done, 1 not promoted" in body
+    assert "exactMatch 0.000" in body
+    assert "said 3" not in body, "no text of an example"
+
+    again = here.on_push(command="apply", digest="approved")
+    assert again.code == 4
+    assert here.forge.bodies(1) == [body], "what was done stays done"
+
+
+def test_jobs_that_still_run_are_said_as_such(
+    here: Repository,
+) -> None:
+    here.branch("work")
+    assert here.on_pull_request(1).code == 0
+    here.merge("work", 1)
+    asked = {"command": "apply", "digest": here.digest(1), "arguments": "--no-wait"}
+    left = here.on_push(**asked)
+    assert left.code == 3, left.log
+    assert "::error title=tunedmodels::Jobs still run." in left.log
+    (told,) = here.forge.bodies(1)
+    assert "0 of 1 done, 1 still running" in told
+
+    here.branch("later")
+    assert here.on_pull_request(2).code == 0
+    here.merge("later", 2)
+    waited = here.on_push(command="apply", digest=here.digest(2), comment="false")
+    assert waited.code == 0, waited.log
+    assert here.folder.status()["serving"]
+    assert "· applied\n" not in here.forge.bodies(2)[0], "the comment is not wanted"
 
 
 @pytest.mark.parametrize("digest", ["", "$(touch owned)"])

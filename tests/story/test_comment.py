@@ -110,9 +110,48 @@ def test_after_the_merge_the_digest_is_that_of_the_merged_pull_request(
     assert desk.run("comment", "--read-digest", env=pushed).out == f"{digest}\n"
 
 
+def test_after_an_apply_the_comment_says_what_became_of_the_plan(
+    desk: Folder, forge: tuple[Desk, dict[str, str]]
+) -> None:
+    there, env = forge
+    absent = desk.run("apply", "--yes", "--no-wait", "--events", "events.jsonl")
+    assert absent.code == 3
+    none = desk.run("comment", "--events", "events.jsonl", env=env)
+    assert (none.code, there.bodies()) == (0, [])
+    assert "has no comment that showed a plan" in none.out
+    desk.run("plan", "--out", "plan.json")
+    assert desk.run("comment", "--plan", "plan.json", env=env).code == 0
+    assert desk.run("apply", "plan.json", "--events", "events.jsonl").code == 0
+    told = desk.read("events.jsonl").splitlines(keepends=True)
+    desk.write("half.jsonl", "".join(told[:-3]))
+    desk.run("comment", "--events", "half.jsonl", "--running", env=env)
+    assert "applying: 0 of 1 change done" in there.bodies()[0]
+    desk.run("comment", "--events", "half.jsonl", env=env)
+    assert "0 of 1 done, interrupted" in there.bodies()[0]
+    dry = desk.run("comment", "--events", "events.jsonl", "--running", "--dry-run", env=env)
+    done = desk.run("comment", "--events", "events.jsonl", env=env)
+    assert (done.code, "edited" in done.out) == (0, True)
+    (body,) = there.bodies()
+    assert body.rstrip() == dry.out.rstrip()
+    assert "### tunedmodels · applied\n" in body
+    stays = desk.run("comment", "--stale", "main moved on", env=env)
+    assert "stays as it is" in stays.out
+    assert there.bodies() == [body]
+    wrong = desk.run("comment", "--events", "plan.json", env=env)
+    assert (wrong.code, "Line 1 is no event of a run" in wrong.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     "options",
-    [(), ("--dry-run",), ("--stale", "x", "--read-digest"), ("--plan", "p.json", "--env", "x")],
+    [
+        (),
+        ("--dry-run",),
+        ("--stale", "x", "--read-digest"),
+        ("--plan", "p.json", "--env", "x"),
+        ("--running",),
+        ("--events", "e.jsonl", "--plan", "p.json"),
+        ("--events", "e.jsonl", "--read-digest"),
+    ],
 )
 def test_options_that_make_no_sense_are_usage_errors(
     desk: Folder, options: tuple[str, ...]

@@ -14,7 +14,7 @@ import yaml
 
 from tests.desk import Desk as Folder
 from tests.fakes.forges import FORGES, TOKEN, Desk, listening
-from tunedmodels.plan.marker import STALE, read_marker
+from tunedmodels.plan.marker import APPLIED, STALE, read_marker
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,19 +40,26 @@ def gitlab(desk: Folder) -> Iterator[tuple[Desk, dict[str, str]]]:
 
 
 def job(name: str, folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the script of a job."""
+    """Run the script of a job, and what comes after it in a shell of its own."""
     template = yaml.safe_load((ROOT / "docs/ci/gitlab-ci.yml").read_text(encoding="utf-8"))
-    script = "\n".join(template[name]["script"])
-    return subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+
+    def shell(lines: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", "\n".join(lines)],
+            cwd=folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    done = shell(template[name]["script"])
+    after = shell(template[name].get("after_script", []))
+    assert after.returncode == 0, after.stdout
+    done.stdout += after.stdout
+    return done
 
 
 def test_a_merge_request_is_planned_and_what_it_showed_is_applied(
@@ -66,13 +73,35 @@ def test_a_merge_request_is_planned_and_what_it_showed_is_applied(
     applied = job("tunedmodels-apply", desk.folder, environ)
     assert applied.returncode == 0, applied.stdout
     assert desk.status()["serving"]
+    assert "· applied\n" in forge.bodies()[0]
+    desk.remove("events.jsonl")  # GitLab begins every job with a clean checkout
     refused = job("tunedmodels-apply", desk.folder, environ)
     assert refused.returncode == 4, "it was applied already"
     (body,) = forge.bodies()
     marker = read_marker(body)
     assert marker
-    assert marker.level == STALE
+    assert marker.level == APPLIED, "what was done stays done"
     assert TOKEN not in planned.stdout + applied.stdout + refused.stdout
+
+
+def test_a_plan_that_moved_meanwhile_is_marked_and_one_that_its_gate_refuses_says_so(
+    desk: Folder, gitlab: tuple[Desk, dict[str, str]]
+) -> None:
+    forge, environ = gitlab
+    review = environ | {"CI_MERGE_REQUEST_IID": "7"}
+    assert job("tunedmodels-plan", desk.folder, review).returncode == 0
+    desk.dataset(times=7)
+    assert job("tunedmodels-apply", desk.folder, environ).returncode == 4
+    marker = read_marker(forge.bodies()[0])
+    assert marker
+    assert marker.level == STALE
+    desk.hopeless_gate()
+    assert job("tunedmodels-plan", desk.folder, review).returncode == 0
+    rejected = job("tunedmodels-apply", desk.folder, environ)
+    assert rejected.returncode == 5, rejected.stdout
+    assert "A gate kept a version from serving." in rejected.stdout
+    assert "· 0 of 1 done, 1 not promoted\n" in forge.bodies()[0]
+    assert "exactMatch 0.000" in forge.bodies()[0]
 
 
 def test_the_pre_commit_hook_stops_a_commit_with_an_error(desk: Folder) -> None:

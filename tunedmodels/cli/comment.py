@@ -1,15 +1,21 @@
-"""`tunedmodels comment`: the plan where it is reviewed, in one comment that is edited."""
+"""`tunedmodels comment`: the plan where it is reviewed, and later what became of it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tunedmodels.cli.options import open_project
 from tunedmodels.errors import Exit, TunedModelsError
+
+if TYPE_CHECKING:
+    from tunedmodels.events import Account
+    from tunedmodels.forges.registry import Place
+    from tunedmodels.plan.change import Plan
 
 
 @click.command("comment")
@@ -19,7 +25,14 @@ from tunedmodels.errors import Exit, TunedModelsError
     type=click.Path(path_type=Path, dir_okay=False),
     help="The plan that `plan --out` saved.",
 )
-@click.option("--env", "environment", metavar="NAME", help="Whose comment, where no plan says it.")
+@click.option(
+    "--events",
+    "events_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Say what became of it, from the lines that `apply --events` wrote.",
+)
+@click.option("--running", is_flag=True, help="With --events: no last line means it goes on.")
+@click.option("--env", "environment", metavar="NAME", help="Whose comment, where no file says it.")
 @click.option("--stale", metavar="REASON", help="Mark the comment as out of date, and say why.")
 @click.option("--read-digest", is_flag=True, help="Print the digest it shows; write nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the comment; send nothing.")
@@ -32,6 +45,8 @@ def command(
     folder: Path | None,
     *,
     plan_file: Path | None,
+    events_file: Path | None,
+    running: bool,
     environment: str | None,
     stale: str | None,
     forge: str | None,
@@ -41,45 +56,91 @@ def command(
     dry_run: bool,
     summary: bool,
 ) -> int:
-    """Show a plan in its pull request.
+    """Show a plan in its pull request, and what became of it.
 
     Writes one comment per environment on GitHub or GitLab, and edits it from then on. Repository,
     pull request and token (GITHUB_TOKEN or GH_TOKEN; GITLAB_TOKEN) come from the variables of the
-    CI. After the merge, --read-digest says what was approved, for `apply --digest`.
+    CI. After the merge, --read-digest says what was approved, for `apply --digest`, and --events
+    makes the comment say how that ended: applied, interrupted, not promoted, and what is left.
 
     Exit code 0 done, 1 error, 4 when there is no digest that could be trusted.
     """
-    from tunedmodels.forges.registry import find_place
     from tunedmodels.project import commenting
-    from tunedmodels.render.document import read_plan
 
     if sum(map(bool, (stale, read_digest, dry_run, summary))) > 1:
         raise click.UsageError(
             "--stale, --read-digest, --dry-run and --summary exclude each other."
         )
-    plan = read_plan(plan_file.read_text(encoding="utf-8")) if plan_file else None
-    if plan and environment not in (None, plan.environment):
-        raise click.UsageError(f"{plan_file} is of another environment: leave out --env.")
-    whose = (plan.environment, plan.project) if plan else _whose(folder, environment or "")
-    try:
-        place = find_place(os.environ, name=forge or "", repository=repo, number=number)
-    except TunedModelsError:
-        if not (dry_run or summary):
-            raise
-        place = None  # at a desk, to look at it
-    if place and read_digest:
-        words = asyncio.run(commenting.read_digest(place, *whose))
-    elif place and stale:
-        words = asyncio.run(commenting.mark_outdated(place, *whose, stale))
-    elif plan is None:
-        raise click.UsageError("Which plan? Name the file that `plan --out` saved with --plan.")
-    elif place and not (dry_run or summary):
-        words = asyncio.run(commenting.write_comment(place, plan))
+    if events_file and (plan_file or environment is not None or stale or read_digest):
+        raise click.UsageError("--events says whose comment it is and what it says.")
+    if running and not events_file:
+        raise click.UsageError("--running is for --events.")
+    plan = _plan(plan_file, environment) if plan_file else None
+    account = _account(events_file) if events_file else None
+    is_shown = dry_run or summary
+    place = _place(forge or "", repo, number, is_needed=not is_shown)
+    if account:
+        words = _told(place, account, is_shown=is_shown, is_running=running)
+    elif plan and not (read_digest or stale):
+        words = _planned(place, plan, is_shown=is_shown, is_whole=summary)
+    elif place and (read_digest or stale):
+        whose = (plan.environment, plan.project) if plan else _whose(folder, environment or "")
+        words = asyncio.run(
+            commenting.mark_outdated(place, *whose, stale)
+            if stale
+            else commenting.read_digest(place, *whose)
+        )
     else:
-        text = commenting.summary_text if summary else commenting.comment_text
-        words = text(plan, place.run if place else None).rstrip()
+        raise click.UsageError("Which plan? Name the file that `plan --out` saved with --plan.")
     click.echo(words)
     return Exit.DONE
+
+
+def _plan(file: Path, environment: str | None) -> Plan:
+    from tunedmodels.render.document import read_plan
+
+    plan = read_plan(file.read_text(encoding="utf-8"))
+    if environment not in (None, plan.environment):
+        raise click.UsageError(f"{file} is of another environment: leave out --env.")
+    return plan
+
+
+def _account(file: Path) -> Account:
+    from tunedmodels.listeners.account import read_account
+
+    try:
+        return read_account(file.read_text(encoding="utf-8", errors="replace"))
+    except TunedModelsError as error:
+        raise TunedModelsError(f"{file}: {error.message}", cure=error.cure) from None
+
+
+def _place(forge: str, repo: str, number: int | None, *, is_needed: bool) -> Place | None:
+    from tunedmodels.forges.registry import find_place
+
+    try:
+        return find_place(os.environ, name=forge, repository=repo, number=number)
+    except TunedModelsError:
+        if is_needed:
+            raise
+        return None  # at a desk, to look at it
+
+
+def _told(place: Place | None, account: Account, *, is_shown: bool, is_running: bool) -> str:
+    from tunedmodels.project import commenting
+
+    if place and not is_shown:
+        return asyncio.run(commenting.tell(place, account, is_running=is_running))
+    run = place.run if place else None
+    return commenting.account_text(account, run, is_running=is_running).rstrip()
+
+
+def _planned(place: Place | None, plan: Plan, *, is_shown: bool, is_whole: bool) -> str:
+    from tunedmodels.project import commenting
+
+    if place and not is_shown:
+        return asyncio.run(commenting.write_comment(place, plan))
+    text = commenting.summary_text if is_whole else commenting.comment_text
+    return text(plan, place.run if place else None).rstrip()
 
 
 def _whose(folder: Path | None, environment: str) -> tuple[str, str]:

@@ -159,7 +159,7 @@ def _problems(found: ProblemsFoundError, form: str, environment: str) -> str:
         from tunedmodels.render.page import problems_page
 
         return problems_page(found.problems, environment=environment)
-    from tunedmodels.render.states import problems_markdown
+    from tunedmodels.render.problems_markdown import problems_markdown
 
     return problems_markdown(found.problems, environment=environment)
 

@@ -50,7 +50,7 @@ def command(
     if form == "json":
         write_utf8(problems_document(problems))
     elif form == "markdown":
-        from tunedmodels.render.states import problems_markdown
+        from tunedmodels.render.problems_markdown import problems_markdown
 
         write_utf8(problems_markdown(problems, environment=environment))
     elif form == "github":

@@ -12,13 +12,13 @@ from typing import Any, Final, TextIO, get_args, get_type_hints
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel, to_snake
 
-from tunedmodels.events import Event, Failed, Progressed, Retried, Tried
+from tunedmodels.events import Due, Event, Failed, Progressed, Retried, Tried
 from tunedmodels.listeners.listener import About, Complain
 
 FORMAT_VERSION: Final = 1
 
 # A curve would be written again with every step; a service's own words may quote an example.
-_LEFT_OUT: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
+LEFT_OUT: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
     {
         Progressed: frozenset({"curve"}),
         Failed: frozenset({"words"}),
@@ -31,8 +31,8 @@ _LEFT_OUT: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
 class EventLines:
     """Writes `{"formatVersion", "time", "event", ...}` per event to an open text file.
 
-    The first line is `began`, with the project, and the last one `ended`, with the exit code. When
-    the file takes no more, that is said once, and the run goes on without it.
+    The first line is `began`, with the project and what is due, and the last one `ended`, with the
+    exit code. When the file takes no more, that is said once, and the run goes on without it.
     """
 
     def __init__(
@@ -47,14 +47,19 @@ class EventLines:
             project=about.project,
             environment=about.environment,
             digest=about.digest,
+            due=[_camel(due) for due in about.due],
         )
 
     def __call__(self, event: Event) -> None:
         """Write an event."""
-        self._write(_kind(type(event)), **_content(event))
+        self._write(kind_of(type(event)), **_content(event))
 
     async def finish(self, code: int) -> None:
         """Write how it ended."""
+        self.end(code)
+
+    def end(self, code: int) -> None:
+        """Write how it ended, for whoever cannot await."""
         self._write("ended", code=code)
 
     def _write(self, kind: str, **content: object) -> None:
@@ -77,12 +82,16 @@ class EventLines:
 
 def events_schema() -> dict[str, Any]:
     """Return the JSON Schema of one line."""
-    began = {key: {"type": "string"} for key in ("verb", "project", "environment", "digest")}
+    texts = ("verb", "project", "environment", "digest")
+    began: dict[str, Any] = {key: {"type": "string"} for key in texts}
+    due = _properties(Due)
+    began["due"] = {"type": "array", "items": _closed(due)}
     kinds = {
         "began": _line("began", began),
         "ended": _line("ended", {"code": {"type": "integer", "minimum": 0}}),
     }
-    kinds |= {_kind(event): _line(_kind(event), _properties(event)) for event in get_args(Event)}
+    for event in get_args(Event):
+        kinds[kind_of(event)] = _line(kind_of(event), _properties(event))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "One line that `tunedmodels apply --events FILE` writes",
@@ -90,24 +99,29 @@ def events_schema() -> dict[str, Any]:
     }
 
 
-def _kind(event: type) -> str:
+def kind_of(event: type) -> str:
+    """Return the word by which a line names the event that it holds."""
     return to_snake(event.__name__).replace("_", "-")
 
 
 def _content(event: Event) -> dict[str, Any]:
-    left_out = _LEFT_OUT.get(type(event), frozenset())
-    content = {
-        to_camel(field.name): getattr(event, field.name)
-        for field in fields(event)
-        if field.name not in left_out
-    }
+    content = _camel(event)
     if isinstance(event, Progressed):
         content["lastLoss"] = event.curve[-1].mean_loss if event.curve else None
     return content
 
 
+def _camel(of: Event | Due) -> dict[str, Any]:
+    left_out = LEFT_OUT.get(type(of), frozenset())
+    return {
+        to_camel(field.name): getattr(of, field.name)
+        for field in fields(of)
+        if field.name not in left_out
+    }
+
+
 def _properties(event: type) -> dict[str, Any]:
-    left_out = _LEFT_OUT.get(event, frozenset())
+    left_out = LEFT_OUT.get(event, frozenset())
     types = {
         to_camel(name): of for name, of in get_type_hints(event).items() if name not in left_out
     }
@@ -128,10 +142,13 @@ def _line(kind: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         "event": {"const": kind},
         **properties,
     }
+    return {"title": kind, **_closed(whole)}
+
+
+def _closed(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "title": kind,
-        "properties": whole,
-        "required": list(whole),
+        "properties": dict(properties),
+        "required": list(properties),
         "additionalProperties": False,
     }

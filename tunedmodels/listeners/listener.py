@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tunedmodels.events import Event
+from tunedmodels.events import Due, Event
 
 
 @dataclass(frozen=True, slots=True)
 class About:
     """The run that is listened to. `verb` is `apply`, `destroy` or `watch`.
 
-    `digest` is that of the plan, and `link` the page of this run in a CI; both may be empty.
+    `digest` is that of the plan, and `link` the page of this run in a CI; both may be empty. `due`
+    are the changes that it sets out to make; who only watches makes none.
     """
 
     verb: str
@@ -21,6 +22,7 @@ class About:
     environment: str = ""
     digest: str = ""
     link: str = ""
+    due: tuple[Due, ...] = ()
 
 
 Complain = Callable[[str], None]

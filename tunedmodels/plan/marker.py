@@ -11,6 +11,8 @@ import re
 from dataclasses import asdict, dataclass
 
 STALE = "stale"  # the level of a comment that says itself that its plan no longer holds
+APPLYING = "applying"  # of one that says how far a run is
+APPLIED = "applied"  # of one that says how a run ended
 
 _LINE = re.compile(r"<!-- tunedmodels:plan (\{.*\}) -->")
 

@@ -1,14 +1,16 @@
-"""A plan in its pull request: the text, the forge and this run, put together."""
+"""A plan in its pull request, and what became of it: the text, the forge and this run."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from tunedmodels.errors import TunedModelsError
+from tunedmodels.events import Account
 from tunedmodels.forges.forge import Forge, Run
 from tunedmodels.forges.one import Done, Thread, amend, put, shown_digest
 from tunedmodels.forges.registry import Place
 from tunedmodels.plan.change import Plan
+from tunedmodels.render.applied import applied_markdown, applying_markdown
 from tunedmodels.render.markdown import plan_markdown
 from tunedmodels.render.outdated import outdated_markdown
 
@@ -35,6 +37,26 @@ async def write_comment(place: Place, plan: Plan) -> str:
     return f"Comment on pull request {thread.number} {done}. {comment.url}".rstrip()
 
 
+def account_text(account: Account, run: Run | None, *, is_running: bool) -> str:
+    """Return what the comment says of a run; without a last line it goes on, or was killed."""
+    run = run or Run()
+    goes_on = is_running and account.code is None
+    text = applying_markdown if goes_on else applied_markdown
+    return text(account, head=run.head, url=run.url)
+
+
+async def tell(place: Place, account: Account, *, is_running: bool) -> str:
+    """Make the comment of a plan say what became of it; where there is none, none is written."""
+    text = account_text(account, place.run, is_running=is_running)
+    async with place.open() as forge:
+        thread = Thread(await _number(place, forge), account.environment, account.project)
+        amended = await amend(forge, thread, lambda _: text)
+    if amended is None:
+        return f"Pull request {thread.number} has no comment that showed a plan."
+    done, comment = amended
+    return f"Comment on pull request {thread.number} {done}. {comment.url}".rstrip()
+
+
 async def mark_outdated(place: Place, environment: str, project: str, reason: str) -> str:
     """Mark the comment as out of date, and say what was done; where there is none, nothing is."""
     async with place.open() as forge:
@@ -43,7 +65,7 @@ async def mark_outdated(place: Place, environment: str, project: str, reason: st
     if amended is None:
         return f"Pull request {thread.number} has no comment to mark."
     done, comment = amended
-    words = "was out of date already" if done is Done.UNCHANGED else "marked as out of date"
+    words = "stays as it is" if done is Done.UNCHANGED else "marked as out of date"
     return f"Comment on pull request {thread.number} {words}. {comment.url}".rstrip()
 
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from tunedmodels.errors import Exit
-from tunedmodels.events import Event
+from tunedmodels.events import Due, Event
 from tunedmodels.listeners.listener import About, Complain, Listener
 from tunedmodels.plan.change import Plan
 
@@ -69,7 +69,8 @@ async def audience(
 
 def about_plan(verb: str, plan: Plan, environ: Mapping[str, str] = os.environ) -> About:
     """Say which run of a plan is listened to."""
-    return About(verb, plan.project, plan.environment, plan.digest, link(environ))
+    due = tuple(Due(change.name, change.key[2], change.action) for change in plan.pending)
+    return About(verb, plan.project, plan.environment, plan.digest, link(environ), due)
 
 
 def link(environ: Mapping[str, str]) -> str:

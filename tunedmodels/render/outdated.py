@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import replace
 
-from tunedmodels.plan.marker import STALE, read_marker
+from tunedmodels.plan.marker import APPLIED, APPLYING, STALE, read_marker
 from tunedmodels.render.words import cut
 
 LONGEST_REASON = 300  # columns; with the plan's own budget it stays below what forges take
@@ -16,10 +16,11 @@ _AFTER = "\n\n</details>\n"
 def outdated_markdown(body: str, reason: str) -> str:
     """Return the text of a comment marked as out of date; marked again, it gets the new reason.
 
-    `reason` is plain text of anybody. A body without our marker is returned as it is.
+    `reason` is plain text of anybody. A body without our marker is returned as it is, and so is one
+    that tells of a run: what was done stays done.
     """
     marker = read_marker(body)
-    if marker is None:
+    if marker is None or marker.level in (APPLYING, APPLIED):
         return body
     _, _, plan = body.partition("\n")
     if marker.level == STALE:
