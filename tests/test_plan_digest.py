@@ -49,6 +49,7 @@ WANTED: dict[str, list[tuple[Any, bool]]] = {
     "top_p": [(0.5, True)],
     "top_k": [(5, True)],
     "reader_project_numbers": [((1,), True), ((), True)],
+    "labels": [({"team": "a"}, True)],
     "lifecycle": [
         (Lifecycle(protect=True), True),
         (Lifecycle(on_removal="retain"), True),
@@ -75,6 +76,7 @@ LIVE: dict[str, list[tuple[Any, bool]]] = {
     "top_p": [(0.1, False)],
     "top_k": [(1, False)],
     "reader_project_numbers": [((1,), False)],
+    "labels": [({"team": "a"}, False)],
     "used": [(UsedHyperparameters(epoch_count=9), False)],
     "created": [(NOON - timedelta(days=1), False)],
     "completed": [(NOON, False)],
@@ -123,6 +125,7 @@ SERVING: dict[str, list[tuple[Any, bool]]] = {
     "top_p": [(0.1, False)],
     "top_k": [(1, False)],
     "reader_project_numbers": [((1,), False)],
+    "labels": [({"team": "a"}, False)],
     "used": [(UsedHyperparameters(epoch_count=9), False)],
     "created": [(NOON - timedelta(days=1), False)],
     "completed": [(NOON, False)],

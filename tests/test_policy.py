@@ -50,6 +50,8 @@ BROKEN = {
     "name": ('{namePattern: "[a-z]+-[a-z]+"}', "", ("name-not-allowed", 3, "tone", "[a-z]+-[a-z]")),
     "description": ("{requireDescription: true}", "  description: ' '\n",
                     ("missing-description", 7, "requireDescription", "sentence")),
+    "labels": ("{requiredLabels: [team, cost-center]}", "",
+               ("missing-label", 3, "requiredLabels", "labels: {team: some-word}")),
 }
 KEPT = {
     "provider": "{allowedProviders: [gemini, embedded]}",
@@ -61,6 +63,8 @@ WRONG = {
     "no date": ("{blackouts: [{from: 2026-13-01, to: 2027-01-01}]}", "is no date"),
     "a date and a time": ("{blackouts: [{from: 2026-12-01T10:00, to: 2027-01-01}]}", "is no date"),
     "the wrong way round": ("{blackouts: [{from: 2027-01-01, to: 2026-12-24}]}", "before it"),
+    "no label": ("{requiredLabels: [Team]}", "is no label"),
+    "our own label": ("{requiredLabels: [tunedmodels-name]}", "of our own"),
     "no end": ("{blackouts: [{from: 2027-01-01}]}", "is missing"),
 }
 # fmt: on

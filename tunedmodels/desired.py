@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -101,9 +102,10 @@ class Desired:
     """One declared tuned model, resolved.
 
     `source` is `models/NAME`, or `tunedModels/ID` when it continues from `parent`, the name of
-    another TunedModel. `place` is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex)
-    of everything that cannot be changed after training. `encryption_key` is the name of a key of
-    Cloud KMS, empty for Google's own.
+    another TunedModel. `labels` are for people and bills, and no part of the fingerprint. `place`
+    is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex) of everything that cannot be
+    changed after training. `encryption_key` is the name of a key of Cloud KMS, empty for Google's
+    own.
 
     With a `sweep` it stands for all its `candidates` as long as none of them is chosen: its
     fingerprint is over theirs and over what decides their scores, and no version ever bears it.
@@ -131,6 +133,7 @@ class Desired:
     top_p: float | None = None
     top_k: int | None = None
     reader_project_numbers: tuple[int, ...] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     evaluation: DesiredEvaluation | None = None
     sweep: DesiredSweep | None = None

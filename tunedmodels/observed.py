@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -58,7 +58,8 @@ class ObservedModel:
 
     `resource` is what an application calls (`tunedModels/ID`); `source` is the base model
     (`models/NAME`) or the tuned model (`tunedModels/ID`) it was trained on. `description` holds the
-    person's own words, without the stamp. `failure` is the service's reason, where it gives one.
+    person's own words, without the stamp. `labels` are those beside our own, and None where the
+    service has none. `failure` is the service's reason, where it gives one.
 
     `phase` says in words what a running job is at, `steps` how many it has, where the service
     counts them. `objection` says why a version must not begin to serve although it is ready, and
@@ -78,6 +79,7 @@ class ObservedModel:
     top_p: float | None = None
     top_k: int | None = None
     reader_project_numbers: tuple[int, ...] = ()
+    labels: Mapping[str, str] | None = None
     used: UsedHyperparameters = UsedHyperparameters()
     created: datetime | None = None
     completed: datetime | None = None

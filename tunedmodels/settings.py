@@ -6,7 +6,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from tunedmodels.capabilities.rows import BaseModelRow
 from tunedmodels.written import Day, Written
@@ -17,6 +17,33 @@ API_VERSION = "tunedmodels.dev/v1"
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
+
+# Google Cloud takes letters of other alphabets too; what goes to every other system is these.
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}", re.ASCII)
+_RESERVED = ("tunedmodels-", "goog")  # our stamp, and the service's own
+
+
+def _label(key: object) -> object:
+    if isinstance(key, str) and not _LABEL.fullmatch(key):
+        raise ValueError("is no label; use a-z first, then a-z, 0-9, _ and -, 63 at most")
+    if isinstance(key, str) and key.startswith(_RESERVED):
+        raise ValueError("is a label of our own or of Google's; begin it with another word")
+    return key
+
+
+def _label_value(value: object) -> object:
+    if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
+        raise ValueError(f"{value[:70]!r} is no such value; use a-z, 0-9, _ and -, 63 at most")
+    return value
+
+
+Label = Annotated[
+    str, BeforeValidator(_label), StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+]
+LabelValue = Annotated[
+    str, BeforeValidator(_label_value), StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")
+]
 
 
 class EmbeddedSettings(Written):
@@ -117,9 +144,8 @@ class Policy(Written):
     """Limits that a plan must keep.
 
     What only shows beside the live models is refused in the plan, with the flag or the edit that
-    allows it; the rest is a problem of the manifests, which `validate` finds offline. A rule about
-    labels is missing on purpose: a tuned model of the Gemini API has none, and a description is
-    the one text for people that it carries.
+    allows it; the rest is a problem of the manifests, which `validate` finds offline. Rules about
+    labels are about those of the manifest: not every service has a place for them.
     """
 
     max_cost_usd: float | None = Field(default=None, ge=0, description="US dollars per plan.")
@@ -142,6 +168,9 @@ class Policy(Written):
     )
     require_description: bool = Field(
         default=False, description="Every model says in words what it is for."
+    )
+    required_labels: tuple[Label, ...] = Field(
+        default=(), strict=False, description="Every model says these in metadata.labels."
     )
     protected_names: tuple[str, ...] = Field(
         default=(),

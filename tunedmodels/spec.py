@@ -14,7 +14,7 @@ from tunedmodels.hyperparameters import (
     Sweep,
     SweptHyperparameters,
 )
-from tunedmodels.settings import EncryptionSpec, Metadata, Name, ServiceAccount
+from tunedmodels.settings import EncryptionSpec, Label, LabelValue, Metadata, Name, ServiceAccount
 from tunedmodels.written import Written
 
 _UNITS = (86_400, 3_600, 60, 1)
@@ -270,10 +270,25 @@ class TunedModelSpec(Written):
         return self
 
 
+# A resource of Google Cloud has at least 32 labels, of which 6 are our stamp's.
+_MOST_LABELS = 26
+
+
+class ModelMetadata(Metadata):
+    """What a tuned model is called, and what it is filed under."""
+
+    labels: dict[Label, LabelValue] = Field(
+        default_factory=dict,
+        max_length=_MOST_LABELS,
+        description="For people, bills and policies, such as team: support. On Vertex AI the job "
+        "and its model bear them.",
+    )
+
+
 class TunedModelManifest(Written):
     """The declaration of one tuned model."""
 
     api_version: Literal["tunedmodels.dev/v1"]
     kind: Literal["TunedModel"]
-    metadata: Metadata
+    metadata: ModelMetadata
     spec: TunedModelSpec

@@ -387,3 +387,22 @@ async def test_a_partial_success_that_made_a_model_is_ready(
 ) -> None:
     cloud.jobs.fates.append(Fate("JOB_STATE_PARTIALLY_SUCCEEDED"))
     assert (await tuned(cloud, vertex, TONE)).state is ModelState.READY
+
+
+async def test_labels_of_people_stand_beside_the_stamp_on_job_and_model(
+    cloud: Cloud, vertex: VertexProvider
+) -> None:
+    want = desired(labels={"team": "support", "tunedmodels-name": "shadow"})
+    ready = await tuned(cloud, vertex, want)
+    sent = cloud.jobs.jobs[0].sent["labels"]
+    assert (sent["team"], sent["tunedmodels-name"]) == ("support", "tone")
+    assert ready.labels is not None
+    assert ready.labels["team"] == "support"
+    assert not [key for key in ready.labels if key.startswith("tunedmodels-")]
+    assert ready.stamp
+    edit = Edit("", ready.stamp, labels={"team": "ops", "tunedmodels-name": "shadow"})
+    await vertex.update(want.model_id, edit)
+    after = await vertex.get(want.model_id)
+    assert after == replace(ready, labels={**ready.labels, "team": "ops"})
+    (model,) = cloud.registry.models.values()
+    assert model.version("")["labels"]["tunedmodels-name"] == "tone"

@@ -75,6 +75,7 @@ def edit(change: Change, wanted: Wanted, live: ObservedModel, stamp: Stamp) -> E
         top_p=wanted.top_p,
         top_k=wanted.top_k,
         reader_project_numbers=wanted.reader_project_numbers,
+        labels=wanted.labels or None,
     )
 
 

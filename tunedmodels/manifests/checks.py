@@ -87,6 +87,11 @@ def policy(project: ProjectManifest, models: Iterable[Declared]) -> Iterator[Pro
             cure = "say in a sentence what the model is for"
             place = model.place_of("spec.description")
             yield place.problem("missing-description", message, cure)
+        if absent := [label for label in rules.required_labels if not model.labels.get(label)]:
+            named = ", ".join(absent)
+            message = f"has no {named}, and spec.policy.requiredLabels of the Project wants it"
+            cure = f"write it, for example labels: {{{absent[0]}: some-word}}"
+            yield model.place_of("metadata.labels").problem("missing-label", message, cure)
 
 
 def parents(models: Sequence[Declared], names: set[str]) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tunedmodels.manifests.layers import Layer, locate
@@ -17,6 +18,7 @@ class Declared:
     spec: TunedModelSpec
     file: str
     line: int
+    labels: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
 
     def place_of(self, path: str) -> Place:

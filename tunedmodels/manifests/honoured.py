@@ -21,6 +21,7 @@ from tunedmodels.spec import Dataset, Examples, Hyperparameters, TunedModelSpec
 _WITHOUT: Final = "leave it out, or name a provider of type {others}"
 
 # By field, as in the manifest: the types of provider that honour it. What is missing here, all do.
+# So may be `metadata.labels` everywhere: policies read them, whatever a service does with them.
 # `dataset.rejectedField` and `hyperparameters.beta` are allowed beside `method: preference` alone.
 HONOURED_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {

@@ -75,7 +75,7 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
         valid = _validated(TunedModelManifest, model, problems)
         if valid and model.name not in seen:
             seen.add(model.name)
-            declared.append(Declared(model.name, valid.spec, model.file, model.line, model.layers))
+            declared.append(_declared(model, valid))
         model.parts.clear()  # 10,000 manifests weigh 30 MB as plain values
     problems += checks.parents(declared, {model.name for model in models})
     problems += checks.paths(directory, declared)
@@ -131,6 +131,11 @@ def _validated(model: type[_Kind], manifest: Manifest, problems: list[Problem]) 
     except ValidationError as error:
         problems += explain(model, error, written, manifest.layers)
         return None
+
+
+def _declared(model: Manifest, valid: TunedModelManifest) -> Declared:
+    labels = valid.metadata.labels
+    return Declared(model.name, valid.spec, model.file, model.line, labels, model.layers)
 
 
 def _defaults(project: Manifest) -> list[Part]:

@@ -37,6 +37,11 @@ _TYPES: Final = {
         "has {length} characters; at most {max_length} are allowed",
         "",
     ),
+    "too_long": (
+        "too-long",
+        "has more than {max_length} entries",
+        "take some away",
+    ),
     "literal_error": ("unknown-value", "must be {expected} (got {got})", ""),
     "union_tag_invalid": ("unknown-value", "must be {expected} (got {got})", ""),
 }

@@ -58,6 +58,9 @@ def mutable_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ..
     if want.reader_project_numbers is not None:
         after["readerProjectNumbers"] = sorted(set(want.reader_project_numbers))
         before["readerProjectNumbers"] = sorted(set(there.reader_project_numbers))
+    if want.labels and there.labels is not None:
+        after["labels"] = dict(want.labels)
+        before["labels"] = {key: there.labels.get(key) for key in want.labels}
     fields = differing(before, after)
     applied = marks_by_field(there.stamp.words) if fields and there.stamp else {}
     if not applied:

@@ -117,6 +117,7 @@ class Wanted(Frozen):
     top_p: float | None = None
     top_k: int | None = None
     reader_project_numbers: tuple[int, ...] | None = None
+    labels: Annotated[dict[str, str], Field(exclude_if=_is_unset, default_factory=dict)]
     protect: bool = False
     retain: bool = False
     timeout_s: float

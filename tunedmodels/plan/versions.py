@@ -133,6 +133,7 @@ def wanted(want: Desired, model_id: str) -> Wanted:
         top_p=want.top_p,
         top_k=want.top_k,
         reader_project_numbers=want.reader_project_numbers,
+        labels=dict(want.labels),
         protect=want.lifecycle.protect,
         retain=want.lifecycle.on_removal == "retain",
         timeout_s=want.lifecycle.timeout_s,

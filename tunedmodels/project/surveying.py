@@ -322,6 +322,7 @@ def _resolved(
         top_p=spec.top_p,
         top_k=spec.top_k,
         reader_project_numbers=spec.reader_project_numbers,
+        labels=declared.labels,
         lifecycle=spec.lifecycle,
     )
 

@@ -8,7 +8,7 @@ in `PROVIDERS` and passing `tests/contract`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,8 @@ OnUpload = Callable[[str, int, int], None]
 class Edit:
     """New values for the mutable fields of a live model; None leaves a field as it is.
 
-    `description` and `stamp` are one field on the wire, so both are always given.
+    `description` and `stamp` are one field on the wire, so both are always given. `labels` are laid
+    over those that are there; a service that has none passes them over.
     """
 
     description: str
@@ -38,6 +39,7 @@ class Edit:
     top_p: float | None = None
     top_k: int | None = None
     reader_project_numbers: tuple[int, ...] | None = None
+    labels: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""The stamp as labels: what a list can be filtered by. The whole stamp is in the description.
+"""The stamp as labels, beside those that people declare: what a list can be filtered by.
+
+The whole stamp is in the description.
 
 Labels of a job are copied to the model and the endpoints that it makes. Keys and values have at
 most 63 characters of a-z, 0-9, _ and -; the names of projects and models have no others.
@@ -18,6 +20,7 @@ VERSION: Final = "tunedmodels-version"
 FINGERPRINT: Final = "tunedmodels-fingerprint"
 ATTEMPT: Final = "tunedmodels-attempt"
 SOURCE: Final = "tunedmodels-source"
+_OURS: Final = "tunedmodels-"
 _DIGITS: Final = 32  # of the fingerprint; all 64 of them are one too many
 
 
@@ -39,6 +42,11 @@ def version_of(labelled: Mapping[str, str], project: str) -> str:
     Another project may well have a version of the same name and fingerprint in the same place.
     """
     return labelled.get(VERSION, "") if labelled.get(PROJECT) == project else ""
+
+
+def theirs(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that are no part of a stamp."""
+    return {key: value for key, value in found.items() if not key.startswith(_OURS)}
 
 
 def of_version(model_id: str) -> str:

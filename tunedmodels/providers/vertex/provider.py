@@ -165,7 +165,7 @@ class VertexProvider:
         return self._observed(self._reader.version(job))
 
     async def update(self, model_id: str, edit: Edit) -> None:
-        """Change description, stamp and display name in one request. Raises NotFoundError.
+        """Change description, stamp, display name and labels in one request. Raises NotFoundError.
 
         Raises InvalidArgumentError while the job is at work: a job cannot be changed.
         """
@@ -175,7 +175,7 @@ class VertexProvider:
                 f"{model_id} is {version.state}, and has no model yet: a job cannot be changed.",
                 cure="To follow it: tunedmodels watch",
             )
-        model, mask = translation.patch(edit)
+        model, mask = translation.patch(version.model, edit)
         await self._home.send(
             "PATCH",
             f"v1/{hosts.unversioned(version.model.name)}",

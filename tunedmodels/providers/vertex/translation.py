@@ -112,6 +112,7 @@ def observed(provider: str, version: Version, *, tolerates_drops: bool) -> Obser
         display_name=model.display_name if model else job.tuned_model_display_name,
         description=words,
         stamp=stamp,
+        labels=labels.theirs((model or job).labels),
         used=_used(job),
         created=job.create_time,
         completed=job.end_time,
@@ -154,19 +155,26 @@ def creation(
         preference_optimization_spec=spec if is_preference else None,
         tuned_model_display_name=desired.model_id if is_same else desired.display_name,
         description=stamps.write(desired.description, stamp),
-        labels=labels.labels(stamp, parent=desired.source.rpartition("/")[2] if parent else ""),
+        labels={
+            **labels.theirs(desired.labels),
+            **labels.labels(stamp, parent=desired.source.rpartition("/")[2] if parent else ""),
+        },
         encryption_spec=wire.Encryption(desired.encryption_key) if desired.encryption_key else None,
         service_account=desired.service_account,
     )
 
 
-def patch(edit: Edit) -> tuple[wire.Model, str]:
-    """Return the body of models.patch and its updateMask."""
+def patch(there: wire.Model, edit: Edit) -> tuple[wire.Model, str]:
+    """Return the body of models.patch for the model that is there, and its updateMask."""
     model = wire.Model(description=stamps.write(edit.description, edit.stamp))
-    if not edit.display_name:  # a model always has one, so that it cannot be taken away
-        return model, "description"
-    model.display_name = edit.display_name
-    return model, "description,displayName"
+    mask = ["description"]
+    if edit.display_name:  # a model always has one, so that it cannot be taken away
+        model.display_name = edit.display_name
+        mask.append("displayName")
+    if edit.labels:  # they are replaced as a whole, and hold the stamp's and the service's own
+        model.labels = {**there.labels, **labels.theirs(edit.labels)}
+        mask.append("labels")
+    return model, ",".join(mask)
 
 
 def _spec(job: wire.TuningJob) -> wire.TuningSpec:
