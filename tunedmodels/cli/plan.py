@@ -43,8 +43,12 @@ EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
     "--format",
     "form",
     type=click.Choice(FORMS),
-    default="text",
     help="markdown is the comment of a pull request, html one file that needs nothing else.",
+)
+@click.option(
+    "--policy-format",
+    type=click.Choice(["json"]),
+    help="In place of --format: policy, models with their labels, and the plan, for conftest, OPA.",
 )
 @click.option(
     "--examples",
@@ -78,7 +82,8 @@ def command(
     sets: tuple[str, ...],
     allow_delete: int,
     out: Path | None,
-    form: str,
+    form: str | None,
+    policy_format: str | None,
     examples: str,
     no_cache: bool,
     allow_empty: bool,
@@ -96,8 +101,9 @@ def command(
     stamp erased, another version promoted by hand. That a model was deleted is known only where
     the journal of its promotion lies (.tunedmodels/journal).
     """
-    if drift_only and (out or digest):
-        raise click.UsageError("--drift-only shows a part of the plan; leave out --out and --check")
+    if drift_only and (out or digest or policy_format):
+        raise click.UsageError("--drift-only is a part: no --out, --check or --policy-format then.")
+    form = _form(form, policy_format)
 
     from tunedmodels.plan.planner import Allowances
     from tunedmodels.render.renderers import RENDERERS, Reading
@@ -117,12 +123,14 @@ def command(
         write_whole(out, RENDERERS["json"](plan, Reading()).encode())
     head = project.commit() if form in FORMS[2:] else ""  # git looks at every file for it
     reading = Reading(planned.examples, EXAMPLES[examples], head, style=style())
-    shown = RENDERERS[form](plan, reading)
-    if form == "text":
+    if policy_format:
+        write_utf8(_for_rules(project, plan))
+    elif form == "text":
+        shown = RENDERERS[form](plan, reading)
         shown = planned.read + (_beside(planned.plan, shown) if drift_only else shown)
         click.echo(shown + _saved(plan, out), nl=False)
     else:
-        write_utf8(shown)
+        write_utf8(RENDERERS[form](plan, reading))
     if digest and not plan.refusals:
         return _checked(plan, digest)
     return _code(plan, is_detailed=detailed_exitcode, is_drift=drift_only)
@@ -136,6 +144,19 @@ def _plan(
     return asyncio.run(
         planning.plan(project, allowed, use_cache=use_cache, with_inputs=saves, count_tokens=counts)
     )
+
+
+def _form(form: str | None, policy_format: str | None) -> str:
+    """Return the form of the plan itself, whatever stands around it."""
+    if form and policy_format:
+        raise click.UsageError("--format and --policy-format exclude each other.")
+    return policy_format or form or "text"
+
+
+def _for_rules(project: Project, plan: Plan) -> str:
+    from tunedmodels.render.policy import policy_json
+
+    return policy_json(plan, project.manifest, project.declared)
 
 
 def _saved(plan: Plan, out: Path | None) -> str:

@@ -11,6 +11,7 @@ import click
 _SCHEMAS = {
     "manifest": "tunedmodels.manifests.schema:manifest_schema",
     "plan": "tunedmodels.render.document:plan_schema",
+    "policy": "tunedmodels.render.policy:policy_schema",
     "status": "tunedmodels.render.status:STATUS_SCHEMA",
     "outputs": "tunedmodels.render.outputs:OUTPUTS_SCHEMA",
     "validate": "tunedmodels.render.problems:PROBLEMS_SCHEMA",
@@ -26,7 +27,8 @@ def command(name: str) -> None:
     """Print a JSON Schema.
 
     NAME is manifest (the default, for editors); plan, status, outputs, validate, doctor or
-    evaluation, for what is printed as JSON; or events, for a line of --events.
+    evaluation, for what is printed as JSON; policy, for plan --policy-format; or events, for a line
+    of --events.
     """
     module, _, attribute = _SCHEMAS[name].partition(":")
     schema = getattr(import_module(module), attribute)
