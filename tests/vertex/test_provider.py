@@ -392,15 +392,17 @@ async def test_a_partial_success_that_made_a_model_is_ready(
 async def test_labels_of_people_stand_beside_the_stamp_on_job_and_model(
     cloud: Cloud, vertex: VertexProvider
 ) -> None:
-    want = desired(labels={"team": "support", "tunedmodels-name": "shadow"})
+    shadows = {"tunedmodels-name": "other", "tunedmodels-source": "other"}
+    want = desired(labels={"team": "support", **shadows})
     ready = await tuned(cloud, vertex, want)
     sent = cloud.jobs.jobs[0].sent["labels"]
     assert (sent["team"], sent["tunedmodels-name"]) == ("support", "tone")
+    assert "tunedmodels-source" not in sent
     assert ready.labels is not None
     assert ready.labels["team"] == "support"
     assert not [key for key in ready.labels if key.startswith("tunedmodels-")]
     assert ready.stamp
-    edit = Edit("", ready.stamp, labels={"team": "ops", "tunedmodels-name": "shadow"})
+    edit = Edit("", ready.stamp, labels={"team": "ops", **shadows})
     await vertex.update(want.model_id, edit)
     after = await vertex.get(want.model_id)
     assert after == replace(ready, labels={**ready.labels, "team": "ops"})
