@@ -350,9 +350,10 @@ class World:
 
     def admits(self, change: Change, where: tuple[str, str]) -> bool:
         """Whether the gate of a change lets its version serve; if not, it bears the decision."""
-        if change.gate is None:
-            return True
-        rival = self.serves(change.name) if change.gate.not_worse_than_serving_by else None
+        serves = self.serves(change.name)
+        if change.gate is None or (serves and place(serves) == where):
+            return True  # what serves by a mark of before is judged no more
+        rival = serves if change.gate.not_worse_than_serving_by else None
         assert (change.gate.rival and change.gate.rival.fingerprint) == (
             rival and rival.fingerprint
         ), "it is compared with what serves"
