@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.desk import Desk, desk
+from tests.plans import PLANS
 from tunedmodels.errors import Exit
 from tunedmodels.events import (
     Chosen,
@@ -47,7 +48,7 @@ from tunedmodels.listeners.listener import About
 from tunedmodels.listeners.webhook import Webhook, message
 from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.change import Action
-from tunedmodels.project.listening import link
+from tunedmodels.project.listening import about_plan, link
 from tunedmodels.stamp import Decision
 
 __all__ = ["desk"]
@@ -127,6 +128,17 @@ def test_every_event_is_a_line_that_its_schema_knows() -> None:
     assert lines[5]["lastLoss"] == 0.7
     with pytest.raises(jsonschema.ValidationError):
         validator.validate(lines[1] | {"surprise": 1})
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_run_says_first_what_is_due_and_of_a_sweep_all_candidates(name: str) -> None:
+    plan = PLANS[name]()
+    due = about_plan("apply", plan, {}).due
+    assert [(each.name, each.action) for each in due] == [(c.name, c.action) for c in plan.pending]
+    candidates = [each.candidates for each in due if each.candidates]
+    assert [len(ids) for ids in candidates] == [
+        len(change.sweep.candidates) for change in plan.pending if change.sweep
+    ]
 
 
 def test_no_line_and_no_message_has_the_words_of_a_service() -> None:

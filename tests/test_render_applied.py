@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.events import (
+    Chosen,
     Due,
     Ending,
     Evaluating,
@@ -28,6 +29,7 @@ from tunedmodels.events import (
     Started,
     StillRunning,
     Succeeded,
+    Tried,
 )
 from tunedmodels.listeners.account import read_account
 from tunedmodels.listeners.lines import EventLines
@@ -87,14 +89,27 @@ REJECTED = tuple(
 )
 SKIPPED = Skipped("odd", "odd-1", Action.CREATE, "interrupted before it began")
 BEGUN = (Started("done", "done-1", Action.CREATE), Sending("done", "done-1", "create"))
+SWEEP = (Due("swept", "swept-0", Action.CREATE, ("swept-1", "swept-2", "swept-3")),)
+TRIED = (
+    Started("swept", "swept-1", Action.CREATE, candidate=True),
+    Tried("swept", "swept-1", "exactMatch:0.9", "an example"),
+    Tried("swept", "swept-2", "", "an example"),
+    Progressed("swept", "swept-3", ModelState.TRAINING, 1, 4, 0),
+)
+CHOSEN = (
+    Chosen("swept", "swept-1", "0.900", "the best of 2 candidates; 1 more could not be trained"),
+    Succeeded("swept", "swept-1", Action.CREATE),
+)
 
 RUNNING = {
+    "applying-sweep": lines(TRIED, None, SWEEP),
     "applying": lines(EVENTS, None),
     "applying-gates": lines(
         [progressed("done", 4, 4), Evaluating("done", "done-1", 40, 100), *WRONG[1:2]], None
     ),
 }
 ENDED = {
+    "sweep": lines([*TRIED, *CHOSEN], 0, SWEEP),
     "applied": lines([*JUDGED[:1], *ALL]),
     "partly-applied": lines(WRONG, 1),
     "still-running": lines([*ALL[:3], RUNS], 3),

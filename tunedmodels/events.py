@@ -234,11 +234,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A change that a run set out to make."""
+    """A change that a run set out to make; of a sweep with the ids of its `candidates`."""
 
     name: str
     model_id: str
     action: Action
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids that events about it may bear: a sweep ends with that of one candidate."""
+        return self.model_id, *self.candidates
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TextIO
 from tunedmodels.errors import Exit
 from tunedmodels.events import Due, Event
 from tunedmodels.listeners.listener import About, Complain, Listener
-from tunedmodels.plan.change import Plan
+from tunedmodels.plan.change import Change, Plan
 
 WEBHOOK = "TUNEDMODELS_WEBHOOK"
 _COLLECTORS = (
@@ -69,8 +69,14 @@ async def audience(
 
 def about_plan(verb: str, plan: Plan, environ: Mapping[str, str] = os.environ) -> About:
     """Say which run of a plan is listened to."""
-    due = tuple(Due(change.name, change.key[2], change.action) for change in plan.pending)
+    due = tuple(map(_due, plan.pending))
     return About(verb, plan.project, plan.environment, plan.digest, link(environ), due)
+
+
+def _due(change: Change) -> Due:
+    tried = change.sweep.candidates if change.sweep else ()
+    ids = tuple(candidate.model_id for candidate in tried)
+    return Due(change.name, change.key[2], change.action, ids)
 
 
 def link(environ: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from tunedmodels.errors import Exit
 from tunedmodels.events import (
     Account,
+    Chosen,
     Due,
     Ending,
     Evaluating,
@@ -25,6 +26,7 @@ from tunedmodels.events import (
     Skipped,
     StillRunning,
     Succeeded,
+    Tried,
 )
 from tunedmodels.plan.marker import APPLIED, APPLYING
 from tunedmodels.render import terms
@@ -39,6 +41,7 @@ _NEXT = (
     "The next `tunedmodels plan` shows what is left: what is done is not done again, and a job that"
     " runs is waited for, never begun twice."
 )
+_Step = Progressed | Evaluating | Tried | Ending
 _KINDS = (
     (Failed, "failed"),
     (Refused, "refused"),
@@ -50,18 +53,16 @@ _KINDS = (
 
 def applying_markdown(account: Account, *, head: str = "", url: str = "") -> str:
     """Return how far every change of a run is, a line for each; `url` is the page of the run."""
-    progress: dict[str, Progressed | Evaluating] = {}
-    endings: dict[str, Ending] = {}
+    latest: dict[str, _Step] = {}
     for event in account.events:
-        if isinstance(event, Progressed | Evaluating):
-            progress[event.model_id] = event
-        elif isinstance(event, Ending):
-            endings[event.model_id] = event
-    done = sum(due.model_id in endings for due in account.due)
+        if isinstance(event, _Step):
+            latest[event.model_id] = event
+    steps = [[latest[each] for each in due.ids if each in latest] for due in account.due]
+    done = sum(any(isinstance(step, Ending) for step in of_one) for of_one in steps)
     words = f"applying: {done} of {terms.number(len(account.due), 'change')} done"
     jobs = [
-        f"- {_about(due)}: {_job(progress.get(due.model_id), endings.get(due.model_id))}"
-        for due in account.due
+        f"- {_about(due)}: {_job(due, of_one)}"
+        for due, of_one in zip(account.due, steps, strict=True)
     ]
     top = [_marker(account, head, APPLYING), heading(account.environment, words), ""]
     return _fitting(lambda most: [*top, *_first(most, jobs), *_footer(account, url, "as of")])
@@ -133,8 +134,9 @@ def _lost(account: Account) -> Iterator[str]:
     ended = {event.model_id for event in account.events if isinstance(event, Ending)}
     sent = {event.model_id for event in account.events if isinstance(event, Sending)}
     for due in account.due:
-        if due.model_id not in ended:
-            words = "begun, and nobody saw its end" if due.model_id in sent else "not begun"
+        if ended.isdisjoint(due.ids):
+            is_begun = not sent.isdisjoint(due.ids)
+            words = "begun, and nobody saw its end" if is_begun else "not begun"
             yield f"- {_about(due)}: {words}"
 
 
@@ -159,23 +161,42 @@ def _to_do(words: str) -> str:
 
 
 def _scores(account: Account, done: Iterable[Succeeded]) -> Iterator[str]:
-    """Say what the versions scored that serve now; of the others the reason says it."""
-    judged = {event.model_id: event for event in account.events if isinstance(event, Judged)}
-    for event in done:
-        if verdict := judged.get(event.model_id):
+    """Say what sweeps chose, and what the versions scored that serve now.
+
+    Of the others the reason says it.
+    """
+    for event in account.events:
+        if isinstance(event, Chosen):
             version = f"{code(event.name, _NAME)}: {code(event.model_id)}"
+            yield f"- {version} is chosen with {code(event.score)}: {prose(event.words)}"
+    judged = {event.model_id: event for event in account.events if isinstance(event, Judged)}
+    for ending in done:
+        if verdict := judged.get(ending.model_id):
+            version = f"{code(ending.name, _NAME)}: {code(ending.model_id)}"
             yield f"- {version} serves: {prose(verdict.words)}"
 
 
-def _job(progressed: Progressed | Evaluating | None, ending: Ending | None) -> str:
-    if isinstance(ending, Succeeded):
-        return "done"
-    if ending is not None:
-        return prose(ending.words, 200) or "failed"
-    if progressed is None:
-        return "not begun"
-    if isinstance(progressed, Evaluating):
-        return f"evaluating, {progressed.done:,} of {progressed.total:,} answers"
+def _job(due: Due, steps: Sequence[_Step]) -> str:
+    """Say how far a change is, from the latest step of each version that it is about."""
+    if due.candidates and not any(isinstance(step, Ending) for step in steps):
+        tried = sum(isinstance(step, Tried) for step in steps)
+        return f"{tried} of {terms.number(len(due.candidates), 'candidate')} tried"
+    # Of a sweep that ended, the others of its candidates say nothing more.
+    step = next((step for step in steps if isinstance(step, Ending)), steps[0] if steps else None)
+    match step:
+        case None:
+            return "not begun"
+        case Succeeded():
+            return "done"
+        case Progressed():
+            return _progress(step)
+        case Evaluating():
+            return f"evaluating, {step.done:,} of {step.total:,} answers"
+        case _:
+            return prose(step.words, 200) or "failed"
+
+
+def _progress(progressed: Progressed) -> str:
     if not progressed.total_steps:
         return f"{progressed.state.value}, step {progressed.step:,}"
     share = min(1.0, progressed.step / progressed.total_steps)
