@@ -128,9 +128,8 @@ class GoogleIdentity:
 
     def _load(self) -> None:
         """Find the credential and hand it to google-auth. Raises UnauthenticatedError."""
-        # Both import google-auth, which is heavy.
-        from tunedmodels.providers.auth.loading import load  # noqa: PLC0415
-        from tunedmodels.providers.auth.metadata import lying_there  # noqa: PLC0415
+        from tunedmodels.providers.auth.loading import load  # noqa: PLC0415  # google-auth is heavy
+        from tunedmodels.providers.auth.metadata import lying_there  # noqa: PLC0415  # the same
 
         source = lying_here(self._environ) or lying_there(self._environ)
         if source is None:
