@@ -13,8 +13,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.builders import NOON, desired, live
-from tests.desk import TONE, Desk, desk
+from tests.desk import PROJECT, TONE, Desk, desk
 from tunedmodels.observed import LossPoint, UsedHyperparameters
+from tunedmodels.project import Project
+from tunedmodels.project.surveying import survey
+from tunedmodels.project.verifying import rebuilt
 from tunedmodels.render.card import Card, Commit, card_document, card_json, card_markdown
 from tunedmodels.stamp import HAND
 
@@ -233,3 +236,18 @@ def test_show_prints_the_card_of_what_serves(tracked: Desk) -> None:
     assert document["costUsd"] == 0
     assert tracked.run("show", "tone", "--card", "markdown").out.startswith("# tone-")
     assert tracked.run("show", "tone", "--version", "x").code == 1
+
+
+def test_examples_that_a_service_validates_on_are_rebuilt_as_well(desk: Desk) -> None:
+    place = "{type: vertex, project: my-proj, location: us-central1, bucket: my-bucket}"
+    desk.write(
+        "manifests/tunedmodels.yaml", f"{PROJECT}spec: {{provider: v, providers: {{v: {place}}}}}\n"
+    )
+    desk.model(baseModel="models/gemini-2.5-flash", validation={"path": "data/held-out.jsonl"})
+    desk.dataset("held-out", times=2)
+    git(desk, "init", "--quiet")
+    commit(desk)
+    project = Project.open(desk.folder / "manifests")
+    (want,) = survey(project, use_cache=False).desired
+    assert want.validation is not None
+    assert rebuilt(project, "tone", project.commit()).fingerprint == want.fingerprint

@@ -7,12 +7,13 @@ are read again, and what follows from them must be what the live version says of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, TunedModelsError
+from tunedmodels.manifests.declared import Declared
 from tunedmodels.observed import ObservedModel
 from tunedmodels.project import git
 from tunedmodels.project.former import MOST_BYTES
@@ -82,7 +83,8 @@ def rebuilt(project: Project, name: str, commit: str) -> Desired:
                 f"the manifests of commit {commit} cannot be read: {error.problems[0].message}",
                 cure="Use the --env and --set that it was applied with.",
             ) from None
-        for path in _datasets(then, name):
+        then = _only(then, name)
+        for path in _files(then):
             written = git.blob(project.root, commit, path, most_bytes=MOST_BYTES)
             if written:
                 file = root / path
@@ -97,14 +99,22 @@ def rebuilt(project: Project, name: str, commit: str) -> Desired:
         return found[name]
 
 
-def _datasets(then: Project, name: str) -> Iterator[str]:
-    """Yield the training files of a name and of those that it continues from."""
-    specs = {model.name: model.spec for model in then.declared}
-    seen: set[str] = set()
-    while name in specs and name not in seen:
-        seen.add(name)
-        yield specs[name].dataset.path
-        name = specs[name].tuned_model or ""
+def _only(project: Project, name: str) -> Project:
+    """Return the project with a name and those that it continues from, and no dataset of others."""
+    declared = {model.name: model for model in project.declared}
+    line: list[Declared] = []
+    while name in declared:
+        line.append(declared.pop(name))  # a circle, which no manifest may have, would end here
+        name = line[-1].spec.tuned_model or ""
+    return replace(project, declared=tuple(line))
+
+
+def _files(project: Project) -> Iterator[str]:
+    """Yield the files that its versions rest on."""
+    for model in project.declared:
+        yield model.spec.dataset.path
+        if model.spec.validation:
+            yield model.spec.validation.path
 
 
 def _from_git(project: Project, live: ObservedModel, stamp: Stamp) -> Iterator[Check]:
@@ -153,8 +163,8 @@ def _hyperparameters(then: Desired, live: ObservedModel) -> Iterator[Check]:
 
 def _here(project: Project, stamp: Stamp) -> Iterator[Check]:
     """Compare with the files of this working tree: what serves ought to be what they say."""
-    found = {want.name: want for want in survey(project, use_cache=False).desired}
-    want = found.get(stamp.name)
+    declared = survey(_only(project, stamp.name), use_cache=False).desired
+    want = next((want for want in declared if want.name == stamp.name), None)
     if want is None:
         words = "no manifest here declares it, or its dataset cannot be read"
         yield Check("here", holds=False, words=words, cure="To see why: tunedmodels validate")
