@@ -6,11 +6,10 @@ harm; a second create is a 409 and never a second job that somebody pays for.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -33,6 +32,7 @@ from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.patience import OnRetry
 from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
+from tunedmodels.providers.together import together
 from tunedmodels.spec import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
@@ -86,7 +86,7 @@ class GeminiProvider(Unguarded):
         found = await self._all("v1beta/tunedModels", wire.TunedModelPage, self._observed)
         models = {model.resource: model for model in found}
         unclear = [each for each in models.values() if _is_failed(each) and self._is_ours(each)]
-        for told in await _together(map(self._told, unclear)):
+        for told in await together(map(self._told, unclear)):
             models[told.resource] = told
         return sorted(models.values(), key=lambda model: model.model_id)
 
@@ -307,13 +307,3 @@ def _decode(body: bytes, shape: type[T]) -> T:
             f"The answer is not one of the Gemini API: {error}.",
             cure=ENDPOINT_CURE,
         ) from error
-
-
-async def _together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await calls at once; the first that fails stops the others and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from several
-    return [task.result() for task in tasks]

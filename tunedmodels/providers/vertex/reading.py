@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from tunedmodels.observed import ModelState
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.pages import Page, read_all
 from tunedmodels.providers.refusals import VERTEX
+from tunedmodels.providers.together import together
 from tunedmodels.providers.vertex import hosts, labels
 from tunedmodels.providers.vertex.translation import Left, Version, job_state
 from tunedmodels.wire import vertex as wire
@@ -181,16 +182,6 @@ def read(body: bytes, shape: type[T]) -> T:
         raise ProviderError(
             f"The answer is not one of Vertex AI: {error}.", cure=VERTEX.endpoint_cure
         ) from error
-
-
-async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await calls at once; the first that fails stops the others and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from several
-    return [task.result() for task in tasks]
 
 
 def _telling(versions: Iterable[Version]) -> list[Version]:
