@@ -23,9 +23,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired, DesiredDataset
-from tunedmodels.providers.gemini import GeminiProvider
+from tunedmodels.providers.gemini.provider import GeminiProvider
 from tunedmodels.providers.http import AT_ONCE
-from tunedmodels.spec import Examples
+from tunedmodels.schema.tuned_model import Examples
 from tunedmodels.stamp import write
 
 LATENCY_S = 0.05

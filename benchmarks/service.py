@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tunedmodels.service.api.responses import now, snapshot
 from tunedmodels.service.identity import LOCAL
 from tunedmodels.service.records import NewModel
-from tunedmodels.service.shapes import now, snapshot
-from tunedmodels.service.store import Store
+from tunedmodels.service.store.models import Store
 
 MODELS = 1000
 STEPS = 25

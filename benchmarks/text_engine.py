@@ -35,7 +35,7 @@ from tunedmodels.datasets.examples import Example
 from tunedmodels.engines.engine import Engine, Sampling, TuningRequest
 from tunedmodels.engines.features import ROWS, rows_of
 from tunedmodels.engines.label import LabelEngine
-from tunedmodels.engines.text import TextEngine, features, source
+from tunedmodels.engines.text import TextEngine, features, tokens
 
 Draw = Callable[[int], Split]  # the data of one seed
 
@@ -175,10 +175,10 @@ def ablations(seeds: int) -> Table:
     without: dict[str, list[AbstractContextManager[object]]] = {
         "whole": [],
         "no pointers": [
-            patch.object(source, "places_of", lambda _: iter(())),
-            patch.object(source.Source, "near", lambda *_: iter(())),
+            patch.object(tokens, "places_of", lambda _: iter(())),
+            patch.object(tokens.Source, "near", lambda *_: iter(())),
         ],
-        "no learned units": [patch.object(source, "recurring", lambda *_: [])],
+        "no learned units": [patch.object(tokens, "recurring", lambda *_: [])],
         "no normalised groups": [patch.object(features, "normalised", all_alike)],
     }
 

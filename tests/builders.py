@@ -11,11 +11,11 @@ from typing import Any
 
 from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, DesiredSweep, version_id
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Plan
 from tunedmodels.plan.gate import gate_of
+from tunedmodels.plan.plan import Plan
 from tunedmodels.plan.planner import make_plan
-from tunedmodels.settings import Policy
-from tunedmodels.spec import Evaluation, Examples, Hyperparameters
+from tunedmodels.schema.project import Policy
+from tunedmodels.schema.tuned_model import Evaluation, Examples, Hyperparameters
 from tunedmodels.stamp import Decision, Stamp
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

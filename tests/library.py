@@ -16,8 +16,8 @@ from tests.counting_engine import BASE
 from tests.services import client, create, service
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Caller, Keys, digest
-from tunedmodels.service.library.app import Library
 from tunedmodels.service.server import Assembled
+from tunedmodels.service.web.app import Library
 
 _TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 _NONCE = re.compile(r'name="nonce" value="([0-9a-f]*)"')

@@ -8,12 +8,13 @@ from datetime import date
 from typing import Any
 
 from tests.builders import NOON, desired, evaluation, foreign, live, planned, ruled, sha, swept
-from tunedmodels.datasets.compare import Comparison, Numbered, Pair
+from tunedmodels.datasets.diff import Comparison, Numbered, Pair
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
+from tunedmodels.operations.dataset_diff import NOT_AT_HAND
 from tunedmodels.plan import safety
-from tunedmodels.plan.change import Cost, LabelChange, Note, Plan
+from tunedmodels.plan.plan import Cost, LabelChange, Note, Plan
 from tunedmodels.plan.planner import (
     Allowances,
     Bases,
@@ -22,9 +23,8 @@ from tunedmodels.plan.planner import (
     Pricing,
     Remembered,
 )
-from tunedmodels.project.comparing import NOT_AT_HAND
-from tunedmodels.settings import Blackout, Policy
-from tunedmodels.spec import Hyperparameters, Lifecycle
+from tunedmodels.schema.project import Blackout, Policy
+from tunedmodels.schema.tuned_model import Hyperparameters, Lifecycle
 from tunedmodels.stamp import HAND, Decision
 
 TRAINING, FAILED, CANCELLED = ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED

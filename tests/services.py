@@ -16,12 +16,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tests.counting_engine import BASE
-from tunedmodels.service.catalogue import Catalogue
+from tunedmodels.service.api.base_models import Catalogue
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Keys
-from tunedmodels.service.jobs import Jobs
-from tunedmodels.service.store import Store
-from tunedmodels.service.training import Ending, train
+from tunedmodels.service.store.jobs import Jobs
+from tunedmodels.service.store.models import Store
+from tunedmodels.service.training.job import Ending, train
 
 ENGINES = "tests.counting_engine:ENGINES"
 PATH = "/v1beta/tunedModels"

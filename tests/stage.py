@@ -10,16 +10,16 @@ from tests import builders
 from tests.fakes.clock import FakeClock
 from tests.fakes.judge import FakeJudge
 from tests.fakes.provider import FakeProvider
+from tunedmodels.apply.executor import apply
+from tunedmodels.apply.signals import Stop
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.desired import Desired
 from tunedmodels.events import Ending, Event, Outcome, Sending
-from tunedmodels.executor.apply import apply
-from tunedmodels.executor.signals import Stop
 from tunedmodels.observed import ObservedModel, serving
-from tunedmodels.plan.change import Action, Plan
 from tunedmodels.plan.chosen import resolved
+from tunedmodels.plan.plan import Action, Plan
 from tunedmodels.plan.planner import make_plan
-from tunedmodels.settings import Policy
+from tunedmodels.schema.project import Policy
 
 
 def examples(data: str) -> list[Example]:

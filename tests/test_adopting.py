@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.builders import desired, foreign, live
 from tunedmodels.cli.main import run
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.manifests.loader import load
-from tunedmodels.project.drafting import drafts
+from tunedmodels.manifests.load import load
+from tunedmodels.operations.import_live import drafts
 from tunedmodels.service.embedded import EmbeddedService
 
 ROWS = [

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tunedmodels.capabilities.rows import BaseModelRow, Price, Sourced
-from tunedmodels.capabilities.table import BaseModels, bare, read_bundled
 from tunedmodels.datasets.tokens import ERROR
-from tunedmodels.settings import ProjectSpec
+from tunedmodels.schema.base_models import BaseModels, bare, read_bundled
+from tunedmodels.schema.project import ProjectSpec
 
 CHANGELOG = Path(__file__).parent.parent / "CHANGELOG.md"
 OLDEST = timedelta(days=90)  # at a release; what was true a season ago may cost somebody money

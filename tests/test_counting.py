@@ -23,13 +23,13 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.observed import ModelState
+from tunedmodels.operations.count_tokens import count
 from tunedmodels.project import Project
-from tunedmodels.project.counting import count
-from tunedmodels.providers.counting import BATCH_CHARS, BATCH_TEXTS, batches
-from tunedmodels.providers.credentials import Credentials
-from tunedmodels.providers.gemini import GeminiProvider
+from tunedmodels.providers.gemini.content import BATCH_CHARS, BATCH_TEXTS, batches
+from tunedmodels.providers.gemini.provider import GeminiProvider
+from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.provider import Provider
-from tunedmodels.render.text import plan_text
+from tunedmodels.render.plan.text import plan_text
 
 __all__ = ["desk"]
 

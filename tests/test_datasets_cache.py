@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tunedmodels.datasets import cache as caching
-from tunedmodels.datasets.cache import Request, SurveyCache, survey_all
+from tunedmodels.datasets import scan_cache as caching
+from tunedmodels.datasets.checks.leakage import Side
 from tunedmodels.datasets.limits import GEMINI_API
-from tunedmodels.datasets.overlap import Side
-from tunedmodels.datasets.survey import Survey
-from tunedmodels.spec import Examples
+from tunedmodels.datasets.scan import Survey
+from tunedmodels.datasets.scan_cache import Request, SurveyCache, survey_all
+from tunedmodels.schema.tuned_model import Examples
 
 HOUR_NS = 3600 * 10**9
 LATER: int = 4 * 10**18  # a clock long after every file of the test was written

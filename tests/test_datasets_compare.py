@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedmodels.datasets.compare import Comparison, Numbered, compare, numbered
+from tunedmodels.datasets.diff import Comparison, Numbered, compare, numbered
 from tunedmodels.datasets.examples import Example
 from tunedmodels.datasets.load import load, load_numbered
-from tunedmodels.spec import Examples
+from tunedmodels.schema.tuned_model import Examples
 
 INPUTS = ["Where is my order?", "Where is my orders?", "where is my order", "Hi", "Ho", ""]
 FEW = st.lists(st.builds(Example, st.sampled_from(INPUTS), st.sampled_from("xyz")), max_size=10)

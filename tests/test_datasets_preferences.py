@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tunedmodels.datasets.cache import Request, SurveyCache
 from tunedmodels.datasets.examples import Preference, digest
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.load import load_preferences
 from tunedmodels.datasets.preferences import survey_preferences
-from tunedmodels.datasets.survey import Survey
+from tunedmodels.datasets.scan import Survey
+from tunedmodels.datasets.scan_cache import Request, SurveyCache
 from tunedmodels.errors import Severity
-from tunedmodels.spec import Training
+from tunedmodels.schema.tuned_model import Training
 
 LIMITS = Limits(min_examples=1, recommended=None)
 ROWS = [Preference(f"ask {n}", f"good {n}", f"bad {n}") for n in range(3)]

@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.limits import GEMINI_API
 from tunedmodels.datasets.load import load
+from tunedmodels.datasets.problems import Found
 from tunedmodels.datasets.readers import READERS, read
 from tunedmodels.datasets.readers.lines import BATCH_BYTES, LINE_BYTES
+from tunedmodels.datasets.scan import survey
 from tunedmodels.datasets.source import Format
-from tunedmodels.datasets.survey import survey
 from tunedmodels.errors import ProblemsFoundError
-from tunedmodels.spec import Examples
+from tunedmodels.schema.tuned_model import Examples
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1)
 EXAMPLES = st.lists(st.builds(Example, TEXTS, TEXTS), min_size=1, max_size=8)

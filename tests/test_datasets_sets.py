@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tunedmodels.datasets.archive import Archive
+from tunedmodels.datasets.checks.leakage import Side, overlap
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.datasets.overlap import Side, overlap
-from tunedmodels.spec import Examples
+from tunedmodels.schema.tuned_model import Examples
 
 TONE = [Example("Good morning", "warm"), Example("What?", "cold"), Example("a\n\x01é", "\u2028")]
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedmodels.datasets import repeats
 from tunedmodels.datasets.blocks import Block
+from tunedmodels.datasets.checks import duplicates as repeats
+from tunedmodels.datasets.checks.duplicates import Fingerprints
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.datasets.findings import PER_CODE
 from tunedmodels.datasets.limits import GEMINI_API, Limits, limits_for
-from tunedmodels.datasets.repeats import Fingerprints
-from tunedmodels.datasets.survey import Survey, survey
-from tunedmodels.spec import Examples
+from tunedmodels.datasets.problems import PER_CODE
+from tunedmodels.datasets.scan import Survey, survey
+from tunedmodels.schema.tuned_model import Examples
 
 SOURCE = Examples(path="x")
 ANY = Limits(min_examples=1, recommended=None)

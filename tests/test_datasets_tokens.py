@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tunedmodels.datasets.examples import canonical
 from tunedmodels.datasets.limits import Limits, vertex_limits
-from tunedmodels.datasets.survey import survey
+from tunedmodels.datasets.scan import survey
 from tunedmodels.datasets.tokens import Tally, estimate, weigh
 from tunedmodels.errors import Severity
-from tunedmodels.spec import Examples
+from tunedmodels.schema.tuned_model import Examples
 
 # Counted with Gemma's vocabulary of 256,000 tokens, as in benchmarks/tokens.py.
 COUNTED = {

@@ -29,13 +29,13 @@ from tests.services import listening, service
 from tests.vertex.cloud import Cloud
 from tests.vertex.service import loopback
 from tunedmodels.capabilities.rows import BaseModelRow
-from tunedmodels.capabilities.table import BaseModels
-from tunedmodels.project import doctoring
-from tunedmodels.providers.auth import inspection
-from tunedmodels.providers.checkup import gemini, vertex
-from tunedmodels.providers.checkup.finding import Checkup, Finding, Notes, Verdict, filled
+from tunedmodels.operations import doctor
+from tunedmodels.providers.auth import inspect
+from tunedmodels.providers.doctor import gemini, vertex
+from tunedmodels.providers.doctor.findings import Checkup, Finding, Notes, Verdict, filled
 from tunedmodels.render.doctor import DOCTOR_SCHEMA, doctor_document, doctor_text
-from tunedmodels.settings import VertexSettings
+from tunedmodels.schema.base_models import BaseModels
+from tunedmodels.schema.project import VertexSettings
 
 __all__ = ["desk"]
 
@@ -67,7 +67,7 @@ def fake(both: tuple[Tokens, Answers], monkeypatch: pytest.MonkeyPatch) -> Token
     tokens_, _ = both
     tokens_.scopes, tokens_.email = f"openid {PLATFORM}", PERSON
     monkeypatch.setattr(credentials, "_GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{tokens_.url}/token")
-    monkeypatch.setattr(inspection, "TOKENINFO", f"{tokens_.url}/tokeninfo")
+    monkeypatch.setattr(inspect, "TOKENINFO", f"{tokens_.url}/tokeninfo")
     return tokens_
 
 
@@ -289,7 +289,7 @@ async def test_every_question_is_one_that_google_knows(
 async def test_a_clock_that_is_off_is_told(
     google: Answers, fake: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tunedmodels.providers.checkup.asking._SKEW_S", -1.0)
+    monkeypatch.setattr("tunedmodels.providers.doctor.probe._SKEW_S", -1.0)
     notes = await vertex.look(settings(google), lay(tmp_path, user(fake)), [])
     assert [each.verdict for each in notes.findings if each.check == "clock"] == [Verdict.WARNING]
 
@@ -394,7 +394,7 @@ def test_a_disk_that_is_nearly_full_is_told(
     usage = SimpleNamespace(free=free)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     notes = Notes()
-    doctoring._look_at_disk(tmp_path / "not" / "yet", notes)
+    doctor._look_at_disk(tmp_path / "not" / "yet", notes)
     assert [each.verdict for each in notes.findings] == [Verdict.OK, verdict]
 
 
@@ -410,7 +410,7 @@ def test_the_page_names_every_check_and_every_variable() -> None:
     )
     rooms = [
         *root.glob("tunedmodels/providers/auth/*.py"),
-        root / "tunedmodels/providers/credentials.py",
+        root / "tunedmodels/providers/identity.py",
     ]
     code = " ".join(room.read_text(encoding="utf-8") for room in rooms)
     read = set(re.findall(r"\"((?:GEMINI|GOOGLE|GCE|NO_GCE|CLOUDSDK|SSL)_[A-Z_]+)\"", code))

@@ -18,10 +18,11 @@ from benchmarks.engine import living
 from benchmarks.text_tasks import NAMED, Split, dates, intent
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines.engine import Adapter, Sampling, Step, TuningRequest
-from tunedmodels.engines.text import TextEngine, source
+from tunedmodels.engines.text import TextEngine
+from tunedmodels.engines.text import tokens as source
 from tunedmodels.engines.text.features import FEATURES, POINTERS, ROWS, Moments, Written, key
 from tunedmodels.engines.text.model import ECHO, RATE_SCALE, TextModel
-from tunedmodels.engines.text.source import (
+from tunedmodels.engines.text.tokens import (
     END,
     MOST_TOKENS,
     MOST_UNITS,

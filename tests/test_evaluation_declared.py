@@ -13,8 +13,8 @@ from tests.desk import MODEL, PROJECT
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.errors import Severity
 from tunedmodels.project import Project
-from tunedmodels.project.surveying import Surveyed, survey
-from tunedmodels.spec import Evaluation, GenerationConfig
+from tunedmodels.project.resolve import Surveyed, survey
+from tunedmodels.schema.tuned_model import Evaluation, GenerationConfig
 
 GATE = evaluation(at_least=0.8)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import evaluation
-from tunedmodels.evaluation.gates import Verdict, judge
+from tunedmodels.evaluation.gate import Verdict, judge
 from tunedmodels.evaluation.scoring import Answered, Scores
 from tunedmodels.stamp import Decision
 

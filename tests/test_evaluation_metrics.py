@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunedmodels.evaluation.metrics import METRICS
-from tunedmodels.spec import MetricName
+from tunedmodels.schema.tuned_model import MetricName
 
 # fmt: off
 CASES = [  # metric           expected              got                              value

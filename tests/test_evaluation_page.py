@@ -12,9 +12,9 @@ from benchmarks import gates
 from benchmarks.tables import Table
 from tests.builders import evaluation
 from tests.test_evaluation_gates import scores
-from tunedmodels.evaluation.gates import judge
+from tunedmodels.evaluation.gate import judge
 from tunedmodels.evaluation.metrics import METRICS
-from tunedmodels.spec import Evaluation, TunedModelManifest
+from tunedmodels.schema.tuned_model import Evaluation, TunedModelManifest
 from tunedmodels.stamp import Decision
 
 ROOT = Path(__file__).parent.parent

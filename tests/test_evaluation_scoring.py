@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import evaluation, live
-from tunedmodels.datasets.compare import Numbered
+from tunedmodels.datasets.diff import Numbered
 from tunedmodels.datasets.examples import Example
 from tunedmodels.errors import TunedModelsError, UnavailableError
-from tunedmodels.evaluation.answers import Answers, Forgetful
+from tunedmodels.evaluation.answer_cache import Answers, Forgetful
 from tunedmodels.evaluation.prompting import few_shot_prompt, shots
 from tunedmodels.evaluation.scoring import UnansweredError, score
-from tunedmodels.spec import GenerationConfig
+from tunedmodels.schema.tuned_model import GenerationConfig
 
 RULES = evaluation(concurrency=3)
 

@@ -20,8 +20,8 @@ from tunedmodels.errors import (
 )
 from tunedmodels.events import Event, Failed, Progressed, Refused, Sending, Skipped, Started
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action, Plan, Refusal
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action, Plan, Refusal
+from tunedmodels.schema.tuned_model import Lifecycle
 
 OLD, NEW = want(data="old"), want(data="new")
 

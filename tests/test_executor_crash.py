@@ -14,7 +14,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.errors import Exit
 from tunedmodels.events import Event, Sending, Sent
 from tunedmodels.observed import ModelState
-from tunedmodels.spec import Lifecycle
+from tunedmodels.schema.tuned_model import Lifecycle
 
 KEEP_NONE = Lifecycle(keep=0)
 OLD = want("tone", data="old")

@@ -11,8 +11,8 @@ from tests.stage import Stage, actions, said, want, words
 from tunedmodels.errors import Exit, RefusedError, UnavailableError
 from tunedmodels.events import Evaluating, Judged, Rejected
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action
+from tunedmodels.schema.tuned_model import Lifecycle
 from tunedmodels.stamp import Decision, gate_mark
 
 STRICT = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)

@@ -15,7 +15,7 @@ from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action
+from tunedmodels.plan.plan import Action
 from tunedmodels.stamp import Stamp
 
 OLD, NEW = want(data="old"), want(data="new")

@@ -11,11 +11,11 @@ import pytest
 
 from tests.builders import NOON
 from tests.stage import Stage, want
+from tunedmodels.apply.journal import KEPT, Journal
 from tunedmodels.errors import StoreError
 from tunedmodels.events import Failed, Progressed, Sending, Sent, Started
-from tunedmodels.executor.journal import KEPT, Journal
 from tunedmodels.observed import LossPoint, ModelState
-from tunedmodels.plan.change import Action
+from tunedmodels.plan.plan import Action
 
 START = Started("tone", "tone-1", Action.CREATE)
 

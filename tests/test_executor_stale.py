@@ -14,8 +14,8 @@ from tests.stage import Stage, actions, examples, said, want, words
 from tunedmodels.errors import Exit, Problem, ProblemsFoundError, Severity
 from tunedmodels.events import Ending, Refused
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action
+from tunedmodels.schema.tuned_model import Lifecycle
 
 OLD, NEW = want(data="old"), want(data="new")
 KEEP_NONE = Lifecycle(keep=0)

@@ -12,8 +12,8 @@ from tunedmodels.desired import Desired
 from tunedmodels.errors import Exit, StoreError
 from tunedmodels.events import Chosen, Event, Sending, Started, Tried
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action
+from tunedmodels.schema.tuned_model import Lifecycle
 from tunedmodels.stamp import Decision
 
 MEASURE = evaluation()

@@ -12,6 +12,9 @@ import pytest
 
 from tests.builders import live
 from tests.stage import Stage, actions, said, want, words
+from tunedmodels.apply.clock import SystemClock
+from tunedmodels.apply.signals import Stop, stop_on_signals
+from tunedmodels.apply.wait import HOSTED, LOCAL
 from tunedmodels.errors import Exit, PermissionDeniedError, RateLimitedError, UnavailableError
 from tunedmodels.events import (
     Event,
@@ -22,12 +25,9 @@ from tunedmodels.events import (
     Skipped,
     StillRunning,
 )
-from tunedmodels.executor.clock import SystemClock
-from tunedmodels.executor.signals import Stop, stop_on_signals
-from tunedmodels.executor.waiting import HOSTED, LOCAL
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action
+from tunedmodels.schema.tuned_model import Lifecycle
 
 ONE, TWO = want("one"), want("two")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.builders import desired
-from tunedmodels.spec import Hyperparameters
+from tunedmodels.schema.tuned_model import Hyperparameters
 
 KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 

@@ -16,8 +16,8 @@ from tunedmodels.forges.forge import Run
 from tunedmodels.forges.registry import find_place
 from tunedmodels.forges.token import Token
 from tunedmodels.plan.marker import STALE, Marker, read_marker
-from tunedmodels.render.markdown import plan_markdown
 from tunedmodels.render.outdated import outdated_markdown
+from tunedmodels.render.plan.markdown import plan_markdown
 
 HEAD = "3c9d2e1" + "0" * 33
 GITHUB = {

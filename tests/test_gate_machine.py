@@ -18,14 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.builders import evaluation
 from tests.fakes.clock import FakeClock
 from tests.stage import Stage, want
+from tunedmodels.apply.signals import Stop
 from tunedmodels.desired import Desired
 from tunedmodels.events import Event, Outcome, Sent
 from tunedmodels.executor.judge import Judgement
-from tunedmodels.executor.signals import Stop
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.change import Plan
 from tunedmodels.plan.gate import gate_of
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Plan
+from tunedmodels.schema.tuned_model import Lifecycle
 from tunedmodels.stamp import HAND, Decision, gate_mark
 
 DATA = ["good", "fine", "bad", "few"]

@@ -13,13 +13,13 @@ import pytest
 from tests.builders import NOON, desired, evaluation, live
 from tests.fakes.clock import FakeClock
 from tests.fakes.provider import FakeProvider
-from tunedmodels.datasets.compare import Numbered
+from tunedmodels.datasets.diff import Numbered
 from tunedmodels.datasets.examples import Example
 from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.project import models
-from tunedmodels.project.evaluating import Examiner, OtherPreambleError
-from tunedmodels.project.opened import Project
+from tunedmodels.operations import models
+from tunedmodels.operations.evaluate import Examiner, OtherPreambleError
+from tunedmodels.project.project import Project
 from tunedmodels.stamp import HAND
 
 OLD, NEW = desired(data="old"), desired(data="new")

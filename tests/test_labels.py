@@ -9,8 +9,8 @@ import pytest
 from tests.builders import desired, live, planned
 from tests.desk import Desk, desk
 from tunedmodels.errors import Problem, ProblemsFoundError
-from tunedmodels.manifests.loader import Loaded, load
-from tunedmodels.plan.change import Action, FieldChange
+from tunedmodels.manifests.load import Loaded, load
+from tunedmodels.plan.plan import Action, FieldChange
 
 __all__ = ["desk"]
 

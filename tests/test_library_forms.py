@@ -12,7 +12,7 @@ import pytest
 
 from tests.library import HOSTILE, Visitor, create, form, library, rows, visited
 from tests.services import PATH, body, get, service, train_all
-from tunedmodels.service.limits import MOST_BODY
+from tunedmodels.service.api.limits import MOST_BODY
 
 Both = tuple[Visitor, httpx.AsyncClient]
 

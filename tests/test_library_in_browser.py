@@ -17,8 +17,8 @@ from tests.counting_engine import BASE
 from tests.library import HOSTILE, KEYS
 from tests.services import PATH, body, listening, service
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.library.app import Library
 from tunedmodels.service.server import LoopbackOnly
+from tunedmodels.service.web.app import Library
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [

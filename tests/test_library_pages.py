@@ -14,7 +14,7 @@ from tests.library import HOSTILE, Visitor, create, library, visited
 from tests.services import PATH, body, service, train_all
 from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import LossPoint
-from tunedmodels.service.library.curve import draw
+from tunedmodels.service.web.chart_svg import draw
 from tunedmodels.stamp import Stamp, write
 
 Both = tuple[Visitor, httpx.AsyncClient]

@@ -13,8 +13,8 @@ from tests.library import CALLERS, KEYS, Visitor, form, library, rows
 from tests.services import PATH, body, client, create, service, train_all
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Keys
-from tunedmodels.service.library.app import Library
-from tunedmodels.service.library.visits import Visits
+from tunedmodels.service.web.app import Library
+from tunedmodels.service.web.session import Visits
 
 Visitors = dict[str, Visitor]
 

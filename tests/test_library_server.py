@@ -97,7 +97,7 @@ def test_the_service_inside_of_a_command_does_not_import_the_library(tmp_path: P
         "import sys, pathlib\n"
         "from tunedmodels.service.embedded import EmbeddedService\n"
         "EmbeddedService(pathlib.Path('store')).app\n"
-        "sys.exit(any(name.startswith(('tunedmodels.service.library', 'jinja2'))"
+        "sys.exit(any(name.startswith(('tunedmodels.service.web', 'jinja2'))"
         " for name in sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)

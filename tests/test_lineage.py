@@ -15,10 +15,10 @@ from markdown_it import MarkdownIt
 from tests.builders import NOON, desired, live
 from tests.desk import PROJECT, TONE, Desk, desk
 from tunedmodels.observed import LossPoint, UsedHyperparameters
+from tunedmodels.operations.verify import rebuilt
 from tunedmodels.project import Project
-from tunedmodels.project.surveying import survey
-from tunedmodels.project.verifying import rebuilt
-from tunedmodels.render.card import Card, Commit, card_document, card_json, card_markdown
+from tunedmodels.project.resolve import survey
+from tunedmodels.render.lineage import Card, Commit, card_document, card_json, card_markdown
 from tunedmodels.stamp import HAND
 
 __all__ = ["desk"]

@@ -43,12 +43,12 @@ from tunedmodels.events import (
     Tried,
     Uploaded,
 )
-from tunedmodels.listeners.lines import EventLines, events_schema
+from tunedmodels.listeners.jsonl import EventLines, events_schema
 from tunedmodels.listeners.listener import About
+from tunedmodels.listeners.subscribe import about_plan, link
 from tunedmodels.listeners.webhook import Webhook, message
 from tunedmodels.observed import LossPoint, ModelState
-from tunedmodels.plan.change import Action
-from tunedmodels.project.listening import about_plan, link
+from tunedmodels.plan.plan import Action
 from tunedmodels.stamp import Decision
 
 __all__ = ["desk"]

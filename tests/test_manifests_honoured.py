@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunedmodels.errors import Problem
-from tunedmodels.manifests.honoured import HONOURED_BY
-from tunedmodels.manifests.loader import load
+from tunedmodels.manifests.load import load
+from tunedmodels.manifests.provider_support import HONOURED_BY
 
 PROJECT = """\
 apiVersion: tunedmodels.dev/v1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tunedmodels.errors import ProblemsFoundError, Severity
-from tunedmodels.manifests.loader import Loaded, find_project, load
+from tunedmodels.manifests.load import Loaded, find_project, load
 
 PROJECT = "apiVersion: tunedmodels.dev/v1\nkind: Project\nmetadata: {name: demo}\n"
 
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_and_the_rest_is_read(
             raise PermissionError(13, "Permission denied", path)
         return Path(path).open(mode)
 
-    monkeypatch.setattr("tunedmodels.manifests.folder.open", refuse, raising=False)
+    monkeypatch.setattr("tunedmodels.manifests.discover.open", refuse, raising=False)
     loaded = load(Path())
     assert names(loaded) == ["b"]
     assert [p.cure for p in loaded.problems] == ["Give yourself the right to read it"]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedmodels.manifests.loader import Loaded, load
+from tunedmodels.manifests.load import Loaded, load
 from tunedmodels.manifests.overlays import merge
-from tunedmodels.manifests.scalars import Value
+from tunedmodels.manifests.yaml_scalars import Value
 
 PROJECT = """\
 apiVersion: tunedmodels.dev/v1

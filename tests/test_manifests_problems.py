@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunedmodels.errors import Problem, ProblemsFoundError
-from tunedmodels.manifests.loader import load
+from tunedmodels.manifests.load import load
 
 PROJECT = "apiVersion: tunedmodels.dev/v1\nkind: Project\nmetadata: {name: demo}\n"
 HEAD = "apiVersion: tunedmodels.dev/v1\nkind: TunedModel\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tunedmodels.manifests.decode import MAX_BYTES, FaultError, decode, unprintable
 from tunedmodels.manifests.reader import read
-from tunedmodels.manifests.scalars import plain, shown
+from tunedmodels.manifests.yaml_scalars import plain, shown
 
 
 @pytest.fixture(params=["C", "pure"])

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tunedmodels.manifests.schema import manifest_schema
+from tunedmodels.schema.json_schema import manifest_schema
 
 MANIFESTS = sorted((Path(__file__).parent.parent / "manifests").glob("*.yaml"))
 BOTH_RATES = {"learningRate": 1, "learningRateMultiplier": 1}

@@ -10,8 +10,8 @@ import yaml
 
 from tests.builders import desired, live
 from tests.fakes.clock import FakeClock
-from tunedmodels.executor.waiting import HOSTED, Pace
-from tunedmodels.project.watching import look_until_served
+from tunedmodels.apply.wait import HOSTED, Pace
+from tunedmodels.operations.watch import look_until_served
 from tunedmodels.render.outputs import OUTPUTS, OUTPUTS_SCHEMA, missing
 from tunedmodels.render.status import Named
 

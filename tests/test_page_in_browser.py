@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.plans import EXAMPLES, HOSTILE, PLANS
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.render.page import plan_page, problems_page
+from tunedmodels.render.plan.html import plan_page, problems_page
 
 ColorScheme = Literal["light", "dark"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tests.builders import desired, planned
 from tests.plans import PLANS, weighed
-from tunedmodels.plan.change import Action, Plan
 from tunedmodels.plan.cost import FREE, Pricing, cost_of
+from tunedmodels.plan.plan import Action, Plan
 from tunedmodels.plan.planner import Bases
-from tunedmodels.render.markdown import plan_markdown
-from tunedmodels.render.text import plan_text
-from tunedmodels.settings import Policy
-from tunedmodels.spec import Hyperparameters
+from tunedmodels.render.plan.markdown import plan_markdown
+from tunedmodels.render.plan.text import plan_text
+from tunedmodels.schema.project import Policy
+from tunedmodels.schema.tuned_model import Hyperparameters
 
 FLASH = Pricing(5.0, as_of="2026-09-24")
 

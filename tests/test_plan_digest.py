@@ -13,10 +13,10 @@ from tests.builders import NOON, desired, evaluation, live, planned, sha, swept
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.plan.candidates import Candidate, Sweep
-from tunedmodels.plan.change import Action, Change, Cost, FieldChange, Input, Note, Plan, Refusal
 from tunedmodels.plan.gate import Gate, Rival
 from tunedmodels.plan.leaving import Leaving
-from tunedmodels.spec import Examples, GenerationConfig, Hyperparameters, Lifecycle
+from tunedmodels.plan.plan import Action, Change, Cost, FieldChange, Input, Note, Plan, Refusal
+from tunedmodels.schema.tuned_model import Examples, GenerationConfig, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp
 
 OTHERS = (live(desired("gone"), promoted=1), live(desired("busy"), state=ModelState.QUEUED))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.builders import NOON, desired, foreign, live, planned
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action, Change
+from tunedmodels.plan.plan import Action, Change
 from tunedmodels.plan.planner import Remembered
 from tunedmodels.stamp import HAND, marks_by_field, word_marks
 

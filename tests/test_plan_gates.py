@@ -22,9 +22,9 @@ from tunedmodels.events import (
     Succeeded,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action, Plan
 from tunedmodels.plan.gate import gate_of, terms_of
-from tunedmodels.spec import Lifecycle, seconds
+from tunedmodels.plan.plan import Action, Plan
+from tunedmodels.schema.tuned_model import Lifecycle, seconds
 from tunedmodels.stamp import Decision
 
 STRICT = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)

@@ -16,11 +16,11 @@ from tests import builders
 from tests.builders import NOON, desired, evaluation, foreign, live, ruled
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.change import Action, Change, Plan, Version, Wanted
-from tunedmodels.plan.fields import mutable_fields
-from tunedmodels.render.document import plan_json
-from tunedmodels.render.text import plan_text
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.diff import mutable_fields
+from tunedmodels.plan.plan import Action, Change, Plan, Version, Wanted
+from tunedmodels.render.plan.json import plan_json
+from tunedmodels.render.plan.text import plan_text
+from tunedmodels.schema.tuned_model import Lifecycle
 from tunedmodels.stamp import Decision, GateMark
 
 NAMES, DATA, PROVIDERS = "abc", "uvw", ("embedded", "other")

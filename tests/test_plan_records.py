@@ -10,8 +10,8 @@ import pytest
 from tests.builders import desired, live, planned
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
-from tunedmodels.plan.change import Action, Change, Plan
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action, Change, Plan
+from tunedmodels.schema.tuned_model import Lifecycle
 
 FAILED, CANCELLED = ModelState.FAILED, ModelState.CANCELLED
 WANT = desired(lifecycle=Lifecycle(retry=1))

@@ -7,10 +7,10 @@ import pytest
 from tests.builders import BASE, desired, live, planned
 from tunedmodels.observed import ModelState
 from tunedmodels.plan import safety
-from tunedmodels.plan.change import Action, Change, Cost, Plan
+from tunedmodels.plan.plan import Action, Change, Cost, Plan
 from tunedmodels.plan.planner import Allowances
-from tunedmodels.settings import Policy
-from tunedmodels.spec import Lifecycle
+from tunedmodels.schema.project import Policy
+from tunedmodels.schema.tuned_model import Lifecycle
 
 CAREFUL = Policy()  # 30 %
 PROTECTED = Lifecycle(protect=True)

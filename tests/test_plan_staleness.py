@@ -15,9 +15,9 @@ from tests.builders import NOON, desired, foreign, live, planned
 from tests.test_plan_laws import World, place, worlds
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action, Change, Plan
+from tunedmodels.plan.plan import Action, Change, Plan
 from tunedmodels.plan.staleness import Review, review
-from tunedmodels.spec import Lifecycle
+from tunedmodels.schema.tuned_model import Lifecycle
 
 QUEUED, TRAINING, READY, FAILED, CANCELLED = ModelState
 KEEP_NONE = Lifecycle(keep=0)

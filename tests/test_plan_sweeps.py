@@ -12,13 +12,13 @@ from tests.builders import desired, evaluation, foreign, live, planned, sha, swe
 from tests.plans import FORMER, PRICED, SWEEP, SWEPT, TRIED, won
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.change import Action, Plan
 from tunedmodels.plan.chosen import resolved
 from tunedmodels.plan.cost import Pricing
+from tunedmodels.plan.plan import Action, Plan
 from tunedmodels.plan.planner import Bases
 from tunedmodels.plan.staleness import Review, review
-from tunedmodels.settings import Policy
-from tunedmodels.spec import Lifecycle
+from tunedmodels.schema.project import Policy
+from tunedmodels.schema.tuned_model import Lifecycle
 
 READY, FAILED, TRAINING = ModelState.READY, ModelState.FAILED, ModelState.TRAINING
 FEW, SOME, MANY = TRIED

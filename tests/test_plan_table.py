@@ -8,9 +8,9 @@ import pytest
 
 from tests.builders import BASE, desired, foreign, live, planned
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters, serving
-from tunedmodels.plan.change import Action, Change
+from tunedmodels.plan.plan import Action, Change
 from tunedmodels.plan.planner import DatasetCounts
-from tunedmodels.spec import Hyperparameters, Lifecycle
+from tunedmodels.schema.tuned_model import Hyperparameters, Lifecycle
 
 QUEUED, TRAINING, READY, FAILED, CANCELLED = ModelState
 REPLACE, RETRY, PROMOTE, UPDATE = Action.REPLACE, Action.RETRY, Action.PROMOTE, Action.UPDATE

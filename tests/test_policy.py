@@ -9,11 +9,11 @@ import pytest
 
 from tests.builders import desired, live, planned
 from tunedmodels.errors import Problem, ProblemsFoundError, RefusedError
-from tunedmodels.manifests.loader import load
+from tunedmodels.manifests.load import load
+from tunedmodels.operations.apply import require_open
 from tunedmodels.plan import safety
 from tunedmodels.project import Project
-from tunedmodels.project.applying import require_open
-from tunedmodels.settings import Blackout, Policy
+from tunedmodels.schema.project import Blackout, Policy
 
 MODEL = """
 apiVersion: tunedmodels.dev/v1

@@ -32,9 +32,9 @@ from tunedmodels.events import (
     Tried,
 )
 from tunedmodels.observed import LossPoint, ModelState
-from tunedmodels.plan.change import Action
-from tunedmodels.render.live import LiveProgress, sparkline
+from tunedmodels.plan.plan import Action
 from tunedmodels.render.progress import PlainProgress, Tally, duration, line
+from tunedmodels.render.progress_live import LiveProgress, sparkline
 from tunedmodels.render.view import progress
 from tunedmodels.stamp import Decision
 

@@ -10,7 +10,7 @@ from tests.builders import NOON, desired, live, planned
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.project.advising import epoch_notes
-from tunedmodels.spec import Hyperparameters
+from tunedmodels.schema.tuned_model import Hyperparameters
 
 FLAT_AFTER_TWO = tuple(
     LossPoint(step, step, loss) for step, loss in enumerate((1.0, 0.1, 0.1, 0.1, 0.1), 1)

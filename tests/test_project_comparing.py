@@ -16,10 +16,11 @@ from tests.services import client, create, service
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.observed import ObservedModel
+from tunedmodels.operations import dataset_diff
+from tunedmodels.operations.dataset_diff import NOT_AT_HAND, TOO_LARGE, Compared, compare_all
 from tunedmodels.plan.planner import DatasetCounts
-from tunedmodels.project import Project, comparing
-from tunedmodels.project.comparing import NOT_AT_HAND, TOO_LARGE, Compared, compare_all
-from tunedmodels.project.surveying import survey
+from tunedmodels.project import Project
+from tunedmodels.project.resolve import survey
 
 OLD = [Example(f"question {n} of many", "yes" if n % 2 else "no") for n in range(24)]
 NEW = [*OLD[1:], Example("something else", "no")]
@@ -165,8 +166,8 @@ def test_a_shuffle_is_said_to_be_one(repository: Repository) -> None:
 
 
 TOO_MUCH: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "examples": lambda patch: patch.setattr(comparing, "MOST_EXAMPLES", 23),
-    "bytes": lambda patch: patch.setattr(comparing, "MOST_BYTES", 100),
+    "examples": lambda patch: patch.setattr(dataset_diff, "MOST_EXAMPLES", 23),
+    "bytes": lambda patch: patch.setattr(dataset_diff, "MOST_BYTES", 100),
 }
 
 

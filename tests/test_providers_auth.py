@@ -39,13 +39,13 @@ from tunedmodels.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from tunedmodels.providers.auth.adc import Kind, Source
 from tunedmodels.providers.auth.choice import gemini_identity, vertex_identity
 from tunedmodels.providers.auth.google import GoogleIdentity
-from tunedmodels.providers.auth.loading import load
-from tunedmodels.providers.auth.sources import Kind, Source
-from tunedmodels.providers.credentials import Credentials, Identity
+from tunedmodels.providers.auth.google_auth import load
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.patience import ATTEMPTS
+from tunedmodels.providers.identity import Credentials, Identity
+from tunedmodels.providers.retry import ATTEMPTS
 
 HOST = "https://aiplatform.example"
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.fakes.script import detail
 from tunedmodels.errors import PermissionDeniedError, UnauthenticatedError
-from tunedmodels.providers import denials, failures
-from tunedmodels.providers.credentials import CLOUD_PLATFORM
+from tunedmodels.providers import errors, permissions
+from tunedmodels.providers.identity import CLOUD_PLATFORM
 from tunedmodels.wire import status
 
 VERTEX = "aiplatform.googleapis.com"
@@ -73,19 +73,19 @@ DENIED = [  # what Google says                                           what me
 def test_a_denial_names_the_command_or_the_role_that_mends_it(
     answer: status.Status, cure: str
 ) -> None:
-    error = failures.refused(403, answer, "aiplatform.example", scrub=str)
+    error = errors.refused(403, answer, "aiplatform.example", scrub=str)
     assert type(error) is PermissionDeniedError
     assert error.message == answer.message
     assert cure in error.cure
 
 
 def test_a_denial_that_says_nothing_is_left_to_the_usual_words() -> None:
-    assert denials.cure(said("Permission denied on resource project my-proj.")) == ""
+    assert permissions.cure(said("Permission denied on resource project my-proj.")) == ""
 
 
 def test_facts_that_are_no_text_are_passed_over() -> None:
     odd = said("Off.", reason="SERVICE_DISABLED", metadata={"service": 1, "consumer": None})
-    assert "gcloud services enable SERVICE --project=PROJECT" in denials.cure(odd)
+    assert "gcloud services enable SERVICE --project=PROJECT" in permissions.cure(odd)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_facts_that_are_no_text_are_passed_over() -> None:
     ],
 )
 def test_a_token_that_is_refused_is_not_mended_by_a_key(answer: status.Status) -> None:
-    error = failures.refused(401, answer, "aiplatform.example", scrub=str)
+    error = errors.refused(401, answer, "aiplatform.example", scrub=str)
     assert type(error) is UnauthenticatedError
     assert "gcloud auth application-default login" in error.cure
     assert "GOOGLE_OAUTH_ACCESS_TOKEN" in error.cure

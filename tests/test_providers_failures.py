@@ -19,8 +19,8 @@ from tunedmodels.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from tunedmodels.providers import failures
-from tunedmodels.providers.credentials import Credentials
+from tunedmodels.providers import errors
+from tunedmodels.providers.identity import Credentials
 from tunedmodels.wire import status
 
 PLACE = "models.example"
@@ -31,7 +31,7 @@ def reason(word: str) -> list[dict[str, Any]]:
 
 
 def refused(code: int, said: status.Status) -> ProviderError:
-    return failures.refused(code, said, PLACE, scrub=lambda words: words)
+    return errors.refused(code, said, PLACE, scrub=lambda words: words)
 
 
 def said(words: str, code: str, *reasons: str) -> status.Status:
@@ -89,13 +89,13 @@ def test_missing_scopes_name_the_scope_and_the_commands() -> None:
 
 def test_a_service_on_this_machine_is_not_said_to_mend_itself() -> None:
     full = said("embedded.db: disk is full. Free some space.", "UNAVAILABLE")
-    error = failures.refused(503, full, PLACE, is_local=True, scrub=str)
+    error = errors.refused(503, full, PLACE, is_local=True, scrub=str)
     assert (error.message, error.cure) == (full.message, "")
 
 
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_time_to_wait_is_kept(code: int) -> None:
-    error = failures.refused(code, NOTHING, PLACE, scrub=str, retry_after_s=7.0)
+    error = errors.refused(code, NOTHING, PLACE, scrub=str, retry_after_s=7.0)
     assert isinstance(error, RateLimitedError | UnavailableError)
     assert error.retry_after_s == 7.0
 
@@ -126,7 +126,7 @@ def test_a_connection_that_fails_says_why_and_what_to_do(
     words: str,
     cure: str,
 ) -> None:
-    error = failures.unreachable(caused(cause), PLACE, is_local=is_local)
+    error = errors.unreachable(caused(cause), PLACE, is_local=is_local)
     assert type(error) is kind
     assert PLACE in error.message
     assert words in error.message
@@ -138,5 +138,5 @@ def test_a_secret_at_the_end_of_words_that_are_shortened_does_not_show_by_half()
     secret = "AIza-this-is-a-secret"  # noqa: S105  # it is one, in this test
     words = "x" * (status.LONGEST_WORDS - 10) + secret
     scrub = Credentials(api_key=secret).scrub
-    error = failures.refused(500, status.Status(message=words), PLACE, scrub=scrub)
+    error = errors.refused(500, status.Status(message=words), PLACE, scrub=scrub)
     assert secret[:4] not in error.message

@@ -27,13 +27,13 @@ from tunedmodels.errors import (
     UnavailableError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers.credentials import HOSTED, Credentials
-from tunedmodels.providers.gemini import GeminiProvider
-from tunedmodels.providers.patience import ATTEMPTS
+from tunedmodels.providers.gemini.provider import GeminiProvider
+from tunedmodels.providers.identity import HOSTED, Credentials
 from tunedmodels.providers.provider import Edit
 from tunedmodels.providers.registry import open_provider
-from tunedmodels.settings import EmbeddedSettings, GeminiSettings
-from tunedmodels.spec import GenerationConfig, Hyperparameters
+from tunedmodels.providers.retry import ATTEMPTS
+from tunedmodels.schema.project import EmbeddedSettings, GeminiSettings
+from tunedmodels.schema.tuned_model import GenerationConfig, Hyperparameters
 
 EXAMPLES = [Example("one", "two"), Example("three", "four")]
 TONE = builders.desired()

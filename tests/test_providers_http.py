@@ -24,9 +24,9 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.providers import http
-from tunedmodels.providers.credentials import Credentials
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.patience import ATTEMPTS, NEAR_BUDGET_S, Patience
+from tunedmodels.providers.identity import Credentials
+from tunedmodels.providers.retry import ATTEMPTS, NEAR_BUDGET_S, Patience
 
 LOCAL = "http://127.0.0.1:8901"
 HOSTED = "https://models.example"

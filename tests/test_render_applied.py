@@ -32,12 +32,12 @@ from tunedmodels.events import (
     Tried,
 )
 from tunedmodels.listeners.account import read_account
-from tunedmodels.listeners.lines import EventLines
+from tunedmodels.listeners.jsonl import EventLines
 from tunedmodels.listeners.listener import About
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action
 from tunedmodels.plan.marker import APPLIED, APPLYING, read_marker
-from tunedmodels.render.applied import applied_markdown, applying_markdown
+from tunedmodels.plan.plan import Action
+from tunedmodels.render.run_comment import applied_markdown, applying_markdown
 from tunedmodels.stamp import Decision
 
 GOLDEN = Path(__file__).parent / "golden" / "applied"

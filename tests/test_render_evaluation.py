@@ -14,14 +14,14 @@ import pytest
 from tests.builders import evaluation
 from tunedmodels import __version__
 from tunedmodels.cli.evaluate import FORMS
-from tunedmodels.evaluation.gates import judge
+from tunedmodels.evaluation.gate import judge
 from tunedmodels.evaluation.report import Contender, Report, Role
 from tunedmodels.evaluation.scoring import Answered, Scores
 from tunedmodels.render.evaluation import EVALUATIONS, evaluation_text
-from tunedmodels.render.evaluation_document import EVALUATION_SCHEMA, evaluation_json
+from tunedmodels.render.evaluation_json import EVALUATION_SCHEMA, evaluation_json
 from tunedmodels.render.evaluation_terms import ALL, FEW, NONE
+from tunedmodels.render.layout import columns
 from tunedmodels.render.problems import plain
-from tunedmodels.render.words import columns
 
 GOLDEN = Path(__file__).parent / "golden" / "evaluation"
 ENDINGS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}

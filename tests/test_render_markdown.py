@@ -14,11 +14,11 @@ from markdown_it import MarkdownIt
 from tests.builders import desired, planned
 from tests.plans import EXAMPLES, PLANS
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.plan.change import Plan
-from tunedmodels.render.escape import code, fenced, link, prose, tagged
-from tunedmodels.render.markdown import LEVELS, Level, marker, plan_markdown, read_marker
+from tunedmodels.plan.plan import Plan
+from tunedmodels.render.layout import clean, cut
+from tunedmodels.render.markup import code, fenced, link, prose, tagged
+from tunedmodels.render.plan.markdown import LEVELS, Level, marker, plan_markdown, read_marker
 from tunedmodels.render.problems_markdown import problems_markdown
-from tunedmodels.render.words import clean, cut
 
 GOLDEN = Path(__file__).parent / "golden" / "comment"
 GFM = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -13,10 +13,10 @@ import pytest
 from tests.plans import EXAMPLES, PLANS
 from tunedmodels import __version__
 from tunedmodels.cli.plan import FORMS
-from tunedmodels.render.document import plan_document, plan_json, plan_schema
-from tunedmodels.render.renderers import RENDERERS, Reading
-from tunedmodels.render.text import plan_text
-from tunedmodels.render.words import columns
+from tunedmodels.render.layout import columns
+from tunedmodels.render.plan import RENDERERS, Reading
+from tunedmodels.render.plan.json import plan_document, plan_json, plan_schema
+from tunedmodels.render.plan.text import plan_text
 
 GOLDEN = Path(__file__).parent / "golden" / "plan"
 ENDINGS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}

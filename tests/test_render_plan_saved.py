@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.builders import desired, live, planned
 from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Plan
-from tunedmodels.render.document import plan_json, read_plan
+from tunedmodels.plan.plan import Plan
+from tunedmodels.render.plan.json import plan_json, read_plan
 
 
 def plan() -> Plan:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.services import PATH, body, client, create, get, service, train_all
-from tunedmodels.service import database
-from tunedmodels.service.database import SCHEMA_VERSION, Database
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Caller, Keys, digest
+from tunedmodels.service.store import database
+from tunedmodels.service.store.database import SCHEMA_VERSION, Database
 
 FORMER = Path(__file__).parent / "former" / "store-1.sql"
 

@@ -23,11 +23,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.services import PATH, body, client, get, service
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.service.database import Database
+from tunedmodels.service.api.keys import read_keys
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import Caller, Keys, digest
-from tunedmodels.service.keys import read_keys
 from tunedmodels.service.server import serve
+from tunedmodels.service.store.database import Database
 
 KEY = "0123456789abcdef"
 ANA = {"key": KEY, "user": "Ana@example.com", "project": 12}

@@ -121,7 +121,7 @@ async def test_each_route_is_open_from_its_role_on(
 
 
 def test_the_table_above_holds_every_route_of_a_tuned_model() -> None:
-    from tunedmodels.service.app import _ROUTES  # noqa: PLC0415  # this test alone looks inside
+    from tunedmodels.service.api.app import _ROUTES  # noqa: PLC0415  # this test alone looks inside
 
     shown = {(method, path.partition("?")[0]) for method, path, _, _ in ACTIONS}
     routes = {

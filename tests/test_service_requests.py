@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.counting_engine import BASE
 from tests.services import PATH, body, client, get, service
+from tunedmodels.service.api.limits import MOST_BODY
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.limits import MOST_BODY
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.services import PATH, body, client, create, get, service, train_all, until
 from tunedmodels import stamp
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.retention import Retention, remove_old
+from tunedmodels.service.store.retention import Retention, remove_old
 
 DAY = timedelta(days=1)
 STAMP = stamp.Stamp(

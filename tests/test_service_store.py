@@ -14,9 +14,9 @@ import pytest
 
 from tests.services import PATH, body, client, create, get, service
 from tunedmodels.errors import StoreError
-from tunedmodels.service import database
-from tunedmodels.service.database import Database
 from tunedmodels.service.embedded import EmbeddedService
+from tunedmodels.service.store import database
+from tunedmodels.service.store.database import Database
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 from tests.services import PATH, body, client, create, ended, get, service, train_all
 from tunedmodels.engines import adapters
 from tunedmodels.errors import StoreError
-from tunedmodels.service.database import Database
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.errors import Status
-from tunedmodels.service.jobs import Jobs
-from tunedmodels.service.store import Store
+from tunedmodels.service.store.database import Database
+from tunedmodels.service.store.jobs import Jobs
+from tunedmodels.service.store.models import Store
 
 QUESTION = {"contents": [{"parts": [{"text": "I"}]}]}
 

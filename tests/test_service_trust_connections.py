@@ -16,9 +16,10 @@ import pytest
 import uvicorn
 
 from tests.services import PATH, body, service
-from tunedmodels.service import connections, limits, server
+from tunedmodels.service import server, timeouts
+from tunedmodels.service.api import limits
+from tunedmodels.service.api.limits import MOST_BODY
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.limits import MOST_BODY
 from tunedmodels.service.server import assembled, configuration
 
 _PATIENCE_S = 20.0
@@ -84,7 +85,7 @@ def document(answer: bytes) -> dict[str, object]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits that a test can wait for."""
-    monkeypatch.setattr(connections, "HEAD_S", 0.3)
+    monkeypatch.setattr(timeouts, "HEAD_S", 0.3)
     monkeypatch.setattr(limits, "BODY_S", 0.3)
 
 
@@ -137,7 +138,7 @@ def test_a_connection_that_rests_too_long_is_closed(restless: None, place: tuple
 def test_a_connection_that_is_used_is_left_open(
     monkeypatch: pytest.MonkeyPatch, place: tuple[str, int]
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_S", 1.0)
+    monkeypatch.setattr(timeouts, "HEAD_S", 1.0)
     end = time.monotonic() + 1.5
     with connected(place) as connection:
         while time.monotonic() < end:

@@ -22,8 +22,8 @@ import pytest
 
 from tests.servers import Server, job, models, serving
 from tests.services import PATH, body, client, create, get, service
-from tunedmodels.service.database import Database
-from tunedmodels.service.jobs import Jobs
+from tunedmodels.service.store.database import Database
+from tunedmodels.service.store.jobs import Jobs
 
 _PATIENCE_S = 30.0
 _UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

@@ -16,8 +16,8 @@ import pytest
 from tests.services import ENGINES, PATH, body, client, create, ended, get, service, until
 from tunedmodels.errors import StoreError
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.jobs import Jobs
-from tunedmodels.service.store import Store
+from tunedmodels.service.store.jobs import Jobs
+from tunedmodels.service.store.models import Store
 
 # Someone who opens a service, trains, and never closes it.
 PARENT = """

@@ -12,8 +12,8 @@ import pytest
 from tests.builders import desired, evaluation, sha
 from tunedmodels.desired import Desired, DesiredSweep
 from tunedmodels.errors import ProblemsFoundError
-from tunedmodels.manifests.loader import load
-from tunedmodels.spec import Hyperparameters, SweptHyperparameters
+from tunedmodels.manifests.load import load
+from tunedmodels.schema.tuned_model import Hyperparameters, SweptHyperparameters
 from tunedmodels.stamp import Stamp, read, write
 
 PROJECT = "apiVersion: tunedmodels.dev/v1\nkind: Project\nmetadata: {name: demo}\n"

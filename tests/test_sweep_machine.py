@@ -18,14 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.builders import evaluation, live, swept
 from tests.fakes.clock import FakeClock
 from tests.stage import Stage, want
+from tunedmodels.apply.signals import Stop
 from tunedmodels.desired import Desired
 from tunedmodels.events import Chosen, Event
 from tunedmodels.executor.judge import Judgement
-from tunedmodels.executor.signals import Stop
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action
 from tunedmodels.plan.chosen import chosen
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import Action
+from tunedmodels.schema.tuned_model import Lifecycle
 from tunedmodels.stamp import HAND, Decision
 
 LISTS = [(1, 2), (1, 2, 3), (3, 1), (2, 4)]

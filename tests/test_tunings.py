@@ -12,12 +12,12 @@ from tests.builders import desired, live, planned
 from tests.desk import Desk, Ended
 from tunedmodels.datasets.tokens import estimate
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.plan.change import Plan
 from tunedmodels.plan.cost import Pricing
+from tunedmodels.plan.plan import Plan
 from tunedmodels.project import Project
-from tunedmodels.project.surveying import survey
+from tunedmodels.project.resolve import survey
 from tunedmodels.project.tunability import Judged, judged
-from tunedmodels.render.text import plan_text
+from tunedmodels.render.plan.text import plan_text
 
 GOLDEN = Path(__file__).parent / "golden"
 TODAY = date(2026, 12, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.plans import HOSTILE
 from tunedmodels.evaluation.scoring import Answered
-from tunedmodels.render.words import columns
+from tunedmodels.render.layout import columns
 from tunedmodels.render.worst import worst_text
 
 GOLDEN = Path(__file__).parent / "golden" / "worst.txt"

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tunedmodels.spec import Evaluation, Examples, GenerationConfig, Hyperparameters, Lifecycle
+from tunedmodels.schema.tuned_model import (
+    Evaluation,
+    Examples,
+    GenerationConfig,
+    Hyperparameters,
+    Lifecycle,
+)
 from tunedmodels.stamp import Stamp, word_marks
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tunedmodels.errors import Exit
 from tunedmodels.observed import LossPoint, ModelState
-from tunedmodels.plan.change import Action
+from tunedmodels.plan.plan import Action
 from tunedmodels.stamp import Decision
 
 Call = Literal["create", "score", "judge", "promote", "update", "cancel", "delete"]

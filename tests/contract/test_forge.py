@@ -24,11 +24,11 @@ from tunedmodels.errors import (
 )
 from tunedmodels.forges import github, gitlab
 from tunedmodels.forges.forge import Forge
-from tunedmodels.forges.one import Done, Thread, amend, put, shown_digest
+from tunedmodels.forges.plan_comment import Done, Thread, amend, put, shown_digest
 from tunedmodels.forges.registry import FORGES
 from tunedmodels.plan.marker import Marker
 from tunedmodels.providers.http import in_process
-from tunedmodels.providers.patience import ATTEMPTS
+from tunedmodels.providers.retry import ATTEMPTS
 
 PLACES: dict[str, Any] = {
     "github": ({"GITHUB_API_URL": "http://localhost"}, "GITHUB_TOKEN", "o/r", github.open_github),

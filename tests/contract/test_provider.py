@@ -26,12 +26,12 @@ from tunedmodels.datasets.examples import Example, prompt
 from tunedmodels.desired import Desired
 from tunedmodels.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import gemini
+from tunedmodels.providers.gemini import provider as gemini
 from tunedmodels.providers.provider import Edit, Provider
 from tunedmodels.providers.registry import open_provider
+from tunedmodels.schema.project import EmbeddedSettings, GeminiSettings
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.server import LoopbackOnly
-from tunedmodels.settings import EmbeddedSettings, GeminiSettings
 
 EXAMPLES = [Example(f"text {number}", f"answer {number}") for number in range(24)]
 

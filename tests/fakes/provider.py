@@ -16,7 +16,7 @@ from tunedmodels.errors import AlreadyExistsError, NotFoundError, UnimplementedE
 from tunedmodels.events import Call
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
-from tunedmodels.spec import GenerationConfig
+from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 
 T = TypeVar("T")

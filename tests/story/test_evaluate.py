@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from tests.desk import TONE, Desk
-from tunedmodels.render.evaluation_document import EVALUATION_SCHEMA
+from tunedmodels.render.evaluation_json import EVALUATION_SCHEMA
 
 SECRET = "zebra"  # noqa: S105  # a word of the dataset, not a password
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.desk import Desk
-from tunedmodels.render.markdown import read_marker
+from tunedmodels.render.plan.markdown import read_marker
 
 
 @pytest.fixture

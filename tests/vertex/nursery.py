@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tunedmodels.apply.wait import Pace
 from tunedmodels.cli.main import run
-from tunedmodels.executor.waiting import Pace
 
 SHORT: dict[str, dict[str, Any]] = {
     "executor.apply": {"HOSTED": Pace(first_s=0.01, most_s=0.01)},

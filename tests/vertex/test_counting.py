@@ -6,13 +6,13 @@ import pytest
 
 from tests.vertex.cloud import Cloud
 from tests.vertex.tuning import opened
-from tunedmodels.providers import counting
+from tunedmodels.providers.gemini import content
 
 
 async def test_the_service_counts_with_a_base_model(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "BATCH_TEXTS", 2)
+    monkeypatch.setattr(content, "BATCH_TEXTS", 2)
     async with opened(cloud) as vertex:
         # The loopback counts one token for four characters.
         assert await vertex.count_tokens("models/gemini-2.5-flash", ["four", "eight888", "x"]) == 4

@@ -25,9 +25,9 @@ from tunedmodels.errors import (
 )
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.provider import Edit
-from tunedmodels.providers.vertex import reading
+from tunedmodels.providers.vertex import read
 from tunedmodels.providers.vertex.provider import VertexProvider
-from tunedmodels.spec import Hyperparameters
+from tunedmodels.schema.tuned_model import Hyperparameters
 
 TONE = desired()
 
@@ -335,7 +335,7 @@ async def test_a_model_that_a_list_does_not_show_yet_is_not_believed_gone(
         cloud.registry.models = {} if name == "models.list" else shown
 
     cloud.faults.before = hide
-    monkeypatch.setattr(reading, "LAG", timedelta(days=10_000))
+    monkeypatch.setattr(read, "LAG", timedelta(days=10_000))
     assert await vertex.observe() == [ready]
 
 

@@ -15,12 +15,12 @@ from tests.vertex.service import Service
 from tests.vertex.tuning import EXAMPLES
 from tunedmodels.datasets.examples import Example
 from tunedmodels.errors import NotFoundError, ProviderError, RefusedError, UnavailableError
-from tunedmodels.providers import http, patience
-from tunedmodels.providers.credentials import Credentials
-from tunedmodels.providers.storage import upload
+from tunedmodels.providers import http, retry
+from tunedmodels.providers.identity import Credentials
+from tunedmodels.providers.storage import transfer
 from tunedmodels.providers.storage.bucket import Bucket
-from tunedmodels.providers.storage.lease import Lease
-from tunedmodels.providers.vertex import datasets
+from tunedmodels.providers.storage.lock import Lease
+from tunedmodels.providers.vertex import training_data
 from tunedmodels.wire.storage import CHUNK
 
 LIFE_S = 0.3
@@ -43,9 +43,9 @@ async def bucket(cloud: Cloud) -> AsyncIterator[Bucket]:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload, "PART", CHUNK)
-    monkeypatch.setattr(datasets, "PART", CHUNK)
-    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(transfer, "PART", CHUNK)
+    monkeypatch.setattr(training_data, "PART", CHUNK)
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
 
 
 async def put(
@@ -55,7 +55,9 @@ async def put(
         if seen is not None:
             seen.append(sent)
 
-    return await datasets.put(bucket, examples, preamble=preamble, as_system=True, on_upload=tell)
+    return await training_data.put(
+        bucket, examples, preamble=preamble, as_system=True, on_upload=tell
+    )
 
 
 def stored(cloud: Cloud, uri: str) -> bytes:
@@ -118,7 +120,7 @@ async def test_an_upload_goes_on_where_it_broke(
 async def test_an_upload_that_never_gets_further_is_given_up(
     cloud: Cloud, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload, "MOST_RESUMES", 2)
+    monkeypatch.setattr(transfer, "MOST_RESUMES", 2)
     lost = [
         False,
         False,

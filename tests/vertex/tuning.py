@@ -13,9 +13,9 @@ from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.providers import http
-from tunedmodels.providers.credentials import Credentials
+from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.vertex.provider import VertexProvider
-from tunedmodels.settings import VertexSettings
+from tunedmodels.schema.project import VertexSettings
 
 BASE = "models/gemini-2.5-flash"
 EXAMPLES = [Example(f"text {number}", f"answer {number}") for number in range(24)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from tunedmodels.written import Day, Written
+from tunedmodels.schema.fields import Day, Written
 
 ProviderType = Literal["embedded", "gemini", "vertex"]
 Certainty = Literal["documented", "observed", "unofficial"]

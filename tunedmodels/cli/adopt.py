@@ -35,7 +35,7 @@ def command(
     hyperparameters must be the declared ones. What it was trained on cannot be proved: it is shown
     as unverified until another version is trained. Nothing else is changed, and nothing promoted.
     """
-    from tunedmodels.project.adopting import adopt, candidate
+    from tunedmodels.operations.adopt import adopt, candidate
 
     project = open_project(folder, environment, sets)
     use_cache = trusts_cache(no_cache=no_cache)

@@ -26,11 +26,11 @@ from tunedmodels.cli.watching import complain, watched
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
-    from tunedmodels.plan.change import Plan
+    from tunedmodels.operations.apply import Manner
+    from tunedmodels.operations.approve import Moved
+    from tunedmodels.operations.plan import Planned
+    from tunedmodels.plan.plan import Plan
     from tunedmodels.project import Project
-    from tunedmodels.project.applying import Manner
-    from tunedmodels.project.approving import Moved
-    from tunedmodels.project.planning import Planned
 
 
 @click.command("apply")
@@ -86,8 +86,8 @@ def command(
     Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 5 a gate did not pass (now or before),
     130 interrupted; of several what matters most: 130, 1, 4, 5, 3.
     """
+    from tunedmodels.operations.apply import Manner
     from tunedmodels.plan.planner import Allowances
-    from tunedmodels.project.applying import Manner
 
     use_cache = trusts_cache(no_cache=no_cache)
     moved: Moved = {}
@@ -98,8 +98,8 @@ def command(
             folder, plan_file, environment, sets, use_cache=use_cache, keep_going=keep_going
         )
     else:
-        from tunedmodels.project.approving import require
-        from tunedmodels.project.planning import plan
+        from tunedmodels.operations.approve import require
+        from tunedmodels.operations.plan import plan
 
         if keep_going:
             raise click.UsageError("--keep-going is for a PLAN_FILE.")
@@ -127,8 +127,8 @@ def _from_file(
     use_cache: bool,
     keep_going: bool,
 ) -> tuple[Project, Planned, Moved]:
-    from tunedmodels.project.approving import approved
-    from tunedmodels.render.document import read_plan
+    from tunedmodels.operations.approve import approved
+    from tunedmodels.render.plan.json import read_plan
 
     try:
         saved = read_plan(file.read_text(encoding="utf-8", errors="replace"))
@@ -165,8 +165,8 @@ def show_ask_run(
     events: Events,
 ) -> int:
     """Show a plan, have it confirmed unless it is approved, run it, and return the exit code."""
-    from tunedmodels.project.applying import require_open
-    from tunedmodels.render.text import plan_text
+    from tunedmodels.operations.apply import require_open
+    from tunedmodels.render.plan.text import plan_text
 
     plan, err = planned.plan, events.take_stdout
     click.echo(planned.read, nl=False, err=err)
@@ -203,8 +203,8 @@ def _standing(plan: Plan) -> int:
 async def _run(
     project: Project, planned: Planned, manner: Manner, verb: str, events: Events
 ) -> int:
-    from tunedmodels.project.applying import carry_out
-    from tunedmodels.project.listening import about_plan, audience
+    from tunedmodels.listeners.subscribe import about_plan, audience
+    from tunedmodels.operations.apply import carry_out
 
     about = about_plan(verb.lower(), planned.plan)
     async with audience(about, events=events.file, complain=complain) as hearers:
@@ -222,7 +222,7 @@ async def _run(
 
 
 async def _tell_refused(planned: Planned, verb: str, events: Events) -> None:
-    from tunedmodels.project.listening import about_plan, audience
+    from tunedmodels.listeners.subscribe import about_plan, audience
 
     about = about_plan(verb.lower(), planned.plan)
     async with audience(about, events=events.file, complain=complain) as hearers:

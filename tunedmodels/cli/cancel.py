@@ -26,8 +26,8 @@ def command(folder: Path | None, *, name: str, yes: bool) -> int:
     The half-trained version is deleted: its answers could not be trusted. The one that serves goes
     on serving. The next apply trains again, unless the manifest changes before that.
     """
-    from tunedmodels.executor.clock import SystemClock
-    from tunedmodels.project.models import all_names, cancel, pick
+    from tunedmodels.apply.clock import SystemClock
+    from tunedmodels.operations.models import all_names, cancel, pick
 
     project = open_project(folder)
     model = pick(asyncio.run(all_names(project)), name)

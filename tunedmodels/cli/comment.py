@@ -15,7 +15,7 @@ from tunedmodels.errors import Exit, TunedModelsError
 if TYPE_CHECKING:
     from tunedmodels.events import Account
     from tunedmodels.forges.registry import Place
-    from tunedmodels.plan.change import Plan
+    from tunedmodels.plan.plan import Plan
 
 
 @click.command("comment")
@@ -65,7 +65,7 @@ def command(
 
     Exit code 0 done, 1 error, 4 when there is no digest that could be trusted.
     """
-    from tunedmodels.project import commenting
+    from tunedmodels.operations import comment
 
     if sum(map(bool, (stale, read_digest, dry_run, summary))) > 1:
         raise click.UsageError(
@@ -86,9 +86,9 @@ def command(
     elif place and (read_digest or stale):
         whose = (plan.environment, plan.project) if plan else _whose(folder, environment or "")
         words = asyncio.run(
-            commenting.mark_outdated(place, *whose, stale)
+            comment.mark_outdated(place, *whose, stale)
             if stale
-            else commenting.read_digest(place, *whose)
+            else comment.read_digest(place, *whose)
         )
     else:
         raise click.UsageError("Which plan? Name the file that `plan --out` saved with --plan.")
@@ -97,7 +97,7 @@ def command(
 
 
 def _plan(file: Path, environment: str | None) -> Plan:
-    from tunedmodels.render.document import read_plan
+    from tunedmodels.render.plan.json import read_plan
 
     plan = read_plan(file.read_text(encoding="utf-8"))
     if environment not in (None, plan.environment):
@@ -126,20 +126,20 @@ def _place(forge: str, repo: str, number: int | None, *, is_needed: bool) -> Pla
 
 
 def _told(place: Place | None, account: Account, *, is_shown: bool, is_running: bool) -> str:
-    from tunedmodels.project import commenting
+    from tunedmodels.operations import comment
 
     if place and not is_shown:
-        return asyncio.run(commenting.tell(place, account, is_running=is_running))
+        return asyncio.run(comment.tell(place, account, is_running=is_running))
     run = place.run if place else None
-    return commenting.account_text(account, run, is_running=is_running).rstrip()
+    return comment.account_text(account, run, is_running=is_running).rstrip()
 
 
 def _planned(place: Place | None, plan: Plan, *, is_shown: bool, is_whole: bool) -> str:
-    from tunedmodels.project import commenting
+    from tunedmodels.operations import comment
 
     if place and not is_shown:
-        return asyncio.run(commenting.write_comment(place, plan))
-    text = commenting.summary_text if is_whole else commenting.comment_text
+        return asyncio.run(comment.write_comment(place, plan))
+    text = comment.summary_text if is_whole else comment.comment_text
     return text(plan, place.run if place else None).rstrip()
 
 

@@ -21,8 +21,8 @@ def command(folder: Path | None, *, yes: bool, events: Events) -> int:
     Cancels what is running first. Models with `protect` refuse it; those with `onRemoval: retain`
     stay, as does everything that carries no stamp of this project.
     """
-    from tunedmodels.project.applying import Manner
-    from tunedmodels.project.planning import EVERYTHING, plan
+    from tunedmodels.operations.apply import Manner
+    from tunedmodels.operations.plan import EVERYTHING, plan
 
     project = open_project(folder)
     planned = asyncio.run(plan(project, EVERYTHING, use_cache=True, destroying=True))

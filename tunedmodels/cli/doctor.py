@@ -24,7 +24,7 @@ def command(folder: Path | None, *, provider: str | None, form: str) -> int:
     fails the command or the role that mends it. Nothing is changed and nothing is paid for. Exit
     code 1 when something fails.
     """
-    from tunedmodels.project.doctoring import check_up
+    from tunedmodels.operations.doctor import check_up
     from tunedmodels.render.doctor import doctor_document, doctor_text
 
     found = asyncio.run(check_up(open_project(folder), provider, os.environ))

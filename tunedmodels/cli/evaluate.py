@@ -54,7 +54,7 @@ def command(
     the one that serves, and the base model, with training examples in its prompt and without. Exit
     code 5 says that the gate does not let the version through.
     """
-    from tunedmodels.project.evaluating import Manner, evaluate
+    from tunedmodels.operations.evaluate import Manner, evaluate
     from tunedmodels.render.evaluation import EVALUATIONS
     from tunedmodels.render.evaluation_terms import ALL, FEW, NONE
 

@@ -23,7 +23,7 @@ def command(
 
     The preamble of its dataset is put before TEXT. Without TEXT, or with -, standard input is read.
     """
-    from tunedmodels.project.models import generate
+    from tunedmodels.operations.models import generate
 
     project = open_project(folder)
     asked = read_stdin(text)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.files import write_whole
 from tunedmodels.cli.options import open_project
 from tunedmodels.cli.terminal import may_ask
 from tunedmodels.errors import TunedModelsError
+from tunedmodels.files import write_whole
 
 PROJECT = "tunedmodels.yaml"
 FILES = (PROJECT, "tone.yaml", "data/tone.jsonl")
@@ -95,8 +95,8 @@ def _write(target: Path, texts: Mapping[str, str]) -> None:
 def _from_live(target: Path, name: str | None, provider: str) -> None:
     import asyncio
 
-    from tunedmodels.manifests.folder import holds_project
-    from tunedmodels.project.drafting import draft_all
+    from tunedmodels.manifests.discover import holds_project
+    from tunedmodels.operations.import_live import draft_all
 
     if not holds_project(target):
         texts = _texts(_name(name, Path.cwd().name))
@@ -131,7 +131,7 @@ def _name(name: str | None, folder: str) -> str:
 
 
 def _texts(name: str) -> dict[str, str]:
-    from tunedmodels.manifests.schema import manifest_schema
+    from tunedmodels.schema.json_schema import manifest_schema
 
     starter = files("tunedmodels.cli") / "starter"
     texts = {path: (starter / path).read_text(encoding="utf-8") for path in FILES}

@@ -18,9 +18,9 @@ from typing import NoReturn
 import click
 
 from tunedmodels import __version__
-from tunedmodels.cli.files import disk_cure
 from tunedmodels.cli.terminal import style
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
+from tunedmodels.files import disk_cure
 
 COMMANDS = {
     "init": "Write a small project that works.",

@@ -44,7 +44,7 @@ class Wait(click.ParamType[float]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read the text; anything that is no duration is a usage error."""
-        from tunedmodels.spec import seconds
+        from tunedmodels.schema.tuned_model import seconds
 
         try:
             return seconds(str(value))

@@ -36,12 +36,12 @@ def command(
     nothing serves a declared name, nothing is printed and the exit code is 1, so that no
     application gets a part of its configuration. Waiting trains and promotes nothing.
     """
-    from tunedmodels.project.models import all_names
+    from tunedmodels.operations.models import all_names
     from tunedmodels.render.outputs import OUTPUTS, missing
 
     project = open_project(folder)
     if wait:
-        from tunedmodels.project.watching import until_served
+        from tunedmodels.operations.watch import until_served
 
         models = asyncio.run(until_served(project, timeout_s=timeout))
     else:

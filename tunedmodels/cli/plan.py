@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.files import write_whole
 from tunedmodels.cli.options import (
     Digest,
     allowances,
@@ -19,12 +18,13 @@ from tunedmodels.cli.options import (
 )
 from tunedmodels.cli.terminal import style, write_utf8
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError
+from tunedmodels.files import write_whole
 
 if TYPE_CHECKING:
-    from tunedmodels.plan.change import Plan
+    from tunedmodels.operations.plan import Planned
+    from tunedmodels.plan.plan import Plan
     from tunedmodels.plan.planner import Allowances
     from tunedmodels.project import Project
-    from tunedmodels.project.planning import Planned
 
 FORMS = ["text", "json", "markdown", "html"]
 EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
@@ -106,7 +106,7 @@ def command(
     form = _form(form, policy_format)
 
     from tunedmodels.plan.planner import Allowances
-    from tunedmodels.render.renderers import RENDERERS, Reading
+    from tunedmodels.render.plan import RENDERERS, Reading
 
     allowed = Allowances(delete=allow_delete, empty=allow_empty)
     use_cache, saves = trusts_cache(no_cache=no_cache), bool(out) or form == "json"
@@ -139,7 +139,7 @@ def command(
 def _plan(
     project: Project, allowed: Allowances, *, use_cache: bool, saves: bool, counts: bool
 ) -> Planned:
-    from tunedmodels.project import planning
+    from tunedmodels.operations import plan as planning
 
     return asyncio.run(
         planning.plan(project, allowed, use_cache=use_cache, with_inputs=saves, count_tokens=counts)
@@ -177,7 +177,7 @@ def _code(plan: Plan, *, is_detailed: bool, is_drift: bool) -> int:
 def _problems(found: ProblemsFoundError, form: str, environment: str) -> str:
     """Return what is wrong in the form of the plan that there is not."""
     if form == "html":
-        from tunedmodels.render.page import problems_page
+        from tunedmodels.render.plan.html import problems_page
 
         return problems_page(found.problems, environment=environment)
     from tunedmodels.render.problems_markdown import problems_markdown
@@ -186,7 +186,7 @@ def _problems(found: ProblemsFoundError, form: str, environment: str) -> str:
 
 
 def _checked(plan: Plan, digest: str) -> int:
-    from tunedmodels.project.approving import matches
+    from tunedmodels.operations.approve import matches
 
     if matches(plan, digest):
         return Exit.DONE

@@ -20,7 +20,7 @@ def command(folder: Path | None, *, name: str, version: str | None) -> None:
     Without VERSION (an id, or its last 8 digits) the newest ready one that does not serve yet. One
     that its gate keeps from serving must be named: that overrules the gate.
     """
-    from tunedmodels.project.models import promote
+    from tunedmodels.operations.models import promote
     from tunedmodels.stamp import Decision
 
     project = open_project(folder)

@@ -9,15 +9,15 @@ import click
 
 # Where each one is made: a function, or the schema itself. Imported only when it is asked for.
 _SCHEMAS = {
-    "manifest": "tunedmodels.manifests.schema:manifest_schema",
-    "plan": "tunedmodels.render.document:plan_schema",
+    "manifest": "tunedmodels.schema.json_schema:manifest_schema",
+    "plan": "tunedmodels.render.plan.json:plan_schema",
     "policy": "tunedmodels.render.policy:policy_schema",
     "status": "tunedmodels.render.status:STATUS_SCHEMA",
     "outputs": "tunedmodels.render.outputs:OUTPUTS_SCHEMA",
     "validate": "tunedmodels.render.problems:PROBLEMS_SCHEMA",
-    "evaluation": "tunedmodels.render.evaluation_document:EVALUATION_SCHEMA",
+    "evaluation": "tunedmodels.render.evaluation_json:EVALUATION_SCHEMA",
     "doctor": "tunedmodels.render.doctor:DOCTOR_SCHEMA",
-    "events": "tunedmodels.listeners.lines:events_schema",
+    "events": "tunedmodels.listeners.jsonl:events_schema",
 }
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.files import write_whole
 from tunedmodels.cli.options import open_project
 from tunedmodels.cli.terminal import style
 from tunedmodels.errors import TunedModelsError
+from tunedmodels.files import write_whole
 
 if TYPE_CHECKING:
     from tunedmodels.project import Project
@@ -44,7 +44,7 @@ def command(
     version: str | None,
 ) -> None:
     """Show one model: versions, settings and loss curve."""
-    from tunedmodels.project.models import all_names, pick
+    from tunedmodels.operations.models import all_names, pick
     from tunedmodels.render.status import show_document, show_text
 
     if version and not card:
@@ -63,9 +63,9 @@ def command(
 
 
 def _card(project: Project, model: Named, version: str | None, form: str) -> str:
+    from tunedmodels.operations.models import ready
     from tunedmodels.project.lineage import lineage
-    from tunedmodels.project.models import ready
-    from tunedmodels.render.card import card_json, card_markdown
+    from tunedmodels.render.lineage import card_json, card_markdown
 
     found = lineage(project, model, ready(model, version))
     return card_json(found) if form == "json" else card_markdown(found)

@@ -16,7 +16,7 @@ from tunedmodels.cli.terminal import style
 @click.pass_obj
 def command(folder: Path | None, *, form: str) -> None:
     """List all models, their versions and their progress."""
-    from tunedmodels.project.models import all_names
+    from tunedmodels.operations.models import all_names
     from tunedmodels.render.status import status_document, status_text
 
     models = asyncio.run(all_names(open_project(folder)))

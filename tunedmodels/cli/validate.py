@@ -30,7 +30,7 @@ def command(
     Says every problem of every file with its line and its cure. Exit code 1 when there is an error;
     warnings and advice alone give 0.
     """
-    from tunedmodels.project.surveying import survey
+    from tunedmodels.project.resolve import survey
     from tunedmodels.project.tunability import judged
     from tunedmodels.render.problems import (
         counted,

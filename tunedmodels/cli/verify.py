@@ -33,7 +33,7 @@ def command(
     from them with the live version; of the one that serves, the files here must be the same too.
     Exit code 0 when all of it holds, 1 when one byte of an example differs.
     """
-    from tunedmodels.project.verifying import verify
+    from tunedmodels.operations.verify import verify
     from tunedmodels.render.verification import verification_json, verification_text
 
     project = open_project(folder, environment, sets)

@@ -37,8 +37,8 @@ async def _watch(
     project: Project, names: tuple[str, ...], timeout_s: float | None, events: Events
 ) -> int:
     from tunedmodels.listeners.listener import About
-    from tunedmodels.project.listening import audience, link
-    from tunedmodels.project.watching import running, watch
+    from tunedmodels.listeners.subscribe import audience, link
+    from tunedmodels.operations.watch import running, watch
 
     jobs = await running(project, names)
     if not jobs:

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tunedmodels.datasets.findings import Found
+from tunedmodels.datasets.problems import Found
 from tunedmodels.datasets.source import Source
 
 ROWS = 512  # rows per block where a reader counts rows and not bytes

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunedmodels.datasets.blocks import tidy
-from tunedmodels.datasets.compare import Numbered
+from tunedmodels.datasets.diff import Numbered
 from tunedmodels.datasets.examples import Example, Preference
-from tunedmodels.datasets.findings import Found
+from tunedmodels.datasets.problems import Found
 from tunedmodels.datasets.readers import read
 from tunedmodels.datasets.source import Source, responses
 from tunedmodels.errors import ProblemsFoundError

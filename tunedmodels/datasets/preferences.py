@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from tunedmodels.datasets.examples import digest
-from tunedmodels.datasets.findings import Found
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.load import load_preferences
+from tunedmodels.datasets.problems import Found
+from tunedmodels.datasets.scan import Survey, survey
 from tunedmodels.datasets.source import Source, responses
-from tunedmodels.datasets.survey import Survey, survey
 from tunedmodels.datasets.tokens import estimate
 from tunedmodels.errors import ProblemsFoundError
 

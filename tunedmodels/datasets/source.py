@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-from tunedmodels.datasets.findings import Found
-from tunedmodels.datasets.nearest import nearest
+from tunedmodels.datasets.problems import Found
+from tunedmodels.text import nearest
 
 Format = Literal["jsonl", "json", "csv", "tsv", "contents"]
 ENDINGS: dict[str, Format] = {".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv"}

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.batches import Descent, check_base
 from tunedmodels.engines.engine import MAP_NOTE, STEPS_NOTE, Adapter, TuningRequest
 from tunedmodels.engines.features import MAP_VERSION, ROWS, rows_of
 from tunedmodels.engines.sampling import softmax
+from tunedmodels.engines.sgd import Descent, check_base
 
 # The API's default rate 0.001 is a step of 4: 20 times less still falls after five epochs, 20 times
 # more jumps above the untuned loss.

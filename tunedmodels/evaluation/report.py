@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from tunedmodels.evaluation.gates import Verdict, between, bounds, signed
+from tunedmodels.evaluation.gate import Verdict, between, bounds, signed
 from tunedmodels.evaluation.scoring import Answered, Scores
 from tunedmodels.evaluation.significance import Gain, enough
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tunedmodels.datasets.compare import Numbered
+from tunedmodels.datasets.diff import Numbered
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.errors import ProviderError, TunedModelsError
 from tunedmodels.evaluation import significance
 from tunedmodels.evaluation.metrics import METRICS
 from tunedmodels.evaluation.significance import Gain, Interval
 from tunedmodels.providers.provider import Provider
-from tunedmodels.spec import GenerationConfig
+from tunedmodels.schema.tuned_model import GenerationConfig
 
 if TYPE_CHECKING:
     from tunedmodels.evaluation.significance import Rows

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from tunedmodels.apply.context import HaltedError
 from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
 from tunedmodels.events import Failed, Refused, Skipped
-from tunedmodels.executor.run import HaltedError
-from tunedmodels.plan.change import Action
+from tunedmodels.plan.plan import Action
 
 _log = logging.getLogger(__name__)
 

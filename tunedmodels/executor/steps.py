@@ -6,11 +6,11 @@ between any two of them leaves a state from which the next run ends as declared.
 
 from __future__ import annotations
 
+from tunedmodels.apply import preconditions, promote, remove, sweep, train
+from tunedmodels.apply.context import Run, about
 from tunedmodels.events import Ending, Failed, Refused, Rejected, Succeeded
-from tunedmodels.executor import checks, promoting, removing, sweeping, training
-from tunedmodels.executor.run import Run, about
 from tunedmodels.observed import ObservedModel
-from tunedmodels.plan.change import Action, Change
+from tunedmodels.plan.plan import Action, Change
 
 
 async def carry_out(run: Run, change: Change) -> Ending:
@@ -19,18 +19,18 @@ async def carry_out(run: Run, change: Change) -> Ending:
     Raises TunedModelsError for what a person can act on, and HaltedError after an interrupt.
     """
     if change.sweep and change.action.is_pending:
-        return await sweeping.sweep(run, change)
+        return await sweep.sweep(run, change)
     match change.action:
         case Action.CREATE | Action.REPLACE | Action.RETRY | Action.WAIT:
             step = _train
         case Action.PROMOTE:
-            step = promoting.promote_planned
+            step = promote.promote_planned
         case Action.UPDATE:
             step = _update
         case Action.CANCEL:
-            step = removing.cancel
+            step = remove.cancel
         case Action.DELETE:
-            step = removing.delete
+            step = remove.delete
         case Action.CONFLICT:
             return Refused(*about(change), change.reason, change.cure)
         case Action.FAILED:
@@ -41,22 +41,22 @@ async def carry_out(run: Run, change: Change) -> Ending:
 
 
 async def _train(run: Run, change: Change) -> Ending:
-    declared, wanted = checks.still_declared(change, run.desired)
-    ended = await training.train(run, change, declared, wanted)
+    declared, wanted = preconditions.still_declared(change, run.desired)
+    ended = await train.train(run, change, declared, wanted)
     if not isinstance(ended, ObservedModel):
         return ended
-    return await promoting.promote(run, change, declared, wanted)
+    return await promote.promote(run, change, declared, wanted)
 
 
 async def _update(run: Run, change: Change) -> Ending:
-    _, wanted = checks.still_declared(change, run.desired)
+    _, wanted = preconditions.still_declared(change, run.desired)
     provider = run.provider(wanted.provider)
     async with run.starts:
-        version = checks.before(change)
-        live = checks.unchanged(
+        version = preconditions.before(change)
+        live = preconditions.unchanged(
             version, await provider.get(version.model_id), run.project, change.name
         )
-        edit = promoting.edit(change, wanted, live, checks.stamped(live))
+        edit = promote.edit(change, wanted, live, preconditions.stamped(live))
         await run.send(
             "update", change.name, live.model_id, lambda: provider.update(live.model_id, edit)
         )

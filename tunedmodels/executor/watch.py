@@ -6,13 +6,13 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from tunedmodels.apply.clock import Clock
+from tunedmodels.apply.signals import Stop
+from tunedmodels.apply.wait import HOSTED, PACES, Pace, Watcher, attended
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.events import Ending, Event, Failed, Outcome, Succeeded
-from tunedmodels.executor.clock import Clock
-from tunedmodels.executor.signals import Stop
-from tunedmodels.executor.waiting import HOSTED, PACES, Pace, Watcher, attended
 from tunedmodels.observed import ObservedModel
-from tunedmodels.plan.change import Action, Change
+from tunedmodels.plan.plan import Action, Change
 from tunedmodels.providers.provider import Provider
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from tunedmodels.errors import InvalidArgumentError, ProviderError, UnauthenticatedError
-from tunedmodels.providers.credentials import is_loopback, place
+from tunedmodels.providers.identity import is_loopback, place
 
 
 @dataclass(frozen=True, slots=True)

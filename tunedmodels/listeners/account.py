@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_snake
 
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.events import Account, Due, Event
-from tunedmodels.listeners.lines import FORMAT_VERSION, LEFT_OUT, kind_of
+from tunedmodels.listeners.jsonl import FORMAT_VERSION, LEFT_OUT, kind_of
 
 T = TypeVar("T")
 

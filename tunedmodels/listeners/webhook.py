@@ -25,8 +25,8 @@ from tunedmodels.events import (
     Succeeded,
 )
 from tunedmodels.listeners.listener import About, Complain
-from tunedmodels.providers.credentials import is_loopback, place
 from tunedmodels.providers.http import Http, Transport
+from tunedmodels.providers.identity import is_loopback, place
 
 _NAMED: Final = 10
 _ENDINGS: Final[dict[type[Ending], str]] = {

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tunedmodels.errors import Problem
+from tunedmodels.manifests.collect import Manifest
+from tunedmodels.manifests.declaration import locate
 from tunedmodels.manifests.declared import Declared
-from tunedmodels.manifests.folder import is_below
-from tunedmodels.manifests.gather import Manifest
+from tunedmodels.manifests.discover import is_below
 from tunedmodels.manifests.known import did_you_mean
-from tunedmodels.manifests.layers import locate
-from tunedmodels.manifests.place import steps
-from tunedmodels.manifests.scalars import shown, visible
-from tunedmodels.settings import ProjectManifest
+from tunedmodels.manifests.location import steps
+from tunedmodels.manifests.yaml_scalars import shown, visible
+from tunedmodels.schema.project import ProjectManifest
 
 _NAME = ("metadata", "name")
 

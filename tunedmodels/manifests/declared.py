@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunedmodels.manifests.layers import Layer, locate
-from tunedmodels.manifests.place import Place, steps
-from tunedmodels.spec import TunedModelSpec
+from tunedmodels.manifests.declaration import Layer, locate
+from tunedmodels.manifests.location import Place, steps
+from tunedmodels.schema.tuned_model import TunedModelSpec
 
 
 @dataclass(frozen=True, slots=True)

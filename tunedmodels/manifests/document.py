@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunedmodels.manifests.place import Step
-from tunedmodels.manifests.scalars import Value
+from tunedmodels.manifests.location import Step
+from tunedmodels.manifests.yaml_scalars import Value
 
 Lines = dict[Step, int]  # the lines of one container's keys, or of its items by their index
 

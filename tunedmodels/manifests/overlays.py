@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunedmodels.errors import Problem
-from tunedmodels.manifests import folder
-from tunedmodels.manifests.document import Document
-from tunedmodels.manifests.gather import (
+from tunedmodels.manifests import discover
+from tunedmodels.manifests.collect import (
     KINDS,
     Manifest,
     Mapping,
@@ -21,11 +20,12 @@ from tunedmodels.manifests.gather import (
     open_documents,
     wrong_kind,
 )
+from tunedmodels.manifests.declaration import Layer, Source
+from tunedmodels.manifests.document import Document
 from tunedmodels.manifests.known import did_you_mean
-from tunedmodels.manifests.layers import Layer, Source
-from tunedmodels.manifests.place import Place
+from tunedmodels.manifests.location import Place
 from tunedmodels.manifests.reader import read
-from tunedmodels.manifests.scalars import Value, shown, visible
+from tunedmodels.manifests.yaml_scalars import Value, shown, visible
 
 
 def merge(below: Mapping, above: Mapping) -> Mapping:
@@ -74,7 +74,7 @@ class Patches:
 
     def read_overlay(self, root: Path, environment: str) -> None:
         """Add the documents of `overlays/NAME.yaml`."""
-        there = folder.overlays(root)
+        there = discover.overlays(root)
         if environment not in there:
             names = ", ".join(sorted(there))
             message = f"there is no overlay {shown(environment)}"
@@ -84,7 +84,7 @@ class Patches:
             place = Place(visible(f"--env {environment}"))
             self.problems.append(place.problem("unknown-overlay", message, cure))
         for path, name in there.get(environment, ()):
-            raw = folder.read_bytes(path, name)
+            raw = discover.read_bytes(path, name)
             if isinstance(raw, Problem):
                 self.problems.append(raw)
                 continue

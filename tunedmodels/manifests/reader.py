@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import yaml
 
-from tunedmodels.manifests.builder import Builder
 from tunedmodels.manifests.decode import Fault, FaultError, unprintable
 from tunedmodels.manifests.document import Document
-from tunedmodels.manifests.syntax import syntax_fault
+from tunedmodels.manifests.yaml_errors import syntax_fault
+from tunedmodels.manifests.yaml_parser import Builder
 
 
 @dataclass(frozen=True, slots=True)

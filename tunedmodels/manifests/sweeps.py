@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tunedmodels.errors import Problem
 from tunedmodels.manifests.declared import Declared
-from tunedmodels.manifests.scalars import shown
-from tunedmodels.spec import MOST_CANDIDATES, Sweep
+from tunedmodels.manifests.yaml_scalars import shown
+from tunedmodels.schema.tuned_model import MOST_CANDIDATES, Sweep
 
 _RATES = ("learningRate", "learningRateMultiplier")
 _WHERE = "spec.sweep.hyperparameters"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tunedmodels.desired import Desired
-from tunedmodels.plan.change import Action, Cost
+from tunedmodels.plan.plan import Action, Cost
 
 _CENT: Final = 0.01
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tunedmodels.desired import Desired
 from tunedmodels.plan import reasons
-from tunedmodels.plan.change import Action, Change
+from tunedmodels.plan.plan import Action, Change
 
 Line = tuple[str, ...]  # a name, after all the names it continues from
 

@@ -14,17 +14,17 @@ from types import MappingProxyType
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan import reasons, safety, sweeping
-from tunedmodels.plan.change import Action, Change, Plan, Refusal
+from tunedmodels.plan import reasons, safety, sweep
 from tunedmodels.plan.chosen import resolved
 from tunedmodels.plan.cost import FREE, Pricing
-from tunedmodels.plan.declared import DatasetCounts, Declared, Differences, Remembered, Taken
 from tunedmodels.plan.family import Family, Line, Obstacle
+from tunedmodels.plan.history import written
 from tunedmodels.plan.leaving import Leaving
+from tunedmodels.plan.plan import Action, Change, Plan, Refusal
+from tunedmodels.plan.reconcile import DatasetCounts, Declared, Differences, Remembered, Taken
 from tunedmodels.plan.removed import remove
 from tunedmodels.plan.safety import Allowances
-from tunedmodels.plan.versions import written
-from tunedmodels.settings import Policy
+from tunedmodels.schema.project import Policy
 
 __all__ = [
     "NOTHING_KNOWN",
@@ -163,7 +163,7 @@ class _Table:
     now: datetime | None
 
     def __call__(self, want: Desired, live: Sequence[ObservedModel]) -> Declared:
-        return sweeping.table(
+        return sweep.table(
             want,
             live,
             taken=self.taken,

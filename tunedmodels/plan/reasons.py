@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import DatasetChange, FieldChange
-from tunedmodels.spec import Lifecycle
+from tunedmodels.plan.plan import DatasetChange, FieldChange
+from tunedmodels.schema.tuned_model import Lifecycle
 from tunedmodels.stamp import HAND
 
 NEW = "it does not exist yet"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Action, Change, Refusal
+from tunedmodels.plan.history import History, history
+from tunedmodels.plan.plan import Action, Change, Refusal
 from tunedmodels.plan.safety import protected, protected_by_policy
-from tunedmodels.plan.versions import History, history
-from tunedmodels.settings import Policy
+from tunedmodels.schema.project import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tunedmodels.observed import ObservedModel
+from tunedmodels.plan.history import History, written
 from tunedmodels.plan.leaving import Leaving
-from tunedmodels.plan.versions import History, written
-from tunedmodels.spec import Lifecycle
+from tunedmodels.schema.tuned_model import Lifecycle
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action, Change, Refusal
-from tunedmodels.settings import Blackout, Policy
+from tunedmodels.plan.plan import Action, Change, Refusal
+from tunedmodels.schema.project import Blackout, Policy
 
 
 @dataclass(frozen=True, slots=True)

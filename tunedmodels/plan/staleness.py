@@ -38,9 +38,9 @@ from typing import Final
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.change import Action, Change, Plan, Version, Wanted
 from tunedmodels.plan.gate import differences, gate_of
-from tunedmodels.plan.versions import wanted
+from tunedmodels.plan.history import wanted
+from tunedmodels.plan.plan import Action, Change, Plan, Version, Wanted
 
 Place = tuple[str, str]  # provider, model id
 

@@ -4,6 +4,6 @@ Everything here is composition. A question (survey, plan, models) changes nothin
 the executor or to one provider. Each opens the providers that it needs, and closes them again.
 """
 
-from tunedmodels.project.opened import Project
+from tunedmodels.project.project import Project
 
 __all__ = ["Project"]

@@ -9,7 +9,7 @@ from typing import Final
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.change import Note, Plan
+from tunedmodels.plan.plan import Note, Plan
 
 # To read a curve takes up to a millisecond, and nobody reads a hundred notes.
 _CURVES: Final = 100

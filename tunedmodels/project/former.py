@@ -11,16 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from tunedmodels.datasets.archive import Archive
-from tunedmodels.datasets.compare import Numbered, numbered
+from tunedmodels.datasets.diff import Numbered, numbered
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load_numbered
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, StoreError
 from tunedmodels.observed import ObservedModel
 from tunedmodels.project import git
-from tunedmodels.project.opened import Project
-from tunedmodels.settings import EmbeddedSettings
-from tunedmodels.spec import Examples
+from tunedmodels.project.project import Project
+from tunedmodels.schema.project import EmbeddedSettings
+from tunedmodels.schema.tuned_model import Examples
 from tunedmodels.stamp import Stamp
 
 MOST_BYTES = 32 * 1024 * 1024  # of a file; a whole dataset of the Gemini API has 4 MB (F9)
@@ -65,7 +65,7 @@ def _sources(project: Project, name: str, commit: str, now: Examples) -> Iterato
     yield now
     from tempfile import TemporaryDirectory
 
-    from tunedmodels.manifests.loader import load
+    from tunedmodels.manifests.load import load
 
     with TemporaryDirectory(prefix="tunedmodels-") as folder:
         root = Path(folder)
@@ -81,7 +81,7 @@ def _from_service(project: Project, model: ObservedModel, stamp: Stamp) -> list[
         return None
     import msgspec
 
-    from tunedmodels.service.store import Store
+    from tunedmodels.service.store.models import Store
 
     store = Store(project.store_of(model.provider))
     try:

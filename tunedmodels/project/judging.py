@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
-from tunedmodels.evaluation.gates import judge
+from tunedmodels.evaluation.gate import judge
 from tunedmodels.evaluation.scoring import Answered, Scores
 from tunedmodels.executor.judge import Judgement
 from tunedmodels.observed import ObservedModel
-from tunedmodels.project.evaluating import OTHER_PREAMBLE, OtherPreambleError, examiner
-from tunedmodels.project.opened import Project
+from tunedmodels.operations.evaluate import OTHER_PREAMBLE, OtherPreambleError, examiner
+from tunedmodels.project.project import Project
 from tunedmodels.providers.provider import Provider
 from tunedmodels.stamp import Decision
 

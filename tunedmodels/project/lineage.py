@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tunedmodels.observed import ObservedModel
 from tunedmodels.project import git
-from tunedmodels.project.opened import Project
-from tunedmodels.render.card import Card, Commit
+from tunedmodels.project.project import Project
+from tunedmodels.render.lineage import Card, Commit
 from tunedmodels.render.status import Named
-from tunedmodels.settings import VertexSettings
+from tunedmodels.schema.project import VertexSettings
 
 
 def lineage(project: Project, model: Named, version: ObservedModel) -> Card:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tunedmodels.project.connecting import connect
-from tunedmodels.project.opened import Project
+from tunedmodels.operations.connect import connect
+from tunedmodels.project.project import Project
 from tunedmodels.providers.provider import Holder
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from tunedmodels.errors import RefusedError
-from tunedmodels.project.opened import Project
-from tunedmodels.spec import TunedModelSpec
+from tunedmodels.project.project import Project
+from tunedmodels.schema.tuned_model import TunedModelSpec
 
 SCHEME: Final = "gs://"
 FOLDER: Final = "remote"
@@ -42,7 +42,7 @@ async def fetch_all(project: Project) -> None:
     }
     if not wanted:
         return
-    from tunedmodels.project.connecting import connect
+    from tunedmodels.operations.connect import connect
     from tunedmodels.providers.vertex.provider import VertexProvider
 
     project.claim_state()

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tunedmodels.capabilities.rows import Price
-from tunedmodels.capabilities.table import BaseModels
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.manifests.tunings import LASTING, judge, tunings
-from tunedmodels.project.opened import Project
+from tunedmodels.project.base_models import LASTING, judge, tunings
+from tunedmodels.project.project import Project
+from tunedmodels.schema.base_models import BaseModels
 
 if TYPE_CHECKING:  # `validate` plans nothing, and starts faster without
     from tunedmodels.plan.cost import Pricing

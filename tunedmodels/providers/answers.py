@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tunedmodels.errors import ProviderError
-from tunedmodels.providers import translation
+from tunedmodels.providers.gemini import convert
 from tunedmodels.wire import gemini as wire
 
 DATA: Final = "data:"  # before every message
@@ -34,7 +34,7 @@ async def pieces(
                 raise ProviderError(
                     f"The answer is not one of the Gemini API: {error}.", cure=endpoint_cure
                 ) from error
-            piece, reason = translation.answer(message)
+            piece, reason = convert.answer(message)
             end = reason or end
             if piece:
                 is_empty = False

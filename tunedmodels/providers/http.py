@@ -30,10 +30,10 @@ import stamina
 
 from tunedmodels import __version__
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
-from tunedmodels.providers import failures
-from tunedmodels.providers.credentials import Identity, is_loopback, place
-from tunedmodels.providers.failures import Manners, Refused
-from tunedmodels.providers.patience import ATTEMPTS, BUDGET_S, NEAR_BUDGET_S, OnRetry, Patience
+from tunedmodels.providers import errors
+from tunedmodels.providers.errors import Manners, Refused
+from tunedmodels.providers.identity import Identity, is_loopback, place
+from tunedmodels.providers.retry import ATTEMPTS, BUDGET_S, NEAR_BUDGET_S, OnRetry, Patience
 
 # Where rich and click are installed, httpx imports its own command line: 70 ms that nobody needs.
 # None makes that import fail, and httpx provides for a command line that is not there.
@@ -84,7 +84,7 @@ class Http:
         endpoint: str,
         credentials: Identity,
         *,
-        manners: Manners = failures.GOOGLE,
+        manners: Manners = errors.GOOGLE,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
         budget_s: float | None = None,
@@ -267,7 +267,7 @@ class Http:
     def _lost(self, error: httpx.HTTPError) -> ProviderError:
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
-                return failures.unreachable(
+                return errors.unreachable(
                     error, self._place, is_local=self._is_local, manners=self._manners
                 )
             case httpx.TimeoutException():

@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ObservedModel
-from tunedmodels.spec import GenerationConfig
+from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 
 # Hears how an upload goes on: where it goes to, bytes that are there, bytes in all.

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from tunedmodels.errors import PermissionDeniedError, ProviderError, UnimplementedError
-from tunedmodels.providers import failures
-from tunedmodels.providers.failures import Manners, Refused
+from tunedmodels.providers import errors
+from tunedmodels.providers.errors import Manners, Refused
 
 # In the order of preference; the last one is Cloud Storage's.
 _IDS: Final = ("x-request-id", "x-goog-request-id", "x-guploader-uploadid")
@@ -33,10 +33,10 @@ _BUCKET: Final = "Check `bucket` and `storageEndpoint` of this provider in the P
 
 def _manners(roles: str, endpoint_cure: str) -> Manners:
     def refused(refusal: Refused) -> ProviderError:
-        error = failures.GOOGLE.refused(refusal)
-        if isinstance(error, PermissionDeniedError) and error.cure == failures.OWNER_CURE:
+        error = errors.GOOGLE.refused(refusal)
+        if isinstance(error, PermissionDeniedError) and error.cure == errors.OWNER_CURE:
             error.cure = roles
-        if isinstance(error, UnimplementedError) or error.cure == failures.GOOGLE.endpoint_cure:
+        if isinstance(error, UnimplementedError) or error.cure == errors.GOOGLE.endpoint_cure:
             error.cure = endpoint_cure
         number = next((refusal.headers[name] for name in _IDS if name in refusal.headers), "")
         if number.isascii() and number.isprintable() and number:
@@ -45,7 +45,7 @@ def _manners(roles: str, endpoint_cure: str) -> Manners:
         return error
 
     return replace(
-        failures.GOOGLE, refused=refused, endpoint_cure=endpoint_cure, local_cure=endpoint_cure
+        errors.GOOGLE, refused=refused, endpoint_cure=endpoint_cure, local_cure=endpoint_cure
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tunedmodels.providers.patience import OnRetry
 from tunedmodels.providers.provider import OnUpload, Provider
-from tunedmodels.settings import AnyProvider, GeminiSettings, VertexSettings
+from tunedmodels.providers.retry import OnRetry
+from tunedmodels.schema.project import AnyProvider, GeminiSettings, VertexSettings
 
 if TYPE_CHECKING:
     from tunedmodels.providers.http import AsgiApp
@@ -50,22 +50,22 @@ def open_provider(
 
 
 def _embedded(opening: Opening) -> Provider:
-    from tunedmodels.providers import gemini  # noqa: PLC0415  # httpx is heavy
+    from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # httpx is heavy
 
     if opening.app is None:
         raise ValueError("the embedded provider needs the application of the embedded service")
-    return gemini.in_process(
+    return provider.in_process(
         opening.name, project=opening.project, app=opening.app, on_retry=opening.on_retry
     )
 
 
 def _gemini(opening: Opening) -> Provider:
-    from tunedmodels.providers import gemini  # noqa: PLC0415  # httpx is heavy
     from tunedmodels.providers.auth.choice import gemini_identity  # noqa: PLC0415  # goes with it
+    from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # httpx is heavy
 
     if not isinstance(opening.settings, GeminiSettings):
         raise TypeError("a gemini provider needs gemini settings")
-    return gemini.GeminiProvider(
+    return provider.GeminiProvider(
         opening.name,
         project=opening.project,
         endpoint=opening.settings.endpoint,

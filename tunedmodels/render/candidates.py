@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.candidates import Candidate, Sweep
-from tunedmodels.plan.change import Action, Change, Cost, Wanted
-from tunedmodels.render.words import columns, padded
+from tunedmodels.plan.plan import Action, Change, Cost, Wanted
+from tunedmodels.render.layout import columns, padded
 
 SHORT = {
     "epochCount": "epochs",

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.evaluation.axis import round_ticks, tick_labels, usual_top
+from tunedmodels.evaluation.chart_axis import round_ticks, tick_labels, usual_top
 from tunedmodels.evaluation.curves import CurveReading, steps_per_epoch
 from tunedmodels.observed import LossPoint
 

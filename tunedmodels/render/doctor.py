@@ -6,9 +6,9 @@ import json
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from tunedmodels.providers.checkup.finding import Checkup, Verdict
+from tunedmodels.providers.doctor.findings import Checkup, Verdict
+from tunedmodels.render.layout import WIDTH, clean, cut, padded
 from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.words import WIDTH, clean, cut, padded
 
 _ROLES = {
     Verdict.OK: "good",

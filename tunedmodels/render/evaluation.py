@@ -19,8 +19,8 @@ from tunedmodels.render.evaluation_terms import (
     title,
     told,
 )
+from tunedmodels.render.layout import WIDTH, columns, padded, wrapped
 from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.words import WIDTH, columns, padded, wrapped
 from tunedmodels.stamp import Decision
 
 _ROLES: Final = {
@@ -75,7 +75,7 @@ def _text(report: Report, most: int, style: Style) -> str:
 
 
 def _json(report: Report, most: int, _style: Style) -> str:
-    from tunedmodels.render.evaluation_document import evaluation_json  # noqa: PLC0415  # a form
+    from tunedmodels.render.evaluation_json import evaluation_json  # noqa: PLC0415  # a form
 
     return evaluation_json(report, most=most)
 

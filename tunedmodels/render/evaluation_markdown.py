@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from tunedmodels import __version__
 from tunedmodels.evaluation.report import Report
-from tunedmodels.render.escape import code, fenced, prose
 from tunedmodels.render.evaluation_terms import (
     HIDDEN,
     NONE,
@@ -19,6 +18,7 @@ from tunedmodels.render.evaluation_terms import (
     told,
 )
 from tunedmodels.render.frame import alert, footer
+from tunedmodels.render.markup import code, fenced, prose
 from tunedmodels.stamp import Decision
 
 _LONGEST = 1000  # of a sentence with its numbers

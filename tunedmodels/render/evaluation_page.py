@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tunedmodels.evaluation.report import Report
 from tunedmodels.render.evaluation_terms import HIDDEN, NONE, against, gate, rows, sections, title
-from tunedmodels.render.page import framed
+from tunedmodels.render.plan.html import framed
 from tunedmodels.stamp import Decision
 
 # The classes of the style sheet by what they mean: good, doubtful, bad.

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tunedmodels.evaluation.gates import between, bounds, signed
+from tunedmodels.evaluation.gate import between, bounds, signed
 from tunedmodels.evaluation.report import Contender, Difference, Report, Role, luck
-from tunedmodels.render.terms import number
-from tunedmodels.render.words import cut
+from tunedmodels.render.layout import cut
+from tunedmodels.render.plan.phrases import number
 
 FEW: Final = 3  # differences of each kind
 ALL: Final = 2**31

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from tunedmodels.render.escape import code, prose
+from tunedmodels.render.markup import code, prose
 
 _MARK = "<!-- tunedmodels:plan "
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tunedmodels.providers.provider import Holder
+from tunedmodels.render.layout import clean
 from tunedmodels.render.progress import duration
-from tunedmodels.render.words import clean
 
 
 def locks_text(held: Mapping[str, Holder]) -> str:

@@ -6,7 +6,7 @@ import html
 from dataclasses import replace
 
 from tunedmodels.plan.marker import APPLIED, APPLYING, STALE, read_marker
-from tunedmodels.render.words import cut
+from tunedmodels.render.layout import cut
 
 LONGEST_REASON = 300  # columns; with the plan's own budget it stays below what forges take
 _BEFORE = "<details><summary>The plan as it was</summary>\n\n"

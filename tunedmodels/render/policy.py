@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from tunedmodels.manifests.declared import Declared
-from tunedmodels.plan.change import Plan
-from tunedmodels.render.document import plan_document, plan_schema
-from tunedmodels.settings import Policy, ProjectManifest
+from tunedmodels.plan.plan import Plan
+from tunedmodels.render.plan.json import plan_document, plan_schema
+from tunedmodels.schema.project import Policy, ProjectManifest
 
 FORMAT_VERSION: Final = 1
 

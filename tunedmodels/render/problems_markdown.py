@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.render.escape import code, prose
 from tunedmodels.render.frame import alert, cure, heading, marker
-from tunedmodels.render.markdown import BUDGET
+from tunedmodels.render.markup import code, prose
+from tunedmodels.render.plan.markdown import BUDGET
 from tunedmodels.render.problems import counted
 
 _MOST = 200  # problems; fewer where they are long

@@ -37,10 +37,10 @@ from tunedmodels.events import (
     Uploaded,
 )
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.change import Action
+from tunedmodels.plan.plan import Action
+from tunedmodels.render.layout import WIDTH, clean, cut, wrapped
 from tunedmodels.render.problems import Style, plain
 from tunedmodels.render.rulings import ruling
-from tunedmodels.render.words import WIDTH, clean, cut, wrapped
 
 Elapsed = Callable[[], float]
 

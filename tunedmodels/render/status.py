@@ -13,8 +13,8 @@ from typing import Final
 from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.render.chart import curve_text
+from tunedmodels.render.layout import wrapped
 from tunedmodels.render.problems import Style, plain, visible
-from tunedmodels.render.words import wrapped
 from tunedmodels.stamp import HAND, Decision, GateMark, gate_mark
 
 

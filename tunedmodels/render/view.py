@@ -27,7 +27,7 @@ def progress(
         return
     from rich.console import Console  # noqa: PLC0415  # only for a person who watches
 
-    from tunedmodels.render.live import LiveProgress  # noqa: PLC0415  # it imports rich
+    from tunedmodels.render.progress_live import LiveProgress  # noqa: PLC0415  # it imports rich
 
     with LiveProgress(Console(file=out, highlight=False), style=style) as moving:
         yield moving

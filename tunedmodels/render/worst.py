@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tunedmodels.evaluation.scoring import Answered
+from tunedmodels.render.layout import columns, cut, padded
 from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.words import columns, cut, padded
 
 _INPUT, _OUTPUT = 36, 16  # columns, so that a line has at most 100 of them
 

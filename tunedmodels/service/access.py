@@ -6,7 +6,7 @@ owner also deletes it and gives it away.
 
 from __future__ import annotations
 
-from tunedmodels.service.calls import Call, Rooms
+from tunedmodels.service.api.request import Call, Rooms
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.identity import Caller
 from tunedmodels.service.records import Model, Role

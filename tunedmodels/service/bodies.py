@@ -12,10 +12,10 @@ import msgspec
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from tunedmodels.service import limits
+from tunedmodels.service.api import limits
+from tunedmodels.service.api.limits import MOST_BODY
+from tunedmodels.service.api.messages import Message
 from tunedmodels.service.errors import ApiError, Status, Violation, invalid
-from tunedmodels.service.limits import MOST_BODY
-from tunedmodels.service.messages import Message
 
 M = TypeVar("M", bound=Message)
 

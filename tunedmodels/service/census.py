@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunedmodels.service.errors import Status
-from tunedmodels.service.store import Store
+from tunedmodels.service.store.models import Store
 
 # A job that was begun counts as running until it ends, also while its worker changes.
 _JOBS = f"""

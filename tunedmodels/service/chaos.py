@@ -20,8 +20,8 @@ from enum import StrEnum
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.service.connections import drop
 from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.timeouts import drop
 
 _LONGEST_DELAY_S = 600.0
 _SEED = re.compile(r"[0-9]{1,18}")

@@ -10,14 +10,14 @@ import string
 from starlette.responses import Response
 
 from tunedmodels.datasets.examples import canonical
-from tunedmodels.service import rules, shapes
 from tunedmodels.service.access import reached
+from tunedmodels.service.api import responses, validation
+from tunedmodels.service.api.base_models import TEMPERATURE, TOP_P
+from tunedmodels.service.api.messages import TunedModel
+from tunedmodels.service.api.request import Call, Rooms, answer
 from tunedmodels.service.bodies import parse
-from tunedmodels.service.calls import Call, Rooms, answer
-from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.identity import Caller
-from tunedmodels.service.messages import TunedModel
 from tunedmodels.service.records import Model, NewModel, Role, State
 
 _RANDOM = string.ascii_lowercase + string.digits
@@ -29,9 +29,9 @@ def create(rooms: Rooms, call: Call) -> Response:
     """Start a job and answer with its operation at once."""
     body = parse(call.body, TunedModel, at="tuned_model")
     wanted_id = call.query.get("tuned_model_id", "")
-    job = rules.job(body, wanted_id)
+    job = validation.job(body, wanted_id)
     base_model, parent = _source(rooms, call.caller, body)
-    time = shapes.now()
+    time = responses.now()
     model = NewModel(
         id=wanted_id or generated_id(body.display_name or ""),
         operation=_random(),
@@ -56,7 +56,7 @@ def create(rooms: Rooms, call: Call) -> Response:
         words = f"Tuned model tunedModels/{model.id} already exists."
         raise ApiError(Status.ALREADY_EXISTS, words)
     rooms.wake()
-    return answer(shapes.operation(stored, ""))
+    return answer(responses.operation(stored, ""))
 
 
 def generated_id(display_name: str, end: str = "") -> str:

@@ -11,19 +11,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tunedmodels.service.catalogue import Catalogue
+from tunedmodels.service.api.base_models import Catalogue
 from tunedmodels.service.identity import Keys
-from tunedmodels.service.jobs import Jobs
-from tunedmodels.service.sharing import Sharing
-from tunedmodels.service.store import Store
-from tunedmodels.service.trainer import Trainer
+from tunedmodels.service.store.jobs import Jobs
+from tunedmodels.service.store.models import Store
+from tunedmodels.service.store.permissions import Sharing
+from tunedmodels.service.training.supervisor import Trainer
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.routing import BaseRoute
 
-    from tunedmodels.service.calls import Rooms
+    from tunedmodels.service.api.request import Rooms
 
 
 class EmbeddedService:
@@ -51,8 +51,8 @@ class EmbeddedService:
     @cached_property
     def rooms(self) -> Rooms:
         """What the handlers of requests work with: those of the API and of the library page."""
-        from tunedmodels.service.calls import Rooms  # noqa: PLC0415  # not before it is needed
-        from tunedmodels.service.generate import adapter_reader  # noqa: PLC0415  # the same
+        from tunedmodels.service.api.generate import adapter_reader  # noqa: PLC0415  # the same
+        from tunedmodels.service.api.request import Rooms  # noqa: PLC0415  # not before it is needed
 
         return Rooms(
             store=self._store,
@@ -72,7 +72,7 @@ class EmbeddedService:
         self, *, beside: Sequence[BaseRoute] = (), around: Sequence[Middleware] = ()
     ) -> Starlette:
         """Return an application with routes beside the API and middleware around its routes."""
-        from tunedmodels.service.app import make_app  # noqa: PLC0415  # not before it is needed
+        from tunedmodels.service.api.app import make_app  # noqa: PLC0415  # not before it is needed
 
         return make_app(self.rooms, beside=beside, around=around)
 

@@ -21,7 +21,7 @@ from tunedmodels import __version__
 from tunedmodels.errors import StoreError
 from tunedmodels.service.census import take_census
 from tunedmodels.service.exchanges import Exchange
-from tunedmodels.service.store import Store
+from tunedmodels.service.store.models import Store
 
 _METHODS = {"GET", "POST", "PATCH", "DELETE", "HEAD"}
 # Most answers take milliseconds; a create of 4 MB and a long answer take seconds.

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 
 from starlette.responses import Response
 
-from tunedmodels.service import shapes
 from tunedmodels.service.access import called, found
+from tunedmodels.service.api import responses
+from tunedmodels.service.api.base_models import TEMPERATURE, TOP_P
+from tunedmodels.service.api.messages import TunedModel
+from tunedmodels.service.api.request import Call, Rooms, answer
+from tunedmodels.service.api.validation import word_violations
 from tunedmodels.service.bodies import mask, parse
-from tunedmodels.service.calls import Call, Rooms, answer
-from tunedmodels.service.catalogue import TEMPERATURE, TOP_P
 from tunedmodels.service.errors import Violation, invalid
-from tunedmodels.service.messages import TunedModel
 from tunedmodels.service.records import Model, Role
-from tunedmodels.service.rules import word_violations
 
 # Field of the message: column, and its value from the message. A field that is named in the mask
 # and missing in the body is cleared.
@@ -65,7 +65,7 @@ def patch(rooms: Rooms, call: Call) -> Response:
         raise invalid(violations)
     values = {_MUTABLE[field][0]: _MUTABLE[field][1](body) for field in fields}
     model, curve = rooms.store.edit(stored, values) or (None, "")
-    return answer(shapes.tuned_model(found(model, stored.id), curve))
+    return answer(responses.tuned_model(found(model, stored.id), curve))
 
 
 def _masked(paths: Sequence[str]) -> list[str]:

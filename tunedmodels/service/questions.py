@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunedmodels.engines.engine import Sampling
+from tunedmodels.service.api.limits import MOST_INPUT, MOST_STOP_SEQUENCES
+from tunedmodels.service.api.messages import Content, GenerateContentRequest, GenerationConfig, Part
+from tunedmodels.service.api.validation import range_violations
 from tunedmodels.service.bodies import path
 from tunedmodels.service.errors import Violation, invalid
-from tunedmodels.service.limits import MOST_INPUT, MOST_STOP_SEQUENCES
-from tunedmodels.service.messages import Content, GenerateContentRequest, GenerationConfig, Part
-from tunedmodels.service.rules import range_violations
 
 _UNSUPPORTED = ("system_instruction", "tools", "tool_config", "cached_content")
 _SUPPORTED_CONFIG = {

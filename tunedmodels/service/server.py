@@ -21,14 +21,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.service.access_log import AccessLog
 from tunedmodels.service.chaos import Chaos, Chaotic, warn
-from tunedmodels.service.connections import PatientProtocol
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.exchanges import Observed
 from tunedmodels.service.health import Health
 from tunedmodels.service.identity import Keys
-from tunedmodels.service.library.app import Library
 from tunedmodels.service.metrics import Metrics
-from tunedmodels.service.retention import Retention
+from tunedmodels.service.store.retention import Retention
+from tunedmodels.service.timeouts import PatientProtocol
+from tunedmodels.service.web.app import Library
 
 _REST_S = 5  # between two requests on a connection
 _GRACE_S = 5  # for answers that are on their way when the stop comes
@@ -185,7 +185,7 @@ def _is_loopback(place: str) -> bool:
 def _known(keys: Path | None, host: str) -> Keys | None:
     """Read the keys; without them, refuse to serve anybody else."""
     if keys is not None:
-        from tunedmodels.service.keys import read_keys  # noqa: PLC0415  # yaml, which others spare
+        from tunedmodels.service.api.keys import read_keys  # noqa: PLC0415  # yaml, which others spare
 
         return read_keys(keys)
     if not _is_loopback(f"[{host}]"):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunedmodels.datasets.blocks import Block
-from tunedmodels.datasets.findings import Found
-from tunedmodels.datasets.readers.contents import looks_like_contents, read_contents
-from tunedmodels.datasets.readers.document import read_document
+from tunedmodels.datasets.problems import Found
+from tunedmodels.datasets.readers.delimited import read_csv, read_tsv
+from tunedmodels.datasets.readers.json_document import read_document
 from tunedmodels.datasets.readers.jsonl import read_jsonl
-from tunedmodels.datasets.readers.table import read_csv, read_tsv
+from tunedmodels.datasets.readers.vertex_jsonl import looks_like_contents, read_contents
 from tunedmodels.datasets.source import Format, Source, format_of, head_of
 
 Reader = Callable[[Path, Source, Found], Iterator[Block]]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tunedmodels.datasets.blocks import Block
-from tunedmodels.datasets.findings import Found
+from tunedmodels.datasets.problems import Found
 from tunedmodels.datasets.readers.lines import Batch, batches, explained
 from tunedmodels.datasets.readers.rows import example
 from tunedmodels.datasets.source import Source

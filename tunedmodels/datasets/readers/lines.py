@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tunedmodels.datasets.findings import Found
+from tunedmodels.datasets.problems import Found
 
 BATCH_BYTES = 64 * 1024  # with its decoded form it stays in a core's cache: measured best
 LINE_BYTES = 4 * 1024 * 1024  # F9: a whole file has at most as much; keeps memory flat

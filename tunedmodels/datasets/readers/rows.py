@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tunedmodels.datasets.findings import Found
-from tunedmodels.datasets.nearest import nearest
+from tunedmodels.datasets.problems import Found
 from tunedmodels.datasets.source import Source, output_setting
+from tunedmodels.text import nearest
 
 _SHOWN = 12  # names of fields in a message
 

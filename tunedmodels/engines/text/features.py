@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.text.source import END, REACH, Source
+from tunedmodels.engines.text.tokens import END, REACH, Source
 
 # Weights learned on one map mean nothing on another, so adapters name theirs. Whoever changes what
 # this room returns, or how a source is read, must count this up.

@@ -10,9 +10,9 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.batches import Descent, check_base
 from tunedmodels.engines.engine import MAP_NOTE, STEPS_NOTE, Adapter, Sampling, TuningRequest
 from tunedmodels.engines.sampling import choose, pieces
+from tunedmodels.engines.sgd import Descent, check_base
 from tunedmodels.engines.text.features import (
     FEATURES,
     MAP_VERSION,
@@ -24,7 +24,7 @@ from tunedmodels.engines.text.features import (
     Written,
     rarity_of,
 )
-from tunedmodels.engines.text.source import END, MOST_UNITS, Source, learned_units, spelled
+from tunedmodels.engines.text.tokens import END, MOST_UNITS, Source, learned_units, spelled
 
 # How much likelier the base finds the next piece of the input than anything else, in nats.
 ECHO = 4.0

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from tunedmodels.errors import UnauthenticatedError
 from tunedmodels.providers.auth.google import GoogleIdentity
-from tunedmodels.providers.credentials import (
+from tunedmodels.providers.identity import (
     CLOUD_PLATFORM,
     KEY_CURE,
     OAUTH_CURE,

@@ -18,11 +18,11 @@ from tunedmodels.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tunedmodels.providers.auth.sources import IMPERSONATE, Source, lying_here
-from tunedmodels.providers.credentials import is_loopback, place, scrubbed
+from tunedmodels.providers.auth.adc import IMPERSONATE, Source, lying_here
+from tunedmodels.providers.identity import is_loopback, place, scrubbed
 
 if TYPE_CHECKING:
-    from tunedmodels.providers.auth.loading import Google
+    from tunedmodels.providers.auth.google_auth import Google
 
 # What is secret by its looks, also where we never held it: access tokens, the signed JSON that is
 # shown to get one, keys, and the private halves of keys.
@@ -122,13 +122,13 @@ class GoogleIdentity:
 
     @property
     def _still_holds(self) -> bool:
-        from tunedmodels.providers.auth.loading import has_ended  # noqa: PLC0415  # is loaded by now
+        from tunedmodels.providers.auth.google_auth import has_ended  # noqa: PLC0415  # is loaded by now
 
         return self._google is not None and not has_ended(self._google)
 
     def _load(self) -> None:
         """Find the credential and hand it to google-auth. Raises UnauthenticatedError."""
-        from tunedmodels.providers.auth.loading import load  # noqa: PLC0415  # google-auth is heavy
+        from tunedmodels.providers.auth.google_auth import load  # noqa: PLC0415  # google-auth is heavy
         from tunedmodels.providers.auth.metadata import lying_there  # noqa: PLC0415  # the same
 
         source = lying_here(self._environ) or lying_there(self._environ)
@@ -141,7 +141,7 @@ class GoogleIdentity:
         )
 
     def _renew(self) -> None:
-        from tunedmodels.providers.auth.loading import renewed  # noqa: PLC0415  # is loaded by now
+        from tunedmodels.providers.auth.google_auth import renewed  # noqa: PLC0415  # is loaded by now
 
         assert self._google is not None  # noqa: S101  # loaded before it is renewed
         assert self._source is not None  # noqa: S101  # goes with it

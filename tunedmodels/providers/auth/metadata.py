@@ -14,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport import Response
 from google.auth.transport import requests as transport
 
-from tunedmodels.providers.auth.sources import Kind, Source
+from tunedmodels.providers.auth.adc import Kind, Source
 
 _ADDRESS = "169.254.169.254"  # link-local: it answers at once, or nobody is there
 _LOOK_S = 1.0  # google-auth asks three times three seconds; a laptop would wait for nothing

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunedmodels.errors import ProviderError
-from tunedmodels.providers import denials
-from tunedmodels.providers.checkup.asking import Asker, Facts
-from tunedmodels.settings import VertexSettings
+from tunedmodels.providers import permissions
+from tunedmodels.providers.doctor.probe import Asker, Facts
+from tunedmodels.schema.project import VertexSettings
 
 _CHECK = "service-agent"
 _ROLE = "roles/storage.objectViewer"
@@ -37,7 +37,9 @@ async def look_at_agent(storage: Asker, resources: Asker, settings: VertexSettin
     if account is None:
         return
     member = f"serviceAccount:{account}"
-    command = denials.binding("storage buckets add-iam-policy-binding gs://BUCKET", member, _ROLE)
+    command = permissions.binding(
+        "storage buckets add-iam-policy-binding gs://BUCKET", member, _ROLE
+    )
     grant = f"Let it read the bucket:\n    {command}"
     policies = [
         await _policy(storage, f"storage/v1/b/{settings.bucket}/iam"),

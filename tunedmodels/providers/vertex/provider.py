@@ -29,25 +29,26 @@ from tunedmodels.errors import (
     ProviderError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import answers, counting
-from tunedmodels.providers import translation as gemini
-from tunedmodels.providers.credentials import Identity
+from tunedmodels.providers import answers
+from tunedmodels.providers.gemini import content
+from tunedmodels.providers.gemini import convert as gemini
 from tunedmodels.providers.http import Http, Transport
-from tunedmodels.providers.patience import OnRetry
+from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.provider import BaseModel, Edit, Holder, OnUpload
 from tunedmodels.providers.refusals import VERTEX
+from tunedmodels.providers.retry import OnRetry
 from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
 from tunedmodels.providers.storage.download import fetch
-from tunedmodels.providers.storage.lease import Lease
-from tunedmodels.providers.vertex import datasets, hosts, translation
-from tunedmodels.providers.vertex.creating import Creator
+from tunedmodels.providers.storage.lock import Lease
+from tunedmodels.providers.vertex import convert, hosts, training_data
+from tunedmodels.providers.vertex.convert import Version, job_state
+from tunedmodels.providers.vertex.create import Creator
+from tunedmodels.providers.vertex.delete import Remover, Sleep
 from tunedmodels.providers.vertex.notes import Notes
-from tunedmodels.providers.vertex.reading import Reader, number
-from tunedmodels.providers.vertex.removing import Remover, Sleep
-from tunedmodels.providers.vertex.translation import Version, job_state
-from tunedmodels.settings import VertexSettings
-from tunedmodels.spec import GenerationConfig
+from tunedmodels.providers.vertex.read import Reader, number
+from tunedmodels.schema.project import VertexSettings
+from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as gemini_wire
 from tunedmodels.wire import vertex as wire
@@ -153,7 +154,7 @@ class VertexProvider:
             if there := await self._there(desired, before):
                 return there
             parent = await self._source(desired)
-            body = translation.creation(
+            body = convert.creation(
                 desired, stamp, training=training, validation=held_out, parent=parent
             )
             path = f"v1/{self._parent}/tuningJobs"
@@ -175,7 +176,7 @@ class VertexProvider:
                 f"{model_id} is {version.state}, and has no model yet: a job cannot be changed.",
                 cure="To follow it: tunedmodels watch",
             )
-        model, mask = translation.patch(version.model, edit)
+        model, mask = convert.patch(version.model, edit)
         await self._home.send(
             "PATCH",
             f"v1/{hosts.unversioned(version.model.name)}",
@@ -223,7 +224,7 @@ class VertexProvider:
         """Return how many tokens a base model sees in all the texts."""
         name = base.removeprefix("models/")
         path = f"v1/{self._parent}/publishers/google/models/{quote(name)}:countTokens"
-        return await counting.count(
+        return await content.count(
             texts, lambda body: self._home.send("POST", path, content=body, repeatable=True)
         )
 
@@ -269,7 +270,7 @@ class VertexProvider:
         )
 
     async def _put(self, desired: Desired, examples: Sequence[Example]) -> str:
-        return await datasets.put(
+        return await training_data.put(
             self._bucket,
             examples,
             preamble=desired.preamble,
@@ -320,7 +321,7 @@ class VertexProvider:
 
     def _observed(self, version: Version) -> ObservedModel:
         tolerates = self._settings.on_dropped_examples == "warn"
-        return translation.observed(self.name, version, tolerates_drops=tolerates)
+        return convert.observed(self.name, version, tolerates_drops=tolerates)
 
     @property
     def _home(self) -> Http:

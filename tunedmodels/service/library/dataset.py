@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
-from tunedmodels.datasets.compare import Numbered
+from tunedmodels.datasets.diff import Numbered
 from tunedmodels.datasets.limits import limits_for
 from tunedmodels.datasets.load import load_numbered
+from tunedmodels.datasets.scan import Survey, survey
 from tunedmodels.datasets.source import ENDINGS, Format
-from tunedmodels.datasets.survey import Survey, survey
 from tunedmodels.errors import Problem, Severity
 
 _PROBLEMS_SHOWN = 50

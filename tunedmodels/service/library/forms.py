@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
+from tunedmodels.service.api.limits import MOST_BODY
 from tunedmodels.service.bodies import read_body
 from tunedmodels.service.errors import ApiError, Status
-from tunedmodels.service.limits import MOST_BODY
 
 _MOST_FIELDS = 30
 

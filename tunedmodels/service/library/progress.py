@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tunedmodels.observed import ModelState
 from tunedmodels.service.library import words
-from tunedmodels.service.library.seen import Version
+from tunedmodels.service.web.model_view import Version
 
 
 @dataclass(frozen=True, slots=True)

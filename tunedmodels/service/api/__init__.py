@@ -1,0 +1,1 @@
+"""The Gemini API surface of the service: one module for each REST resource."""

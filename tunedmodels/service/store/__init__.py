@@ -1,0 +1,1 @@
+"""The SQLite store of the service and the files next to it."""

@@ -1,0 +1,215 @@
+"""The form to tune: examples are checked and shown first, and then the API is asked to create.
+
+Sending a form twice makes one model: its id ends with what was sent, so the second create meets the
+first one and leads to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, get_args
+
+import msgspec
+from starlette.responses import Response
+
+from tunedmodels.datasets.source import Format
+from tunedmodels.engines.engine import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCH_COUNT,
+    DEFAULT_LEARNING_RATE,
+)
+from tunedmodels.service.api.limits import MOST_DISPLAY_NAME
+from tunedmodels.service.creation import create, generated_id
+from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.library.dataset import Checked, Written, check, format_of
+from tunedmodels.service.library.forms import Form
+from tunedmodels.service.records import Role
+from tunedmodels.service.web import model_page
+from tunedmodels.service.web.request import Asked, see
+
+_END_LENGTH = 12  # of ids, as the API makes them
+_NUMBERS: Final = {  # what the API says of these speaks of its types
+    "epoch_count": "This must be a whole number, such as 5.",
+    "batch_size": "This must be a whole number, such as 4.",
+    "learning_rate": "This must be a number, such as 0.001.",
+}
+_FORMATS: Final = tuple(each for each in get_args(Format) if each != "contents")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in the form, as texts. `data` is the examples; `nonce` is new in every new form.
+
+    `errors` has what is wrong with a field, by its name.
+    """
+
+    display_name: str = ""
+    base_model: str = ""
+    data: str = ""
+    format: str = ""
+    input_field: str = "text_input"
+    output_field: str = "output"
+    epoch_count: str = str(DEFAULT_EPOCH_COUNT)
+    batch_size: str = str(DEFAULT_BATCH_SIZE)
+    learning_rate: str = str(DEFAULT_LEARNING_RATE)
+    nonce: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def end(self) -> str:
+        """Return what the id ends with: equal forms have equal ends, and no others do."""
+        sent = msgspec.json.encode(replace(self, errors={}))
+        return base64.b32hexencode(hashlib.sha256(sent).digest()).decode().lower()[:_END_LENGTH]
+
+
+def blank(asked: Asked) -> Response:
+    """Show the form, empty or, with `like`, with what a model was tuned with."""
+    entry = Entry(nonce=secrets.token_hex(8))
+    if like := asked.query.get("like"):
+        entry = _like(asked, entry, like)
+    epochs = asked.query.get("epochs", "")
+    if epochs.isdecimal():
+        entry = replace(entry, epoch_count=epochs[:4])
+    return _page(asked, entry)
+
+
+def submit(asked: Asked) -> Response:
+    """Check the examples and show what was found; or, when that is asked for, tune."""
+    entry, content = _entry(asked.form)
+    if not content.strip():
+        errors = {"data": "Paste some examples, or choose a file."}
+        return _page(asked, replace(entry, errors=errors), status=400)
+    form = entry.format or format_of(content, asked.form.file[0] if asked.form.file else "")
+    written = Written(_as_format(form), entry.input_field, entry.output_field)
+    checked = check(content, written, base_model=entry.base_model)
+    wants_it = asked.form.text("action") == "tune"
+    if not (wants_it and checked.survey.is_usable):
+        return _page(asked, entry, checked, status=400 if wants_it else 200)
+    model_id = generated_id(entry.display_name, entry.end)
+    try:
+        asked.api(create, {}, query={"tuned_model_id": model_id}, body=_body(entry, checked))
+    except ApiError as error:
+        if error.status is not Status.ALREADY_EXISTS:
+            entry = replace(entry, errors=_errors(error))
+            return _page(asked, entry, checked, status=error.status.http)
+    return see(f"/models/{model_id}")
+
+
+def _entry(form: Form) -> tuple[Entry, bytes]:
+    """Return the form, and the examples as bytes: a file, where there is one, else the text."""
+    text = form.fields.get("data", "")
+    content = form.file[1] if form.file else text.encode("utf-8", "surrogatepass")
+    if form.file:
+        # Shown from now on as text that can be mended in place; the checks see the bytes.
+        text = content.decode("utf-8-sig", "replace")
+    entry = Entry(
+        display_name=form.text("display_name"),
+        base_model=form.text("base_model"),
+        data=text,
+        format=form.text("format") if form.text("format") in _FORMATS else "",
+        input_field=form.text("input_field") or "text_input",
+        output_field=form.text("output_field") or "output",
+        epoch_count=form.text("epoch_count"),
+        batch_size=form.text("batch_size"),
+        learning_rate=form.text("learning_rate"),
+        nonce=form.text("nonce"),
+    )
+    return entry, content
+
+
+def _as_format(text: str) -> Format:
+    return next(each for each in get_args(Format) if each == text)
+
+
+def _body(entry: Entry, checked: Checked) -> dict[str, object]:
+    """Return the body of the create. Numbers go as they were written: the API judges them."""
+    rows = [
+        {"textInput": row.example.text_input, "output": row.example.output}
+        for row in checked.examples
+    ]
+    settings = {
+        "epochCount": entry.epoch_count,
+        "batchSize": entry.batch_size,
+        "learningRate": entry.learning_rate,
+    }
+    return {
+        "displayName": entry.display_name,
+        "baseModel": entry.base_model,
+        "tuningTask": {
+            "trainingData": {"examples": {"examples": rows}},
+            "hyperparameters": {name: value for name, value in settings.items() if value},
+        },
+    }
+
+
+def _errors(error: ApiError) -> dict[str, str]:
+    """Return what the API refused, by the field of the form; the rest is about the whole of it."""
+    errors: dict[str, str] = {}
+    for violation in error.violations:
+        name = violation.field.rpartition(".")[2]
+        words = _NUMBERS.get(name) if violation.description.startswith("Invalid value") else None
+        place = name if name in Entry.__dataclass_fields__ else ""
+        errors.setdefault(place, words or violation.description)
+    return errors or {"": error.message}
+
+
+def _like(asked: Asked, entry: Entry, model_id: str) -> Entry:
+    """Fill the form with what a model was tuned with; with its examples, for a writer of it."""
+    this = model_page.looked_up(replace(asked, path={"id": model_id}))
+    model = this.model
+    role = asked.rooms.sharing.role(model.seq, asked.caller) or Role.READER
+    data = model_page.examples_of(asked, this) if role <= Role.WRITER else ()
+    rows = ({"text_input": each.text_input, "output": each.output} for each in data)
+    return replace(
+        entry,
+        display_name=model.display_name[:MOST_DISPLAY_NAME],
+        base_model=model.base_model,
+        data="\n".join(msgspec.json.encode(row).decode() for row in rows),
+        epoch_count=str(model.epoch_count),
+        batch_size=str(model.batch_size),
+        learning_rate=f"{model.learning_rate:g}",
+    )
+
+
+def _page(
+    asked: Asked, entry: Entry, checked: Checked | None = None, *, status: int = 200
+) -> Response:
+    bases = asked.rooms.catalogue.documents()
+    if not entry.base_model and bases:
+        entry = replace(entry, base_model=bases[0]["name"])
+    shown = asked.page(
+        "tune.html",
+        status=status,
+        entry=entry,
+        errors=entry.errors,
+        bases=bases,
+        formats=_FORMATS,
+        most_name=MOST_DISPLAY_NAME,
+        checked=checked,
+        steps=_steps(entry, checked),
+        shown=_shown(checked),
+    )
+    if checked and not asked.visit.may_sign_out:
+        # A step back from the model that was started finds the form, and is not asked to send it
+        # again. With keys, nothing may be found by a step back after the sign-out.
+        shown.headers["cache-control"] = "private, no-cache"
+    return shown
+
+
+def _steps(entry: Entry, checked: Checked | None) -> int:
+    """Return how many steps the job would take; 0 where that cannot be said."""
+    epochs = entry.epoch_count or str(DEFAULT_EPOCH_COUNT)
+    batch = entry.batch_size or str(DEFAULT_BATCH_SIZE)
+    is_known = epochs.isdecimal() and batch.isdecimal() and len(epochs + batch) < 20  # noqa: PLR2004  # two sane numbers
+    if not (checked and is_known and int(batch)):
+        return 0
+    return math.ceil(len(checked.examples) * int(epochs) / int(batch))
+
+
+def _shown(checked: Checked | None) -> Sequence[object]:
+    return checked.examples[:5] if checked else ()
