@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from tunedmodels.datasets.limits import GEMINI_API
-from tunedmodels.datasets.survey import survey
+from tunedmodels.datasets.scan import survey
 source = SimpleNamespace(format=None, input_field="text_input", output_field="output")
 """
 SURVEY = START + (
@@ -49,8 +49,8 @@ SURVEY = START + (
 SMALL = """
 import sys, time
 from pathlib import Path
-from tunedmodels.datasets.cache import Request, SurveyCache, survey_all
-from tunedmodels.spec import Examples
+from tunedmodels.datasets.scan_cache import Request, SurveyCache, survey_all
+from tunedmodels.schema.tuned_model import Examples
 files = sorted(Path(sys.argv[1]).glob("*.jsonl"))
 requests = [Request(file, Examples(path=file.name), file.name) for file in files]
 begun = time.perf_counter()

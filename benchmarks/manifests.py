@@ -37,7 +37,7 @@ spec:
 OURS = """\
 import sys
 from pathlib import Path
-from tunedmodels.manifests.loader import load
+from tunedmodels.manifests.load import load
 loaded = load(Path(sys.argv[1]))
 assert not loaded.problems, loaded.problems[:3]
 assert len(loaded.models) == int(sys.argv[2])

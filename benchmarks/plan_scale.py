@@ -31,9 +31,9 @@ from urllib.parse import parse_qs, urlsplit
 from tunedmodels.desired import Desired
 from tunedmodels.project import Project
 from tunedmodels.project.resolve import survey
-from tunedmodels.service.api.responses import now, snapshot
+from tunedmodels.service.api.responses import snapshot
 from tunedmodels.service.identity import LOCAL
-from tunedmodels.service.records import NewModel
+from tunedmodels.service.records import NewModel, now
 from tunedmodels.service.store.models import Store
 from tunedmodels.stamp import write
 

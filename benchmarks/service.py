@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tunedmodels.service.api.responses import now, snapshot
+from tunedmodels.service.api.responses import snapshot
 from tunedmodels.service.identity import LOCAL
-from tunedmodels.service.records import NewModel
+from tunedmodels.service.records import NewModel, now
 from tunedmodels.service.store.models import Store
 
 MODELS = 1000

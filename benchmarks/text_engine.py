@@ -33,8 +33,8 @@ from benchmarks.text_tasks import NAMED, Split, Task
 from benchmarks.unseen_tasks import LONG, UNSEEN
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines.engine import Engine, Sampling, TuningRequest
-from tunedmodels.engines.features import ROWS, rows_of
 from tunedmodels.engines.label import LabelEngine
+from tunedmodels.engines.label.features import ROWS, rows_of
 from tunedmodels.engines.text import TextEngine, features, tokens
 
 Draw = Callable[[int], Split]  # the data of one seed

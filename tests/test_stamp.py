@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import builders
+from tests.support import builders
 from tunedmodels import stamp as stamps
 from tunedmodels.stamp import Stamp
 

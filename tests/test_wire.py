@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.script import detail
+from tests.support.fakes.script import detail
 from tunedmodels.wire import gemini, status
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -134,3 +134,22 @@ def serving(versions: list[ObservedModel]) -> ObservedModel | None:
     promoted = [(v.promoted, v.model_id, v.provider, v) for v in versions if v.promoted]
     ready = [entry for entry in promoted if entry[3].state is ModelState.READY]
     return max(ready, key=lambda entry: entry[:3])[3] if ready else None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One name with all its live versions; `is_declared` says whether a manifest declares it."""
+
+    name: str
+    versions: tuple[ObservedModel, ...]
+    is_declared: bool
+
+    @property
+    def serving(self) -> ObservedModel | None:
+        """The version that answers for the name."""
+        return serving(list(self.versions))
+
+
+def missing(models: Sequence[Named]) -> list[str]:
+    """Return the declared names that nothing serves."""
+    return [model.name for model in models if model.is_declared and model.serving is None]

@@ -9,8 +9,8 @@ import pytest
 import stamina
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from tests.fakes.forges import FORGES as FAKES
-from tests.fakes.forges import LONGEST, STRANGER, TOKEN, Desk
+from tests.support.fakes.forges import FORGES as FAKES
+from tests.support.fakes.forges import LONGEST, STRANGER, TOKEN, Desk
 from tunedmodels.errors import (
     InvalidArgumentError,
     NotFoundError,
@@ -24,9 +24,8 @@ from tunedmodels.errors import (
 )
 from tunedmodels.forges import github, gitlab
 from tunedmodels.forges.forge import Forge
-from tunedmodels.forges.plan_comment import Done, Thread, amend, put, shown_digest
+from tunedmodels.forges.plan_comment import Done, Marker, Thread, amend, put, shown_digest
 from tunedmodels.forges.registry import FORGES
-from tunedmodels.plan.marker import Marker
 from tunedmodels.providers.http import in_process
 from tunedmodels.providers.retry import ATTEMPTS
 

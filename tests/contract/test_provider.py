@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import uvicorn
 
-from tests import builders
-from tests.fakes import engines
-from tests.fakes.clock import FakeClock
-from tests.fakes.provider import FakeProvider
-from tests.vertex.cloud import Cloud
-from tests.vertex.tuning import HOUR, opened
+from tests.support import builders
+from tests.support.fakes import engines
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.provider import FakeProvider
+from tests.support.vertex.cloud import Cloud
+from tests.support.vertex.tuning import HOUR, opened
 from tunedmodels.datasets.examples import Example, prompt
 from tunedmodels.desired import Desired
 from tunedmodels.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
@@ -104,7 +104,7 @@ async def in_memory(folder: Path) -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def in_process(folder: Path) -> AsyncIterator[Place]:
-    with EmbeddedService(folder, jobs=1, engines="tests.fakes.engines:ENGINES") as service:
+    with EmbeddedService(folder, jobs=1, engines="tests.support.fakes.engines:ENGINES") as service:
         provider = open_provider(
             "embedded",
             EmbeddedSettings(),
@@ -120,7 +120,7 @@ async def in_process(folder: Path) -> AsyncIterator[Place]:
 async def over_loopback(folder: Path) -> AsyncIterator[Place]:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        EmbeddedService(folder, jobs=1, engines="tests.fakes.engines:ENGINES") as service,
+        EmbeddedService(folder, jobs=1, engines="tests.support.fakes.engines:ENGINES") as service,
     ):
         config = uvicorn.Config(LoopbackOnly(service.app), log_level="warning", lifespan="off")
         server = uvicorn.Server(config)

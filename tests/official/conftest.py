@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.services import listening
+from tests.support.embedded_service import listening
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.server import LoopbackOnly
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.vertex.asking import AT_REGION, HOUR, examples, preferences
-from tests.vertex.cloud import PROJECT, Cloud
-from tests.vertex.jobs import Fate
-from tests.vertex.service import loopback
+from tests.support.vertex.client import AT_REGION, HOUR, examples, preferences
+from tests.support.vertex.cloud import PROJECT, Cloud
+from tests.support.vertex.jobs import Fate
+from tests.support.vertex.service import loopback
 
 
 @pytest.fixture

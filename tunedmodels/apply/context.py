@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from tunedmodels.apply import preconditions
 from tunedmodels.apply.clock import Clock
 from tunedmodels.apply.signals import Stop
 from tunedmodels.apply.wait import Watcher
 from tunedmodels.desired import Desired
-from tunedmodels.errors import RefusedError
-from tunedmodels.events import Call, Event, Sending, Sent
-from tunedmodels.executor.judge import Judge
+from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
+from tunedmodels.events import Call, Event, Failed, Refused, Sending, Sent, Skipped
 from tunedmodels.observed import ObservedModel
 from tunedmodels.plan.plan import Action, Change
 from tunedmodels.providers.provider import Provider
+from tunedmodels.stamp import Decision
 
-T = TypeVar("T")
+
+# FOLDED
+# The contract of whoever decides for a gate; the executor knows neither questions nor metrics.
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a gate says of a version; `score` as a stamp holds it, `words` without dataset text."""
+
+    decision: Decision
+    score: str
+    words: str
+
+
+class Judge(Protocol):
+    """Whoever asks a version the held-out examples and holds its answers against the gate."""
+
+    async def __call__(
+        self,
+        want: Desired,
+        version: ObservedModel,
+        rival: ObservedModel | None,
+        tell: Callable[[int, int], None],
+    ) -> Judgement:
+        """Judge a version of `want` beside its rival; `tell` hears how many answers there are.
+
+        Raises RefusedError when the examples are not those of `want`, and ProviderError when they
+        cannot be asked.
+        """
+
 
 # Seconds between looks at something that settles within moments: 12.7 s in all.
 LOOKS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
@@ -103,3 +131,33 @@ class Run:
             for live in await self.provider(place).observe()
             if preconditions.ours(live, self.project, name)
         ]
+
+
+# FOLDED
+# How errors become last words: the one place for all of them.
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def ending_of(
+    said: tuple[str, str, Action], work: Awaitable[T]
+) -> T | Skipped | Refused | Failed:
+    """Return what `work` returns, or the last word on what `said` names.
+
+    Raises StoreError: without a journal nothing more may be sent, for any name.
+    """
+    try:
+        return await work
+    except HaltedError as error:
+        return Skipped(*said, str(error))
+    except RefusedError as error:
+        return Refused(*said, error.message, error.cure)
+    except StoreError:
+        raise
+    except TunedModelsError as error:
+        return Failed(*said, error.message, error.cure)
+    except Exception as error:  # noqa: BLE001  # a fault in one change must not stop the others
+        _log.debug("unexpected while %s %s %s", said[2], said[0], said[1], exc_info=error)
+        words = f"unexpected {type(error).__name__}: {error}"
+        return Failed(*said, words, cure="This is a fault of tunedmodels; please report it.")

@@ -14,8 +14,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from tunedmodels.aio import first
+from tunedmodels.apply import preconditions, promote, remove, sweep, train
 from tunedmodels.apply.clock import Clock
-from tunedmodels.apply.context import Run, about
+from tunedmodels.apply.context import Judge, Run, about, ending_of
 from tunedmodels.apply.preconditions import Load
 from tunedmodels.apply.signals import Stop
 from tunedmodels.apply.wait import HOSTED, PACES, Pace, Watcher, attended
@@ -33,10 +35,7 @@ from tunedmodels.events import (
     StillRunning,
     Succeeded,
 )
-from tunedmodels.executor import steps
-from tunedmodels.executor.endings import ending_of, first
-from tunedmodels.executor.judge import Judge
-from tunedmodels.observed import ModelState
+from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.plan import Action, Change, Plan
 from tunedmodels.providers.provider import Provider
 
@@ -224,4 +223,59 @@ async def _one_change(run: Run, change: Change) -> Ending:
     said = about(change)
     if change.action.is_pending and change.sweep is None:  # its candidates begin one by one
         run.emit(Started(*said))
-    return await ending_of(said, steps.carry_out(run, change))
+    return await ending_of(said, carry_out(run, change))
+
+
+# FOLDED
+# What is done for one change: one coroutine per action, from the checks to the last word.
+#
+# Every step looks again before it acts, and each order of requests is such that a process which
+# dies between any two of them leaves a state from which the next run ends as declared.
+async def carry_out(run: Run, change: Change) -> Ending:
+    """Do what a change says and return the last word on it.
+
+    Raises TunedModelsError for what a person can act on, and HaltedError after an interrupt.
+    """
+    if change.sweep and change.action.is_pending:
+        return await sweep.sweep(run, change)
+    match change.action:
+        case Action.CREATE | Action.REPLACE | Action.RETRY | Action.WAIT:
+            step = _train
+        case Action.PROMOTE:
+            step = promote.promote_planned
+        case Action.UPDATE:
+            step = _update
+        case Action.CANCEL:
+            step = remove.cancel
+        case Action.DELETE:
+            step = remove.delete
+        case Action.CONFLICT:
+            return Refused(*about(change), change.reason, change.cure)
+        case Action.FAILED:
+            return Failed(*about(change), change.reason, change.cure)
+        case Action.REJECTED:
+            return Rejected(*about(change), change.reason, change.cure)
+    return await step(run, change)
+
+
+async def _train(run: Run, change: Change) -> Ending:
+    declared, wanted = preconditions.still_declared(change, run.desired)
+    ended = await train.train(run, change, declared, wanted)
+    if not isinstance(ended, ObservedModel):
+        return ended
+    return await promote.promote(run, change, declared, wanted)
+
+
+async def _update(run: Run, change: Change) -> Ending:
+    _, wanted = preconditions.still_declared(change, run.desired)
+    provider = run.provider(wanted.provider)
+    async with run.starts:
+        version = preconditions.before(change)
+        live = preconditions.unchanged(
+            version, await provider.get(version.model_id), run.project, change.name
+        )
+        edit = promote.edit(change, wanted, live, preconditions.stamped(live))
+        await run.send(
+            "update", change.name, live.model_id, lambda: provider.update(live.model_id, edit)
+        )
+    return Succeeded(*about(change))

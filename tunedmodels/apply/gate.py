@@ -12,10 +12,9 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from tunedmodels.apply.context import HaltedError, Run
+from tunedmodels.apply.context import HaltedError, Judgement, Run
 from tunedmodels.desired import Desired
 from tunedmodels.events import Evaluating, Judged
-from tunedmodels.executor.judge import Judgement
 from tunedmodels.observed import ObservedModel
 from tunedmodels.plan.plan import Change
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tunedmodels.apply import preconditions, remove
-from tunedmodels.apply.context import Run, about
+from tunedmodels.apply.context import Judgement, Run, about
 from tunedmodels.apply.gate import OVERTIME, OvertimeError, judge
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.events import Call, Ending, Rejected, StillRunning, Succeeded
-from tunedmodels.executor.judge import Judgement
 from tunedmodels.observed import ModelState, ObservedModel, next_mark, serving
 from tunedmodels.plan import reasons
 from tunedmodels.plan.gate import Gate, cure, judged, refusal

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from tunedmodels.apply import preconditions
-from tunedmodels.apply.context import Run, about
+from tunedmodels.apply.context import Run, about, ending_of
 from tunedmodels.errors import RefusedError
 from tunedmodels.events import Ending, StillRunning, Succeeded
-from tunedmodels.executor.endings import ending_of
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.plan import Action, Change, Version, Wanted
 from tunedmodels.providers.provider import Provider

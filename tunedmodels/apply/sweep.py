@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunedmodels.aio import first
 from tunedmodels.apply import preconditions, promote, remove
-from tunedmodels.apply.context import Run, about
+from tunedmodels.apply.context import Run, about, ending_of
 from tunedmodels.apply.gate import OVERTIME, OvertimeError, score
 from tunedmodels.apply.train import train
 from tunedmodels.desired import Desired
@@ -29,12 +30,10 @@ from tunedmodels.events import (
     Succeeded,
     Tried,
 )
-from tunedmodels.executor.endings import ending_of, first
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.candidates import Sweep
-from tunedmodels.plan.chosen import chosen
-from tunedmodels.plan.plan import Action, Change, Wanted
+from tunedmodels.plan.plan import Action, Change, Sweep, Wanted
 from tunedmodels.plan.reasons import raise_retry
+from tunedmodels.plan.sweep import chosen
 from tunedmodels.providers.provider import Edit
 
 

@@ -7,7 +7,8 @@ on waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,10 +16,20 @@ from typing import Final
 
 from tunedmodels.apply.clock import Clock
 from tunedmodels.apply.signals import Stop
-from tunedmodels.errors import RateLimitedError, UnavailableError
-from tunedmodels.events import Event, Failed, Interrupted, Progressed, Retried, StillRunning
+from tunedmodels.errors import RateLimitedError, TunedModelsError, UnavailableError
+from tunedmodels.events import (
+    Ending,
+    Event,
+    Failed,
+    Interrupted,
+    Outcome,
+    Progressed,
+    Retried,
+    StillRunning,
+    Succeeded,
+)
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.plan import Change
+from tunedmodels.plan.plan import Action, Change
 from tunedmodels.providers.provider import Provider
 
 
@@ -216,3 +227,48 @@ def _progressed(name: str, model: ObservedModel) -> Progressed:
         curve=model.curve,
         phase=model.phase,
     )
+
+
+# FOLDED
+# Watching jobs that an earlier run started: nothing is sent but questions.
+async def watch_jobs(
+    jobs: Sequence[ObservedModel],
+    *,
+    providers: Mapping[str, Provider],
+    emit: Callable[[Event], None],
+    clock: Clock,
+    stop: Stop,
+    timeout_s: float | None = None,
+    paces: Mapping[str, Pace] = PACES,
+) -> Outcome:
+    """Wait until every job ended, and return the last word on each.
+
+    `timeout_s` counts from now. An interrupt, as the end of the time, leaves the jobs running.
+    """
+    deadline_s = math.inf if timeout_s is None else clock.elapsed() + timeout_s
+    endings: list[Ending] = []
+    watchers = {
+        name: Watcher(providers[name], paces.get(name, HOSTED), clock=clock, emit=emit)
+        for name in {job.provider for job in jobs}
+    }
+
+    async def follow(job: ObservedModel) -> None:
+        name = job.stamp.name if job.stamp else job.model_id
+        change = Change(name=name, action=Action.WAIT, reason="its job is running")
+        ending: Ending
+        try:
+            ended = await watchers[job.provider].until_ended(change, job.model_id, deadline_s)
+        except TunedModelsError as error:
+            ending = Failed(name, job.model_id, Action.WAIT, error.message, error.cure)
+        else:
+            if isinstance(ended, ObservedModel):
+                ending = Succeeded(name, job.model_id, Action.WAIT)
+            else:
+                ending = ended
+        endings.append(ending)
+        emit(ending)
+
+    async with attended(watchers.values(), stop, emit), asyncio.TaskGroup() as group:
+        for job in jobs:
+            group.create_task(follow(job))
+    return Outcome(tuple(endings), interrupted=stop.requested)

@@ -15,14 +15,15 @@ from tunedmodels.cli.options import (
     Wait,
     allowances,
     cache,
+    complain,
     events,
     open_project,
     overlays,
     trusts_cache,
+    watched,
     yes,
 )
 from tunedmodels.cli.terminal import may_ask, style
-from tunedmodels.cli.watching import complain, watched
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ async def _run(
             )
         hearers.code = applied.outcome.code
     if applied.worst:
-        from tunedmodels.render.worst import worst_text
+        from tunedmodels.render.evaluation import worst_text
 
         err = events.take_stdout
         click.echo(worst_text(applied.worst, style(err=err)), nl=False, err=err)

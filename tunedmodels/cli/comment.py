@@ -106,7 +106,7 @@ def _plan(file: Path, environment: str | None) -> Plan:
 
 
 def _account(file: Path) -> Account:
-    from tunedmodels.listeners.account import read_account
+    from tunedmodels.listeners.jsonl import read_account
 
     try:
         return read_account(file.read_text(encoding="utf-8", errors="replace"))

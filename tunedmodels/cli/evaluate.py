@@ -55,8 +55,7 @@ def command(
     code 5 says that the gate does not let the version through.
     """
     from tunedmodels.operations.evaluate import Manner, evaluate
-    from tunedmodels.render.evaluation import EVALUATIONS
-    from tunedmodels.render.evaluation_terms import ALL, FEW, NONE
+    from tunedmodels.render.evaluation import ALL, EVALUATIONS, FEW, NONE
 
     project = open_project(folder, environment, sets)
     manner = Manner(version=version, few_shot=few_shot, remembers=not no_cache)

@@ -25,8 +25,8 @@ def command() -> None:
 @click.pass_obj
 def show(folder: Path | None) -> int:
     """Say who holds a lock, and when it opens by itself."""
-    from tunedmodels.project.locking import holders
-    from tunedmodels.render.locks import locks_text
+    from tunedmodels.operations.connect import holders
+    from tunedmodels.render.status import locks_text
 
     held = asyncio.run(holders(open_project(folder)))
     click.echo(locks_text(held), nl=False)
@@ -43,8 +43,8 @@ def break_(folder: Path | None, *, yes: bool) -> int:
     still to do of that. Look at the jobs before applying again: one that was just started may not
     be listed yet.
     """
-    from tunedmodels.project.locking import break_all, holders
-    from tunedmodels.render.locks import locks_text
+    from tunedmodels.operations.connect import break_all, holders
+    from tunedmodels.render.status import locks_text
 
     project = open_project(folder)
     held = asyncio.run(holders(project))

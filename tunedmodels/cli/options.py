@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
-from tunedmodels.cli.terminal import in_ci
+from tunedmodels.cli.terminal import in_ci, is_live, style
 
 if TYPE_CHECKING:
+    from tunedmodels.events import Event
     from tunedmodels.project import Project
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,7 +47,7 @@ class Wait(click.ParamType[float]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read the text; anything that is no duration is a usage error."""
-        from tunedmodels.schema.tuned_model import seconds
+        from tunedmodels.schema.fields import seconds
 
         try:
             return seconds(str(value))
@@ -148,3 +151,26 @@ def read_stdin(argument: str | None) -> str:
     if not argument or argument.isspace():
         raise click.UsageError("What should the model be asked? Give a text, or pipe one in.")
     return argument
+
+
+# FOLDED
+# What commands that follow jobs share: a view for a person, beside those who listen elsewhere.
+def complain(words: str) -> None:
+    """Say what a listener could not do."""
+    click.echo(style(err=True)("Warning: ", "warning") + words, err=True)
+
+
+@contextmanager
+def watched(events: Events, hearers: Callable[[Event], None]) -> Iterator[Callable[[Event], None]]:
+    """Show events to a person while this block runs, and hand each one on."""
+    from tunedmodels.render.progress_live import progress
+
+    err = events.take_stdout
+    out = sys.stderr if err else sys.stdout
+    with progress(live=is_live(err=err), style=style(err=err), out=out) as view:
+
+        def emit(event: Event) -> None:
+            view(event)
+            hearers(event)
+
+        yield emit

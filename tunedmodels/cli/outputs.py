@@ -36,8 +36,9 @@ def command(
     nothing serves a declared name, nothing is printed and the exit code is 1, so that no
     application gets a part of its configuration. Waiting trains and promotes nothing.
     """
+    from tunedmodels.observed import missing
     from tunedmodels.operations.models import all_names
-    from tunedmodels.render.outputs import OUTPUTS, missing
+    from tunedmodels.render.outputs import OUTPUTS
 
     project = open_project(folder)
     if wait:

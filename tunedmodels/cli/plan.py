@@ -154,7 +154,7 @@ def _form(form: str | None, policy_format: str | None) -> str:
 
 
 def _for_rules(project: Project, plan: Plan) -> str:
-    from tunedmodels.render.policy import policy_json
+    from tunedmodels.render.plan.json import policy_json
 
     return policy_json(plan, project.manifest, project.declared)
 
@@ -180,7 +180,7 @@ def _problems(found: ProblemsFoundError, form: str, environment: str) -> str:
         from tunedmodels.render.plan.html import problems_page
 
         return problems_page(found.problems, environment=environment)
-    from tunedmodels.render.problems_markdown import problems_markdown
+    from tunedmodels.render.problems import problems_markdown
 
     return problems_markdown(found.problems, environment=environment)
 

@@ -11,7 +11,7 @@ import click
 _SCHEMAS = {
     "manifest": "tunedmodels.schema.json_schema:manifest_schema",
     "plan": "tunedmodels.render.plan.json:plan_schema",
-    "policy": "tunedmodels.render.policy:policy_schema",
+    "policy": "tunedmodels.render.plan.json:policy_schema",
     "status": "tunedmodels.render.status:STATUS_SCHEMA",
     "outputs": "tunedmodels.render.outputs:OUTPUTS_SCHEMA",
     "validate": "tunedmodels.render.problems:PROBLEMS_SCHEMA",

@@ -14,8 +14,8 @@ from tunedmodels.errors import TunedModelsError
 from tunedmodels.files import write_whole
 
 if TYPE_CHECKING:
+    from tunedmodels.observed import Named
     from tunedmodels.project import Project
-    from tunedmodels.render.status import Named
 
 
 @click.command("show")
@@ -64,7 +64,7 @@ def command(
 
 def _card(project: Project, model: Named, version: str | None, form: str) -> str:
     from tunedmodels.operations.models import ready
-    from tunedmodels.project.lineage import lineage
+    from tunedmodels.operations.verify import lineage
     from tunedmodels.render.lineage import card_json, card_markdown
 
     found = lineage(project, model, ready(model, version))

@@ -30,8 +30,8 @@ def command(
     Says every problem of every file with its line and its cure. Exit code 1 when there is an error;
     warnings and advice alone give 0.
     """
+    from tunedmodels.project.base_models import judged
     from tunedmodels.project.resolve import survey
-    from tunedmodels.project.tunability import judged
     from tunedmodels.render.problems import (
         counted,
         problems_document,
@@ -50,7 +50,7 @@ def command(
     if form == "json":
         write_utf8(problems_document(problems))
     elif form == "markdown":
-        from tunedmodels.render.problems_markdown import problems_markdown
+        from tunedmodels.render.problems import problems_markdown
 
         write_utf8(problems_markdown(problems, environment=environment))
     elif form == "github":

@@ -34,7 +34,7 @@ def command(
     Exit code 0 when all of it holds, 1 when one byte of an example differs.
     """
     from tunedmodels.operations.verify import verify
-    from tunedmodels.render.verification import verification_json, verification_text
+    from tunedmodels.render.lineage import verification_json, verification_text
 
     project = open_project(folder, environment, sets)
     found = asyncio.run(verify(project, name, version))

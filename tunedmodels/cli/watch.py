@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import Events, Wait, events, open_project
-from tunedmodels.cli.watching import complain, watched
+from tunedmodels.cli.options import Events, Wait, complain, events, open_project, watched
 from tunedmodels.errors import Exit
 
 if TYPE_CHECKING:

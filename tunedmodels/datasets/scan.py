@@ -11,18 +11,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tunedmodels.datasets.blocks import Block, Lines
 from tunedmodels.datasets.checks import judge_bytes, judge_count, judge_outputs
 from tunedmodels.datasets.checks.duplicates import Fingerprints, Repeats
 from tunedmodels.datasets.checks.prefixes import Markers
 from tunedmodels.datasets.checks.rows import Checks
+from tunedmodels.datasets.examples import digest
 from tunedmodels.datasets.limits import Limits
+from tunedmodels.datasets.load import load_preferences
 from tunedmodels.datasets.problems import PER_CODE, Found
 from tunedmodels.datasets.readers import read
-from tunedmodels.datasets.source import Source
-from tunedmodels.datasets.tokens import Tally
-from tunedmodels.errors import Problem, Severity
+from tunedmodels.datasets.source import Source, responses
+from tunedmodels.datasets.tokens import Tally, estimate
+from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 
 MAX_LABELS = 50
 
@@ -153,3 +156,51 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return 0
+
+
+# FOLDED
+# Preferences: a file of inputs with two responses each, of which one is the better.
+#
+# It is read as two files of examples that share their inputs, so that every check of a single
+# example holds for both responses; what only shows between the two is looked at here.
+REJECTED_FIELD: Final = "rejected"
+
+
+def survey_preferences(
+    file: Path,
+    source: Source,
+    rejected_field: str,
+    *,
+    written: str,
+    limits: Limits,
+    preamble: str = "",
+) -> Survey:
+    """Read `file` and tell what stands in it, as `survey` does; labels are not counted."""
+    better, worse = (
+        survey(file, side, written=written, limits=limits, preamble=preamble)
+        for side in responses(source, rejected_field)
+    )
+    problems = tuple(sorted(dict.fromkeys((*better.problems, *worse.problems))))
+    if not (better.is_usable and worse.is_usable):
+        return Survey("", better.examples, better.size, problems)
+    try:
+        rows = load_preferences(file, source, rejected_field, written=written)
+    except ProblemsFoundError as changed:  # by somebody, since it was read a moment ago
+        return Survey("", better.examples, better.size, tuple(changed.problems))
+    found = Found(written)
+    same = sum(row.output == row.rejected for row in rows)
+    if same:
+        first = next(at for at, row in enumerate(rows, 1) if row.output == row.rejected)
+        found.error(
+            0,
+            "no-preference",
+            f"has {same} examples whose two responses are the same, first example {first}",
+            "Drop them: there is nothing to prefer.",
+        )
+    return Survey(
+        digest(rows),
+        better.examples,
+        better.size,
+        (*problems, *found.problems()),
+        tokens=better.tokens + sum(estimate(row.rejected) for row in rows),
+    )

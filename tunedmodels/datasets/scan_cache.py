@@ -26,8 +26,7 @@ import msgspec
 from tunedmodels import __version__
 from tunedmodels.datasets.checks.leakage import Side, overlap
 from tunedmodels.datasets.limits import GEMINI_API, Limits
-from tunedmodels.datasets.preferences import survey_preferences
-from tunedmodels.datasets.scan import Survey, survey
+from tunedmodels.datasets.scan import Survey, survey, survey_preferences
 from tunedmodels.datasets.source import Source
 from tunedmodels.errors import Problem
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from tunedmodels.errors import NotFoundError
-from tunedmodels.forges.client import Entry, all_of, decoded
+from tunedmodels.forges.client import Entry, Token, all_of, decoded
 from tunedmodels.forges.errors import manners
 from tunedmodels.forges.forge import Comment, Run
-from tunedmodels.forges.token import Token
 from tunedmodels.providers.http import Http, Transport
 
 API = "https://api.github.com"

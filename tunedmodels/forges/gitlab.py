@@ -9,10 +9,9 @@ from typing import Self
 from urllib.parse import quote
 
 from tunedmodels.errors import NotFoundError
-from tunedmodels.forges.client import Entry, all_of, decoded
+from tunedmodels.forges.client import Entry, Token, all_of, decoded
 from tunedmodels.forges.errors import manners
 from tunedmodels.forges.forge import Comment, Run
-from tunedmodels.forges.token import Token
 from tunedmodels.providers.http import Http, Transport
 
 API = "https://gitlab.com/api/v4"

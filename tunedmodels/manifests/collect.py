@@ -9,14 +9,13 @@ from typing import Final
 
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.manifests.declaration import Layer, Source
-from tunedmodels.manifests.decode import Fault, FaultError, decode
 from tunedmodels.manifests.discover import MARK, read_bytes, walk
-from tunedmodels.manifests.document import Document
-from tunedmodels.manifests.known import closest, did_you_mean
 from tunedmodels.manifests.location import Place
-from tunedmodels.manifests.reader import read
+from tunedmodels.manifests.yaml_errors import Fault, FaultError, decode
+from tunedmodels.manifests.yaml_parser import Document, read
 from tunedmodels.manifests.yaml_scalars import Value, shown
 from tunedmodels.schema.project import API_VERSION
+from tunedmodels.text import closest, did_you_mean
 
 KINDS: Final = ("Project", "TunedModel")
 

@@ -6,14 +6,14 @@ Source reads the file a second time, once for all its documents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunedmodels.manifests.decode import FaultError, decode
-from tunedmodels.manifests.document import Document
-from tunedmodels.manifests.location import Place, Step
-from tunedmodels.manifests.reader import read
+from tunedmodels.manifests.location import Place, Step, steps
+from tunedmodels.manifests.yaml_errors import FaultError, decode
+from tunedmodels.manifests.yaml_parser import Document, read
+from tunedmodels.schema.tuned_model import TunedModelSpec
 
 
 class Source:
@@ -77,3 +77,33 @@ def locate(layers: Sequence[Layer], path: Sequence[Step]) -> Place:
     found = [at for layer in reversed(layers) if (at := layer.find(path))]
     whole = [place for place, depth in found if depth == len(path)]
     return whole[0] if whole else max(reversed(found), key=lambda at: at[1])[0]
+
+
+# FOLDED
+# A tuned model as it was declared, once its manifest is known to be right.
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """`file` (as the person would type it) and `line` are where the manifest begins."""
+
+    name: str
+    spec: TunedModelSpec
+    file: str
+    line: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
+
+    def place_of(self, path: str) -> Place:
+        """Return where a dotted path such as `spec.dataset.path` was really written.
+
+        That may be an overlay, the Project's defaults or an option. The first call reads the file
+        again.
+        """
+        if not self.layers:
+            return Place(self.file, self.line, steps(path))
+        return locate(self.layers, steps(path))
+
+    def line_of(self, path: str) -> int:
+        """Return the line of a dotted path in `file`, or the nearest line above it."""
+        own = [layer for layer in self.layers if layer.source.shown == self.file]
+        found = [at for layer in own if (at := layer.find(steps(path))) and at[0].line]
+        return max(found, key=lambda at: at[1])[0].line if found else self.line

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
-from tunedmodels.manifests.decode import MAX_BYTES
 from tunedmodels.manifests.location import Place
+from tunedmodels.manifests.yaml_errors import MAX_BYTES
 from tunedmodels.manifests.yaml_scalars import visible
 
 OVERLAYS: Final = "overlays"

@@ -11,9 +11,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tunedmodels.errors import Problem, ProblemsFoundError
-from tunedmodels.manifests import checks, sweeps
+from tunedmodels.manifests import checks
 from tunedmodels.manifests.collect import Gathered, Manifest, Mapping, Part, gather
-from tunedmodels.manifests.declared import Declared
+from tunedmodels.manifests.declaration import Declared
 from tunedmodels.manifests.discover import as_typed, find_project
 from tunedmodels.manifests.location import Place
 from tunedmodels.manifests.overlays import Patches, merge
@@ -85,7 +85,7 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
     problems += checks.places(project, declared)
     problems += checks.policy(project, declared)
     problems += honoured(project, declared)
-    problems += sweeps.problems(declared)
+    problems += checks.sweep_problems(declared)
     # A mistake in the defaults shows in every model, but it is one.
     found = tuple(sorted(set(problems)))
     return Loaded(project, directory, tuple(declared), found, gathered.files, sources)

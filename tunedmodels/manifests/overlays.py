@@ -21,11 +21,10 @@ from tunedmodels.manifests.collect import (
     wrong_kind,
 )
 from tunedmodels.manifests.declaration import Layer, Source
-from tunedmodels.manifests.document import Document
-from tunedmodels.manifests.known import did_you_mean
 from tunedmodels.manifests.location import Place
-from tunedmodels.manifests.reader import read
+from tunedmodels.manifests.yaml_parser import Document, read
 from tunedmodels.manifests.yaml_scalars import Value, shown, visible
+from tunedmodels.text import did_you_mean
 
 
 def merge(below: Mapping, above: Mapping) -> Mapping:

@@ -14,7 +14,7 @@ from typing import Final
 from pydantic.alias_generators import to_snake
 
 from tunedmodels.errors import Problem
-from tunedmodels.manifests.declared import Declared
+from tunedmodels.manifests.declaration import Declared
 from tunedmodels.schema.project import AnyProvider, ProjectManifest
 from tunedmodels.schema.tuned_model import Dataset, Examples, Hyperparameters, TunedModelSpec
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tunedmodels.errors import Problem
 from tunedmodels.manifests.declaration import Layer, locate
-from tunedmodels.manifests.known import did_you_mean, fields_at, place_of, tags_at
 from tunedmodels.manifests.location import Step
 from tunedmodels.manifests.yaml_scalars import plain, shown, visible
+from tunedmodels.text import did_you_mean
 
 # type of pydantic -> code, message, cure. {got} is the value, {ge} and the like are the limits.
 _TYPES: Final = {
@@ -202,3 +202,64 @@ def _limit(limit: object) -> str:
     if isinstance(limit, float) and limit.is_integer():
         return str(int(limit))
     return str(limit)
+
+
+# FOLDED
+# What the schema knows at a place, for "Did you mean ...?".
+def fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """Return the names, as in the file, of the fields that may stand at a place."""
+    return [name for part in _models_at(model, loc) for name in _aliases(part)]
+
+
+def tags_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """Return the types that the union at a place may be."""
+    return [str(tag) for part in _models_at(model, loc) if (tag := _tag(part))]
+
+
+def place_of(model: type[BaseModel], name: str) -> str:
+    """Return the dotted path where a field of this name belongs, or nothing."""
+    for field in model.model_fields.values():
+        if field.alias == name:
+            return name
+        if get_origin(field.annotation) is dict:
+            continue  # below keys that people choose there is no one path
+        for part in _models(field.annotation):
+            if inner := place_of(part, name):
+                return f"{field.alias}.{inner}"
+    return ""
+
+
+def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
+    here = [model]
+    for step in loc:
+        below = [
+            part
+            for each in here
+            for alias, parts in _fields(each)
+            for part in parts
+            if alias == step
+        ]
+        # A step that is no field is a key of a mapping, or the tag of a union: then narrow.
+        here = below or [each for each in here if _tag(each) == step] or here
+    return here
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, list[type[BaseModel]]]]:
+    for field in model.model_fields.values():
+        yield field.alias or "", list(_models(field.annotation))
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [alias for alias, _ in _fields(model)]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  # any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def _tag(model: type[BaseModel]) -> object:
+    field = model.model_fields.get("type")
+    return next(iter(get_args(field.annotation)), None) if field else None

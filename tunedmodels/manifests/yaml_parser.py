@@ -8,7 +8,7 @@ aliases that multiply. The pure parser gives the same events where the C one is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -26,9 +26,38 @@ from yaml.events import (
     StreamStartEvent,
 )
 
-from tunedmodels.manifests.decode import Fault, FaultError
-from tunedmodels.manifests.document import Document, Lines
+from tunedmodels.manifests.location import Step
+from tunedmodels.manifests.yaml_errors import Fault, FaultError, syntax_fault, unprintable
 from tunedmodels.manifests.yaml_scalars import Value, plain, shown, visible
+
+# FOLDED
+# One YAML document as plain values, which knows the lines of its keys if it was read with them.
+Lines = dict[Step, int]  # the lines of one container's keys, or of its items by their index
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document. `lines` knows the lines of keys and items by the id of their container."""
+
+    value: Value
+    line: int
+    lines: dict[int, Lines] = field(default_factory=dict, repr=False, compare=False)
+
+    def find(self, path: Sequence[Step]) -> tuple[int, int]:
+        """Follow a path as far as it was written; return its line and how many steps that was."""
+        here: Any = self.value
+        line = self.line
+        for depth, step in enumerate(path):
+            if not isinstance(here, dict | list):
+                return line, depth
+            try:
+                below = here[step]  # type: ignore[index]  # a step of the wrong kind raises TypeError
+            except (KeyError, IndexError, TypeError):
+                return line, depth
+            line = self.lines.get(id(here), {}).get(step, line)
+            here = below
+        return line, len(path)
+
 
 MAX_DEPTH: Final = 100
 MAX_ALIASED: Final = 100_000  # values that all aliases of one file may stand for together
@@ -253,3 +282,29 @@ class Builder:
         keys = [frame.key for frame in (*self._stack, self._top) if isinstance(frame.key, str)]
         path = (*keys, key) if key else tuple(keys)
         self.faults.append(Fault(event.start_mark.line + 1, code, message, cure, path))
+
+
+# FOLDED
+# From YAML text to documents of plain values, and everything that is wrong with it as YAML.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text holds, empty documents left out, and what is wrong with it as YAML."""
+
+    documents: tuple[Document, ...]
+    faults: tuple[Fault, ...]
+
+
+def read(text: str, *, lines: bool = False) -> Reading:
+    """Read all documents; after a fault of syntax, those before it. Never raises."""
+    builder = Builder(keep_lines=lines)
+    try:
+        builder.run(text)
+    except FaultError as error:
+        builder.faults.append(error.fault)
+    except yaml.reader.ReaderError:
+        builder.faults.append(unprintable(text))
+    except yaml.MarkedYAMLError as error:
+        builder.faults.append(syntax_fault(error, text))
+    if builder.faults and not lines:
+        return read(text, lines=True)  # now with the lines that the faults speak of
+    return Reading(tuple(builder.documents), tuple(builder.faults))

@@ -10,9 +10,8 @@ from tunedmodels.forges.forge import Forge, Run
 from tunedmodels.forges.plan_comment import Done, Thread, amend, put, shown_digest
 from tunedmodels.forges.registry import Place
 from tunedmodels.plan.plan import Plan
-from tunedmodels.render.outdated import outdated_markdown
 from tunedmodels.render.plan.markdown import plan_markdown
-from tunedmodels.render.run_comment import applied_markdown, applying_markdown
+from tunedmodels.render.run_comment import applied_markdown, applying_markdown, outdated_markdown
 
 LARGEST_SUMMARY = 1_000_000  # bytes; GitHub takes 1 MiB of summary per step
 

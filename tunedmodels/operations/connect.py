@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from tunedmodels.errors import RefusedError
 from tunedmodels.project.project import Project
-from tunedmodels.providers.provider import OnUpload, Provider
+from tunedmodels.project.remote import copies_of, is_remote
+from tunedmodels.providers.provider import Holder, OnUpload, Provider
 from tunedmodels.providers.registry import open_provider
 from tunedmodels.schema.project import EmbeddedSettings
+from tunedmodels.schema.tuned_model import TunedModelSpec
 
 OnRetry = Callable[[str, int, float, str], None]
 
@@ -80,3 +83,46 @@ async def _attended(check: Callable[[], None]) -> AsyncIterator[None]:
 def _say(call: str, _attempt: int, wait_s: float, words: str) -> None:
     """Tell a person who waits why; without a handler Python writes warnings to standard error."""
     _log.warning("no answer to %s, again in %.0f s: %s", call, wait_s, words)
+
+
+async def fetch_all(project: Project) -> None:
+    """Fetch every dataset that lies in Cloud Storage and has changed. Raises ProviderError."""
+    wanted = {
+        (project.provider_of(model), path)
+        for model in project.declared
+        for path in _paths(model.spec)
+        if is_remote(path)
+    }
+    if not wanted:
+        return
+    from tunedmodels.providers.vertex.provider import VertexProvider
+
+    project.claim_state()
+    async with connect(project) as providers:
+        for name, path in sorted(wanted):
+            provider = providers[name]
+            if not isinstance(provider, VertexProvider):  # `manifests.honoured` has seen to it
+                raise RefusedError(f"{path} can be read by a provider of type vertex only")
+            await provider.fetch(path, copies_of(project, path))
+
+
+def _paths(spec: TunedModelSpec) -> Iterator[str]:
+    for part in (spec.dataset, spec.validation, spec.evaluation):
+        if part:
+            yield part.path
+
+
+# FOLDED
+# The locks in the places of a project: who holds them, and taking them away.
+async def holders(project: Project) -> Mapping[str, Holder]:
+    """Return by provider who holds its lock, where somebody does. Raises ProviderError."""
+    async with connect(project) as providers:
+        asked = {name: await provider.holder() for name, provider in providers.items()}
+    return {name: holder for name, holder in asked.items() if holder}
+
+
+async def break_all(project: Project, names: Iterable[str]) -> Mapping[str, Holder]:
+    """Break the locks of providers; return who held those that were there."""
+    async with connect(project) as providers:
+        broken = {name: await providers[name].break_guard() for name in names}
+    return {name: holder for name, holder in broken.items() if holder}

@@ -15,16 +15,23 @@ from tunedmodels.desired import Desired, DesiredEvaluation, preamble_mark
 from tunedmodels.errors import RefusedError, TunedModelsError
 from tunedmodels.evaluation.answer_cache import Answers, Forgetful, drawn
 from tunedmodels.evaluation.gate import Verdict, judge
-from tunedmodels.evaluation.prompting import few_shot_prompt, shots
 from tunedmodels.evaluation.report import Contender, Report, Role
-from tunedmodels.evaluation.scoring import Ask, Known, Scores, UnansweredError, asking, score
-from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.evaluation.scoring import (
+    Ask,
+    Known,
+    Scores,
+    UnansweredError,
+    asking,
+    few_shot_prompt,
+    score,
+    shots,
+)
+from tunedmodels.observed import ModelState, Named, ObservedModel
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.models import names, pick, ready
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import survey
 from tunedmodels.providers.provider import Provider
-from tunedmodels.render.status import Named
 
 OTHER_PREAMBLE = "it was trained with another preamble than is declared now"
 

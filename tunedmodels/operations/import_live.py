@@ -18,9 +18,9 @@ from tunedmodels.observed import ObservedModel, UsedHyperparameters, serving
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.plan import observe
 from tunedmodels.project.project import Project
-from tunedmodels.render.problems import visible
 from tunedmodels.schema.project import API_VERSION
 from tunedmodels.schema.tuned_model import Hyperparameters
+from tunedmodels.text import visible
 
 _LONGEST_NAME: Final = 31
 _VERSION: Final = re.compile(r"-[0-9a-f]{8}$")

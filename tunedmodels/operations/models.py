@@ -13,13 +13,12 @@ from tunedmodels.apply.context import LOOKS
 from tunedmodels.datasets.examples import prompt
 from tunedmodels.desired import preamble_mark
 from tunedmodels.errors import RefusedError, TunedModelsError
-from tunedmodels.observed import ModelState, ObservedModel, next_mark
+from tunedmodels.observed import ModelState, Named, ObservedModel, next_mark
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.plan import observe
 from tunedmodels.plan import reasons
 from tunedmodels.project.project import Project
 from tunedmodels.providers.provider import Edit, Provider
-from tunedmodels.render.status import Named
 from tunedmodels.stamp import HAND, GateMark, gate_mark
 
 

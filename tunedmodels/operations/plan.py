@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Final
 
 from tunedmodels import __version__
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.operations.connect import connect
+from tunedmodels.operations.connect import connect, fetch_all
 from tunedmodels.operations.count_tokens import count
 from tunedmodels.operations.dataset_diff import Compared, compare_all
-from tunedmodels.plan.chosen import resolved
-from tunedmodels.plan.plan import Input, Plan
+from tunedmodels.plan.plan import Input, Note, Plan
 from tunedmodels.plan.planner import Allowances, Remembered, make_plan
-from tunedmodels.project.advising import epoch_notes
+from tunedmodels.plan.sweep import resolved
+from tunedmodels.project.base_models import Judged, judged
 from tunedmodels.project.project import Project
-from tunedmodels.project.remembering import remembered
-from tunedmodels.project.remote import fetch_all
 from tunedmodels.project.resolve import Surveyed, survey
-from tunedmodels.project.tunability import Judged, judged
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
 
@@ -176,3 +176,90 @@ def _read(project: Project, surveyed: Surveyed, live: int) -> str:
     models = "model" if live == 1 else "models"
     warnings = problems_text(project.warnings)
     return f"{warnings}Read {surveyed.counted}, {live} live {models}.\n\n"
+
+
+# FOLDED
+# What the last training of a name teaches about epochs, said before the next is paid for.
+# To read a curve takes up to a millisecond, and nobody reads a hundred notes.
+_CURVES: Final = 100
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def epoch_notes(
+    plan: Plan, desired: Mapping[str, Desired], observed: Sequence[ObservedModel]
+) -> Iterator[Note]:
+    """Yield a note for every name whose last curve recommends other epochs than are declared.
+
+    At most 100 curves are read: those of what the plan trains first, then the others by name.
+    """
+    curves = _last_curves(plan.project, observed)
+    trained = {change.name for change in plan.changes if change.action.trains}
+    # A sweep finds out by itself, and what it chose was measured.
+    fixed = {name for name, want in desired.items() if not want.sweep_digest}
+    declared = sorted(fixed & curves.keys(), key=lambda name: (name not in trained, name))
+    for name in declared[:_CURVES]:
+        if words := _differing(desired[name], curves[name]):
+            yield Note(name=name, words=words)
+
+
+def _last_curves(project: str, observed: Sequence[ObservedModel]) -> dict[str, ObservedModel]:
+    """Return, by name, the version of ours that was trained last, if it has a curve."""
+    finished: dict[str, list[ObservedModel]] = defaultdict(list)
+    for model in observed:
+        is_ours = model.stamp is not None and model.stamp.project == project
+        if is_ours and model.stamp and model.state is ModelState.READY and model.curve:
+            finished[model.stamp.name].append(model)
+    return {name: max(models, key=_age) for name, models in finished.items()}
+
+
+def _age(model: ObservedModel) -> tuple[datetime, str]:
+    return model.completed or model.created or _LONG_AGO, model.model_id
+
+
+def _differing(want: Desired, last: ObservedModel) -> str:
+    from tunedmodels.evaluation.curves import read_curve  # a first plan has no curve
+
+    reading = read_curve(last.curve, epoch_count=last.used.epoch_count)
+    declared = want.hyperparameters.epoch_count or last.used.epoch_count
+    recommended = reading.recommended_epoch_count
+    if recommended is None or declared is None or declared == recommended:
+        return ""
+    epochs = "1 epoch is" if declared == 1 else f"{declared} epochs are"
+    said = "declared" if want.hyperparameters.epoch_count else "the default"
+    return f"{epochs} {said}. In {last.model_id}: {reading.advice}"
+
+
+# FOLDED
+# What this machine remembers of its own applies: which version it was the last to promote.
+#
+# The journal is for people, and nothing is decided by it. It only tells a version that is gone
+# from one that never was, so that a plan can say which it is; a machine without the journal says
+# "new".
+def remembered(journal: Path) -> Mapping[str, Remembered]:
+    """Return by name what was promoted last from here and not deleted from here since."""
+    last: dict[str, Remembered] = {}
+    for line in _lines(journal):
+        if '"Sent"' not in line:
+            continue
+        try:
+            event = json.loads(line)
+            name, model_id, call = event["name"], event["model_id"], event["call"]
+            time = datetime.fromisoformat(event["time"])
+        except (ValueError, TypeError, KeyError):
+            continue  # another event, or the last line of a process that was killed
+        if event["event"] != "Sent":
+            continue
+        if call == "promote":
+            last[name] = Remembered(model_id, time)
+        elif call == "delete" and name in last and last[name].model_id == model_id:
+            del last[name]
+    return last
+
+
+def _lines(journal: Path) -> Iterator[str]:
+    # Names begin with the time, so that their order is the order of the runs.
+    for file in sorted(journal.glob("*.jsonl")):
+        try:
+            yield from file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue

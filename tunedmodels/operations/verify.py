@@ -7,45 +7,22 @@ are read again, and what follows from them must be what the live version says of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, TunedModelsError
-from tunedmodels.manifests.declared import Declared
-from tunedmodels.observed import ObservedModel
+from tunedmodels.lineage import Card, Check, Commit, Verification
+from tunedmodels.manifests.declaration import Declared
+from tunedmodels.observed import Named, ObservedModel
+from tunedmodels.operations.dataset_diff import MOST_BYTES
 from tunedmodels.operations.models import all_names, pick, ready
 from tunedmodels.project import git
-from tunedmodels.project.former import MOST_BYTES
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import survey
+from tunedmodels.schema.project import VertexSettings
 from tunedmodels.stamp import Stamp
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must be so. `words` say what was found; `cure` what to do where it is not."""
-
-    name: str
-    holds: bool
-    words: str
-    cure: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What was compared for one version; `commit` is the one that its stamp names."""
-
-    name: str
-    version: str
-    commit: str
-    checks: tuple[Check, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether every check does."""
-        return all(check.holds for check in self.checks)
 
 
 async def verify(project: Project, name: str, version: str | None) -> Verification:
@@ -196,3 +173,42 @@ def _short(value: str) -> str:
     """Cut a whole digest to what people compare."""
     is_digest = len(value) == 64 and all(char in "0123456789abcdef" for char in value)  # noqa: PLR2004  # SHA-256 in hex
     return f"sha256 {value[:12]}" if is_digest else value
+
+
+# FOLDED
+# The lineage of a version: what manifest, git, stamp and live object say of how it came to be.
+def lineage(project: Project, model: Named, version: ObservedModel) -> Card:
+    """Gather what is known of one of our versions; asks git, and no provider."""
+    stamp = version.stamp
+    assert stamp is not None  # noqa: S101  # a named version has our stamp
+    declared = next((one for one in project.declared if one.name == model.name), None)
+    evaluation = declared.spec.evaluation if declared else None
+    is_ours = version.source.startswith("tunedModels/")
+    return Card(
+        project=project.name,
+        name=model.name,
+        version=version,
+        stamp=stamp,
+        serves=version is model.serving,
+        manifest=declared.file if declared else "",
+        dataset_path=declared.spec.dataset.path if declared else "",
+        evaluation_path=evaluation.path if evaluation else "",
+        parent=version.source.removeprefix("tunedModels/") if is_ours else "",
+        trained_from=_commit(project, stamp.commit),
+        promoted_from=_commit(project, stamp.head),
+        cost_usd=_cost_usd(project, version),
+    )
+
+
+def _cost_usd(project: Project, version: ObservedModel) -> float | None:
+    """Return what its training cost: nothing, but where it is billed and nobody tells how much."""
+    settings = project.providers.get(version.provider)
+    return None if isinstance(settings, VertexSettings) else 0.0
+
+
+def _commit(project: Project, words: str) -> Commit | None:
+    commit = git.commit_of(words)
+    if not commit:
+        return None
+    author, subject = git.described(project.root, commit)
+    return Commit(commit, author, subject, is_changed=words.endswith("+"))

@@ -6,16 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tunedmodels.apply.clock import Clock, SystemClock
 from tunedmodels.apply.signals import Stop, stop_on_signals
-from tunedmodels.apply.wait import HOSTED, LOCAL, Pace
+from tunedmodels.apply.wait import HOSTED, LOCAL, Pace, watch_jobs
 from tunedmodels.events import Outcome
-from tunedmodels.executor.watch import watch_jobs
-from tunedmodels.observed import ObservedModel
+from tunedmodels.observed import Named, ObservedModel, missing
 from tunedmodels.operations.apply import Emit, paces
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.models import all_names, names, pick
 from tunedmodels.project.project import Project
-from tunedmodels.render.outputs import missing
-from tunedmodels.render.status import Named
 
 
 async def running(project: Project, chosen: Sequence[str]) -> list[ObservedModel]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ObservedModel
-from tunedmodels.plan.frozen import Frozen
+from tunedmodels.plan.version import Frozen
 from tunedmodels.stamp import Decision, GateMark, gate_mark
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,9 +12,18 @@ from tunedmodels.plan import reasons
 from tunedmodels.plan.cost import FREE, Pricing, cost_of
 from tunedmodels.plan.diff import fixed_fields, mutable_fields
 from tunedmodels.plan.gate import Gate, cure, gate_of, judged, refusal
-from tunedmodels.plan.history import History, version, wanted
-from tunedmodels.plan.plan import Action, Change, DatasetChange, FieldChange, LabelChange, Version
-from tunedmodels.plan.retirement import Retirement
+from tunedmodels.plan.history import History, Retirement, history, version, wanted
+from tunedmodels.plan.plan import (
+    Action,
+    Change,
+    DatasetChange,
+    FieldChange,
+    LabelChange,
+    Refusal,
+    Version,
+)
+from tunedmodels.plan.safety import protected, protected_by_policy
+from tunedmodels.schema.project import Policy
 from tunedmodels.stamp import Decision
 
 _NO_FIELDS: tuple[FieldChange, ...] = ()
@@ -291,3 +300,52 @@ class Declared:
 
 def _any_drift(fields: tuple[FieldChange, ...]) -> bool:
     return any(field.drift for field in fields)
+
+
+# FOLDED
+# The table of the planner for one name without a manifest.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What becomes of a name that goes: deleted, refused or, so many versions, `retained`."""
+
+    changes: tuple[Change, ...] = ()
+    refusal: Refusal | None = None
+    retained: int = 0
+
+
+def remove(
+    name: str, models: Sequence[ObservedModel], reason: str, want: Desired | None, policy: Policy
+) -> Removal:
+    """Decide what becomes of a name that is no longer declared.
+
+    `want` is given when a declared name is destroyed: what it says counts as well as the stamps,
+    which know it only after the next apply. Any version may protect or retain the whole name, since
+    deleting too little can be mended. So may the policy.
+    """
+    models = [model for model in models if not model.is_record]  # there is nothing to remove
+    lifecycle = want.lifecycle if want else None
+    stamps = [model.stamp for model in models if model.stamp]
+    if any(stamp.retain for stamp in stamps) or (lifecycle and lifecycle.on_removal == "retain"):
+        return Removal(retained=len(models))
+    past = history(models)
+    if models and policy.protects(name):
+        return Removal(refusal=protected_by_policy(name))
+    if any(stamp.protect for stamp in stamps) or (lifecycle and lifecycle.protect):
+        return Removal(refusal=protected(name, former=_former_protects(past, models)))
+    going = [(Action.CANCEL, model) for model in past.running]
+    # The serving version is worth the most and goes last, so that the name answers till the end.
+    going += [(Action.DELETE, model) for model in (*past.broken, *past.rejected, *past.lost)]
+    going += [(Action.DELETE, model) for model in past.beyond(0)]
+    return Removal(
+        changes=tuple(
+            Change(name=name, action=action, reason=reason, before=past.version(model))
+            for action, model in going
+        )
+    )
+
+
+def _former_protects(past: History, models: Sequence[ObservedModel]) -> bool:
+    others = (model for model in models if model is not past.serves)
+    return any(
+        model.stamp.protect for model in others if model.stamp and model.state is ModelState.READY
+    )

@@ -5,10 +5,20 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
 
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.frozen import Frozen
+
+
+# FOLDED
+# What every value of a plan has in common: it crosses a file, so it is frozen pydantic.
+class Frozen(BaseModel):
+    """A value of the plan: camelCase outside, nothing unknown, never changed."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True
+    )
 
 
 class Action(StrEnum):

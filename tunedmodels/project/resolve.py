@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Final
 
-from tunedmodels.capabilities.rows import DatasetLimits
 from tunedmodels.datasets.checks.leakage import Side, overlap
 from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
-from tunedmodels.datasets.preferences import REJECTED_FIELD
-from tunedmodels.datasets.scan import Survey
+from tunedmodels.datasets.scan import REJECTED_FIELD, Survey
 from tunedmodels.datasets.scan_cache import Request, SurveyCache
 from tunedmodels.datasets.source import Response, Source, responses
 from tunedmodels.datasets.tokens import estimate
@@ -21,7 +19,7 @@ from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.load import Declared
 from tunedmodels.project.project import Project
 from tunedmodels.project.remote import copy_of, is_remote
-from tunedmodels.schema.base_models import BaseModels
+from tunedmodels.schema.base_models import BaseModels, DatasetLimits
 from tunedmodels.schema.project import AnyProvider, VertexSettings
 from tunedmodels.schema.tuned_model import Examples, GenerationConfig, Training, TunedModelSpec
 

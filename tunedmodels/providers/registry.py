@@ -60,7 +60,7 @@ def _embedded(opening: Opening) -> Provider:
 
 
 def _gemini(opening: Opening) -> Provider:
-    from tunedmodels.providers.auth.choice import gemini_identity  # noqa: PLC0415  # goes with it
+    from tunedmodels.providers.auth.google import gemini_identity  # noqa: PLC0415  # goes with it
     from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # httpx is heavy
 
     if not isinstance(opening.settings, GeminiSettings):
@@ -75,7 +75,7 @@ def _gemini(opening: Opening) -> Provider:
 
 
 def _vertex(opening: Opening) -> Provider:
-    from tunedmodels.providers.auth.choice import vertex_identity  # noqa: PLC0415  # httpx is heavy
+    from tunedmodels.providers.auth.google import vertex_identity  # noqa: PLC0415  # httpx is heavy
     from tunedmodels.providers.vertex.provider import VertexProvider  # noqa: PLC0415  # the same
 
     if not isinstance(opening.settings, VertexSettings):

@@ -7,8 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from tunedmodels.providers.doctor.findings import Checkup, Verdict
-from tunedmodels.render.layout import WIDTH, clean, cut, padded
-from tunedmodels.render.problems import Style, plain
+from tunedmodels.render.layout import WIDTH, Style, clean, cut, padded, plain
 
 _ROLES = {
     Verdict.OK: "good",

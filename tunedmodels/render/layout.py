@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
+from collections.abc import Callable
 
-from tunedmodels.render.problems import visible
+from tunedmodels.text import visible
 
 WIDTH = 100  # columns
 
@@ -50,3 +51,11 @@ def wrapped(text: str, *, indent: int, hang: int = 0, limit: int = 400) -> list[
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hang),
     )
+
+
+Style = Callable[[str, str], str]  # (text, role) -> text; roles: error, warning, advice, dim, bold
+
+
+def plain(text: str, _role: str) -> str:
+    """Leave the text as it is: no terminal, NO_COLOR or CI."""
+    return text

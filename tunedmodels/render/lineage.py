@@ -7,53 +7,20 @@ unknown. No example of the dataset is on it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from tunedmodels.evaluation.curves import CurveReading, read_curve
+from tunedmodels.lineage import Card, Commit
 from tunedmodels.observed import ObservedModel
 from tunedmodels.render.chart import sparkline
+from tunedmodels.render.layout import Style, plain
 from tunedmodels.render.markup import code, prose
 from tunedmodels.stamp import HAND, Stamp, gate_mark
+from tunedmodels.text import visible
 
 _SPARKS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit in a stamp. `author` and `subject` are empty where it is not in this repository.
-
-    `is_changed` says that the working tree had changes beside it.
-    """
-
-    id: str
-    author: str = ""
-    subject: str = ""
-    is_changed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """Everything that is known of a version.
-
-    `manifest`, `dataset_path` and `evaluation_path` are where its name is declared now. `parent`
-    is the id of the tuned model that it continues from. `cost_usd` is None where unknown.
-    """
-
-    project: str
-    name: str
-    version: ObservedModel
-    stamp: Stamp
-    serves: bool
-    manifest: str = ""
-    dataset_path: str = ""
-    evaluation_path: str = ""
-    parent: str = ""
-    trained_from: Commit | None = None
-    promoted_from: Commit | None = None
-    cost_usd: float | None = None
 
 
 def card_document(card: Card) -> dict[str, Any]:
@@ -236,3 +203,55 @@ def _iso(time: datetime | None) -> str | None:
 
 def _minute(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+# FOLDED
+# How a verification went: a line per check, or a document.
+class Checked(Protocol):
+    """One check, as the project made it."""
+
+    @property
+    def name(self) -> str:
+        """What was compared."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is so."""
+
+    @property
+    def words(self) -> str:
+        """What was found."""
+
+    @property
+    def cure(self) -> str:
+        """What to do where it does not hold; may be empty."""
+
+
+def verification_text(version: str, checks: Sequence[Checked], style: Style = plain) -> str:
+    """Return a line per check, and whether all of them hold."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        sign = style("ok", "good") if check.holds else style("!!", "error")
+        lines.append(f"  {sign}  {check.name:<{width}}  {visible(check.words)}")
+        if not check.holds and check.cure:
+            lines.append(f"      {'':<{width}}  {check.cure}")
+    failed = sum(not check.holds for check in checks)
+    last = f"{version} is what git says." if not failed else f"{version} is not proved."
+    return "\n".join([*lines, "", style(last, "error" if failed else "good")]) + "\n"
+
+
+def verification_json(name: str, version: str, commit: str, checks: Sequence[Checked]) -> str:
+    """Return `{formatVersion, name, version, commit, verified, checks: [...]}`."""
+    document = {
+        "formatVersion": 1,
+        "name": name,
+        "version": version,
+        "commit": commit,
+        "verified": all(check.holds for check in checks),
+        "checks": [
+            {"name": one.name, "holds": one.holds, "words": one.words, "cure": one.cure}
+            for one in checks
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"

@@ -7,13 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from tunedmodels.observed import ObservedModel
-from tunedmodels.render.status import Named
-
-
-def missing(models: Sequence[Named]) -> list[str]:
-    """Return the declared names that nothing serves."""
-    return [model.name for model in models if model.is_declared and model.serving is None]
+from tunedmodels.observed import Named, ObservedModel
 
 
 def outputs_text(models: Sequence[Named]) -> str:

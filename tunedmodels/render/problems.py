@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tunedmodels.errors import Problem, Severity
-
-Style = Callable[[str, str], str]  # (text, role) -> text; roles: error, warning, advice, dim, bold
+from tunedmodels.render.layout import Style, plain
+from tunedmodels.render.markup import BUDGET, alert, code, cure, heading, marker, prose
+from tunedmodels.text import visible
 
 SHOWN = 5  # of one kind in one file; the rest is counted
-
-
-def plain(text: str, _role: str) -> str:
-    """Leave the text as it is: no terminal, NO_COLOR or CI."""
-    return text
 
 
 def problems_text(problems: Sequence[Problem], style: Style = plain) -> str:
@@ -38,9 +34,11 @@ def problems_text(problems: Sequence[Problem], style: Style = plain) -> str:
             if problem.cure and (problem.code, problem.cure) not in cures:
                 cures.add((problem.code, problem.cure))
                 lines += [style(f"    {part}", "dim") for part in problem.cure.splitlines()]
-        for (severity, code), count in shown.items():
+        for (severity, kind_code), count in shown.items():
             if count > SHOWN:
-                lines.append(f"{severity}: {problem.file}: {count - SHOWN} more like it ({code})")
+                lines.append(
+                    f"{severity}: {problem.file}: {count - SHOWN} more like it ({kind_code})"
+                )
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -126,11 +124,6 @@ def _line(problem: Problem, style: Style) -> str:
     return f"{style(problem.severity.value, problem.severity.value)}: {words}"
 
 
-def visible(text: str) -> str:
-    """Make control characters visible, so that nothing from a file steers the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
-
-
 # GitHub's own escapes, from actions/toolkit (packages/core/src/command.ts).
 def _data(text: str) -> str:
     return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -138,3 +131,56 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+# FOLDED
+# What is wrong with the manifests and datasets, in the place where their plan would be shown.
+#
+# It is one comment that is edited, so it begins with the marker by which it is found.
+_MOST = 200  # problems; fewer where they are long
+
+_BOXES = (
+    (Severity.ERROR, "CAUTION"),
+    (Severity.WARNING, "WARNING"),
+    (Severity.ADVICE, "NOTE"),
+)
+
+
+def problems_markdown(
+    problems: Iterable[Problem],
+    *,
+    environment: str = "",
+    head: str = "",
+    project: str = "",
+    budget: int = BUDGET,
+) -> str:
+    """Return what is wrong with the manifests and datasets, of at most `budget` bytes.
+
+    The heading counts all of them; of each severity the first are written out, each with its place
+    and cure, as many as fit.
+    """
+    found = sorted(problems)
+    most = _MOST
+    while True:
+        lines = [
+            marker(environment=environment, head=head, level="errors", project=project),
+            heading(environment, counted(found)),
+            *_boxes(found, most),
+        ]
+        text = "\n".join(lines) + "\n"
+        if len(text.encode()) <= budget or most <= 1:
+            return text
+        most //= 2
+
+
+def _boxes(problems: Sequence[Problem], most: int) -> Iterator[str]:
+    for severity, kind in _BOXES:
+        of_kind = [problem for problem in problems if problem.severity is severity]
+        lines: list[str] = []
+        for problem in of_kind[:most]:
+            lines.append(f"- {code(problem.place, 100)}: {prose(problem.message)}")
+            lines += [f"  {cure(line)}" for line in problem.cure.splitlines()]
+        if of_kind[most:]:
+            lines.append(f"- and {len(of_kind) - most} more: `tunedmodels validate`")
+        if lines:
+            yield from alert(kind, lines)  # type: ignore[arg-type]  # the table above holds its words

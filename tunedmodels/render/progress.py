@@ -38,9 +38,8 @@ from tunedmodels.events import (
 )
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.plan import Action
-from tunedmodels.render.layout import WIDTH, clean, cut, wrapped
-from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.rulings import ruling
+from tunedmodels.render.layout import WIDTH, Style, clean, cut, plain, wrapped
+from tunedmodels.stamp import Decision
 
 Elapsed = Callable[[], float]
 
@@ -311,3 +310,26 @@ def _in_full(ending: Failed | Refused | Rejected, style: Style) -> Iterator[str]
     # A cure may hold a command on a line of its own.
     for text in (*ending.words.splitlines(), *ending.cure.splitlines()):
         yield from wrapped(text, indent=6, limit=2000)
+
+
+# FOLDED
+# How a version was judged while a plan is carried out: by its gate, or by its sweep.
+_RULINGS: Final = {
+    Decision.PASSED: "its gate passed",
+    Decision.INCONCLUSIVE: "its gate could not decide",
+    Decision.REFUSED: "its gate refused it",
+}
+
+
+def ruling(event: Judged | Tried | Chosen) -> tuple[str, str]:
+    """Say in words, after the role that colours them, how a version was judged."""
+    match event:
+        case Judged(name=name, decision=decision, words=words):
+            role = "good" if decision is Decision.PASSED else "warning"
+            return role, f"{name}: {_RULINGS[decision]}: {words}"
+        case Tried(name=name, model_id=model_id, score="", words=words):
+            return "warning", f"{name}: {model_id} is given up: {words}"
+        case Tried(name=name, model_id=model_id, words=words):
+            return "dim", f"{name}: {model_id} is scored: {words}"
+        case Chosen(name=name, model_id=model_id, score=score, words=words):
+            return "good", f"{name}: {model_id} is chosen with {score}: {words}"

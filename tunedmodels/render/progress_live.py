@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -36,9 +38,8 @@ from tunedmodels.events import (
     Tried,
     Uploaded,
 )
-from tunedmodels.render.layout import clean, cut
-from tunedmodels.render.problems import Style, plain
-from tunedmodels.render.progress import Elapsed, Tally, duration, line
+from tunedmodels.render.layout import Style, clean, cut, plain
+from tunedmodels.render.progress import Elapsed, PlainProgress, Tally, duration, line
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.-=+*%#"
@@ -239,3 +240,24 @@ def _job(row: _Row, bars: str) -> tuple[str, str, str, str]:
     loss = f"{losses[-1]:.4f}" if losses else ""
     steps = answers or f"{job.step}{total}"
     return steps, f"epoch {job.epoch}", loss, sparkline(losses, bars=bars)
+
+
+# FOLDED
+# Which view of the events a person gets: a moving table, or a line per event.
+@contextmanager
+def progress(
+    *, live: bool, style: Style = plain, out: TextIO | None = None
+) -> Iterator[Callable[[Event], None]]:
+    """Show events while this block runs, as a moving table or line by line, and then how it ended.
+
+    `out` is standard output unless it is said.
+    """
+    out = out or sys.stdout
+    if not live:
+        with PlainProgress(out, style=style) as view:
+            yield view
+        return
+    from rich.console import Console  # noqa: PLC0415  # only for a person who watches
+
+    with LiveProgress(Console(file=out, highlight=False), style=style) as moving:
+        yield moving

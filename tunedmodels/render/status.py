@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from typing import Final
 
 from tunedmodels.evaluation.curves import read_curve
-from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.observed import ModelState, Named, ObservedModel
+from tunedmodels.providers.provider import Holder
 from tunedmodels.render.chart import curve_text
-from tunedmodels.render.layout import wrapped
-from tunedmodels.render.problems import Style, plain, visible
+from tunedmodels.render.layout import Style, clean, plain, wrapped
+from tunedmodels.render.progress import duration
 from tunedmodels.stamp import HAND, Decision, GateMark, gate_mark
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """One name with all its live versions; `is_declared` says whether a manifest declares it."""
-
-    name: str
-    versions: tuple[ObservedModel, ...]
-    is_declared: bool
-
-    @property
-    def serving(self) -> ObservedModel | None:
-        """The version that answers for the name."""
-        return serving(list(self.versions))
-
+from tunedmodels.text import visible
 
 _RULINGS: Final = {
     Decision.PASSED: "ready, not promoted",
@@ -306,3 +292,21 @@ STATUS_SCHEMA = {
         },
     },
 }
+
+
+# FOLDED
+# Who holds a lock, in words.
+def locks_text(held: Mapping[str, Holder]) -> str:
+    """Return two lines for each lock that is held, by provider."""
+    if not held:
+        return "No lock is held.\n"
+    return "".join(_one(name, holder) for name, holder in held.items())
+
+
+def _one(name: str, holder: Holder) -> str:
+    renewed = f"{holder.renewed:%Y-%m-%d %H:%M:%S} UTC" if holder.renewed else "at an unknown time"
+    return (
+        f"{clean(name)}: held by {clean(holder.owner)}\n"
+        f"    {clean(holder.place)}, renewed {renewed}; opens by itself "
+        f"{duration(holder.life_s)} after that\n"
+    )

@@ -8,8 +8,104 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
+from typing import Annotated, Literal
 
-from tunedmodels.capabilities.rows import BaseModelRow, Bundled, Price, ProviderType
+from pydantic import Field, StringConstraints
+
+from tunedmodels.schema.fields import Day, Written
+
+# FOLDED
+# What a row of the table of base models may say; a fact that nobody knows is left out.
+ProviderType = Literal["embedded", "gemini", "vertex"]
+Certainty = Literal["documented", "observed", "unofficial"]
+Word = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Sourced(Written):
+    """A fact, who says so, and when it was looked up.
+
+    `documented` by the service, `observed` in its answers, or `unofficial`: read by somebody else.
+    """
+
+    source: str = ""
+    as_of: Day | None = Field(default=None, description="When this was looked up.")
+    certainty: Certainty = "documented"
+
+
+class Price(Sourced):
+    """What training costs."""
+
+    usd_per_million_tokens: float = Field(
+        ge=0, description="US dollars per million training tokens: tokens of the data x epochs."
+    )
+
+
+class Retirement(Sourced):
+    """When a base model, and whatever was tuned on it, stops to answer."""
+
+    date: Day
+
+
+class Inference(Sourced):
+    """What the answers of a tuned model cost."""
+
+    factor: float = Field(gt=0, description="Times what the answers of the base model cost.")
+
+
+class DatasetLimits(Written):
+    """What a base model takes as examples."""
+
+    max_bytes: int | None = Field(default=None, ge=1, description="Of the training file.")
+    max_examples: int | None = Field(default=None, ge=1)
+    max_tokens_per_example: int | None = Field(default=None, ge=1)
+    max_validation_examples: int | None = Field(default=None, ge=1)
+    max_validation_percent: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Of the training examples, once there are more than 1,000 for validation.",
+    )
+
+
+class BaseModelRow(Sourced):
+    """One base model on one type of provider."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[^\s/]+$")] = Field(
+        description="Without models/ before it."
+    )
+    provider: ProviderType = Field(description="The type of provider, not its name.")
+    tunable: bool | None = None
+    tune_in: tuple[Word, ...] | None = Field(
+        # strict=False: YAML has lists, no tuples; the items stay strict.
+        default=None,
+        strict=False,
+        description="Locations in which it is tuned; unset is unknown.",
+    )
+    serve_from: tuple[Word, ...] | None = Field(
+        default=None, strict=False, description="Locations that answer, if not where it was tuned."
+    )
+    adapter_sizes: tuple[int, ...] | None = Field(default=None, strict=False)
+    dataset: DatasetLimits | None = None
+    continues: bool | None = Field(
+        default=None, description="Whether tuning goes on from a model that was tuned on it."
+    )
+    retirement: Retirement | None = None
+    price: Price | None = None
+    inference: Inference | None = None
+
+
+class ProviderRow(Written):
+    """What holds for every base model of a type of provider that does not say otherwise."""
+
+    price: Price
+
+
+class Bundled(Written):
+    """The file that comes with this package."""
+
+    providers: dict[ProviderType, ProviderRow]
+    base_models: tuple[BaseModelRow, ...] = Field(strict=False)
+
 
 Key = tuple[ProviderType, str]
 

@@ -6,44 +6,20 @@ import re
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from tunedmodels.capabilities.rows import BaseModelRow
-from tunedmodels.schema.fields import Day, Written
+from tunedmodels.schema.base_models import BaseModelRow
+from tunedmodels.schema.fields import (
+    Day,
+    EncryptionSpec,
+    Label,
+    Metadata,
+    ServiceAccount,
+    Url,
+    Written,
+)
 
 API_VERSION = "tunedmodels.dev/v1"
-
-# 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
-# Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
-
-# Google Cloud takes letters of other alphabets too; what goes to every other system is these.
-_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}", re.ASCII)
-_RESERVED = ("tunedmodels-", "goog")  # our stamp, and the service's own
-
-
-def _label(key: object) -> object:
-    if isinstance(key, str) and not _LABEL.fullmatch(key):
-        raise ValueError("is no label; use a-z first, then a-z, 0-9, _ and -, 63 at most")
-    if isinstance(key, str) and key.startswith(_RESERVED):
-        raise ValueError("is a label of our own or of Google's; begin it with another word")
-    return key
-
-
-def _label_value(value: object) -> object:
-    if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
-        raise ValueError(f"{value[:70]!r} is no such value; use a-z, 0-9, _ and -, 63 at most")
-    return value
-
-
-Label = Annotated[
-    str, BeforeValidator(_label), StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
-]
-LabelValue = Annotated[
-    str, BeforeValidator(_label_value), StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")
-]
 
 
 class EmbeddedSettings(Written):
@@ -61,20 +37,6 @@ class GeminiSettings(Written):
         default="https://generativelanguage.googleapis.com",
         description="Where the API is. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
     )
-
-
-class EncryptionSpec(Written):
-    """A key of the owner's, in the place of Google's own."""
-
-    kms_key_name: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$"
-        ),
-    ] = Field(description="projects/P/locations/L/keyRings/R/cryptoKeys/K, in the same location.")
-
-
-ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class VertexSettings(Written):
@@ -209,12 +171,6 @@ class ProjectSpec(Written):
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="Merged below the spec of every TunedModel."
     )
-
-
-class Metadata(Written):
-    """A name, unique among the manifests of its kind."""
-
-    name: Name
 
 
 class ProjectManifest(Written):

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunedmodels.schema.fields import Written
-from tunedmodels.schema.hyperparameters import (
-    MOST_CANDIDATES,
-    Hyperparameters,
-    Sweep,
-    SweptHyperparameters,
-)
-from tunedmodels.schema.project import (
+from tunedmodels.schema.fields import (
+    Duration,
     EncryptionSpec,
     Label,
     LabelValue,
     Metadata,
     Name,
     ServiceAccount,
+    Written,
+    seconds,
+)
+from tunedmodels.schema.hyperparameters import (
+    MOST_CANDIDATES,
+    Hyperparameters,
+    Sweep,
+    SweptHyperparameters,
 )
 
-_UNITS = (86_400, 3_600, 60, 1)
 __all__ = [
     "MOST_CANDIDATES",
     "Dataset",
@@ -42,32 +42,7 @@ __all__ = [
     "seconds",
 ]
 
-# Six digits of hours: 100 years, and no number that a float cannot hold.
-_DURATION = re.compile(r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
 
-
-def seconds(text: str) -> float:
-    """Read a duration such as `30d`, `2h`, `90m`, `1h30m` or `45s`.
-
-    Raises ValueError when it is none, or zero.
-    """
-    found = _DURATION.match(text)
-    parts = found.groups("0") if found else ()
-    total = sum(int(part) * unit for part, unit in zip(parts, _UNITS, strict=False))
-    if not total:
-        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 7d")
-    return float(total)
-
-
-def _checked(value: object) -> object:
-    if isinstance(value, str):
-        seconds(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds(str(value))  # a number lacks its unit, and quotes would not give it one
-    return value
-
-
-Duration = Annotated[str, BeforeValidator(_checked)]
 DatasetFormat = Literal["jsonl", "json", "csv", "tsv", "contents"]
 Path = Annotated[str, StringConstraints(min_length=1)]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 
 
@@ -105,3 +107,10 @@ class Permission:
     def email_address(self) -> str:
         """The address of a user or a group; empty for everyone."""
         return self.grantee.partition(":")[2]
+
+
+def now(*, digits: int = 6) -> str:
+    """Return the time, RFC 3339 in UTC with 6 or 9 digits of a second, as the service gives it."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{f'{nanoseconds:09d}'[:digits]}Z"

@@ -19,10 +19,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.service.access_log import AccessLog
+from tunedmodels.service.access_log import AccessLog, Observed
 from tunedmodels.service.chaos import Chaos, Chaotic, warn
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.exchanges import Observed
 from tunedmodels.service.health import Health
 from tunedmodels.service.identity import Keys
 from tunedmodels.service.metrics import Metrics

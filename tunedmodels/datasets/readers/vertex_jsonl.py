@@ -19,7 +19,7 @@ import msgspec
 from tunedmodels.datasets.blocks import Block
 from tunedmodels.datasets.examples import prompt
 from tunedmodels.datasets.problems import Found
-from tunedmodels.datasets.readers.lines import Pair, batches, explained
+from tunedmodels.datasets.readers.jsonl import Pair, batches, explained
 from tunedmodels.datasets.source import Response, Source
 
 _FORM = (

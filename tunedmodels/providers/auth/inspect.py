@@ -71,7 +71,7 @@ async def _tokeninfo(token: str, environ: Mapping[str, str]) -> tuple[str, tuple
     """Return the e-mail address and the scopes of a token, as far as Google tells."""
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415  # heavy
 
-    from tunedmodels.providers.auth.metadata import Caller  # noqa: PLC0415  # imports the same
+    from tunedmodels.providers.auth.google_auth import Caller  # noqa: PLC0415  # imports the same
 
     def ask() -> tuple[str, tuple[str, ...] | None]:
         caller = Caller(ca_file=environ.get("SSL_CERT_FILE", ""))

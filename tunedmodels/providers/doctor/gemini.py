@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunedmodels.providers.auth.choice import gemini_identity
+from tunedmodels.providers.auth.google import gemini_identity
 from tunedmodels.providers.doctor.findings import Notes
 from tunedmodels.providers.doctor.probe import BUDGET_S, Asker, Facts, look_at_credentials
 from tunedmodels.providers.http import Http

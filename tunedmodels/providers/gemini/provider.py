@@ -27,7 +27,7 @@ from tunedmodels.errors import (
     UnimplementedError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import answers, errors, http
+from tunedmodels.providers import errors, http
 from tunedmodels.providers.gemini import content, convert
 from tunedmodels.providers.http import AsgiApp, Http, Transport
 from tunedmodels.providers.identity import HOSTED, Credentials, Identity
@@ -242,7 +242,7 @@ class GeminiProvider(Unguarded):
             params={"alt": "sse"},
             content=wire.encode(question),
         )
-        async with aclosing(answers.pieces(lines, resource, ENDPOINT_CURE)) as answer:
+        async with aclosing(content.pieces(lines, resource, ENDPOINT_CURE)) as answer:
             async for piece in answer:
                 yield piece
 

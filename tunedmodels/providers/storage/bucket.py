@@ -15,9 +15,9 @@ import google_crc32c
 import msgspec
 
 from tunedmodels.errors import NotFoundError, OutcomeUnknownError, ProviderError, UnavailableError
+from tunedmodels.providers.errors import STORAGE
 from tunedmodels.providers.http import Http, Transport
 from tunedmodels.providers.identity import Identity
-from tunedmodels.providers.refusals import STORAGE
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.wire import storage as wire
 from tunedmodels.wire import vertex

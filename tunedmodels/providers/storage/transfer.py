@@ -8,23 +8,28 @@ leads our token somewhere else.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
+import google_crc32c
+
+from tunedmodels.errors import NotFoundError, OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers.http import Answer
 from tunedmodels.providers.storage.bucket import (
     PRECONDITION_FAILED,
     Bucket,
     ConflictError,
+    encoded,
     read_object,
 )
 from tunedmodels.wire import storage as wire
 from tunedmodels.wire import vertex
 
-PART: Final = 32 * wire.CHUNK  # 8 MiB: what a lost connection costs at most
+UPLOAD_PART: Final = 32 * wire.CHUNK  # 8 MiB: what a lost connection costs at most
 WRITE_S: Final = 300.0  # for one part, over a slow line
 MOST_RESUMES: Final = 10  # in a row, without a byte more
 
@@ -46,7 +51,7 @@ async def upload(
     kept = resumes = 0
     while True:
         data.seek(kept)
-        part = data.read(PART)
+        part = data.read(UPLOAD_PART)
         end = kept + len(part)
         total = str(size) if end == size else "*"
         try:
@@ -109,3 +114,54 @@ def _kept(answer: Answer, size: int) -> int:
     if (said and not found) or kept > size:
         raise ProviderError(f"Cloud Storage keeps {said!r} of an upload of {size:,} bytes.")
     return kept
+
+
+# FOLDED
+# Copies of objects of Cloud Storage, each of one generation, so that nobody changes it meanwhile.
+#
+# A copy is named by its generation: what was fetched once is not fetched again. It comes in
+# parts, so that a lost connection costs one of them, and counts only once its checksum is right.
+DOWNLOAD_PART: Final = 32 * 1024 * 1024
+READ_S: Final = 300.0  # for one part, over a slow line
+
+
+async def fetch(bucket: Bucket, path: str, folder: Path) -> Path:
+    """Return a file in `folder` that holds the object as it is now. Raises NotFoundError."""
+    there = await bucket.look(path)
+    if there is None:
+        raise NotFoundError(
+            f"{bucket.uri(path)} does not exist.", cure="Check the path, or upload it."
+        )
+    # The ending says the format.
+    file = folder / f"{there.generation}{Path(path).suffix}"
+    if file.exists():
+        return file
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # a moment, and nobody else waits
+    half = file.with_name(f".{file.name}.{os.getpid()}")
+    url = f"storage/v1/b/{quote(bucket.name, safe='')}/o/{quote(path, safe='')}"
+    crc = kept = 0
+    try:
+        with half.open("wb") as opened:
+            while kept < there.size:
+                answer = await bucket.http.ask(
+                    "GET",
+                    url,
+                    params={"alt": "media", "generation": there.generation},
+                    headers={"range": f"bytes={kept}-{min(kept + DOWNLOAD_PART, there.size) - 1}"},
+                    read_s=READ_S,
+                    repeatable=True,
+                )
+                part = answer.body
+                crc = google_crc32c.extend(crc, part)
+                kept += opened.write(part)
+                if not part:
+                    break
+        if kept != there.size or encoded(crc) != there.crc32c:
+            raise UnavailableError(f"{bucket.uri(path)} did not arrive whole.", cure="Try again.")
+        half.replace(file)
+    finally:
+        half.unlink(missing_ok=True)
+    for old in folder.iterdir():  # noqa: ASYNC240  # the same
+        if old != file:
+            old.unlink(missing_ok=True)  # an earlier generation
+    return file

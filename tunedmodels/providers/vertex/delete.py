@@ -12,7 +12,7 @@ from typing import Final
 
 from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError, UnavailableError
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.vertex import hosts
+from tunedmodels.providers.vertex import names
 from tunedmodels.providers.vertex.read import Reader, read
 from tunedmodels.wire import status
 from tunedmodels.wire import vertex as wire
@@ -50,7 +50,7 @@ class Remover:
         for deployed in ours:
             if others and endpoint.traffic_split.get(deployed.id):
                 raise InvalidArgumentError(
-                    f"{name} sends traffic to {hosts.unversioned(model)} and to other models.",
+                    f"{name} sends traffic to {names.unversioned(model)} and to other models.",
                     cure="Say in the console where that traffic is to go, then apply again.",
                 )
             left = endpoint.traffic_split if others else {}
@@ -60,8 +60,8 @@ class Remover:
             await self._order("DELETE", name)
 
     async def _model(self, name: str) -> None:
-        model = hosts.unversioned(name)
-        client = self._http(hosts.location(name))
+        model = names.unversioned(name)
+        client = self._http(names.location(name))
         path = f"v1/{model}:listVersions"
         try:
             found = read(await client.send("GET", path, repeatable=True), wire.ModelPage)
@@ -74,7 +74,7 @@ class Remover:
 
     async def _order(self, method: str, resource: str, body: bytes | None = None) -> None:
         """Send an order and wait until it is carried out; no harm where it was before."""
-        client = self._http(hosts.location(resource))
+        client = self._http(names.location(resource))
         try:
             answer = await client.send(method, f"v1/{resource}", content=body, repeatable=True)
             operation = read(answer, wire.Operation)
@@ -101,4 +101,4 @@ def _is_of(model: str, deployed: wire.DeployedModel) -> bool:
     wanted = model.partition("@")[2]
     version = deployed.model_version_id or deployed.model.partition("@")[2]
     is_same = not version or not wanted or version == wanted
-    return is_same and hosts.short(deployed.model) == hosts.short(model)
+    return is_same and names.short(deployed.model) == names.short(model)

@@ -29,23 +29,21 @@ from tunedmodels.errors import (
     ProviderError,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers import answers
+from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.gemini import content
 from tunedmodels.providers.gemini import convert as gemini
 from tunedmodels.providers.http import Http, Transport
 from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.provider import BaseModel, Edit, Holder, OnUpload
-from tunedmodels.providers.refusals import VERTEX
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
-from tunedmodels.providers.storage.download import fetch
 from tunedmodels.providers.storage.lock import Lease
-from tunedmodels.providers.vertex import convert, hosts, training_data
+from tunedmodels.providers.storage.transfer import fetch
+from tunedmodels.providers.vertex import convert, names, training_data
 from tunedmodels.providers.vertex.convert import Version, job_state
-from tunedmodels.providers.vertex.create import Creator
+from tunedmodels.providers.vertex.create import Creator, Notes
 from tunedmodels.providers.vertex.delete import Remover, Sleep
-from tunedmodels.providers.vertex.notes import Notes
 from tunedmodels.providers.vertex.read import Reader, number
 from tunedmodels.schema.project import VertexSettings
 from tunedmodels.schema.tuned_model import GenerationConfig
@@ -179,7 +177,7 @@ class VertexProvider:
         model, mask = convert.patch(version.model, edit)
         await self._home.send(
             "PATCH",
-            f"v1/{hosts.unversioned(version.model.name)}",
+            f"v1/{names.unversioned(version.model.name)}",
             params={"updateMask": mask},
             content=wire.encode(model),
             repeatable=True,
@@ -242,14 +240,14 @@ class VertexProvider:
             resource = f"{self._parent}/publishers/google/models/{name}"
             client = self._home
         else:
-            client = self._http(hosts.location(resource))
+            client = self._http(names.location(resource))
         lines = client.lines(
             "POST",
             f"v1/{quote(resource)}:streamGenerateContent",
             params={"alt": "sse"},
             content=gemini_wire.encode(gemini.question(text, system, config)),
         )
-        async with aclosing(answers.pieces(lines, resource, VERTEX.endpoint_cure)) as answer:
+        async with aclosing(content.pieces(lines, resource, VERTEX.endpoint_cure)) as answer:
             async for piece in answer:
                 yield piece
 
@@ -329,7 +327,7 @@ class VertexProvider:
 
     def _http(self, location: str) -> Http:
         """Return the client for a location; they all are one where an endpoint is declared."""
-        url = self._settings.endpoint or hosts.host(location)
+        url = self._settings.endpoint or names.host(location)
         if url not in self._clients:
             self._clients[url] = Http(
                 url,

@@ -21,10 +21,10 @@ from tunedmodels import stamp as stamps
 from tunedmodels.aio import together
 from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError
 from tunedmodels.observed import ModelState
+from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.pagination import Page, read_all
-from tunedmodels.providers.refusals import VERTEX
-from tunedmodels.providers.vertex import hosts, names
+from tunedmodels.providers.vertex import names
 from tunedmodels.providers.vertex.convert import Left, Version, job_state
 from tunedmodels.wire import vertex as wire
 
@@ -62,7 +62,7 @@ class Reader:
             self._list(f"{READ}/{self._parent}/tuningJobs", wire.TuningJobPage),
             self._list(f"v1/{self._parent}/models", wire.ModelPage),
         )
-        known = {hosts.short(model.name): model for model in models}
+        known = {names.short(model.name): model for model in models}
         versions = await together(self._version(job, known) for job in jobs)
         return await self._with_endpoints(_telling(versions))
 
@@ -108,7 +108,7 @@ class Reader:
 
     async def model(self, name: str) -> wire.Model | None:
         """Return a model by its resource name, or None where it is gone."""
-        path = f"v1/{hosts.unversioned(name)}"
+        path = f"v1/{names.unversioned(name)}"
         try:
             return read(await self._home.send("GET", path, repeatable=True), wire.Model)
         except NotFoundError:
@@ -118,7 +118,7 @@ class Reader:
         """Return an endpoint from its own location, or None where it is gone."""
         if not name:
             return None
-        client = self._http(hosts.location(name))
+        client = self._http(names.location(name))
         try:
             return read(await client.send("GET", f"v1/{name}", repeatable=True), wire.Endpoint)
         except NotFoundError:
@@ -137,9 +137,9 @@ class Reader:
             return self.version(job)
         if not name:
             return self.version(job, None, Left.NO_MODEL)
-        if not hosts.is_resource(name):  # of a kind of tuning that we do not know
+        if not names.is_resource(name):  # of a kind of tuning that we do not know
             return self.version(job, None, Left.NOTHING)
-        model = known.get(hosts.short(name)) if known else None
+        model = known.get(names.short(name)) if known else None
         if model is None and (known is None or _is_new(job)):
             model = await self.model(name)
         return self.version(job, model, Left.ALL if model else Left.NOTHING)

@@ -21,7 +21,7 @@ from tunedmodels.datasets.examples import Example, Preference, prompt
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers.provider import OnUpload
 from tunedmodels.providers.storage.bucket import Bucket, ConflictError, encoded
-from tunedmodels.providers.storage.transfer import PART, upload
+from tunedmodels.providers.storage.transfer import UPLOAD_PART, upload
 from tunedmodels.wire import storage as wire
 
 KIND: Final = "application/jsonl"
@@ -98,7 +98,7 @@ async def _written(
 
     about = {"sha256": made.sha256}
     try:
-        if made.size > PART:
+        if made.size > UPLOAD_PART:
             new = wire.NewObject(path, content_type=KIND, crc32c=made.crc32c, metadata=about)
             return await upload(bucket, new, made.data, made.size, on_sent=tell)
         made.data.seek(0)
@@ -117,7 +117,7 @@ async def _written(
 
 @contextmanager
 def _converted() -> Iterator[IO[bytes]]:
-    with SpooledTemporaryFile(max_size=PART) as opened:
+    with SpooledTemporaryFile(max_size=UPLOAD_PART) as opened:
         yield opened
 
 

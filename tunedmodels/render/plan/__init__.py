@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.plan.plan import Plan
+from tunedmodels.render.layout import Style, plain
 from tunedmodels.render.plan.examples import FEW
 from tunedmodels.render.plan.json import plan_json
 from tunedmodels.render.plan.text import plan_text
-from tunedmodels.render.problems import Style, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,21 @@ from typing import Literal
 from tunedmodels import __version__
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.plan.plan import Action, Change, DatasetChange, Plan
-from tunedmodels.render.frame import alert, cure, footer, heading, marker, read_marker
 from tunedmodels.render.layout import cut
-from tunedmodels.render.markup import code, fenced, link, prose, tagged
+from tunedmodels.render.markup import (
+    BUDGET,
+    alert,
+    code,
+    cure,
+    fenced,
+    footer,
+    heading,
+    link,
+    marker,
+    prose,
+    read_marker,
+    tagged,
+)
 from tunedmodels.render.plan import phrases
 from tunedmodels.render.plan.examples import FEW, NONE, snippet_lines
 from tunedmodels.render.plan.phrases import COUNTED, LABELS, WARNINGS
@@ -33,7 +45,6 @@ __all__ = [
     "result",
 ]
 
-BUDGET = 60_000  # bytes; GitHub takes 65,536 characters, GitLab more
 
 Level = Literal["full", "no-snippets", "no-fields", "table", "summary"]
 LEVELS: tuple[Level, ...] = ("full", "no-snippets", "no-fields", "table", "summary")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from tunedmodels.plan.plan import Action, Change, DatasetChange, Plan
-from tunedmodels.render import candidates
 from tunedmodels.render.layout import cut
+from tunedmodels.render.plan import rows
 from tunedmodels.render.plan.rows import hidden
 
 WARNINGS = 5  # the others are counted: a list that nobody reads helps nobody
@@ -50,7 +50,7 @@ def is_evident(change: Change) -> bool:
 def words(change: Change) -> str:
     """Say what is done."""
     if change.sweep and change.action.is_pending:
-        return candidates.words(change, change.sweep)
+        return rows.words(change, change.sweep)
     if change.action is Action.PROMOTE and change.gate:
         return "promote if its gate passes"
     is_rollback = change.action is Action.PROMOTE and change.before and change.before.promoted

@@ -10,11 +10,18 @@ from pydantic import JsonValue
 
 from tunedmodels.datasets.tokens import ERROR
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.candidates import Sweep
 from tunedmodels.plan.gate import terms_of
-from tunedmodels.plan.plan import Action, Change, Cost, FieldChange, Version, Wanted
-from tunedmodels.render import candidates
-from tunedmodels.render.layout import WIDTH, columns, cut
+from tunedmodels.plan.plan import (
+    Action,
+    Candidate,
+    Change,
+    Cost,
+    FieldChange,
+    Sweep,
+    Version,
+    Wanted,
+)
+from tunedmodels.render.layout import WIDTH, columns, cut, padded
 
 INDENT = 6
 
@@ -102,13 +109,13 @@ def _tried(change: Change, after: Wanted, sweep: Sweep) -> Iterator[Row]:
     if change.action is Action.CREATE:
         yield from _declaration(after)
     yield from map(_field, (f for f in change.fields if f.path != "dataset"))
-    for number, (settings, state) in enumerate(candidates.table(after, sweep)):
+    for number, (settings, state) in enumerate(table(after, sweep)):
         yield Row("" if number else "candidates", settings, state)
     if not change.action.is_pending:
         return
     if change.before:
         yield Row("old model", change.before.model_id, _fate(change, change.before))
-    yield Row("promotes", candidates.outcome(sweep))
+    yield Row("promotes", outcome(sweep))
 
 
 def _declaration(after: Wanted) -> Iterator[Row]:
@@ -184,3 +191,77 @@ def _retired(change: Change) -> Iterable[Row]:
     shown = change.before if change.action is Action.REPLACE else None
     others = [version for version in change.retires if version != shown]
     return [Row("" if i else "then delete", other.model_id) for i, other in enumerate(others)]
+
+
+# FOLDED
+# The candidates of a sweep in a plan: settings, state and cost of each, and what follows.
+SHORT = {
+    "epochCount": "epochs",
+    "batchSize": "batch size",
+    "learningRate": "learning rate",
+    "learningRateMultiplier": "rate factor",
+    "adapterSize": "adapter size",
+}
+_STATES = {
+    Action.CREATE: "to be trained",
+    Action.RETRY: "to be trained again",
+    Action.FAILED: "given up",
+}
+
+
+def table(shared: Wanted, sweep: Sweep) -> Iterator[tuple[str, str]]:
+    """Yield per candidate its settings with its id, aligned, and its state with its cost."""
+    cells = [_settings(shared, candidate) for candidate in sweep.candidates]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    for candidate, row in zip(sweep.candidates, cells, strict=True):
+        settings = [padded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join([*settings, candidate.model_id]), _state(candidate)
+
+
+def outcome(sweep: Sweep) -> str:
+    """Say which candidate is promoted, and what becomes of the others."""
+    return f"the best by {sweep.metric} on {sweep.path} ({sweep.examples}); the others are deleted"
+
+
+def words(change: Change, sweep: Sweep) -> str:
+    """Say what is done for a name with a sweep."""
+    count = len(sweep.candidates)
+    if change.action is Action.CREATE:
+        return f"create (sweep of {count})"
+    if change.action is Action.REPLACE:
+        return f"replace (sweep of {count}, trained first)"
+    return "wait for its sweep" if change.action is Action.WAIT else "choose, then promote"
+
+
+def running(change: Change) -> list[str]:
+    """Return the ids of the jobs that a change waits for."""
+    if change.sweep:
+        waits = [each for each in change.sweep.candidates if each.action is Action.WAIT]
+        return [candidate.model_id for candidate in waits]
+    return [change.after.model_id] if change.after else []
+
+
+def _settings(shared: Wanted, candidate: Candidate) -> list[str]:
+    own = {
+        name: value
+        for name, value in candidate.hyperparameters.items()
+        if name not in shared.hyperparameters
+    }
+    return [f"{SHORT.get(name, name)} {value}" for name, value in own.items()]
+
+
+def _state(candidate: Candidate) -> str:
+    before = candidate.before
+    if candidate.action in _STATES:
+        state = _STATES[candidate.action]
+    elif before and before.serves:
+        state = "serving"
+    else:
+        state = before.state.value if before else ModelState.READY.value
+    return f"{state}, {_price(candidate.cost)}" if candidate.cost else state
+
+
+def _price(cost: Cost) -> str:
+    if cost.usd is None:
+        return "price unknown"
+    return f"${cost.usd:,.2f}" if cost.usd else "free"

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.plan.plan import Action, Change, LabelChange, Plan
-from tunedmodels.render import candidates
-from tunedmodels.render.layout import WIDTH, columns, cut, padded, wrapped
-from tunedmodels.render.plan import phrases
+from tunedmodels.render.layout import WIDTH, Style, columns, cut, padded, plain, wrapped
+from tunedmodels.render.plan import phrases, rows
 from tunedmodels.render.plan.examples import FEW, snippet_lines
 from tunedmodels.render.plan.phrases import COUNTED, LABELS, WARNINGS
 from tunedmodels.render.plan.rows import INDENT, details
-from tunedmodels.render.problems import Style, plain
 
 
 def plan_text(
@@ -155,7 +153,7 @@ def _summary(plan: Plan, style: Style) -> Iterator[str]:
 
 
 def _still_running(plan: Plan, rest: str) -> Iterator[str]:
-    ids = [model_id for change in plan.changes for model_id in candidates.running(change)]
+    ids = [model_id for change in plan.changes for model_id in rows.running(change)]
     some = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if ids[3:] else "")
     running = f"No changes, {phrases.number(len(ids), 'job')} still running:"
     yield from wrapped(f"{running} {some}.{rest}", indent=0)

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from tunedmodels.errors import StoreError
 from tunedmodels.service.api import generate, permissions, tuned_models
+from tunedmodels.service.api.messages import read_body, snake
 from tunedmodels.service.api.request import (
     Call,
     Handler,
@@ -28,11 +29,9 @@ from tunedmodels.service.api.request import (
     page_start,
     page_token,
 )
-from tunedmodels.service.bodies import read_body, snake
-from tunedmodels.service.creation import create
+from tunedmodels.service.api.tuned_models import create, patch
 from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.identity import LOCAL
-from tunedmodels.service.patching import patch
 
 _BASES_PAGE = 50
 _MOST_BASES_PAGE = 1000

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 import struct
-import time
-from datetime import UTC, datetime
 
 import msgspec
 
-from tunedmodels.service.records import Model, Permission, State
+from tunedmodels.service.records import Model, Permission, State, now
 
 _TYPES = "type.googleapis.com/google.ai.generativelanguage.v1beta"
 _FLOAT = struct.Struct("<f")
@@ -226,10 +224,3 @@ def float32(value: float) -> float:
     tries = (float(f"{exact:.{digits}g}") for digits in range(1, 9))
     same = (short for short in tries if _FLOAT.unpack(_FLOAT.pack(short)) == (exact,))
     return next(same, float(f"{exact:.9g}"))
-
-
-def now(*, digits: int = 6) -> str:
-    """Return the time, RFC 3339 in UTC with 6 or 9 digits of a second, as the service gives it."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{f'{nanoseconds:09d}'[:digits]}Z"

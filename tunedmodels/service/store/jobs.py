@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from tunedmodels.service.api.responses import now
 from tunedmodels.service.errors import Status
-from tunedmodels.service.records import Model
+from tunedmodels.service.records import Model, now
 from tunedmodels.service.store.models import COLUMNS, Store
 
 _IS_WANTED = "seq = ? AND state = 'CREATING'"

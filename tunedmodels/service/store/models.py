@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from tunedmodels.service.api.responses import now
 from tunedmodels.service.errors import Status
 from tunedmodels.service.identity import Caller
 from tunedmodels.service.list_filter import Selection
-from tunedmodels.service.records import Model, NewModel
+from tunedmodels.service.records import Model, NewModel, now
 from tunedmodels.service.store.database import Database
 from tunedmodels.service.store.files import Files
 from tunedmodels.service.store.permissions import FOR_EVERYONE, OWN_ROLE, give_ownership, parameters

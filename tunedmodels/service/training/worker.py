@@ -1,6 +1,6 @@
 """A process that trains: one job after another, until none is left or its parent is gone.
 
-    python -m tunedmodels.service.worker STORE
+    python -m tunedmodels.service.training.worker STORE
 
 Its standard input is a pipe whose other end its parent holds. When that closes, for whatever
 reason, a kill of the parent included, the worker writes a checkpoint and leaves.

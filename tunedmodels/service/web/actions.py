@@ -8,9 +8,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from tunedmodels import stamp as stamps
-from tunedmodels.service import patching
-from tunedmodels.service.access import reached
 from tunedmodels.service.api import permissions, tuned_models
+from tunedmodels.service.api.permissions import reached
 from tunedmodels.service.errors import ApiError
 from tunedmodels.service.records import Grantee, Role
 from tunedmodels.service.web import model_page
@@ -75,7 +74,7 @@ def describe(asked: Asked) -> Response:
     }
     try:
         mask = {"update_mask": ",".join(wanted)}
-        asked.api(patching.patch, asked.path, query=mask, body=wanted)
+        asked.api(tuned_models.patch, asked.path, query=mask, body=wanted)
     except ApiError as error:
         return model_page.page(asked, alert=error.message, status=error.status.http)
     return see(f"/models/{this.model.id}")

@@ -17,18 +17,17 @@ from starlette.types import ASGIApp
 from tunedmodels.errors import StoreError
 from tunedmodels.service.api.request import Rooms
 from tunedmodels.service.errors import ApiError, Status
-from tunedmodels.service.library import csrf
-from tunedmodels.service.library.forms import Form, read_form
 from tunedmodels.service.web import (
     actions,
     list_page,
     model_page,
     playground_page,
+    session,
     sign_in_page,
     tune_page,
 )
 from tunedmodels.service.web.progress import MOST_JOBS, Stream
-from tunedmodels.service.web.request import NO_FORM, Asked, PageHandler, see
+from tunedmodels.service.web.request import NO_FORM, Asked, Form, PageHandler, read_form, see
 from tunedmodels.service.web.session import Visit, Visits, remember
 from tunedmodels.service.web.templating import Pages, guarded
 
@@ -116,9 +115,9 @@ class Library:
 
     async def _form(self, request: Request, visit: Visit) -> Form:
         """Read a form that our own page sent. Raises ApiError for any other."""
-        csrf.check_origin(request.headers)
+        session.check_origin(request.headers)
         form = await read_form(request)
-        self._visits.tokens.check(visit.name, form.text(csrf.FIELD))
+        self._visits.tokens.check(visit.name, form.text(session.FIELD))
         return form
 
     async def _events(self, request: Request) -> Response:

@@ -15,11 +15,17 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from tunedmodels.observed import ModelState
-from tunedmodels.service.library.progress import Progress, progress
-from tunedmodels.service.library.standing import Standing, standing
 from tunedmodels.service.list_filter import Selection, selection
 from tunedmodels.service.records import Model
-from tunedmodels.service.web.model_view import Family, Version, families, version
+from tunedmodels.service.web.model_view import (
+    Family,
+    Standing,
+    Version,
+    families,
+    standing,
+    version,
+)
+from tunedmodels.service.web.progress import Progress, progress
 from tunedmodels.service.web.request import Asked
 
 _NAMES_PER_PAGE = 25

@@ -11,15 +11,21 @@ from starlette.responses import Response
 from tunedmodels.datasets.examples import Example
 from tunedmodels.evaluation.chart_axis import usual_top
 from tunedmodels.evaluation.curves import CurveKind, CurveReading, read_curve
-from tunedmodels.service.access import reached
 from tunedmodels.service.api.limits import MOST_DISPLAY_NAME
-from tunedmodels.service.library import words
-from tunedmodels.service.library.progress import progress
-from tunedmodels.service.library.standing import Standing, stamp_sentences, standing
+from tunedmodels.service.api.permissions import reached
 from tunedmodels.service.list_filter import Selection
 from tunedmodels.service.records import Grantee, Permission, Role
+from tunedmodels.service.web import templating
 from tunedmodels.service.web.chart_svg import draw, spark
-from tunedmodels.service.web.model_view import Family, Version, version
+from tunedmodels.service.web.model_view import (
+    Family,
+    Standing,
+    Version,
+    stamp_sentences,
+    standing,
+    version,
+)
+from tunedmodels.service.web.progress import progress
 from tunedmodels.service.web.request import Asked
 
 _VERSIONS_SHOWN = 8
@@ -129,7 +135,7 @@ def _took(this: Version) -> str:
     if not (begun and done):
         return ""
     start = msgspec.convert(begun, type(done))
-    return words.duration((done - start).total_seconds())
+    return templating.duration((done - start).total_seconds())
 
 
 def _beside(asked: Asked, family: Family, this: Version, most: int) -> Sequence[Beside]:
@@ -150,10 +156,10 @@ def _one_beside(each: Version, family: Family, this: Version, top: float) -> Bes
     losses = [point.mean_loss for point in each.seen.curve]
     return Beside(
         version=each,
-        state=words.STATES[each.seen.state],
+        state=templating.STATES[each.seen.state],
         line=spark(each.seen.curve, top),
-        first_loss=words.loss(losses[0] if losses else None),
-        last_loss=words.loss(losses[-1] if losses else None),
+        first_loss=templating.loss(losses[0] if losses else None),
+        last_loss=templating.loss(losses[-1] if losses else None),
         standing=standing(each.seen, serving_id=family.serving_id),
         is_this=each.model.seq == this.model.seq,
     )

@@ -14,13 +14,67 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from tunedmodels.errors import StoreError
-from tunedmodels.service.access import reached
+from tunedmodels.observed import ModelState
+from tunedmodels.service.api.permissions import reached
 from tunedmodels.service.api.request import Rooms
 from tunedmodels.service.errors import ApiError
 from tunedmodels.service.identity import Caller
-from tunedmodels.service.library.progress import Progress, progress
 from tunedmodels.service.records import Role
-from tunedmodels.service.web.model_view import version
+from tunedmodels.service.web import templating
+from tunedmodels.service.web.model_view import Version, version
+
+
+# FOLDED
+# How far a job is, for a row, for a page and for the events that keep both up to date.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one job is. `epoch` counts the whole passes that are done."""
+
+    id: str
+    state: str
+    label: str
+    is_running: bool
+    step: int
+    total_steps: int
+    epoch: int
+    epoch_count: int
+    loss: str
+
+    @property
+    def percent(self) -> int:
+        """Whole percents of the steps that are done."""
+        return 100 * self.step // self.total_steps
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        if not self.is_running:
+            return f"{self.label}."
+        if not self.step:
+            return f"{self.label}: no step is done yet."
+        return (
+            f"{self.label}: epoch {min(self.epoch + 1, self.epoch_count)} of {self.epoch_count}, "
+            f"step {self.step:,} of {self.total_steps:,}, loss {self.loss}."
+        )
+
+
+def progress(version: Version) -> Progress:
+    """Return how far a version is; its last snapshot must be there."""
+    last = version.seen.curve[-1] if version.seen.curve else None
+    is_ready = version.seen.state is ModelState.READY
+    model = version.model
+    return Progress(
+        id=model.id,
+        state=version.seen.state.value,
+        label=templating.STATES[version.seen.state],
+        is_running=version.is_running,
+        step=model.completed_steps,
+        total_steps=model.total_steps,
+        epoch=model.epoch_count if is_ready else (last.epoch if last else 0),
+        epoch_count=model.epoch_count,
+        loss=templating.loss(last.mean_loss if last else None),
+    )
+
 
 MOST_JOBS = 100  # per stream; a page shows no more
 _LOOK_S = 0.25

@@ -7,17 +7,18 @@ have passed or the server stops. The key itself is not kept.
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tunedmodels.service.errors import ApiError, Status
 from tunedmodels.service.identity import LOCAL, Caller, Keys
-from tunedmodels.service.library.csrf import Tokens
 
 _LASTS_S = 12 * 3600.0
 _MOST_SIGNED_IN = 1000  # the oldest go first
@@ -102,3 +103,49 @@ def _cookie(request: Request) -> str:
     # Cookies do not know of ports: two servers on one machine must not take each other's.
     port = request.headers.get("host", "").rpartition(":")[2]
     return f"tunedmodels-{port if port.isascii() and port.isdigit() else 'page'}"
+
+
+# FOLDED
+# A form counts only when our own page sent it: the origin of the request, and a token in the
+# form.
+#
+# The cookie is SameSite=Strict, which keeps other sites out, but not other ports of this machine:
+# to a browser, all of `localhost` is one site. So the browser's word on where a request comes
+# from must be "same origin" as well, and the form must hold what only a page of ours could tell
+# it.
+FIELD = "form_token"
+_REFUSED = (
+    "This form is too old, or another site sent it, so nothing was done. Open the page again and "
+    "send it from there."
+)
+
+
+class Tokens:
+    """The tokens of forms: bound to one visitor, and to one run of the server."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def of(self, visitor: str) -> str:
+        """Return the token that the forms of a visitor hold."""
+        return hmac.new(self._secret, visitor.encode(), "sha256").hexdigest()
+
+    def check(self, visitor: str, sent: str) -> None:
+        """Raise ApiError (PERMISSION_DENIED) unless the token is that of the visitor."""
+        if not hmac.compare_digest(self.of(visitor).encode(), sent.encode()):
+            raise ApiError(Status.PERMISSION_DENIED, _REFUSED)
+
+
+def check_origin(headers: Mapping[str, str]) -> None:
+    """Raise ApiError (PERMISSION_DENIED) for a request that a page of somebody else makes.
+
+    Browsers say it in Sec-Fetch-Site, older ones only in Origin; programs say neither.
+    """
+    site = headers.get("sec-fetch-site")
+    origin = headers.get("origin")
+    if site is not None:
+        is_ours = site in ("same-origin", "none")
+    else:
+        is_ours = origin is None or origin.partition("://")[2] == headers.get("host")
+    if not is_ours:
+        raise ApiError(Status.PERMISSION_DENIED, _REFUSED)

@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tunedmodels.service.errors import ApiError
-from tunedmodels.service.library.forms import Form
-from tunedmodels.service.web.request import see
+from tunedmodels.service.web.request import Form, see
 from tunedmodels.service.web.session import Visit, Visits, remember
 from tunedmodels.service.web.templating import Pages
 

@@ -1,0 +1,126 @@
+"""Real processes of the command line, forked from one that has imported everything already.
+
+A fresh interpreter spends a second on imports; a kill at every request takes dozens of processes.
+Time is short in them: a lock lasts a moment, and nobody waits long between two looks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.paths import ROOT
+from tunedmodels.apply.wait import Pace
+from tunedmodels.cli.main import run
+
+SHORT: dict[str, dict[str, Any]] = {
+    "apply.executor": {"HOSTED": Pace(first_s=0.01, most_s=0.01)},
+    "providers.storage.lock": {"LIFE_S": 0.3},
+    "providers.vertex.create": {"SETTLING_S": (0.01,) * 5},
+    "providers.vertex.delete": {"FIRST_PAUSE_S": 0.01},
+}
+# What the commands import where they need it; here it is done once for all of them.
+WARM = (
+    "evaluation.significance",
+    "operations.apply",
+    "operations.plan",
+    "operations.models",
+    "providers.vertex.provider",
+    "render.progress",
+    "render.status",
+    "render.plan.text",
+)
+
+
+class Nursery:
+    """A process that forks others and waits for them."""
+
+    def __enter__(self) -> Self:
+        self._parent = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.forked_cli"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._parent.communicate()
+
+    def start(self, folder: Path, environ: Mapping[str, str], *arguments: str) -> int:
+        """Start a command in a folder; returns its process id."""
+        order = {"arguments": arguments, "folder": str(folder), "environ": dict(environ)}
+        return int(self._ask(order))
+
+    def wait(self, pid: int) -> int:
+        """Wait for the end of a command: its exit code, -9 when it was killed."""
+        return int(self._ask({"wait": pid}))
+
+    def _ask(self, order: dict[str, Any]) -> Any:
+        assert self._parent.stdin
+        assert self._parent.stdout
+        self._parent.stdin.write(json.dumps(order) + "\n")
+        self._parent.stdin.flush()
+        return json.loads(self._parent.stdout.readline())
+
+
+def _main() -> None:
+    _prepare()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if pid := order.get("wait"):
+            answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        elif (answer := os.fork()) == 0:
+            _command(order)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+def _prepare() -> None:
+    """Import what a command needs, and make its time short."""
+    for name in WARM:
+        import_module(f"tunedmodels.{name}")
+    for name, values in SHORT.items():
+        module = import_module(f"tunedmodels.{name}")
+        for key, value in values.items():
+            assert hasattr(module, key)
+            setattr(module, key, value)
+
+
+def _command(order: dict[str, Any]) -> None:
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environ"])
+    said = os.open(f"said-{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, to in ((0, nothing), (1, said), (2, said)):
+        os.dup2(to, number)
+    code = 1
+    try:
+        code = int(run(order["arguments"]))
+    except SystemExit as left:
+        code = int(left.code or 0)
+    except BaseException:  # noqa: BLE001  # the process ends here, and the test reads why
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _main()
