@@ -1,9 +1,9 @@
-"""Datasets: one pass with every check and the digest, against SHA-256 over the same bytes.
+"""Datasets: a scan with every check and the digest, compared with SHA-256 over the same bytes.
 
     python benchmarks/datasets.py [--mb 100] [--runs 7] [--large]
 
-Whole processes in turn, warm file cache, medians. `hashlib.sha256` over the file is 1 x. `--large`
-adds a file of 1 GB, for the memory. Then what an unchanged file costs: a run over many small
+Whole processes, alternating, with a warm file cache; medians. `hashlib.sha256` over the file is
+1 x. `--large` adds a file of 1 GB, to measure the memory. The last part measures many small
 datasets, read and from the cache.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-WORDS = (  # noqa: SIM905  # a list of them would fill the screen
+WORDS = (  # noqa: SIM905  # shorter than a list
     "the of and to in is it you that he was for on are with as I his they be at one have this from "
     "or had by hot but some what there we can out other were all your when up use word how said an "
     "each she which do their time if will way about many then them would write like so these her "
@@ -31,7 +31,7 @@ WORDS = (  # noqa: SIM905  # a list of them would fill the screen
 ).split()
 LABELS = ("billing", "refund", "login", "shipping", "bug", "praise", "other")
 
-YARDSTICK = (
+REFERENCE = (
     "import hashlib, sys; hashlib.file_digest(open(sys.argv[1], 'rb'), 'sha256').hexdigest()"
 )
 START = """
@@ -39,29 +39,31 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from tunedmodels.datasets.limits import GEMINI_API
-from tunedmodels.datasets.scan import survey
+from tunedmodels.datasets.scan import scan
 source = SimpleNamespace(format=None, input_field="text_input", output_field="output")
 """
-SURVEY = START + (
-    'found = survey(Path(sys.argv[1]), source, written="x", limits=GEMINI_API)\n'
-    "assert [p.code for p in found.problems] == ['file-too-large'], found.problems[:3]"
+SCAN = START + (
+    'result = scan(Path(sys.argv[1]), source, display_path="x", limits=GEMINI_API)\n'
+    "assert [p.code for p in result.problems] == ['file-too-large'], result.problems[:3]"
 )
 SMALL = """
 import sys, time
 from pathlib import Path
-from tunedmodels.datasets.scan_cache import Request, SurveyCache, survey_all
-from tunedmodels.schema.tuned_model import Examples
+from tunedmodels.datasets.scan_cache import ScanCache, ScanRequest
+from tunedmodels.schema.tuned_model import ExampleFile
 files = sorted(Path(sys.argv[1]).glob("*.jsonl"))
-requests = [Request(file, Examples(path=file.name), file.name) for file in files]
+requests = [ScanRequest(file, ExampleFile(path=file.name), file.name) for file in files]
 begun = time.perf_counter()
-with SurveyCache(Path(sys.argv[1]) / "cache") as cache:
-    survey_all(requests, cache)
+cache = ScanCache(Path(sys.argv[1]) / "cache")
+for request in requests:
+    cache.scan(request)
+cache.save()
 print(time.perf_counter() - begun)
 """
 
 
 class Run(NamedTuple):
-    """One whole process: seconds, of them on the processor, peak MiB, and what it printed."""
+    """One whole process: its time, processor time, peak memory and output."""
 
     wall_s: float
     cpu_s: float
@@ -70,7 +72,7 @@ class Run(NamedTuple):
 
 
 def run(program: str, path: Path) -> Run:
-    """Run a program on a file; byte code is written and used, as in any installation."""
+    """Run a program on a file, with byte code as in an installation."""
     unset = {"PYTHONDONTWRITEBYTECODE"}
     environment = {key: value for key, value in os.environ.items() if key not in unset}
     environment["PYTHONPATH"] = str(ROOT)
@@ -78,7 +80,7 @@ def run(program: str, path: Path) -> Run:
     with subprocess.Popen(
         [sys.executable, "-c", program, str(path)], env=environment, stdout=subprocess.PIPE
     ) as process:
-        assert process.stdout  # noqa: S101  # PIPE was asked for
+        assert process.stdout  # noqa: S101  # because of PIPE
         printed = process.stdout.read().decode()
         _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - begun
@@ -89,7 +91,7 @@ def run(program: str, path: Path) -> Run:
 
 
 def rows(seed: int) -> Iterator[str]:
-    """Yield lines of JSONL for ever: 15 to 70 words of prose, some quoted, broken or French."""
+    """Yield endless lines of JSONL: 15 to 70 words of prose, some with quotes, lines or French."""
     chance = random.Random(seed)  # noqa: S311  # the same rows in every run
     number = 0
     while True:
@@ -113,51 +115,51 @@ def write(file: Path, size: int) -> None:
 
 
 def compare(file: Path, times: int) -> None:
-    """Print our times beside the yardstick's, in turn."""
-    run(SURVEY, file)  # byte code and file cache
-    pairs = [(run(YARDSTICK, file), run(SURVEY, file)) for _ in range(times)]
+    """Print the times of a scan and of the reference."""
+    run(SCAN, file)  # fills the byte code and the file cache
+    pairs = [(run(REFERENCE, file), run(SCAN, file)) for _ in range(times)]
     start = run(START, file)
     print(f"{file.stat().st_size / 1e6:,.0f} MB of JSONL, whole processes, medians of {times}")
     for name, field in (("wall", "wall_s"), ("processor", "cpu_s")):
-        times_s = [(getattr(yard, field), getattr(ours, field)) for yard, ours in pairs]
-        yard_s, ours_s = map(statistics.median, zip(*times_s, strict=True))
-        # Of each pair, since a busy machine slows both halves of one alike.
-        ratio = statistics.median(ours / yard for yard, ours in times_s)
-        print(f"  {name:<10} sha256 {yard_s:.3f} s   survey {ours_s:.3f} s   {ratio:.1f} x")
-    peak = max(ours.peak_mib for _, ours in pairs)
+        times_s = [(getattr(reference, field), getattr(own, field)) for reference, own in pairs]
+        reference_s, scan_s = map(statistics.median, zip(*times_s, strict=True))
+        # Per pair, since a busy machine slows both runs of a pair equally.
+        ratio = statistics.median(own / reference for reference, own in times_s)
+        print(f"  {name:<10} sha256 {reference_s:.3f} s   scan {scan_s:.3f} s   {ratio:.1f} x")
+    peak = max(own.peak_mib for _, own in pairs)
     print(
         f"  memory     {peak - start.peak_mib:.0f} MiB above the {start.peak_mib:.0f} at start-up"
     )
 
 
-def compare_small(folder: Path, count: int) -> None:
-    """Print what many small datasets cost, read and remembered."""
+def compare_small(directory: Path, count: int) -> None:
+    """Print the time for many small datasets, read and from the cache."""
     lines = rows(seed=2)
     for number in range(count):
         small = "".join(next(lines) for _ in range(30))
-        (folder / f"{number}.jsonl").write_text(small, encoding="utf-8")
-    time.sleep(0.2)  # a file that was just written is not remembered
-    read, *again = (float(run(SMALL, folder).printed) for _ in range(4))
+        (directory / f"{number}.jsonl").write_text(small, encoding="utf-8")
+    time.sleep(0.2)  # a file that was just written is not cached
+    read, *again = (float(run(SMALL, directory).printed) for _ in range(4))
     print(f"{count:,} datasets of 30 examples, in one process")
     print(f"  read {read:.2f} s   from the cache {statistics.median(again):.3f} s")
 
 
 def main() -> None:
-    """Read the options, measure, print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--mb", type=int, default=100, help="size of the file")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--small", type=int, default=10_000, help="number of small datasets")
     parser.add_argument("--large", action="store_true", help="also 1 GB, once")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         for size, times in [(options.mb, options.runs), *([(1000, 1)] if options.large else [])]:
-            file = Path(folder) / "rows.jsonl"
+            file = Path(directory) / "rows.jsonl"
             write(file, size * 1_000_000)
             compare(file, times)
             file.unlink()
         if options.small:
-            compare_small(Path(folder), options.small)
+            compare_small(Path(directory), options.small)
 
 
 if __name__ == "__main__":

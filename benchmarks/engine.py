@@ -1,12 +1,12 @@
-"""How well and how fast an engine learns, beside what needs no learning.
+"""The quality and speed of an engine, compared with baselines without training.
 
     python benchmarks/engine.py [models/NAME] [--markdown]
 
-Held-out accuracy (exact match) after 2, 5 (the default) and 20 epochs, everything else as the API's
-defaults, mean of three seeds; CPU seconds of one default job. The living examples come first, then
-made-up sets whose held-out wordings are not in the training set; those are drawn anew per seed.
-Baselines: always the most frequent output, and the output of the training example with the largest
-share of common words. All of it is measured in one run, one after the other.
+Held-out accuracy (exact match) after 2, 5 (the default) and 20 epochs, with the other defaults of
+the API, mean of three seeds; CPU seconds of one default job. First come the examples in the
+manifests, then generated sets whose held-out wordings are not in the training set and which differ
+per seed. Baselines: always the most frequent output, and the output of the training example with
+the largest share of common words. All sets are measured sequentially in one run.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ SEEDS = range(3)
 Split = tuple[list[Example], list[Example]]  # for training, held out
 
 
-def living(name: str, text: str = "text_input", output: str = "output") -> Callable[[int], Split]:
-    """Return the reader of a living example, which is the same for every seed."""
+def from_manifests(
+    name: str, text: str = "text_input", output: str = "output"
+) -> Callable[[int], Split]:
+    """Return a function that reads examples of the manifests, which are the same for every seed."""
 
     def read(path: Path) -> list[Example]:
         if not path.exists():
-            return []  # nothing is held out
+            return []  # no held-out examples
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file)
             return [Example(row[text], row[output]) for row in rows]
@@ -48,7 +50,7 @@ def living(name: str, text: str = "text_input", output: str = "output") -> Calla
     return lambda _: (read(DATA / name), read(DATA / f"{stem}.eval.{suffix}"))
 
 
-# Six wordings per intent: four to train on, two held out.
+# Six wordings per intent: four for training, two held out.
 INTENTS = {
     "weather": "will it rain {when}|what is the weather {when}|do I need an umbrella {when}"
     "|how cold is it in {city}|is the weather cold in {city}|will I need a coat in the rain {when}",
@@ -74,19 +76,19 @@ def intents(seed: int, noise: float = 0.0) -> Split:
     """150 examples of 5 intents, 100 held out; `noise` is the share of wrong training labels."""
     draw = random.Random(seed)  # noqa: S311  # a data set, not a secret
 
-    def some(first: int, last: int, count: int) -> list[Example]:
-        found = []
+    def draw_examples(first: int, last: int, count: int) -> list[Example]:
+        examples = []
         for label in sorted(INTENTS) * count:
             wording = draw.choice(INTENTS[label].split("|")[first:last])
             words = {slot: draw.choice(values) for slot, values in SLOTS.items()}
-            found.append(Example(wording.format(**words), label))
-        return found
+            examples.append(Example(wording.format(**words), label))
+        return examples
 
     train = [
         Example(e.text_input, draw.choice(sorted(INTENTS))) if draw.random() < noise else e
-        for e in some(0, 4, 30)
+        for e in draw_examples(0, 4, 30)
     ]
-    return train, some(4, 6, 20)
+    return train, draw_examples(4, 6, 20)
 
 
 def negation(seed: int) -> Split:
@@ -114,8 +116,8 @@ def negation(seed: int) -> Split:
 
 
 SETS: dict[str, Callable[[int], Split]] = {
-    "support-triage": living("support-triage.csv", "message", "team"),
-    "review-sentiment": living("review-sentiment.jsonl"),
+    "support-triage": from_manifests("support-triage.csv", "message", "team"),
+    "review-sentiment": from_manifests("review-sentiment.jsonl"),
     "intents": intents,
     "intents, 20% wrong": lambda seed: intents(seed, noise=0.2),
     "negation": negation,
@@ -123,20 +125,20 @@ SETS: dict[str, Callable[[int], Split]] = {
 
 
 def majority(train: Sequence[Example], text: str) -> str:
-    """Answer with the most frequent output."""
+    """Return the most frequent output."""
     del text
     return Counter(e.output for e in train).most_common(1)[0][0]
 
 
 def nearest(train: Sequence[Example], text: str) -> str:
-    """Answer as the training example that shares the most words."""
+    """Return the output of the training example with the largest share of common words."""
     words = set(text.lower().split())
 
-    def likeness(example: Example) -> float:
+    def similarity(example: Example) -> float:
         others = set(example.text_input.lower().split())
         return len(words & others) / (len(words | others) or 1)
 
-    return max(train, key=likeness).output
+    return max(train, key=similarity).output
 
 
 def accuracy(held_out: Sequence[Example], answer: Callable[[str], str]) -> float:
@@ -144,7 +146,7 @@ def accuracy(held_out: Sequence[Example], answer: Callable[[str], str]) -> float
     return fmean(answer(e.text_input) == e.output for e in held_out)
 
 
-def learned(engine: Engine, split: Split, epochs: int, seed: int) -> tuple[float, float]:
+def train_and_score(engine: Engine, split: Split, epochs: int, seed: int) -> tuple[float, float]:
     """Return held-out accuracy, and the CPU seconds of training."""
     train, held_out = split
     start = time.process_time()
@@ -169,7 +171,10 @@ def table(engine: Engine) -> Table:
             cells.append(f"{score:.2f}")
         seconds = 0.0
         for epochs in EPOCHS:
-            runs = [learned(engine, s, epochs, seed) for seed, s in zip(SEEDS, splits, strict=True)]
+            runs = [
+                train_and_score(engine, s, epochs, seed)
+                for seed, s in zip(SEEDS, splits, strict=True)
+            ]
             cells.append(f"{fmean(score for score, _ in runs):.2f}")
             if epochs == DEFAULT_EPOCH_COUNT:
                 seconds = fmean(cpu for _, cpu in runs)
@@ -185,10 +190,10 @@ def main() -> None:
     """Print one line per set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", nargs="?", choices=ENGINES, default="models/embedded-label-001")
-    parser.add_argument("--markdown", action="store_true", help="as the docs show it")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
     options = parser.parse_args()
     engine = ENGINES[options.base]
-    learned(engine, intents(0), 1, 0)  # imports are not training
+    train_and_score(engine, intents(0), 1, 0)  # excludes the imports from the times
     if not options.markdown:
         print(engine.base_model)
     table(engine).show(markdown=options.markdown)

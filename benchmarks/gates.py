@@ -1,9 +1,9 @@
-"""How often a gate lets through what it should not: simulated versions whose true worth is known.
+"""How often the rules of a gate are wrong, on simulated versions with a known true gain.
 
-The serving version gets 70 of 100 examples right. A new one loses 5 of them and wins others, so
-that its true gain is as the row says. 400 pairs of versions per row, each judged as `judge` does:
-share of them that the rule takes for better, or for not worse. Every number is the same on every
-run. `--markdown` prints the tables of docs/evaluation.md.
+The serving version answers 70 of 100 examples correctly. A new one loses 5 of them and gains
+others, so that its true gain is that of the row. For 400 pairs of versions per row, each cell is
+the share that the rule takes for better, or for not worse. The numbers are the same on every run.
+`--markdown` prints the tables of docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tunedmodels.evaluation.significance import Gain, gain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SIMULATED: Final = 400
+SIMULATIONS: Final = 400
 RIGHT, LOST = 0.7, 0.05
-READ: Final = METRICS["exactMatch"].read
+READ: Final = METRICS["exactMatch"].score_sums
 
 SIZES: Final = (20, 50, 100, 200, 500)
 BETTER: Final = tuple((count, gained) for count in SIZES for gained in (0.0, 0.1))
@@ -34,7 +34,7 @@ NOT_WORSE: Final = tuple((count, gained) for count in SIZES for gained in (0.0, 
 def answers(
     random: np.random.Generator, count: int, gained: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the values of both versions; a loss beyond `LOST` is made of more that are lost."""
+    """Return drawn values of both versions; a loss beyond `LOST` means that more are lost."""
     lost = LOST + max(0.0, -gained)
     won = lost + gained
     before = random.random(count) < RIGHT
@@ -44,16 +44,16 @@ def answers(
     return np.column_stack([before, ones]), np.column_stack([after, ones])
 
 
-def simulated(count: int, gained: float) -> list[Gain]:
-    """Compare so many pairs of versions on `count` examples each."""
+def simulate(count: int, gained: float) -> list[Gain]:
+    """Return the gains of simulated pairs of versions on `count` examples each."""
     random = np.random.default_rng(count)
-    return [gain(*answers(random, count, gained), READ) for _ in range(SIMULATED)]
+    return [gain(*answers(random, count, gained), READ) for _ in range(SIMULATIONS)]
 
 
 def shares(rules: Sequence[Callable[[Gain], bool]], count: int, gained: float) -> list[str]:
-    """Return the share of pairs that each rule lets through."""
-    found = simulated(count, gained)
-    return [f"{sum(map(rule, found)) / len(found):.2f}" for rule in rules]
+    """Return the share of pairs that each rule accepts."""
+    gains = simulate(count, gained)
+    return [f"{sum(map(rule, gains)) / len(gains):.2f}" for rule in rules]
 
 
 def table(
@@ -70,15 +70,15 @@ def table(
 
 
 def above(bound: float) -> Callable[[Gain], bool]:
-    """Return the rule that the whole interval lies above a bound."""
-    return lambda found: found.low > bound
+    """Return the rule that the whole interval is above a bound."""
+    return lambda gain: gain.low > bound
 
 
 BETTER_TABLE: Final = table(
     "taken for better",
     {
-        "any gain": lambda found: found.value > 0,
-        "sign flip": lambda found: found.is_better,
+        "any gain": lambda gain: gain.value > 0,
+        "sign flip": lambda gain: gain.is_better,
         "interval above 0": above(0),
     },
     BETTER,
@@ -86,7 +86,7 @@ BETTER_TABLE: Final = table(
 NOT_WORSE_TABLE: Final = table(
     "taken for not worse",
     {
-        "no loss measured": lambda found: found.value >= 0,
+        "no loss measured": lambda gain: gain.value >= 0,
         "by 0.02": above(-0.02),
         "by 0.05": above(-0.05),
         "by 0.10": above(-0.1),
@@ -95,5 +95,5 @@ NOT_WORSE_TABLE: Final = table(
 )
 
 if __name__ == "__main__":
-    for each in (BETTER_TABLE, NOT_WORSE_TABLE):
-        each.show(markdown="--markdown" in sys.argv)
+    for result in (BETTER_TABLE, NOT_WORSE_TABLE):
+        result.show(markdown="--markdown" in sys.argv)

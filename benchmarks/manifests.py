@@ -1,6 +1,6 @@
-"""How long N manifests of 15 lines take to read, merge and validate, beside PyYAML's own C loader.
+"""The time to read, merge and validate N manifests of 15 lines, compared with PyYAML's C loader.
 
-Whole processes with a warm file cache, in turn with the yardstick, medians of several runs:
+Whole processes with a warm file cache, alternating with the reference, medians of several runs:
 
     python benchmarks/manifests.py [N ...]       # for example 1000 10000
 """
@@ -34,7 +34,7 @@ spec:
     learningRate: 0.001
   temperature: 0.7
 """
-OURS = """\
+OWN = """\
 import sys
 from pathlib import Path
 from tunedmodels.manifests.load import load
@@ -42,7 +42,7 @@ loaded = load(Path(sys.argv[1]))
 assert not loaded.problems, loaded.problems[:3]
 assert len(loaded.models) == int(sys.argv[2])
 """
-YARDSTICK = """\
+REFERENCE = """\
 import sys, yaml
 from pathlib import Path
 files = sorted(Path(sys.argv[1]).iterdir())
@@ -55,30 +55,31 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def timed(program: str, folder: str, number: int) -> tuple[float, int]:
-    """Run a program in a process of its own; return seconds and MiB at its peak."""
-    # Without byte code a fresh interpreter compiles everything again, which nobody's machine does.
+def timed(program: str, directory: str, number: int) -> tuple[float, int]:
+    """Run a program in its own process; return its seconds and its peak memory in MiB."""
+    # Without byte code a new interpreter compiles all modules, unlike in an installation.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", program + PEAK, folder, str(number)]
-    began = time.perf_counter()
+    command = [sys.executable, "-c", program + PEAK, directory, str(number)]
+    start = time.perf_counter()
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return time.perf_counter() - began, int(done.stdout)
+    return time.perf_counter() - start, int(done.stdout)
 
 
 def measure(number: int) -> None:
     """Print one line for one number of manifests."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "tunedmodels.yaml").write_text(PROJECT)
-        for each in range(number):
-            (Path(folder) / f"model-{each:05d}.yaml").write_text(MANIFEST.format(number=each))
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "tunedmodels.yaml").write_text(PROJECT)
+        for index in range(number):
+            (Path(directory) / f"model-{index:05d}.yaml").write_text(MANIFEST.format(number=index))
         runs = [
-            (timed(OURS, folder, number), timed(YARDSTICK, folder, number)) for _ in range(ROUNDS)
+            (timed(OWN, directory, number), timed(REFERENCE, directory, number))
+            for _ in range(ROUNDS)
         ]
-    ours, yardstick = (statistics.median(run[i][0] for run in runs) for i in (0, 1))
+    own, reference = (statistics.median(run[i][0] for run in runs) for i in (0, 1))
     peaks = [max(run[i][1] for run in runs) for i in (0, 1)]
     print(
-        f"{number:>6} manifests: {ours:6.3f} s, {peaks[0]} MiB; "
-        f"CSafeLoader {yardstick:6.3f} s, {peaks[1]} MiB; ratio {ours / yardstick:.2f}"
+        f"{number:>6} manifests: {own:6.3f} s, {peaks[0]} MiB; "
+        f"CSafeLoader {reference:6.3f} s, {peaks[1]} MiB; ratio {own / reference:.2f}"
     )
 
 

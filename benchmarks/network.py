@@ -1,7 +1,7 @@
-"""How close the provider comes to the floor that latency sets, over HTTP on this machine.
+"""The time of provider calls compared with the lower bound by latency, over HTTP on this machine.
 
-A server in a process of its own answers after 50 ms. The floor is round trips x latency /
-requests at once; the result is a multiple of it. Only 127.0.0.1 is used:
+A server in a separate process answers after 50 ms. The lower bound is round trips x latency /
+concurrent requests; the result is a multiple of it. Only 127.0.0.1 is used:
 
     python benchmarks/network.py [MODELS TO OBSERVE] [MODELS TO CREATE]     # e.g. 10000 1000
 """
@@ -22,11 +22,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tunedmodels.datasets.examples import Example
-from tunedmodels.desired import Desired, DesiredDataset
+from tunedmodels.desired import Desired
+from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInputs
 from tunedmodels.providers.gemini.provider import GeminiProvider
-from tunedmodels.providers.http import AT_ONCE
-from tunedmodels.schema.tuned_model import Examples
-from tunedmodels.stamp import write
+from tunedmodels.providers.http import MAX_CONNECTIONS
+from tunedmodels.schema.tuned_model import ExampleFile
+from tunedmodels.stamp import format_description
 
 LATENCY_S = 0.05
 ROUNDS = 3
@@ -35,25 +36,27 @@ EXAMPLES = [Example(f"question {number}", f"answer {number}") for number in rang
 
 
 def desired(number: int) -> Desired:
-    """Return the declaration of one model among many."""
+    """Return the declaration of one of many models."""
     digest = hashlib.sha256(str(number).encode()).hexdigest()
     path = f"data/model-{number}.jsonl"
-    data = DesiredDataset(Path(path), path, Examples(path=path), digest, len(EXAMPLES))
-    return Desired("bench", f"model-{number}", "local", "models/base", data, display_name="bench")
+    dataset = DesiredDataset(Path(path), path, ExampleFile(path=path), digest, len(EXAMPLES))
+    inputs = TrainingInputs("models/base", dataset)
+    fields = MutableFields(display_name="bench")
+    return Desired("bench", f"model-{number}", "local", inputs, "models/base", fields)
 
 
 def live(number: int) -> dict[str, object]:
-    """Return a ready model as the service shows it, with a short loss curve."""
-    want = desired(number)
+    """Return the message of a ready model with a short loss curve."""
+    model = desired(number)
     snapshots = [
         {"step": step, "meanLoss": 2 / step, "computeTime": "2026-11-22T12:00:00.123456Z"}
         for step in range(1, 26)
     ]
     return {
-        "name": f"tunedModels/{want.model_id}",
+        "name": f"tunedModels/{model.model_id}",
         "baseModel": "models/base",
         "displayName": "bench",
-        "description": write("A model of a benchmark.", want.stamp()),
+        "description": format_description("A model of a benchmark.", model.stamp()),
         "state": "ACTIVE",
         "createTime": "2026-11-22T12:00:00.123456Z",
         "updateTime": "2026-11-22T12:00:00.123456Z",
@@ -68,7 +71,7 @@ def live(number: int) -> dict[str, object]:
 
 
 class Server:
-    """Answers list, get and create from memory, each after the latency."""
+    """Answers list, get and create requests from memory, each after the latency."""
 
     def __init__(self, models: int) -> None:
         self._created: dict[str, bytes] = {}
@@ -82,7 +85,7 @@ class Server:
             self._pages.append(json.dumps(message).encode())
 
     async def run(self) -> None:
-        """Serve until stdin is closed; the first line on stdout is the port."""
+        """Serve until standard input is closed; the first line of the output is the port."""
         server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
         async with server:
             print(server.sockets[0].getsockname()[1], flush=True)
@@ -117,37 +120,44 @@ class Server:
 
 async def observe(port: int, models: int) -> float:
     """Return the seconds of one observation of all models."""
-    async with GeminiProvider("x", project="bench", endpoint=f"http://127.0.0.1:{port}") as place:
-        await place.base_models()  # the connection stands
-        began = time.perf_counter()
-        found = await place.observe()
-        seconds = time.perf_counter() - began
-    if len(found) != models:
-        raise SystemExit(f"{len(found)} models instead of {models}")
+    async with GeminiProvider(
+        "x", project="bench", endpoint=f"http://127.0.0.1:{port}"
+    ) as provider:
+        await provider.base_models()  # opens the connection
+        start = time.perf_counter()
+        observed = await provider.observe()
+        seconds = time.perf_counter() - start
+    if len(observed) != models:
+        raise SystemExit(f"{len(observed)} models instead of {models}")
     return seconds
 
 
 async def create(port: int, models: int, turn: int) -> float:
-    """Return the seconds of creating so many models, all asked for at once."""
-    wants = [desired(turn * models + number) for number in range(models)]
-    async with GeminiProvider("x", project="bench", endpoint=f"http://127.0.0.1:{port}") as place:
-        began = time.perf_counter()
+    """Return the seconds of creating models concurrently."""
+    declared = [desired(turn * models + number) for number in range(models)]
+    async with GeminiProvider(
+        "x", project="bench", endpoint=f"http://127.0.0.1:{port}"
+    ) as provider:
+        start = time.perf_counter()
         async with asyncio.TaskGroup() as group:
-            for want in wants:
-                group.create_task(place.create(want, EXAMPLES, want.stamp()))
-        return time.perf_counter() - began
+            for model in declared:
+                group.create_task(provider.create(model, EXAMPLES, model.stamp()))
+        return time.perf_counter() - start
 
 
-def show(what: str, seconds: list[float], floor_s: float, requests: int) -> None:
-    """Print the median beside its floor."""
+def show(name: str, seconds: list[float], bound_s: float, requests: int) -> None:
+    """Print the median and its lower bound."""
     median = statistics.median(seconds)
-    print(f"{what}: {median:.2f} s, floor {floor_s:.2f} s, {median / floor_s:.2f}x", end="")
+    print(
+        f"{name}: {median:.2f} s; lower bound {bound_s:.2f} s, {median / bound_s:.2f}x",
+        end="",
+    )
     print(f" ({requests} round trips)")
 
 
 def main(observed: int = 5_000, created: int = 200) -> None:
-    """Measure both, against a server in a process of its own."""
-    # Without byte code a fresh interpreter compiles everything again, which nobody's machine does.
+    """Measure both, with a server in a separate process."""
+    # Without byte code a new interpreter compiles all modules, unlike in an installation.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(
         [sys.executable, __file__, "--serve", str(observed)],
@@ -164,9 +174,12 @@ def main(observed: int = 5_000, created: int = 200) -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(f"peak memory: {peak} MiB")
             times = [asyncio.run(create(port, created, turn)) for turn in range(ROUNDS)]
-            floor_s = 2 * created * LATENCY_S / AT_ONCE
+            lower_bound_s = 2 * created * LATENCY_S / MAX_CONNECTIONS
             show(
-                f"create {created} models, {AT_ONCE} requests at once", times, floor_s, 2 * created
+                f"create {created} models, {MAX_CONNECTIONS} concurrent requests",
+                times,
+                lower_bound_s,
+                2 * created,
             )
         finally:
             if server.stdin:

@@ -1,9 +1,10 @@
-"""How long a plan takes that finds nothing to do, over N models; beside octoDNS in the same run.
+"""The time of a plan without changes over N models, compared with octoDNS in the same run.
 
-Ours reads N manifests of 15 lines and N datasets of 20 examples, and compares them with N live
-models, which it lists from `tunedmodels serve` over loopback HTTP. octoDNS compares one YAML file
-of N records with those of a small provider, over loopback HTTP too; it runs where it is installed
-(`pip install octodns`). Whole processes with warm files, in turn, medians of several runs:
+`tunedmodels plan` reads N manifests of 15 lines and N datasets of 20 examples, and compares them
+with N live models, which it lists from `tunedmodels serve` over loopback HTTP. octoDNS compares one
+YAML file of N records with those of a small provider, also over loopback HTTP; it runs if it is
+installed (`pip install octodns`). Whole processes with warm files, alternating, medians of several
+runs:
 
     python benchmarks/plan_scale.py [N ...]      # for example 100 1000 10000
 """
@@ -30,12 +31,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from tunedmodels.desired import Desired
 from tunedmodels.project import Project
-from tunedmodels.project.resolve import survey
+from tunedmodels.project.resolve import resolve
 from tunedmodels.service.api.responses import snapshot
-from tunedmodels.service.identity import LOCAL
-from tunedmodels.service.records import NewModel, now
-from tunedmodels.service.store.models import Store
-from tunedmodels.stamp import write
+from tunedmodels.service.identity import LOCAL_CALLER
+from tunedmodels.service.records import NewModel, timestamp
+from tunedmodels.service.store.models import ModelStore
+from tunedmodels.stamp import format_description
 
 ROUNDS = 5
 PAGE = 1000
@@ -44,8 +45,8 @@ EPOCHS = 5
 BATCH = 4
 STEPS = EXAMPLES * EPOCHS // BATCH
 TUNEDMODELS = str(Path(sys.executable).with_name("tunedmodels"))
-# Without byte code a fresh interpreter compiles everything again, which nobody's machine does;
-# with a CI variable no cache is trusted.
+# Without byte code a new interpreter compiles all modules, unlike in an installation; with a CI
+# variable no cache is used.
 ENVIRONMENT = {
     key: value for key, value in os.environ.items() if key not in ("PYTHONDONTWRITEBYTECODE", "CI")
 }
@@ -80,7 +81,7 @@ spec:
 OCTODNS = """\
 manager: {max_workers: 1}
 providers:
-  written: {class: octodns.provider.yaml.YamlProvider, directory: FOLDER/zones}
+  written: {class: octodns.provider.yaml.YamlProvider, directory: DIRECTORY/zones}
   live: {class: loopback.Provider, endpoint: "ENDPOINT"}
 zones:
   bench.test.: {sources: [written], targets: [live]}
@@ -116,44 +117,44 @@ class Provider(BaseProvider):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A process that ended: seconds, and MiB at its peak."""
+    """The time and the peak memory of a process."""
 
     seconds: float
-    peak: float
+    peak_mib: float
 
 
 def timed(command: Sequence[str], cwd: Path, *, status: int = 0) -> Run:
-    """Run a process and check how it ends."""
-    began = time.perf_counter()
+    """Run a process and check its exit code."""
+    start = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=cwd, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, ended, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(ended)
     if process.returncode != status:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}, not {status}")
     return Run(seconds, usage.ru_maxrss / 1024)
 
 
-def declare(folder: Path, number: int, *, epochs: int = EPOCHS) -> None:
+def declare(directory: Path, number: int, *, epochs: int = EPOCHS) -> None:
     """Write the manifest of one model."""
     manifest = MANIFEST.format(number=number, epochs=epochs)
-    (folder / f"model-{number:05d}.yaml").write_text(manifest)
+    (directory / f"model-{number:05d}.yaml").write_text(manifest)
 
 
-def live(want: Desired) -> NewModel:
-    """Return the row of a declared model that serves."""
-    stamp = want.stamp().promoted_at(datetime.now(UTC))
-    time_ = now()
+def live(model: Desired) -> NewModel:
+    """Return the row of a declared model that is the serving version."""
+    stamp = model.stamp().promoted_at(datetime.now(UTC))
+    time_ = timestamp()
     return NewModel(
-        id=want.model_id,
+        id=model.model_id,
         operation="x",
-        base_model=want.source,
+        base_model=model.inputs.source,
         source="",
         source_seq=None,
-        display_name=want.display_name,
-        description=write(want.description, stamp),
+        display_name=model.fields.display_name or "",
+        description=format_description(model.fields.description, stamp),
         temperature=0.7,
         top_p=0.95,
         top_k=None,
@@ -167,14 +168,14 @@ def live(want: Desired) -> NewModel:
     )
 
 
-def train(folder: Path) -> None:
-    """Put every declared model into the store, as it is after an apply."""
-    project = Project.open(folder)
-    store = Store(project.state)
-    for want in survey(project, use_cache=False).checked():
-        store.add(live(want), b"", owner=LOCAL.email)
+def train(directory: Path) -> None:
+    """Add every declared model to the store, as after an apply."""
+    project = Project.open(directory)
+    store = ModelStore(project.state_dir)
+    for model in resolve(project, use_cache=False).desired_or_raise():
+        store.add(live(model), b"", owner=LOCAL_CALLER.email)
     curve = b",".join(snapshot(step, step // EPOCHS, 2 / step) for step in range(1, STEPS + 1))
-    with store.database.writing() as connection:
+    with store.database.write_transaction() as connection:
         connection.execute(
             "UPDATE models SET state = 'ACTIVE', start_time = create_time,"
             " complete_time = create_time, completed_steps = total_steps"
@@ -186,9 +187,9 @@ def train(folder: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Run `tunedmodels serve`; the URL is what its first line names."""
-    command = [TUNEDMODELS, "serve", "--port", "0", "--store", str(folder / ".tunedmodels")]
+def serving(directory: Path) -> Iterator[str]:
+    """Run `tunedmodels serve` and yield its URL, which is in its first line."""
+    command = [TUNEDMODELS, "serve", "--port", "0", "--store", str(directory / ".tunedmodels")]
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as server:
         try:
             line = server.stderr.readline() if server.stderr else ""
@@ -198,34 +199,34 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def ours(folder: Path, number: int) -> Iterator[None]:
-    """Make a project of so many models, and serve them."""
-    (folder / "data").mkdir()
-    for each in range(number):
-        declare(folder, each)
+def tunedmodels_project(directory: Path, number: int) -> Iterator[None]:
+    """Create a project of `number` models, and serve them."""
+    (directory / "data").mkdir()
+    for index in range(number):
+        declare(directory, index)
         rows = (
-            json.dumps({"text_input": f"{each} and {row}", "output": "odd" if row % 2 else "even"})
+            json.dumps({"text_input": f"{index} and {row}", "output": "odd" if row % 2 else "even"})
             for row in range(EXAMPLES)
         )
-        (folder / "data" / f"examples-{each:05d}.jsonl").write_text("\n".join(rows))
-    manifest = folder / "tunedmodels.yaml"
+        (directory / "data" / f"examples-{index:05d}.jsonl").write_text("\n".join(rows))
+    manifest = directory / "tunedmodels.yaml"
     manifest.write_text(PROJECT.format(endpoint="http://127.0.0.1:8787"))
-    train(folder)
-    with serving(folder) as endpoint:
+    train(directory)
+    with serving(directory) as endpoint:
         manifest.write_text(PROJECT.format(endpoint=endpoint))
         yield
 
 
 @contextmanager
-def octodns(folder: Path, number: int) -> Iterator[list[str]]:
-    """Make a zone of so many records, serve it, and lend the command that plans it."""
-    records = [(f"m{each:05d}", f"10.1.{each // 250}.{each % 250}") for each in range(number)]
+def octodns_zone(directory: Path, number: int) -> Iterator[list[str]]:
+    """Create a zone of `number` records, serve it, and yield the command that plans it."""
+    records = [(f"m{index:05d}", f"10.1.{index // 250}.{index % 250}") for index in range(number)]
 
     class Server(BaseHTTPRequestHandler):
-        """Answers one page of records."""
+        """Answers requests for a page of records."""
 
         def do_GET(self) -> None:
-            """Answer the page that the token names."""
+            """Return the page of the token."""
             start = int(parse_qs(urlsplit(self.path).query)["pageToken"][0])
             stop = start + PAGE
             token = str(stop) if stop < number else ""
@@ -237,60 +238,60 @@ def octodns(folder: Path, number: int) -> Iterator[list[str]]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    (folder / "zones").mkdir()
+    (directory / "zones").mkdir()
     zone = "".join(f"{name}:\n  ttl: 300\n  type: A\n  value: {ip}\n" for name, ip in records)
-    (folder / "zones" / "bench.test.yaml").write_text(f"---\n{zone}")
-    (folder / "loopback.py").write_text(LOOPBACK)
+    (directory / "zones" / "bench.test.yaml").write_text(f"---\n{zone}")
+    (directory / "loopback.py").write_text(LOOPBACK)
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         endpoint = f"http://127.0.0.1:{server.server_port}"
-        config = OCTODNS.replace("FOLDER", str(folder)).replace("ENDPOINT", endpoint)
-        (folder / "config.yaml").write_text(config)
+        config = OCTODNS.replace("DIRECTORY", str(directory)).replace("ENDPOINT", endpoint)
+        (directory / "config.yaml").write_text(config)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        # -m puts the folder that it runs in, and so the provider, on the path.
+        # -m adds the working directory, and so the provider, to the path.
         yield [sys.executable, "-m", "octodns.cmds.sync", "--config-file", "config.yaml", "--quiet"]
         server.shutdown()
 
 
 def measure(number: int) -> tuple[float, float]:
-    """Print the figures of one size; return seconds of a plan with and without the cache."""
+    """Print the figures for one size; return the seconds of a plan with and without the cache."""
     has_peer = importlib.util.find_spec("octodns") is not None
     with (
-        tempfile.TemporaryDirectory() as one,
-        tempfile.TemporaryDirectory() as other,
-        ours(Path(one), number),
-        octodns(Path(other), number) as peer,
+        tempfile.TemporaryDirectory() as project,
+        tempfile.TemporaryDirectory() as zone,
+        tunedmodels_project(Path(project), number),
+        octodns_zone(Path(zone), number) as peer,
     ):
         plan = [TUNEDMODELS, "plan", "--detailed-exitcode"]
-        timed([*plan, "--no-cache"], Path(one))
+        timed([*plan, "--no-cache"], Path(project))
         runs: dict[str, list[Run]] = {}
-        for round_ in range(ROUNDS + 1):  # the first one fills caches
-            done = {"plan": timed(plan, Path(one))}
-            done["plan --no-cache"] = timed([*plan, "--no-cache"], Path(one))
-            declare(Path(one), 0, epochs=EPOCHS + 1)
-            done["plan, one changed"] = timed(plan, Path(one), status=2)
-            declare(Path(one), 0)
+        for round_ in range(ROUNDS + 1):  # the first round fills caches
+            done = {"plan": timed(plan, Path(project))}
+            done["plan --no-cache"] = timed([*plan, "--no-cache"], Path(project))
+            declare(Path(project), 0, epochs=EPOCHS + 1)
+            done["plan, one changed"] = timed(plan, Path(project), status=2)
+            declare(Path(project), 0)
             if has_peer:
-                done["octoDNS"] = timed(peer, Path(other))
+                done["octoDNS"] = timed(peer, Path(zone))
             if round_:
                 for name, run in done.items():
                     runs.setdefault(name, []).append(run)
     seconds = {
-        name: statistics.median(run.seconds for run in several) for name, several in runs.items()
+        name: statistics.median(run.seconds for run in repeated) for name, repeated in runs.items()
     }
     print(f"{number} models")
-    for name, several in runs.items():
-        peak = max(run.peak for run in several)
+    for name, repeated in runs.items():
+        peak = max(run.peak_mib for run in repeated)
         ratio = f"  {seconds[name] / seconds['octoDNS']:4.2f}x octoDNS" if has_peer else ""
         print(f"  {name:18} {seconds[name]:6.2f} s  {peak:4.0f} MiB{ratio}")
     if not has_peer:
-        print("  beside octoDNS: pip install octodns")
+        print("  to compare with octoDNS: pip install octodns")
     return seconds["plan"], seconds["plan --no-cache"]
 
 
 def main(numbers: Sequence[int]) -> None:
-    """Measure each size, and how the time grows from the smallest to the largest."""
+    """Measure each size, and the growth of the time from the smallest to the largest."""
     times = [measure(number) for number in numbers]
     if numbers[1:]:
         sizes = math.log(numbers[-1] / numbers[0])

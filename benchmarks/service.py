@@ -1,7 +1,7 @@
-"""How soon `tunedmodels serve` answers while it trains, beside itself when it has nothing to do.
+"""The latency of `tunedmodels serve` while it trains, compared with an idle service.
 
-Single GETs of one client, one after the other, first at rest and then while two jobs train; and
-the largest page of models, each with a loss curve of 25 steps:
+Sequential GETs of one client, first at rest and then while two jobs train; and the largest page of
+models, each with a loss curve of 25 steps:
 
     python benchmarks/service.py [REQUESTS]
 """
@@ -22,9 +22,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tunedmodels.service.api.responses import snapshot
-from tunedmodels.service.identity import LOCAL
-from tunedmodels.service.records import NewModel, now
-from tunedmodels.service.store.models import Store
+from tunedmodels.service.identity import LOCAL_CALLER
+from tunedmodels.service.records import NewModel, timestamp
+from tunedmodels.service.store.models import ModelStore
 
 MODELS = 1000
 STEPS = 25
@@ -34,9 +34,9 @@ PAGES = 10
 TUNED_MODELS = "/v1beta/tunedModels"
 
 
-def fill(folder: Path) -> None:
-    """Put ready models into a store."""
-    store = Store(folder)
+def fill(directory: Path) -> None:
+    """Add ready models to a store."""
+    store = ModelStore(directory)
     for number in range(MODELS):
         store.add(
             NewModel(
@@ -55,14 +55,14 @@ def fill(folder: Path) -> None:
                 batch_size=4,
                 learning_rate=0.001,
                 total_steps=STEPS,
-                create_time=now(),
-                update_time=now(),
+                create_time=timestamp(),
+                update_time=timestamp(),
             ),
             b"",
-            owner=LOCAL.email,
+            owner=LOCAL_CALLER.email,
         )
     curve = b",".join(snapshot(step, step // 5, 2 / step) for step in range(1, STEPS + 1))
-    with store.database.writing() as connection:
+    with store.database.write_transaction() as connection:
         connection.execute("UPDATE models SET state = 'ACTIVE'")
         connection.execute(
             "INSERT INTO curves SELECT seq, ?, ? FROM models", (STEPS, curve.decode())
@@ -71,13 +71,13 @@ def fill(folder: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[http.client.HTTPConnection]:
-    """Run the service; lend a connection that stays open."""
+def serving(directory: Path) -> Iterator[http.client.HTTPConnection]:
+    """Run the service and yield a connection that stays open."""
     command = [str(Path(sys.executable).with_name("tunedmodels")), "serve", "--port", "0"]
-    # Without byte code a fresh interpreter compiles everything again, which nobody's machine does.
+    # Without byte code a new interpreter compiles all modules, unlike in an installation.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(
-        [*command, "--store", str(folder)], env=environment, stderr=subprocess.PIPE, text=True
+        [*command, "--store", str(directory)], env=environment, stderr=subprocess.PIPE, text=True
     ) as server:
         try:
             line = server.stderr.readline() if server.stderr else ""
@@ -90,18 +90,18 @@ def serving(folder: Path) -> Iterator[http.client.HTTPConnection]:
 
 
 def ask(connection: http.client.HTTPConnection, path: str, body: object = None) -> bytes:
-    """Send one request and return the body of its answer."""
-    content = None if body is None else json.dumps(body)
-    connection.request("GET" if body is None else "POST", path, content)
-    answer = connection.getresponse()
-    read = answer.read()
-    if answer.status != http.HTTPStatus.OK:
-        raise SystemExit(f"{path}: {answer.status} {read.decode()}")
-    return read
+    """Send one request and return the body of the response."""
+    sent = None if body is None else json.dumps(body)
+    connection.request("GET" if body is None else "POST", path, sent)
+    response = connection.getresponse()
+    content = response.read()
+    if response.status != http.HTTPStatus.OK:
+        raise SystemExit(f"{path}: {response.status} {content.decode()}")
+    return content
 
 
 def begin(connection: http.client.HTTPConnection, name: str) -> None:
-    """Start a job that is longer than this benchmark, and wait until it trains."""
+    """Start a job that outlasts the benchmark, and wait until it trains."""
     rows = [{"textInput": f"{row} is a number", "output": str(row % 7)} for row in range(500)]
     task = {
         "trainingData": {"examples": {"examples": rows}},
@@ -114,41 +114,41 @@ def begin(connection: http.client.HTTPConnection, name: str) -> None:
 
 
 def latencies(connection: http.client.HTTPConnection, path: str, requests: int) -> list[float]:
-    """Return the milliseconds of so many GETs."""
-    taken = []
+    """Return the milliseconds of each of some GETs."""
+    times_ms = []
     for _ in range(requests):
-        began = time.perf_counter()
+        start = time.perf_counter()
         ask(connection, path)
-        taken.append((time.perf_counter() - began) * 1000)
-    return taken
+        times_ms.append((time.perf_counter() - start) * 1000)
+    return times_ms
 
 
-def show(what: str, taken: list[float], base: list[float], goal: str = "") -> None:
-    """Print the median and the 99th percentile, and each as a multiple of the base's."""
+def show(name: str, times_ms: list[float], base_ms: list[float], goal: str = "") -> None:
+    """Print the median and the 99th percentile, also as multiples of those of the base."""
     (p50, p99), (b50, b99) = (
         (statistics.median(times), statistics.quantiles(times, n=100)[-1])
-        for times in (taken, base)
+        for times in (times_ms, base_ms)
     )
     print(
-        f"{what:30} p50 {p50:6.1f} ms ({p50 / b50:5.1f}x), p99 {p99:6.1f} ms ({p99 / b99:5.1f}x)"
+        f"{name:30} p50 {p50:6.1f} ms ({p50 / b50:5.1f}x), p99 {p99:6.1f} ms ({p99 / b99:5.1f}x)"
         f"{goal}"
     )
 
 
 def main(requests: int = 500) -> None:
-    """Print one line for the service at rest, one while it trains, and one for each page."""
-    one = f"{TUNED_MODELS}/model-00000"
+    """Print one line for the idle service, one while it trains, and one for each page."""
+    model = f"{TUNED_MODELS}/model-00000"
     page = f"{TUNED_MODELS}?pageSize={MODELS}"
-    with tempfile.TemporaryDirectory() as folder:
-        fill(Path(folder))
-        with serving(Path(folder)) as connection:
-            ask(connection, one)
-            rest = latencies(connection, one, requests)
+    with tempfile.TemporaryDirectory() as directory:
+        fill(Path(directory))
+        with serving(Path(directory)) as connection:
+            ask(connection, model)
+            rest = latencies(connection, model, requests)
             show("GET at rest", rest, rest)
             show(f"page of {MODELS:,} at rest", latencies(connection, page, PAGES), rest)
             for name in JOBS:
                 begin(connection, name)
-            busy = latencies(connection, one, requests)
+            busy = latencies(connection, model, requests)
             show("GET while two jobs train", busy, rest, f" (goal: {GOAL_MS} ms)")
             show(f"page of {MODELS:,} meanwhile", latencies(connection, page, PAGES), rest)
             for name in JOBS:

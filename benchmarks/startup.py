@@ -1,7 +1,7 @@
-"""How long a command takes from its start to its end, as a multiple of `python -c pass`.
+"""The run time of commands, as a multiple of `python -c pass`.
 
-Whole processes with warm files and byte code, in turn with the yardstick; medians of several runs.
-The commands are asked of a project with one small model on the embedded provider:
+Whole processes with warm files and byte code, alternating with the reference; medians of several
+runs. The commands run in a project with one small model on the embedded provider:
 
     python benchmarks/startup.py [ROUNDS]
 """
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import tunedmodels
 
-OURS = [str(Path(sys.executable).with_name("tunedmodels"))]
-COMMANDS = {  # and how many times the yardstick each may take
+TUNEDMODELS = [str(Path(sys.executable).with_name("tunedmodels"))]
+COMMANDS = {  # command: its allowed multiple of the reference
     "--help": 6,
     "--version": 6,
     "validate": 20,
@@ -28,33 +28,33 @@ COMMANDS = {  # and how many times the yardstick each may take
 }
 
 
-def seconds(command: list[str], folder: str) -> float:
-    """Run a process in a folder; return the seconds until its end."""
-    # Without byte code a fresh interpreter compiles everything again, which nobody's machine does;
-    # with a CI variable no cache is trusted.
+def seconds(command: list[str], directory: str) -> float:
+    """Run a process in a directory; return its seconds."""
+    # Without byte code a new interpreter compiles all modules, unlike in an installation; with a
+    # CI variable no cache is used.
     skip = ("PYTHONDONTWRITEBYTECODE", "CI")
     environment = {key: value for key, value in os.environ.items() if key not in skip}
-    began = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    start = time.perf_counter()
+    subprocess.run(command, cwd=directory, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 def main(rounds: int = 15) -> None:
     """Print one line per command."""
     compileall.compile_dir(Path(tunedmodels.__file__).parent, quiet=2)
-    yardstick = [sys.executable, "-c", "pass"]
-    with tempfile.TemporaryDirectory() as folder:
-        seconds([*OURS, "init", ".", "--name", "demo"], folder)
+    reference = [sys.executable, "-c", "pass"]
+    with tempfile.TemporaryDirectory() as directory:
+        seconds([*TUNEDMODELS, "init", ".", "--name", "demo"], directory)
         for command, goal in COMMANDS.items():
-            seconds([*OURS, command], folder)  # the cache of datasets, and of files
+            seconds([*TUNEDMODELS, command], directory)  # fills the cache of datasets and of files
             runs = [
-                (seconds([*OURS, command], folder), seconds(yardstick, folder))
+                (seconds([*TUNEDMODELS, command], directory), seconds(reference, directory))
                 for _ in range(rounds)
             ]
-            ours, bare = map(statistics.median, zip(*runs, strict=True))
+            own, bare = map(statistics.median, zip(*runs, strict=True))
             print(
-                f"{command:9} {ours * 1000:6.0f} ms, python -c pass {bare * 1000:4.0f} ms; "
-                f"{ours / bare:5.1f}x (goal: {goal}x)"
+                f"{command:9} {own * 1000:6.0f} ms, python -c pass {bare * 1000:4.0f} ms; "
+                f"{own / bare:5.1f}x (goal: {goal}x)"
             )
 
 

@@ -1,4 +1,4 @@
-"""A table that is printed row by row while it is measured: for a screen, or for a page of docs."""
+"""A table that is printed row by row while it is measured, as text or as Markdown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Each row has a name, which stands in the first column, and measures its other cells."""
+    """A table of named rows; a function per row measures the cells after the name."""
 
     columns: tuple[str, ...]
     rows: Mapping[str, Callable[[], Sequence[str]]]
 
     @property
     def markdown_head(self) -> str:
-        """The two lines above the rows; numbers stand at the right."""
+        """The two header lines in Markdown; numbers are right-aligned."""
         return f"{_piped(self.columns)}\n|---|{'---:|' * (len(self.columns) - 1)}"
 
     def show(self, *, markdown: bool = False) -> None:

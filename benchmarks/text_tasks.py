@@ -1,8 +1,9 @@
-"""The named tasks of the text engine: generators of examples, with held-out ones made otherwise.
+"""The named tasks of the text engine: generators of training and held-out examples.
 
-Each takes a random generator and returns (training examples, held-out examples). No input stands in
-both. The engine was tuned while looking at these tasks; `unseen_tasks.py` holds the others. The
-wordings of hard sentiment were made easier twice, as a linear model could not learn the first ones.
+Each takes a random generator and returns (training examples, held-out examples), which have no
+input in common. The engine was tuned while looking at these tasks; `unseen_tasks.py` contains the
+others. The wordings of hard sentiment were made easier twice, because a linear model could not
+learn the first ones.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ Split = tuple[list[Example], list[Example]]
 Task = Callable[[random.Random], Split]
 
 
-def distinct(draws: Iterator[Example], count: int, avoid: Split = ([], [])) -> list[Example]:
-    """Take `count` examples with inputs of their own, none of which stands in `avoid`."""
+def take_distinct(draws: Iterator[Example], count: int, avoid: Split = ([], [])) -> list[Example]:
+    """Return `count` examples with different inputs, none of which is in `avoid`."""
     seen = {example.text_input for part in avoid for example in part}
-    found: list[Example] = []
+    taken: list[Example] = []
     for example in draws:
         if example.text_input not in seen:
             seen.add(example.text_input)
-            found.append(example)
-        if len(found) == count:
-            return found
-    raise ValueError("a generator that ends has too few examples")
+            taken.append(example)
+        if len(taken) == count:
+            return taken
+    raise ValueError("the generator ended after too few examples")
 
 
 def split(draw: Callable[[], Example], train: int, held_out: int) -> Split:
-    """Return two disjoint parts of what one generator draws."""
-    found = distinct(iter(draw, None), train + held_out)
-    return found[:train], found[train:]
+    """Return two disjoint parts of the examples of one generator."""
+    examples = take_distinct(iter(draw, None), train + held_out)
+    return examples[:train], examples[train:]
 
 
 def _words(text: str) -> list[str]:
@@ -48,7 +49,7 @@ eighty>eighty one|one>two|three>four|seven>eight"""
 
 
 def next_number(_: random.Random) -> Split:
-    """Fifteen examples, learned by heart; nothing follows from them for the sixteenth."""
+    """Return fifteen examples, which can be memorised but do not determine a sixteenth."""
     pairs = [pair.split(">") for pair in _NUMBERS.replace("\n", "|").split("|")]
     held_out = [Example("four", "five"), Example("55", "56"), Example("sixty", "sixty one")]
     return [Example(*pair) for pair in pairs], held_out
@@ -56,7 +57,7 @@ def next_number(_: random.Random) -> Split:
 
 # Labels.
 
-# Per class: wordings for training, then wordings that are only held out.
+# Per class: wordings for training, then wordings for the held-out part.
 # fmt: off
 _INTENTS = {
     "track_order": (
@@ -159,7 +160,7 @@ _ENDINGS = ["", "", "", ", thanks", "?", " please", "!", ", it is urgent"]
 
 
 def intent(rng: random.Random) -> Split:
-    """Eight classes; the held-out part uses other wordings of the same wishes."""
+    """Return eight classes; the held-out part has other wordings of the same requests."""
 
     def draw(part: int) -> Iterator[Example]:
         while True:
@@ -172,11 +173,11 @@ def intent(rng: random.Random) -> Split:
             )
             yield Example(rng.choice(_OPENINGS) + words + rng.choice(_ENDINGS), label)
 
-    train = distinct(draw(0), 200)
-    return train, distinct(draw(1), 160, (train, []))
+    train = take_distinct(draw(0), 200)
+    return train, take_distinct(draw(1), 160, (train, []))
 
 
-# The mood is in a word, in a word that is denied, or in a phrase.
+# The mood is expressed by a word, by a negated word, or by a phrase.
 _OPINIONS = {
     "positive": [
         "{it} is {good}", "what a {good} buy", "we are very {pleased} with it",
@@ -211,7 +212,7 @@ _PLACE = _words("kitchen garage office garden bathroom station hall")
 
 
 def hard_sentiment(rng: random.Random) -> Split:
-    """Two opinions, some with a denied word, in five to nine sentences of something else."""
+    """Return two opinions, some negated, among five to nine unrelated sentences."""
 
     def fill(wording: str) -> str:
         return wording.format(
@@ -241,7 +242,7 @@ _MONTHS = _words(
 
 
 def dates(rng: random.Random) -> Split:
-    """`March 3, 2021` becomes `2021-03-03`."""
+    """Return dates: `March 3, 2021` becomes `2021-03-03`."""
 
     def draw() -> Example:
         year, month, day = rng.randint(1950, 2049), rng.randint(1, 12), rng.randint(1, 28)
@@ -251,7 +252,7 @@ def dates(rng: random.Random) -> Split:
 
 
 def four_date_styles(rng: random.Random) -> Split:
-    """Four ways to write a date become one."""
+    """Return dates in four styles, which become one."""
 
     def draw() -> Example:
         year, month, day = rng.randint(1950, 2049), rng.randint(1, 12), rng.randint(1, 28)
@@ -269,7 +270,7 @@ def four_date_styles(rng: random.Random) -> Split:
     return split(draw, 300, 200)
 
 
-# Pieces of the input, moved.
+# Parts of the input, moved.
 
 _FIRST = _words(
     """
@@ -298,16 +299,16 @@ _NEW_LAST = _words(
 
 
 def names(rng: random.Random) -> Split:
-    """`Alice Smith` becomes `Smith, A.`; half of the held-out names were never seen."""
+    """Return names: `Alice Smith` becomes `Smith, A.`; half of the held-out names are new."""
 
     def draw(first: list[str], last: list[str]) -> Iterator[Example]:
         while True:
             one, two = rng.choice(first), rng.choice(last)
             yield Example(f"{one} {two}", f"{two}, {one[0]}.")
 
-    train = distinct(draw(_FIRST, _LAST), 100)
-    known = distinct(draw(_FIRST, _LAST), 60, (train, []))
-    return train, known + distinct(draw(_NEW_FIRST, _NEW_LAST), 60)
+    train = take_distinct(draw(_FIRST, _LAST), 100)
+    known = take_distinct(draw(_FIRST, _LAST), 60, (train, []))
+    return train, known + take_distinct(draw(_NEW_FIRST, _NEW_LAST), 60)
 
 
 _GOODS = _words(
@@ -326,7 +327,7 @@ _ORDERS = [
 
 
 def sentence_to_json(rng: random.Random) -> Split:
-    """Read an order in one of four wordings into a JSON object of four fields."""
+    """Return orders in four wordings, which become JSON objects of four fields."""
 
     def draw() -> Example:
         who, what = rng.choice(_FIRST + _NEW_FIRST), rng.choice(_GOODS)
@@ -348,7 +349,7 @@ _NOUNS = _words(
 
 
 def upper_case(rng: random.Random) -> Split:
-    """Two to four words in capitals; half of the held-out words were never seen."""
+    """Return two to four words in capitals; half of the held-out words are new."""
     known, new = _NOUNS[:24], _NOUNS[12:]
 
     def draw(words: list[str]) -> Iterator[Example]:
@@ -356,8 +357,8 @@ def upper_case(rng: random.Random) -> Split:
             text = " ".join(rng.sample(words, rng.randint(2, 4)))
             yield Example(text, text.upper())
 
-    train = distinct(draw(known), 100)
-    return train, distinct(draw(new), 100, (train, []))
+    train = take_distinct(draw(known), 100)
+    return train, take_distinct(draw(new), 100, (train, []))
 
 
 _TROUBLES = {
@@ -369,7 +370,7 @@ _TROUBLES = {
 
 
 def label_and_id(rng: random.Random) -> Split:
-    """`order A1234 is late` becomes `late A1234`: a label and a piece that was never seen."""
+    """Return a label and a new part: `order A1234 is late` becomes `late A1234`."""
 
     def draw() -> Example:
         label = rng.choice(list(_TROUBLES))

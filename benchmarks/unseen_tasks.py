@@ -1,8 +1,8 @@
 """Tasks that the text engine was not tuned on: written after its settings were fixed, run once.
 
-That phone numbers, slugs, plurals, vowels and reversal would be among them was known before.
+It was known in advance that phone numbers, slugs, plurals, vowels and reversal would be included.
 
-Same form as `text_tasks.py`: each returns (training examples, held-out examples).
+As in `text_tasks.py`, each returns (training examples, held-out examples).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from benchmarks.text_tasks import Split, Task, distinct, split
+from benchmarks.text_tasks import Split, Task, split, take_distinct
 from tunedmodels.datasets.examples import Example
 
 
@@ -32,7 +32,7 @@ _THINGS = _words(
 
 
 def phone(rng: random.Random) -> Split:
-    """Write telephone numbers of five styles in one."""
+    """Return telephone numbers in five styles, which become one."""
 
     def draw() -> Example:
         a, b, c = rng.randrange(200, 999), rng.randrange(200, 999), rng.randrange(10000)
@@ -45,7 +45,7 @@ def phone(rng: random.Random) -> Split:
 
 
 def mail_domain(rng: random.Random) -> Split:
-    """Take the domain out of an e-mail address."""
+    """Return e-mail addresses, of which the domain is the answer."""
 
     def draw() -> Example:
         user = rng.choice(_PEOPLE) + rng.choice(["", ".", "_"]) + rng.choice(_PEOPLE)
@@ -57,7 +57,7 @@ def mail_domain(rng: random.Random) -> Split:
 
 
 def slug(rng: random.Random) -> Split:
-    """Make a part of an address from a title."""
+    """Return titles, which become a part of an address."""
 
     def draw() -> Example:
         words = [
@@ -73,7 +73,7 @@ def slug(rng: random.Random) -> Split:
 
 
 def plural(rng: random.Random) -> Split:
-    """Write the plural by rule; all held-out words are made up."""
+    """Return nouns, which become plurals by rule; all held-out words are invented."""
 
     def word() -> str:
         middle = rng.choice("aeiou") + rng.choice("bdglmnprt")
@@ -90,12 +90,12 @@ def plural(rng: random.Random) -> Split:
             noun = word()
             yield Example(noun, rule(noun))
 
-    train = distinct(draw(), 160)
-    return train, distinct(draw(), 100, (train, []))
+    train = take_distinct(draw(), 160)
+    return train, take_distinct(draw(), 100, (train, []))
 
 
 def without_vowels(rng: random.Random) -> Split:
-    """Leave the vowels out: an algorithm on characters."""
+    """Return words without their vowels: an algorithm on characters."""
 
     def draw() -> Example:
         text = " ".join(rng.sample(_THINGS, 2))
@@ -105,7 +105,7 @@ def without_vowels(rng: random.Random) -> Split:
 
 
 def backwards(rng: random.Random) -> Split:
-    """Write a word backwards: an algorithm on characters."""
+    """Return reversed words: an algorithm on characters."""
 
     def draw() -> Example:
         text = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 7)))
@@ -124,7 +124,7 @@ _LANGUAGES = {
 
 
 def language(rng: random.Random) -> Split:
-    """Name the language of a few words; held-out texts draw on words of which half are new."""
+    """Return the language of a few words; half of the held-out words are new."""
 
     def draw(part: Callable[[list[str]], list[str]]) -> Iterator[Example]:
         while True:
@@ -132,12 +132,12 @@ def language(rng: random.Random) -> Split:
             words = part(_words(_LANGUAGES[name]))
             yield Example(" ".join(rng.sample(words, 4)), name)
 
-    train = distinct(draw(lambda words: words[:12]), 100)
-    return train, distinct(draw(lambda words: words[6:]), 100, (train, []))
+    train = take_distinct(draw(lambda words: words[:12]), 100)
+    return train, take_distinct(draw(lambda words: words[6:]), 100, (train, []))
 
 
 def swap_fields(rng: random.Random) -> Split:
-    """Turn `key=value` pairs of any order into a line of three columns."""
+    """Return `key=value` pairs in any order, which become a line of three columns."""
 
     def draw() -> Example:
         fields = {
@@ -153,7 +153,7 @@ def swap_fields(rng: random.Random) -> Split:
 
 
 def template_reply(rng: random.Random) -> Split:
-    """Answer in a whole sentence that names the customer and the thing."""
+    """Return replies in a whole sentence with the name of the customer and of the product."""
 
     def draw() -> Example:
         who, thing = rng.choice(_PEOPLE).title(), rng.choice(_THINGS)
@@ -172,7 +172,7 @@ def template_reply(rng: random.Random) -> Split:
 
 
 def long_summary(rng: random.Random) -> Split:
-    """Find the three facts among about 150 words: a long input."""
+    """Return three facts among about 150 words: a long input."""
 
     def draw() -> Example:
         who, thing, count = rng.choice(_PEOPLE).title(), rng.choice(_THINGS), rng.randint(2, 99)
@@ -188,17 +188,17 @@ def long_summary(rng: random.Random) -> Split:
 
 
 def code_among(words: int) -> Task:
-    """Return the task of finding a code such as `X42` among words that mean nothing."""
+    """Return the task of finding a code such as `X42` among meaningless words."""
 
     def task(rng: random.Random) -> Split:
         letters = "abcdefghijklmnop"
-        known = ["".join(rng.choices(letters, k=rng.randint(3, 8))) for _ in range(800)]
+        vocabulary = ["".join(rng.choices(letters, k=rng.randint(3, 8))) for _ in range(800)]
 
         def draw() -> Example:
-            found = rng.choices(known, k=words)
+            text = rng.choices(vocabulary, k=words)
             code = f"X{rng.randint(10, 99)}"
-            found[rng.randrange(words)] = code
-            return Example(" ".join(found), f"code {code}")
+            text[rng.randrange(words)] = code
+            return Example(" ".join(text), f"code {code}")
 
         return split(draw, 50, 20)
 

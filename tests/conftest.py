@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Fixtures for all tests, and the settings of Hypothesis."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Nothing here is judged by the time it takes: the machine may be busy. CI tries the same examples
-# every time, so that a red build is about the change; at a desk every run looks for new ones.
+# No deadlines: the machine can be busy. In CI every run uses the same examples, so that a failure
+# is caused by the change; on a developer's machine every run looks for new examples.
 settings.register_profile(
     "calm",
     deadline=None,
@@ -22,13 +22,16 @@ settings.load_profile("calm")
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The product runs on asyncio alone."""
+    """Run asynchronous tests on asyncio, the only backend of the product."""
     return "asyncio"
 
 
 @pytest.fixture
 def golden() -> Callable[[Path, str], None]:
-    """Compare a whole output with its golden file; `GOLDEN=write` writes it anew."""
+    """Return a function that compares an output with its golden file.
+
+    With `GOLDEN=write` in the environment it updates the file.
+    """
 
     def compare(path: Path, text: str) -> None:
         if os.environ.get("GOLDEN") == "write":

@@ -1,4 +1,4 @@
-"""The house itself: small rooms, honest names, and nothing heavy on the way to `--help`."""
+"""Conventions of the package: small modules, plain names, and fast start-up of commands."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ import pytest
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "tunedmodels"
-ROOMS = sorted(path for path in PACKAGE.rglob("*.py") if "starter" not in path.parts)
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "starter" not in path.parts)
 FORBIDDEN = ("utils", "helpers", "common", "misc", "manager", "base.", "base_class")
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_says_what_it_is_for_and_stays_small(room: Path) -> None:
-    text = room.read_text(encoding="utf-8")
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_has_a_docstring_and_is_small(module: Path) -> None:
+    text = module.read_text(encoding="utf-8")
     tree = ast.parse(text)
-    assert ast.get_docstring(tree), "begins with a docstring"
-    assert text.count("\n") <= 400, "no file above 400 lines"
-    assert not room.name.startswith(FORBIDDEN), "a name that says what is inside"
+    assert ast.get_docstring(tree), "a module begins with a docstring"
+    assert text.count("\n") <= 400, "a module has at most 400 lines"
+    assert not module.name.startswith(FORBIDDEN), "the name must describe the content"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} fits a screen"
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} has at most 60 lines"
 
 
-def test_the_package_never_prints_by_itself() -> None:
-    for room in ROOMS:
+def test_the_package_does_not_call_print() -> None:
+    for module in MODULES:
         calls = [
-            node for node in ast.walk(ast.parse(room.read_text())) if isinstance(node, ast.Call)
+            node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)
         ]
         names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
-        assert "print" not in names, room
+        assert "print" not in names, module
 
 
 HEAVY = {
     "anyio", "asyncio", "deepdiff", "difflib", "filelock", "hashlib", "httpx", "logging",
-    "matplotlib", "msgspec", "numpy", "prometheus_client", "pydantic", "requests", "rich",
+    "msgspec", "numpy", "prometheus_client", "pydantic", "requests", "rich",
     "safetensors", "sqlite3", "ssl", "stamina", "starlette", "subprocess", "uvicorn", "yaml",
 }  # fmt: skip
 
 
 def imported(*arguments: str, cwd: Path) -> set[str]:
-    """The heavy modules that a command has imported by its end."""
+    """Return the heavy modules that a command has imported."""
     code = (
         "import json, sys\n"
         "from tunedmodels.cli.main import run\n"
@@ -64,7 +64,7 @@ def test_help_and_version_import_nothing_heavy(option: str, tmp_path: Path) -> N
     assert imported(option, cwd=tmp_path) == set()
 
 
-def test_validate_imports_only_what_reads_manifests_and_datasets() -> None:
+def test_validate_imports_only_parsers_of_manifests_and_datasets() -> None:
     assert imported("validate", cwd=ROOT) <= {"hashlib", "msgspec", "pydantic", "yaml"}
 
 
@@ -72,5 +72,5 @@ def test_plan_imports_neither_the_engine_nor_the_progress_view(tmp_path: Path) -
     assert imported("init", ".", "--name", "demo", cwd=tmp_path) <= {"hashlib", "pydantic", "yaml"}
     heavy = imported("plan", cwd=tmp_path)
     assert not heavy & {
-        "deepdiff", "difflib", "matplotlib", "numpy", "rich", "safetensors", "uvicorn"
+        "deepdiff", "difflib", "numpy", "rich", "safetensors", "uvicorn"
     }  # fmt: skip

@@ -1,20 +1,36 @@
-"""What makes a new version: what cannot be changed after training, and nothing else."""
+"""The fingerprint: covers all training inputs, and nothing else."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from tests.support.builders import desired
+from tests.support.builders import desired, with_inputs
+from tunedmodels.model_fields import MutableFields, TrainingInputs
 from tunedmodels.schema.tuned_model import Hyperparameters
 
 KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+# Another value for every training input.
+INPUTS: dict[str, list[Any]] = {
+    "source": ["models/other"],
+    "dataset": [replace(desired().inputs.dataset, digest="0" * 64)],
+    "preamble": ["Be kind."],
+    "preamble_as": ["systemInstruction"],
+    "method": ["preference"],
+    "hyperparameters": [
+        Hyperparameters(epoch_count=5, adapter_size=4),
+        Hyperparameters(epoch_count=5, beta=0.1),
+    ],
+    "validation": [desired().inputs.dataset],
+    "encryption_key": [KEY],
+    "last_checkpoint_only": [True],
+}
 
 
-def test_the_fingerprints_of_what_could_always_be_declared_stay_as_they_are() -> None:
-    # Whoever changes this number makes every user train every model again.
+def test_fingerprints_of_the_first_release_do_not_change() -> None:
+    # Another number here makes every user train every model again.
     assert desired().fingerprint == (
         "e6631c2205c83fc81add5ca5d67726a4c284c91c8abdfbca4687a3ad4bd1fd69"
     )
@@ -25,21 +41,30 @@ def test_the_fingerprints_of_what_could_always_be_declared_stay_as_they_are() ->
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        pytest.param("method", "preference", id="method"),
-        pytest.param("preamble_as", "systemInstruction", id="preamble as"),
-        pytest.param("validation", desired().dataset, id="validation"),
-        pytest.param("encryption_key", KEY, id="key"),
-        pytest.param("last_checkpoint_only", True, id="last checkpoint only"),
-        pytest.param("hyperparameters", Hyperparameters(epoch_count=5, adapter_size=4), id="size"),
-        pytest.param("hyperparameters", Hyperparameters(epoch_count=5, beta=0.1), id="beta"),
-    ],
+    ("field", "value"), [(field, value) for field, values in INPUTS.items() for value in values]
 )
-def test_what_cannot_be_changed_after_training_makes_a_new_version(field: str, value: Any) -> None:
-    assert replace(desired(), **{field: value}).fingerprint != desired().fingerprint
+def test_every_training_input_changes_the_fingerprint(field: str, value: Any) -> None:
+    assert with_inputs(desired(), **{field: value}).fingerprint != desired().fingerprint
 
 
-def test_the_account_of_a_job_leaves_no_trace_in_its_model() -> None:
+def test_the_table_contains_every_training_input() -> None:
+    assert set(INPUTS) == {field.name for field in fields(TrainingInputs)}
+
+
+def test_no_mutable_field_changes_the_fingerprint() -> None:
+    values: dict[str, Any] = {
+        "display_name": "Tone",
+        "description": "text",
+        "temperature": 0.5,
+        "top_p": 0.5,
+        "top_k": 5,
+        "reader_project_numbers": (1,),
+        "labels": {"team": "a"},
+    }
+    assert set(values) == {field.name for field in fields(MutableFields)}
+    assert desired(**values).fingerprint == desired().fingerprint
+
+
+def test_the_service_account_of_a_job_does_not_change_the_fingerprint() -> None:
     named = desired(service_account="tuner@p.iam.gserviceaccount.com")
     assert named.fingerprint == desired().fingerprint

@@ -1,3 +1,5 @@
+"""Messages of the services: error bodies and the Gemini API."""
+
 from __future__ import annotations
 
 import json
@@ -9,41 +11,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.fakes.script import detail
+from tests.support.fakes.script import error_detail
 from tunedmodels.wire import gemini, status
 
 
-def body(**error: Any) -> bytes:
+def error_body(**error: Any) -> bytes:
     return json.dumps({"error": error}).encode()
 
 
-def test_a_status_is_read_with_its_details() -> None:
-    found = status.read(
-        body(
+def test_a_status_is_parsed_with_its_details() -> None:
+    parsed = status.parse_status(
+        error_body(
             code=429,
             message="Quota.",
             status="RESOURCE_EXHAUSTED",
             details=[
-                detail("ErrorInfo", reason="RATE_LIMIT", domain="googleapis.com", metadata={}),
-                detail("RetryInfo", retryDelay="31s"),
-                detail(
+                error_detail(
+                    "ErrorInfo", reason="RATE_LIMIT", domain="googleapis.com", metadata={}
+                ),
+                error_detail("RetryInfo", retryDelay="31s"),
+                error_detail(
                     "BadRequest", fieldViolations=[{"field": "top_k", "description": "too big"}]
                 ),
-                detail("Help", links=[{"description": "docs", "url": "https://ai.google.dev"}]),
+                error_detail(
+                    "Help", links=[{"description": "docs", "url": "https://ai.google.dev"}]
+                ),
             ],
         )
     )
-    assert (found.code, found.status, found.reason) == (429, "RESOURCE_EXHAUSTED", "RATE_LIMIT")
-    assert found.retry_delay_s == 31.0
-    assert found.words == "Quota.; top_k: too big; see https://ai.google.dev"
+    assert (parsed.code, parsed.status, parsed.reason) == (429, "RESOURCE_EXHAUSTED", "RATE_LIMIT")
+    assert parsed.retry_delay_s == 31.0
+    assert parsed.text == "Quota.; top_k: too big; see https://ai.google.dev"
 
 
-def test_a_status_in_a_list_of_one_is_read_as_well() -> None:
-    assert status.read(b"[" + body(code=404, message="gone") + b"]").message == "gone"
+def test_a_status_in_a_list_is_parsed() -> None:
+    assert status.parse_status(b"[" + error_body(code=404, message="gone") + b"]").message == "gone"
 
 
 # fmt: off
-NO_STATUS = [
+OTHER_BODIES = [
     (b"",                                                    ""),
     (b"{}",                                                  "{}"),
     (b"[]",                                                  "[]"),
@@ -56,32 +62,34 @@ NO_STATUS = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("answer", "words"), NO_STATUS)
-def test_what_is_no_status_gives_what_words_it_has(answer: bytes, words: str) -> None:
-    assert status.read(answer) == status.Status(message=words)
+@pytest.mark.parametrize(("body", "message"), OTHER_BODIES)
+def test_a_body_that_is_not_a_status_becomes_a_message(body: bytes, message: str) -> None:
+    assert status.parse_status(body) == status.Status(message=message)
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_reading_an_error_never_fails(answer: bytes) -> None:
-    status.read(answer)
+def test_parsing_an_error_never_fails(answer: bytes) -> None:
+    status.parse_status(answer)
 
 
 @pytest.mark.parametrize("delay", ["", "s", "-1s", "1.5m", "soon"])
-def test_a_delay_that_is_none_is_ignored(delay: str) -> None:
-    found = status.read(body(code=429, details=[detail("RetryInfo", retryDelay=delay)]))
-    assert found.retry_delay_s is None
+def test_an_invalid_delay_is_ignored(delay: str) -> None:
+    parsed = status.parse_status(
+        error_body(code=429, details=[error_detail("RetryInfo", retryDelay=delay)])
+    )
+    assert parsed.retry_delay_s is None
 
 
 @given(st.text())
-def test_foreign_words_are_fit_for_a_terminal(text: str) -> None:
-    shown = status.plain(text)
-    assert shown.isprintable()
-    assert len(shown) <= status.LONGEST_WORDS
+def test_text_of_a_service_becomes_printable(text: str) -> None:
+    line = status.printable_line(text)
+    assert line.isprintable()
+    assert len(line) <= status.MAX_TEXT_CHARS
 
 
-def test_control_characters_and_endless_words_are_taken_out() -> None:
-    assert status.plain("a\x1b[31m\nb") == "a [31m b"
-    assert status.plain("x" * 5000).endswith("x...")
+def test_control_characters_are_removed_and_long_text_is_shortened() -> None:
+    assert status.printable_line("a\x1b[31m\nb") == "a [31m b"
+    assert status.printable_line("x" * 5000).endswith("x...")
 
 
 def test_a_recorded_model_is_decoded_with_nine_digit_times() -> None:
@@ -114,7 +122,7 @@ def test_a_recorded_model_is_decoded_with_nine_digit_times() -> None:
     assert model.tuning_task.hyperparameters == gemini.Hyperparameters(3, 4, 0.001)
 
 
-def test_numbers_may_be_strings_and_a_loss_may_have_gone_astray() -> None:
+def test_numbers_may_be_strings_and_a_loss_may_be_nan() -> None:
     model = gemini.decode(
         b'{"topK": "40", "readerProjectNumbers": ["12", 3],'
         b' "tuningTask": {"snapshots": [{"step": "2", "meanLoss": "NaN"}]}}',
@@ -127,7 +135,7 @@ def test_numbers_may_be_strings_and_a_loss_may_have_gone_astray() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"[]", b"no", b'{"readerProjectNumbers": ["many"]}', b"\xff"])
-def test_what_is_no_message_is_refused(answer: bytes) -> None:
+def test_a_malformed_body_is_rejected(answer: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         gemini.decode(answer, gemini.TunedModel)
 
@@ -137,13 +145,13 @@ def test_an_empty_body_is_an_empty_message() -> None:
 
 
 @pytest.mark.parametrize("state", gemini.State)
-def test_a_state_goes_by_name_or_number(state: gemini.State) -> None:
-    assert gemini.State.of(state.name) is gemini.State.of(state.value) is state
+def test_a_state_is_parsed_from_its_name_or_number(state: gemini.State) -> None:
+    assert gemini.State.parse(state.name) is gemini.State.parse(state.value) is state
 
 
-def test_a_state_of_tomorrow_is_unspecified() -> None:
-    assert gemini.State.of("PAUSED") is gemini.State.of(9) is gemini.State.STATE_UNSPECIFIED
+def test_an_unknown_state_is_unspecified() -> None:
+    assert gemini.State.parse("PAUSED") is gemini.State.parse(9) is gemini.State.STATE_UNSPECIFIED
 
 
-def test_defaults_are_left_out_and_zeros_that_were_set_are_sent() -> None:
+def test_default_values_are_not_sent_and_explicit_zeros_are() -> None:
     assert gemini.encode(gemini.TunedModel(temperature=0.0)) == b'{"temperature":0.0}'

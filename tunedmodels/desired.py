@@ -1,273 +1,182 @@
-"""WANTED: a manifest together with its dataset, and the fingerprint that follows from both."""
+"""Desired: the spec of a tuned model together with its datasets, and the fingerprint of both."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
+from tunedmodels.model_fields import (
+    MutableFields,
+    TrainingInputs,
+    field_hashes,
+    fingerprint,
+    json_digest,
+)
 from tunedmodels.schema.tuned_model import (
     Evaluation,
-    Examples,
+    ExampleFile,
     GenerationConfig,
     Hyperparameters,
     Lifecycle,
 )
-from tunedmodels.stamp import Stamp, word_marks
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
-
-
-@dataclass(frozen=True, slots=True)
-class DesiredDataset:
-    """Training examples on disk: where they are, how to read them, and what was found in them.
-
-    `written` is the path as the manifest says it, for people; `digest` is a whole SHA-256 in hex.
-    `tokens`, None where unknown, are those of one epoch, the preamble before every example among
-    them: estimated, unless `is_counted` says that the service counted them.
-    """
-
-    file: Path
-    written: str
-    source: Examples
-    digest: str
-    examples: int
-    tokens: int | None = None
-    is_counted: bool = False
+from tunedmodels.stamp import Stamp
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredEvaluation:
-    """Held-out examples on disk, and how answers to them are judged.
+    """Held-out examples on disk, and how the answers to them are scored.
 
-    `rules` is what the manifest says; `generation` is how answers are drawn, with what the model
-    itself declares where `rules` say nothing. `preamble` is put before every input (F5), or is the
-    system instruction where it stands `as_system`. None of it
-    is part of the fingerprint: what is asked of a version changes nothing about the version.
+    It is not part of the fingerprint: evaluating a version does not change it.
     """
 
     file: Path
-    written: str
-    rules: Evaluation
-    digest: str
+    declared_path: str  #: the path as the manifest has it
+    spec: Evaluation
+    digest: str  #: SHA-256 (hex) of the examples
     examples: int
-    preamble: str = ""
-    as_system: bool = False
+    preamble: str = ""  #: sent before every input (F5), or as the system instruction
+    is_system_preamble: bool = False
     generation: GenerationConfig = field(default_factory=GenerationConfig)
-    scores: str = field(init=False, repr=False, compare=False)
-    """12 hex digits over what decides answers and scores; equal ones can be compared."""
-    gate: str = field(init=False, repr=False, compare=False)
-    """12 hex digits over `scores` and the thresholds; empty when it is no gate."""
+    """How answers are sampled: the `spec`, else the values that the model itself declares."""
+    scoring_digest: str = field(init=False, repr=False, compare=False)
+    """12 hex digits over everything that decides answers and scores; only equal ones compare."""
+    gate_digest: str = field(init=False, repr=False, compare=False)
+    """12 hex digits over `scoring_digest` and the thresholds; empty if it is not a gate."""
 
     def __post_init__(self) -> None:
-        """Hash both, once."""
-        rules = self.rules
-        scores = _mark(
+        """Compute both digests once."""
+        spec = self.spec
+        scoring = json_digest(
             {
                 "examples": self.digest,
-                "metric": rules.metric,
+                "metric": spec.metric,
                 "preamble": self.preamble,
                 "generation": self.generation.model_dump(exclude_none=True, by_alias=True),
-                **({"asSystem": True} if self.as_system else {}),
+                **({"asSystem": True} if self.is_system_preamble else {}),
             }
-        )
-        thresholds = [rules.at_least, rules.not_worse_than_serving_by, rules.on_inconclusive]
-        gate = _mark([scores, *thresholds]) if rules.is_gate else ""
-        object.__setattr__(self, "scores", scores)
-        object.__setattr__(self, "gate", gate)
+        )[:12]
+        thresholds = [spec.at_least, spec.not_worse_than_serving_by, spec.on_inconclusive]
+        gate = json_digest([scoring, *thresholds])[:12] if spec.is_gate else ""
+        object.__setattr__(self, "scoring_digest", scoring)
+        object.__setattr__(self, "gate_digest", gate)
 
     @property
-    def source(self) -> Examples:
+    def source(self) -> ExampleFile:
         """How to read the file."""
-        return self.rules
+        return self.spec
 
     @property
-    def measure(self) -> DesiredEvaluation:
-        """The same questions and metric, without thresholds: a score alone, and no gate."""
-        open_ = {"at_least": None, "not_worse_than_serving_by": None}
-        return replace(self, rules=self.rules.model_copy(update=open_))
+    def without_thresholds(self) -> DesiredEvaluation:
+        """The same examples and metric without thresholds, so that it is not a gate."""
+        unset = {"at_least": None, "not_worse_than_serving_by": None}
+        return replace(self, spec=self.spec.model_copy(update=unset))
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredSweep:
-    """The settings of all candidates of a sweep, in their declared order.
+    """The candidates of a sweep."""
 
-    `place` is `file:line` of it. `max_cost_usd` bounds what one plan may spend on them.
-    """
-
-    settings: tuple[Hyperparameters, ...]
-    max_cost_usd: float | None = None
-    place: str = ""
+    settings: tuple[Hyperparameters, ...]  #: one per candidate, in declared order
+    max_cost_usd: float | None = None  #: limit for one plan
+    location: str = ""  #: `file:line` of the sweep
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
     """One declared tuned model, resolved.
 
-    `source` is `models/NAME`, or `tunedModels/ID` when it continues from `parent`, the name of
-    another TunedModel. `labels` are for people and bills, and no part of the fingerprint. `place`
-    is `file:line` of the manifest. `fingerprint` is the SHA-256 (hex) of everything that cannot be
-    changed after training. `encryption_key` is the name of a key of Cloud KMS, empty for Google's
-    own.
-
-    With a `sweep` it stands for all its `candidates` as long as none of them is chosen: its
-    fingerprint is over theirs and over what decides their scores, and no version ever bears it.
-    `chosen_by` is the digest of the sweep that chose this one among them.
+    With a `sweep` it represents all its `candidates` until one of them is chosen: its fingerprint
+    is then over theirs and over everything that decides their scores, and no version ever has it.
     """
 
     project: str
     name: str
     provider: str
-    source: str
-    dataset: DesiredDataset
-    place: str = ""
-    parent: str | None = None
-    preamble: str = ""
-    preamble_as: Literal["input", "systemInstruction"] = "input"
-    method: Literal["supervised", "preference"] = "supervised"
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
-    validation: DesiredDataset | None = None
-    service_account: str = ""
-    encryption_key: str = ""
-    last_checkpoint_only: bool = False
-    display_name: str = ""
-    description: str = ""
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    reader_project_numbers: tuple[int, ...] | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    inputs: TrainingInputs
+    base_model: str  #: `models/NAME`: the source, or the source of the first parent
+    fields: MutableFields = field(default_factory=MutableFields)
+    location: str = ""  #: `file:line` of the manifest
+    parent: str | None = None  #: name of the TunedModel that it continues from
+    service_account: str = ""  #: account that the job runs as
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     evaluation: DesiredEvaluation | None = None
     sweep: DesiredSweep | None = None
-    chosen_by: str = ""
+    chosen_by_sweep: str = ""  #: digest of the sweep that chose it among its candidates
     fingerprint: str = field(init=False, repr=False, compare=False)
+    """SHA-256 (hex) over all training inputs."""
 
     def __post_init__(self) -> None:
-        """Hash what the fingerprint is of, once: everybody asks for it, and often."""
-        tried = self.sweep.settings if self.sweep else (self.hyperparameters,)
-        marks = [
-            fingerprint(
-                source=self.source,
-                dataset=self.dataset.digest,
-                preamble=self.preamble,
-                hyperparameters=each,
-                method=self.method,
-                preamble_as=self.preamble_as,
-                validation=self.validation.digest if self.validation else "",
-                encryption_key=self.encryption_key,
-                last_checkpoint_only=self.last_checkpoint_only,
-            )
-            for each in tried
-        ]
-        if self.sweep:
-            # The provider, since versions elsewhere say nothing; sorted, since no order changes
-            # what is trained, and which of equal candidates is the first is no reason to train.
-            scores = self.evaluation.scores if self.evaluation else ""
-            marks = [_hashed([self.provider, scores, *sorted(marks)])]
-        object.__setattr__(self, "fingerprint", marks[0])
+        """Compute the fingerprint once, since it is read often."""
+        if self.sweep is None:
+            digest = fingerprint(self.inputs)
+        else:
+            candidates = [
+                fingerprint(replace(self.inputs, hyperparameters=setting))
+                for setting in self.sweep.settings
+            ]
+            scoring = self.evaluation.scoring_digest if self.evaluation else ""
+            # With the provider, since versions of another provider do not count. Sorted, since the
+            # order of candidates does not change what is trained.
+            digest = json_digest([self.provider, scoring, *sorted(candidates)])
+        object.__setattr__(self, "fingerprint", digest)
 
     @property
     def candidates(self) -> tuple[Desired, ...]:
-        """What a sweep tries, each a declaration of its own; nothing without a sweep."""
+        """The candidates of its sweep, each as a Desired; empty without a sweep."""
         return tuple(
-            replace(self, hyperparameters=each, sweep=None)
-            for each in (self.sweep.settings if self.sweep else ())
+            replace(self, inputs=replace(self.inputs, hyperparameters=setting), sweep=None)
+            for setting in (self.sweep.settings if self.sweep else ())
         )
 
-    def as_of(self, fingerprint: str) -> Desired:
-        """Return the candidate with this fingerprint, or this declaration where none has it."""
-        found = (each for each in self.candidates if each.fingerprint == fingerprint)
-        return next(found, self)
+    def candidate_with(self, fingerprint: str) -> Desired:
+        """Return the candidate with this fingerprint, or this model if there is none."""
+        matches = (model for model in self.candidates if model.fingerprint == fingerprint)
+        return next(matches, self)
 
     @property
     def sweep_digest(self) -> str:
-        """The first 12 hex digits of a sweep's fingerprint, by which stamps remember it."""
-        return self.fingerprint[:12] if self.sweep else self.chosen_by
+        """The first 12 hex digits of a sweep's fingerprint, as stamps have it; else empty."""
+        return self.fingerprint[:12] if self.sweep else self.chosen_by_sweep
 
     @property
     def model_id(self) -> str:
-        """`<name>-<first 8 hex digits of the fingerprint>`: what makes a create idempotent."""
+        """`<name>-<first 8 hex digits of the fingerprint>`, which makes a create idempotent."""
         return version_id(self.name, self.fingerprint)
 
     @property
-    def preamble_mark(self) -> str:
-        """What a stamp remembers of the preamble, and of the way in which it is given."""
-        return preamble_mark(self.preamble, as_system=self.preamble_as == "systemInstruction")
+    def preamble_digest(self) -> str:
+        """The digest of the preamble for a stamp."""
+        is_system = self.inputs.preamble_as == "systemInstruction"
+        return preamble_digest(self.inputs.preamble, as_system=is_system)
 
     def stamp(self, *, commit: str = "", attempt: int = 1) -> Stamp:
-        """Return the mark for a new version of this, not promoted yet."""
+        """Return the stamp of a new version, not promoted yet."""
         return Stamp(
             project=self.project,
             name=self.name,
             fingerprint=self.fingerprint,
-            dataset=self.dataset.digest,
-            examples=self.dataset.examples,
-            preamble=self.preamble_mark,
+            dataset=self.inputs.dataset.digest,
+            examples=self.inputs.dataset.examples,
+            preamble=self.preamble_digest,
             commit=commit,
             attempt=attempt,
             protect=self.lifecycle.protect,
             retain=self.lifecycle.on_removal == "retain",
-            words=word_marks(self),
+            field_hashes=field_hashes(self.fields),
         )
 
 
-def fingerprint(
-    *,
-    source: str,
-    dataset: str,
-    preamble: str,
-    hyperparameters: Hyperparameters,
-    method: str = "supervised",
-    preamble_as: str = "input",
-    validation: str = "",
-    encryption_key: str = "",
-    last_checkpoint_only: bool = False,
-) -> str:
-    """Hash, as canonical JSON, everything that cannot be changed after training.
-
-    Hyperparameters count as declared: a service that changes a default does not make every model
-    stale. What was added later counts only where it is set, so that no model of before is stale
-    either. The account that a job runs as is left out: it leaves no trace in the model.
-    """
-    parts: dict[str, Any] = {
-        "source": source,
-        "dataset": dataset,
-        "preamble": preamble,
-        "hyperparameters": hyperparameters.model_dump(exclude_none=True, by_alias=True),
-        "method": method,
-    }
-    later = {
-        "preambleAs": "" if preamble_as == "input" else preamble_as,
-        "validation": validation,
-        "encryptionKey": encryption_key,
-        "exportLastCheckpointOnly": last_checkpoint_only,
-    }
-    parts |= {key: value for key, value in later.items() if value}
-    return _hashed(parts)
-
-
-def _mark(value: object) -> str:
-    return _hashed(value)[:12]
-
-
-def _hashed(value: object) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()
-
-
 def version_id(name: str, fingerprint: str) -> str:
-    """Return the id of a version: at most 31 + 1 + 8 = 40 characters, the API's limit."""
+    """Return the id of a version: at most 31 + 1 + 8 = 40 characters, the limit of the API."""
     return f"{name}-{fingerprint[:8]}"
 
 
-def preamble_mark(preamble: str, *, as_system: bool) -> str:
-    """Return the 8 hex digits by which a stamp remembers a preamble, or nothing for none.
+def preamble_digest(preamble: str, *, as_system: bool) -> str:
+    """Return 8 hex digits over a preamble and how it is sent, or an empty string without one.
 
-    The same words as a system instruction are another one: a version that learned them before
-    every input is wronged by a question that gives them otherwise.
+    The same text as a system instruction is a different preamble: a version that was trained with
+    the text before every input would answer differently.
     """
     text = f"\0{preamble}" if as_system else preamble
     return hashlib.sha256(text.encode()).hexdigest()[:8] if preamble else ""

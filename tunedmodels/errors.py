@@ -1,21 +1,21 @@
-"""Every error we raise, one thing wrong with what a person wrote, and what the process says last.
+"""The exceptions of this package, one problem in a file of the user, and the exit codes.
 
-TunedModelsError               what a person can act on: printed in words, never as a traceback
-├── ProblemsFoundError         manifests, datasets or options are wrong; carries all of it at once
-├── RefusedError               we will not: stale, unsafe, over budget, protected        (exit 4)
-├── StoreError                 the state on this disk cannot be read or written
-└── ProviderError              a service said no, or nothing
-    ├── InvalidArgumentError   400  the request can never work as it is
-    ├── UnauthenticatedError   401  no credential, or a wrong one
-    ├── PermissionDeniedError  403  a credential that may not do this
+TunedModelsError               an error that the user can act on; printed without a traceback
+├── ProblemsFoundError         invalid manifests, datasets or options; contains all problems
+├── RefusedError               refused although possible: stale, unsafe, over budget or protected
+├── StoreError                 the store on the local disk cannot be read or written
+└── ProviderError              a service rejected a request, or did not answer
+    ├── InvalidArgumentError   400  the request can never succeed
+    ├── UnauthenticatedError   401  the credential is missing or invalid
+    ├── PermissionDeniedError  403  the credential does not have the permission
     ├── NotFoundError          404
     ├── AlreadyExistsError     409
-    ├── RateLimitedError       429  refused for now; nothing was begun
+    ├── RateLimitedError       429  rejected for now; the service started nothing
     ├── UnavailableError       5xx, or the connection failed
-    ├── UnimplementedError     501  the service withdrew the method
-    └── OutcomeUnknownError    the answer to a call that must not be repeated was lost
+    ├── UnimplementedError     501  the service no longer has the method
+    └── OutcomeUnknownError    the response to a call that must not be repeated was lost
 
-Errors carry words and plain values, never rich objects, so that this module imports nothing.
+Errors contain text and plain values, never objects of other modules, so this module imports none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from enum import IntEnum, StrEnum
 
 
 class Exit(IntEnum):
-    """What the process says at its end; usage errors are 1 as well, never 2."""
+    """The exit codes of the process. A usage error is ERROR, never 2 as in click."""
 
     DONE = 0
     ERROR = 1
@@ -38,7 +38,7 @@ class Exit(IntEnum):
 
 
 class Severity(StrEnum):
-    """How bad a problem is; only an error stops anything."""
+    """The severity of a problem; only errors stop a command."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -47,30 +47,29 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in one place, with its cure.
-
-    `file` is as the person would type it, relative to the working directory where that is possible.
-    `line` counts from 1; 0 means the file as a whole. `path` is the dotted field
-    (`spec.hyperparameters.epochCount`) or empty. `code` is stable and kebab-case, for machines.
-    """
+    """One problem at one location, with its cure."""
 
     file: str
+    """Relative to the working directory if possible."""
     line: int
+    """From 1; 0 means the whole file."""
     path: str
+    """The dotted field (`spec.hyperparameters.epochCount`), or empty."""
     severity: Severity
     code: str
+    """Stable and in kebab-case, for other programs."""
     message: str
     cure: str = ""
 
     @property
-    def place(self) -> str:
-        """`file:line: path`, as far as they are known."""
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.path}" if self.path else where
+    def location(self) -> str:
+        """`file:line: path`, without the parts that are unknown."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.path}" if self.path else place
 
 
 class TunedModelsError(Exception):
-    """What a person can act on. `cure` says how, in a sentence or as a command."""
+    """An error that the user can act on; `cure` says how, as a sentence or a command."""
 
     def __init__(self, message: str, *, cure: str = "") -> None:
         super().__init__(message)
@@ -79,48 +78,48 @@ class TunedModelsError(Exception):
 
 
 class ProblemsFoundError(TunedModelsError):
-    """What was written is wrong; `problems` holds everything, sorted by file and line."""
+    """Invalid input; `problems` contains all of its problems, sorted by file and line."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
-        errors = sum(p.severity is Severity.ERROR for p in self.problems)
+        errors = sum(problem.severity is Severity.ERROR for problem in self.problems)
         super().__init__(f"{errors} error{'s' if errors != 1 else ''} found")
 
 
 class RefusedError(TunedModelsError):
-    """We will not do this, although we could: stale, unsafe, over budget or protected."""
+    """The operation is possible, but refused: it is stale, unsafe, over budget or protected."""
 
 
 class StoreError(TunedModelsError):
-    """The state on this disk cannot be read or written."""
+    """The store on the local disk cannot be read or written."""
 
 
 class ProviderError(TunedModelsError):
-    """A service refused, or did not answer. `message` holds the service's own words."""
+    """A service rejected a request or did not answer; `message` is the text of the service."""
 
 
 class InvalidArgumentError(ProviderError):
-    """The request can never work as it is (HTTP 400)."""
+    """The request can never succeed (HTTP 400)."""
 
 
 class UnauthenticatedError(ProviderError):
-    """There is no credential, or it is wrong (HTTP 401)."""
+    """The credential is missing or invalid (HTTP 401)."""
 
 
 class PermissionDeniedError(ProviderError):
-    """The credential may not do this (HTTP 403)."""
+    """The credential does not have the permission (HTTP 403)."""
 
 
 class NotFoundError(ProviderError):
-    """There is no such thing (HTTP 404)."""
+    """The object does not exist (HTTP 404)."""
 
 
 class AlreadyExistsError(ProviderError):
-    """The id is taken (HTTP 409)."""
+    """The ID is already used (HTTP 409)."""
 
 
 class RateLimitedError(ProviderError):
-    """The service refused for now and began nothing (HTTP 429)."""
+    """The service rejected the request for now and started nothing (HTTP 429)."""
 
     def __init__(self, message: str, *, cure: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message, cure=cure)
@@ -130,8 +129,8 @@ class RateLimitedError(ProviderError):
 class UnavailableError(ProviderError):
     """The service failed (HTTP 5xx) or could not be reached.
 
-    `sent` is False when the request certainly never reached the service, so that asking again
-    cannot do anything twice.
+    `was_sent` is False when the request certainly did not reach the service, so that a retry is
+    safe.
     """
 
     def __init__(
@@ -140,16 +139,16 @@ class UnavailableError(ProviderError):
         *,
         cure: str = "",
         retry_after_s: float | None = None,
-        sent: bool = True,
+        was_sent: bool = True,
     ) -> None:
         super().__init__(message, cure=cure)
         self.retry_after_s = retry_after_s
-        self.sent = sent
+        self.was_sent = was_sent
 
 
 class UnimplementedError(ProviderError):
-    """The service does not offer this any more (HTTP 501)."""
+    """The service no longer has this method (HTTP 501)."""
 
 
 class OutcomeUnknownError(ProviderError):
-    """The answer to a call that must not be sent twice was lost: observe before anything else."""
+    """The response to a call that must not be repeated was lost; observe before the next call."""

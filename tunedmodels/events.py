@@ -1,4 +1,8 @@
-"""HAPPENS: one union of frozen events; journal, progress view and outcome are its readers."""
+"""The events of a run: one union of frozen classes, read by journal, progress view and listeners.
+
+The class names and the field names are public: they are the `event` and the keys of a line of
+`--events` and of the journal.
+"""
 
 from __future__ import annotations
 
@@ -11,66 +15,70 @@ from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.plan import Action
 from tunedmodels.stamp import Decision
 
-Call = Literal["create", "score", "judge", "promote", "update", "cancel", "delete"]
+RequestKind = Literal["create", "score", "judge", "promote", "update", "cancel", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Work on a change begins, or on one `candidate` of a sweep; nothing was sent yet."""
+    """Work on a change, or on one candidate of a sweep, begins; no request was sent yet."""
 
     name: str
     model_id: str
     action: Action
+    #: Whether the version is a candidate of a sweep.
     candidate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request that changes something is about to leave: on disk before it goes out."""
+    """A request that changes something is about to be sent; the journal has it on disk before."""
 
     name: str
     model_id: str
-    call: Call
+    call: RequestKind
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The service took the request."""
+    """The service accepted the request."""
 
     name: str
     model_id: str
-    call: Call
+    call: RequestKind
 
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """A job moved on. `curve` holds all loss points so far; `total_steps` is None where unknown.
-
-    `phase` says in words what it is at, where the service does.
-    """
+    """A job made progress."""
 
     name: str
     model_id: str
     state: ModelState
     step: int
+    #: None where the total is unknown.
     total_steps: int | None
     epoch: int
+    #: All loss points so far.
     curve: tuple[LossPoint, ...] = ()
+    #: The current phase of the job as the service describes it; empty where it does not.
     phase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """So much of a dataset is where its job will read it: `sent` of `total` bytes at `place`."""
+    """A part of a dataset was uploaded to where its job reads it."""
 
+    #: The address of the upload, for example `gs://bucket/datasets`.
     place: str
+    #: Bytes uploaded so far.
     sent: int
+    #: Bytes in all.
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluating:
-    """A version is asked the questions of its gate; `done` of `total` are answered."""
+    """The gate of a version sends its questions; `done` of `total` are answered."""
 
     name: str
     model_id: str
@@ -80,41 +88,42 @@ class Evaluating:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The gate of a version decided. `score` is as in its stamp; `words` hold no dataset text."""
+    """The gate of a version decided."""
 
     name: str
     model_id: str
     decision: Decision
+    #: In the form of the stamp, for example `exactMatch:0.912`.
     score: str
+    #: The decision in one sentence, without text of the dataset.
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A candidate of a sweep came to its end: `score` is as in its stamp, empty where it failed."""
+    """A candidate of a sweep ended."""
 
     name: str
     model_id: str
+    #: In the form of the stamp; empty when the candidate failed.
     score: str
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A sweep chose the best of its candidates; whether it serves is for its gate to say.
-
-    `score` is the number alone, such as `0.912`.
-    """
+    """A sweep chose its best candidate; its gate decides afterwards whether it serves."""
 
     name: str
     model_id: str
+    #: The number alone, for example `0.912`.
     score: str
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A request failed in a way that passes, and is asked again after `wait_s` seconds."""
+    """A request failed with a temporary error and is repeated after `wait_s` seconds."""
 
     call: str
     attempt: int
@@ -124,7 +133,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """A change is done: the live state is as the change wanted it."""
+    """A change is done: the live state is the desired one."""
 
     name: str
     model_id: str
@@ -133,18 +142,19 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A change could not be done. `words` say why, in the service's own words where it has some."""
+    """A change failed."""
 
     name: str
     model_id: str
     action: Action
+    #: The reason, in the words of the service where it gives one.
     words: str
     cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A change was not begun because something is no longer as planned."""
+    """A change was not started because something differs from the plan."""
 
     name: str
     model_id: str
@@ -155,7 +165,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A version is ready, and its gate keeps it from serving: what serves goes on serving."""
+    """A version is ready and its gate did not let it serve; the serving version is unchanged."""
 
     name: str
     model_id: str
@@ -166,7 +176,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A change was not begun: an interrupt came, or what it waits for did not end well."""
+    """A change was not started because of an interrupt or of a change that it depends on."""
 
     name: str
     model_id: str
@@ -176,16 +186,17 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """A job that is not finished, and nobody waits for it any more; `words` say how it goes on."""
+    """A job is not finished and this run no longer waits for it."""
 
     name: str
     model_id: str
+    #: Where the job continues.
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The person asked to stop: nothing new is sent, and what runs is listed."""
+    """The user asked to stop: no further change is started, and the running jobs are listed."""
 
 
 Ending = Succeeded | Failed | Refused | Rejected | Skipped | StillRunning
@@ -207,16 +218,17 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an apply ended: the last word on every change, in the order in which they ended."""
+    """The result of an apply."""
 
+    #: The final event of every change, in the order in which the changes ended.
     events: tuple[Ending, ...] = ()
     interrupted: bool = False
 
     @property
     def code(self) -> Exit:
-        """What matters most: an interrupt, an error, a refusal, a gate, a job that still runs.
+        """The exit code: interrupt, error, refusal, gate, running job, in this order of priority.
 
-        A gate comes before a job: the job needs another run, and the gate needs a person.
+        A gate has priority over a running job: the job needs another run, the gate needs the user.
         """
         if self.interrupted:
             return Exit.INTERRUPTED
@@ -233,32 +245,31 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A change that a run set out to make; of a sweep with the ids of its `candidates`."""
+class PlannedChange:
+    """A change that a run is going to make."""
 
     name: str
     model_id: str
     action: Action
+    #: The ids of the candidates of a sweep.
     candidates: tuple[str, ...] = ()
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids that events about it may bear: a sweep ends with that of one candidate."""
+    def event_ids(self) -> tuple[str, ...]:
+        """The ids that its events may have: the final event of a sweep has that of a candidate."""
         return self.model_id, *self.candidates
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What the JSON lines of a run tell of it, to its end or so far.
-
-    `moment` is that of the last line. `code` is the exit code, and None where no last line says it:
-    the run goes on, or it was killed.
-    """
+class RunLog:
+    """A run as its JSON lines describe it, complete or so far."""
 
     project: str
     environment: str
     digest: str
-    due: tuple[Due, ...]
+    planned: tuple[PlannedChange, ...]
     events: tuple[Event, ...] = ()
-    code: int | None = None
-    moment: datetime | None = None
+    #: None while the run continues, and when it was killed before its last line.
+    exit_code: int | None = None
+    #: The time of the last line.
+    last_time: datetime | None = None

@@ -1,50 +1,72 @@
-"""Files that a command writes: whole, or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from tunedmodels.errors import TunedModelsError
 
-_FULL = "Free some space, then run it again."
-_CLOSED = "Make it writable, or name another place."
+_FREE_SPACE = "Free some space, then run the command again."
+_MAKE_WRITABLE = "Make it writable, or write to another path."
 _CURES = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-    errno.EACCES: _CLOSED,
-    errno.EPERM: _CLOSED,
-    errno.EROFS: _CLOSED,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EACCES: _MAKE_WRITABLE,
+    errno.EPERM: _MAKE_WRITABLE,
+    errno.EROFS: _MAKE_WRITABLE,
 }
 
 
 def disk_cure(error: OSError) -> str:
-    """Say what helps against what the disk said."""
-    return _CURES.get(error.errno or 0, "Check the disk and its permissions, then run it again.")
+    """Return the cure for an error that the operating system reported for a file."""
+    default = "Check the disk and its permissions, then run the command again."
+    return _CURES.get(error.errno or 0, default)
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that nobody ever reads half of it.
+@contextmanager
+def open_atomic(file: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a temporary sibling of `file`; replace `file` with it when the block succeeds.
 
-    A link stays one: what it leads to is written. A device or a pipe (`/dev/stdout`) is written to
-    and never replaced. Raises TunedModelsError, leaving what was there.
+    A reader sees the former content or the new one, never a part. When the block or the disk fails,
+    `file` is unchanged and the sibling is removed. `mode` are the permissions, before the umask.
     """
-    whole = file.resolve()
-    half = whole.with_name(f".{file.name}.{os.getpid()}")
+    sibling = file.with_name(f".{file.name}.{os.urandom(4).hex()}")
+    try:
+        # Path.open has no `opener`, which sets the mode at creation.
+        with open(sibling, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as opened:
+            yield opened
+        sibling.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            sibling.unlink()
+        raise
+
+
+def write_atomic(file: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write a file through a temporary sibling, as `open_atomic` does. Raises OSError."""
+    with open_atomic(file, mode=mode) as opened:
+        opened.write(content)
+
+
+def write_output(file: Path, content: bytes) -> None:
+    """Write a file that the user named.
+
+    A symbolic link is kept and its target is written. A device or a pipe (`/dev/stdout`) is written
+    to and never replaced. Raises TunedModelsError; the former content is then unchanged.
+    """
     try:
         if file.exists() and not file.is_file():
             file.write_bytes(content)
-            return
-        half.write_bytes(content)
-        half.replace(whole)
+        else:
+            write_atomic(file.resolve(), content)
     except FileNotFoundError:
-        cure = f"Make it first:\n    mkdir -p {file.parent}"
-        raise TunedModelsError(f"{file}: there is no such folder", cure=cure) from None
+        cure = f"Create it first:\n    mkdir -p {file.parent}"
+        raise TunedModelsError(f"{file}: the directory does not exist", cure=cure) from None
     except OSError as error:
-        words = f"{file} cannot be written: {error.strerror or error}"
-        raise TunedModelsError(words, cure=disk_cure(error)) from error
-    finally:
-        with suppress(OSError):
-            half.unlink()
+        message = f"{file} cannot be written: {error.strerror or error}"
+        raise TunedModelsError(message, cure=disk_cure(error)) from error

@@ -1,20 +1,22 @@
-"""THERE: what a provider says about the tuned models that exist."""
+"""Observed: the live tuned models as a provider reports them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
+from tunedmodels.model_fields import MutableFields
 from tunedmodels.stamp import Stamp
 
 
 class ModelState(StrEnum):
-    """Where a version is in its life; the same words for every provider."""
+    """The state of a version, the same for every provider."""
 
     QUEUED = "queued"
     TRAINING = "training"
@@ -24,25 +26,25 @@ class ModelState(StrEnum):
 
     @property
     def is_running(self) -> bool:
-        """Whether a job is still at work on it, or will be."""
+        """Whether its job is queued or running."""
         return self in (ModelState.QUEUED, ModelState.TRAINING)
 
 
 class LossPoint(msgspec.Struct, frozen=True, gc=False):
-    """One step of training: `step` counts from 1, `epoch` (0-based) is full passes done by then.
+    """One step of training.
 
-    A Struct, since one look at many models makes hundreds of thousands of them, and a frozen
-    dataclass takes six times as long.
+    A Struct, since observing many models creates hundreds of thousands of them, and creating a
+    frozen dataclass takes six times as long.
     """
 
-    step: int
-    epoch: int
+    step: int  #: from 1
+    epoch: int  #: full passes over the examples before this step
     mean_loss: float
 
 
 @dataclass(frozen=True, slots=True)
 class UsedHyperparameters:
-    """What the service says it trained with; None where it does not say."""
+    """The hyperparameters that the service reports; None if it does not report one."""
 
     epoch_count: int | None = None
     batch_size: int | None = None
@@ -54,82 +56,76 @@ class UsedHyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class ObservedModel:
-    """One live tuned model.
+    """One live tuned model, as a provider reports it."""
 
-    `resource` is what an application calls (`tunedModels/ID`); `source` is the base model
-    (`models/NAME`) or the tuned model (`tunedModels/ID`) it was trained on. `description` holds the
-    person's own words, without the stamp. `labels` are those beside our own, and None where the
-    service has none. `failure` is the service's reason, where it gives one.
-
-    `phase` says in words what a running job is at, `steps` how many it has, where the service
-    counts them. `objection` says why a version must not begin to serve although it is ready, and
-    `remark` what else is to be known of it: that it was trained on less than was declared. Of a
-    job that can never be deleted only a record may be left: FAILED or CANCELLED, and `is_record`.
-    """
-
-    provider: str
+    provider: str  #: name of the provider in the Project manifest
     model_id: str
-    resource: str
+    resource: str  #: the name that an application calls, `tunedModels/ID`
     state: ModelState
-    source: str
-    display_name: str = ""
-    description: str = ""
-    stamp: Stamp | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    reader_project_numbers: tuple[int, ...] = ()
-    labels: Mapping[str, str] | None = None
+    source: str  #: what it was trained on: `models/NAME` or `tunedModels/ID`
+    fields: MutableFields = field(default_factory=MutableFields)
+    stamp: Stamp | None = None  #: None: it is not managed by tunedmodels
     used: UsedHyperparameters = UsedHyperparameters()
     created: datetime | None = None
     completed: datetime | None = None
     curve: tuple[LossPoint, ...] = ()
-    failure: str = ""
-    phase: str = ""
-    steps: int | None = None
-    objection: str = ""
-    remark: str = ""
-    is_record: bool = False
+    failure: str = ""  #: the reason of the service, if it gives one
+    job_phase: str = ""  #: what a running job does, as text for users
+    declared_total_steps: int | None = None  #: steps of the job, if the service reports them
+    blocked_reason: str = ""  #: why it must not be promoted although it is ready
+    warning: str = ""  #: for example that it was trained on fewer examples than declared
+    is_job_record: bool = False
+    """Only the record of a FAILED or CANCELLED job is left, which cannot be deleted."""
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of its stamp, or empty."""
+        """The fingerprint in its stamp, or empty."""
         return self.stamp.fingerprint if self.stamp else ""
 
     @property
     def promoted(self) -> datetime | None:
-        """When it was last made to serve."""
+        """When it was last promoted."""
         return self.stamp.promoted if self.stamp else None
 
     @property
     def step(self) -> int:
-        """Steps done so far."""
+        """The training steps done so far."""
         return self.curve[-1].step if self.curve else 0
 
     @property
     def total_steps(self) -> int | None:
-        """ceil(examples x epochs / batch size), as the API counts; None where a part is unknown."""
-        if self.steps is not None:
-            return self.steps
+        """ceil(examples x epochs / batch size), as the API counts; None if a part is unknown."""
+        if self.declared_total_steps is not None:
+            return self.declared_total_steps
         if not (self.stamp and self.used.epoch_count and self.used.batch_size):
             return None
         return math.ceil(self.stamp.examples * self.used.epoch_count / self.used.batch_size)
 
 
-def next_mark(now: datetime, versions: Iterable[ObservedModel]) -> datetime:
-    """Return the promoted mark that makes one of these versions serve: newer than all of theirs.
+def group_by_name(
+    models: Iterable[ObservedModel], project: str
+) -> defaultdict[str, list[ObservedModel]]:
+    """Return the versions that belong to a project, by the name in their stamp."""
+    versions: defaultdict[str, list[ObservedModel]] = defaultdict(list)
+    for model in models:
+        if model.stamp and model.stamp.project == project:
+            versions[model.stamp.name].append(model)
+    return versions
 
-    It is `now`, unless the clock of another machine was ahead of ours.
+
+def next_promotion_time(now: datetime, versions: Iterable[ObservedModel]) -> datetime:
+    """Return the promotion time that makes a version of a name the serving one.
+
+    It is `now`, or later than the newest promotion if the clock of another machine was ahead.
     """
-    marks = [each.promoted + timedelta(microseconds=1) for each in versions if each.promoted]
-    return max([now, *marks])
+    times = [v.promoted + timedelta(microseconds=1) for v in versions if v.promoted]
+    return max([now, *times])
 
 
-def serving(versions: list[ObservedModel]) -> ObservedModel | None:
-    """Return the version that answers for its name: READY, with the newest promoted mark.
+def serving(versions: Iterable[ObservedModel]) -> ObservedModel | None:
+    """Return the serving version of one name: READY, with the newest promotion time.
 
-    `versions` are the versions of one name. Equal marks are settled by id and provider, so that
-    everybody who looks sees the same one.
+    Equal times are ordered by id and provider, so that every machine finds the same version.
     """
     promoted = [(v.promoted, v.model_id, v.provider, v) for v in versions if v.promoted]
     ready = [entry for entry in promoted if entry[3].state is ModelState.READY]
@@ -137,19 +133,19 @@ def serving(versions: list[ObservedModel]) -> ObservedModel | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """One name with all its live versions; `is_declared` says whether a manifest declares it."""
+class ModelVersions:
+    """One name with all its live versions."""
 
     name: str
     versions: tuple[ObservedModel, ...]
-    is_declared: bool
+    is_declared: bool  #: a manifest declares the name
 
     @property
     def serving(self) -> ObservedModel | None:
-        """The version that answers for the name."""
-        return serving(list(self.versions))
+        """The serving version."""
+        return serving(self.versions)
 
 
-def missing(models: Sequence[Named]) -> list[str]:
-    """Return the declared names that nothing serves."""
+def unserved_names(models: Iterable[ModelVersions]) -> list[str]:
+    """Return the declared names without a serving version."""
     return [model.name for model in models if model.is_declared and model.serving is None]

@@ -1,12 +1,12 @@
-# Rules of your own over a plan, for conftest or OPA:
+# Custom rules for a plan, for conftest or OPA:
 #
-#     tunedmodels plan --policy-format json > policy.json
+#     tunedmodels plan --format policy > policy.json
 #     conftest test policy.json --policy docs/ci
 #
-# The shape: tunedmodels schema policy. A plan alone (plan --format json, or a file of plan --out) is
-# read as well; then the rules about models have nothing to say. What the Project manifest can say
-# by itself (spec.policy: base models, providers, names, required labels, budgets, protected names,
-# days without applies) needs no Rego.
+# `tunedmodels schema policy` prints the schema of the input. The rules also accept a plan alone
+# (plan --format json, or the file of plan --out); rules about models do not apply then. The Project
+# manifest covers base models, providers, names, required labels, budgets, protected names and days
+# without applies itself (spec.policy), without Rego.
 package main
 
 import rego.v1
@@ -15,7 +15,7 @@ plan := object.get(input, "plan", input)
 
 models := object.get(input, "models", [])
 
-# What customers rely on is measured before it serves.
+# A model of tier gold must have a gate.
 deny contains message if {
 	some model in models
 	model.labels.tier == "gold"
@@ -23,15 +23,15 @@ deny contains message if {
 	message := sprintf("%s: a model of tier gold needs a gate, spec.evaluation.atLeast", [model.name])
 }
 
-# A version that answers for its name goes only with another one in its place.
+# A serving version is deleted only when another version replaces it.
 deny contains message if {
 	some change in plan.changes
 	change.action == "delete"
 	change.before.serves
-	message := sprintf("%s: %s serves now; deleting it leaves nothing", [change.name, change.before.modelId])
+	message := sprintf("%s: %s serves now; after the deletion no version serves", [change.name, change.before.modelId])
 }
 
-# Nobody trains on fewer than 20 examples.
+# Training requires at least 20 examples.
 deny contains message if {
 	some change in plan.changes
 	change.action in {"create", "replace", "retry"}
@@ -39,14 +39,14 @@ deny contains message if {
 	message := sprintf("%s: only %d examples", [change.name, change.after.examples])
 }
 
-# At most three trainings in one pull request.
+# One pull request trains at most three models.
 deny contains message if {
 	trained := [change.name | some change in plan.changes; change.action in {"create", "replace", "retry"}]
 	count(trained) > 3
 	message := sprintf("%d models would be trained at once: %s", [count(trained), concat(", ", trained)])
 }
 
-# What was changed outside deserves a word in the pull request.
+# A change made outside tunedmodels is a warning in the pull request.
 warn contains message if {
 	some change in plan.changes
 	change.drift

@@ -1,4 +1,4 @@
-"""A process that dies at any moment, followed by `apply`, ends as declared: the law of the room."""
+"""After a process is killed at any point, the next `apply` reaches the desired state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.apply_harness import Stage, want
+from tests.support.apply_harness import ApplyHarness, declare
 from tests.support.builders import live
 from tunedmodels.desired import Desired
 from tunedmodels.errors import Exit
@@ -17,78 +17,79 @@ from tunedmodels.observed import ModelState
 from tunedmodels.schema.tuned_model import Lifecycle
 
 KEEP_NONE = Lifecycle(keep=0)
-OLD = want("tone", data="old")
+OLD = declare("tone", data="old")
 
 
 class CrashError(BaseException):
-    """The process is gone."""
+    """The process is killed."""
 
 
-class Dying:
-    """Emits into the stage, and dies at the n-th request: before it leaves, or after its answer."""
+class KillAtRequest:
+    """Records events, and kills the process before the n-th request or after its response."""
 
-    def __init__(self, stage: Stage, point: int) -> None:
-        self.stage = stage
-        self.left = point
+    def __init__(self, harness: ApplyHarness, point: int) -> None:
+        self.harness = harness
+        self.remaining = point
 
     def __call__(self, event: Event) -> None:
-        self.stage.emit(event)
-        answers = self.stage.serving()
-        assert answers is not None, "a version that serves is never the last to go"
+        self.harness.emit(event)
+        assert self.harness.serving() is not None, "the serving version is never deleted last"
         if isinstance(event, Sending | Sent):
-            if self.left == 0:
+            if self.remaining == 0:
                 raise CrashError
-            self.left -= 1
+            self.remaining -= 1
 
 
-def replacing() -> Stage:
-    """A replace with its retirement, beside a job that is not declared any more."""
-    stage = Stage([want("tone", data="new", lifecycle=KEEP_NONE)])
-    stage.provider.hold(live(OLD, promoted=1), live(want("left"), state=ModelState.TRAINING))
-    return stage
-
-
-def retrying() -> Stage:
-    """A failed version to train again, while the old one serves and another job is obsolete."""
-    stage = Stage([want("tone", data="new", lifecycle=KEEP_NONE)])
-    stage.provider.hold(
-        live(OLD, promoted=1),
-        live(want("tone", data="new"), state=ModelState.FAILED),
-        live(want("tone", data="obsolete"), state=ModelState.TRAINING),
+def replacing() -> ApplyHarness:
+    """A replacement with its retirement, and a job that is no longer declared."""
+    harness = ApplyHarness([declare("tone", data="new", lifecycle=KEEP_NONE)])
+    harness.provider.add(
+        live(OLD, promoted=1), live(declare("undeclared"), state=ModelState.TRAINING)
     )
-    return stage
+    return harness
 
 
-def family() -> Stage:
-    """A parent and its child, created in turn, beside an update in place."""
-    parent = want("parent")
-    child = want("child", source=f"tunedModels/{parent.model_id}", parent="parent")
-    stage = Stage([parent, child, want("tone", data="old", temperature=0.5)])
-    stage.provider.hold(live(OLD, promoted=1))
-    return stage
+def retrying() -> ApplyHarness:
+    """A failed version to retry, while the old one serves and another job is obsolete."""
+    harness = ApplyHarness([declare("tone", data="new", lifecycle=KEEP_NONE)])
+    harness.provider.add(
+        live(OLD, promoted=1),
+        live(declare("tone", data="new"), state=ModelState.FAILED),
+        live(declare("tone", data="obsolete"), state=ModelState.TRAINING),
+    )
+    return harness
 
 
-@pytest.mark.parametrize("scene", [replacing, retrying, family])
+def parent_and_child() -> ApplyHarness:
+    """A parent and its child, created in turn, and an update of another model."""
+    parent = declare("parent")
+    child = declare("child", source=f"tunedModels/{parent.model_id}", parent="parent")
+    harness = ApplyHarness([parent, child, declare("tone", data="old", temperature=0.5)])
+    harness.provider.add(live(OLD, promoted=1))
+    return harness
+
+
+@pytest.mark.parametrize("scenario", [replacing, retrying, parent_and_child])
 @pytest.mark.parametrize("point", range(12))
-async def test_a_crash_at_any_request_is_mended_by_the_next_apply(
-    scene: Callable[[], Stage], point: int
+async def test_the_next_apply_continues_after_a_crash_at_any_request(
+    scenario: Callable[[], ApplyHarness], point: int
 ) -> None:
-    stage = scene()
+    harness = scenario()
     try:
-        await stage.apply(emit=Dying(stage, point))
+        await harness.apply(emit=KillAtRequest(harness, point))
     except CrashError:
-        outcome = await stage.apply(emit=Dying(stage, 10**6))
+        outcome = await harness.apply(emit=KillAtRequest(harness, 10**6))
         assert outcome.code is Exit.DONE
-    assert_as_declared(stage)
-    assert stage.provider.trained == dict.fromkeys(started(stage), 1)
+    assert_desired_state(harness)
+    assert harness.provider.trained == dict.fromkeys(started(harness), 1)
 
 
-async def test_the_crash_points_reach_beyond_the_last_request() -> None:
-    for scene in (replacing, retrying, family):
-        stage = scene()
-        await stage.apply()
-        assert len(stage.events) > 0
-        assert sum(isinstance(event, Sending | Sent) for event in stage.events) <= 12
+async def test_the_crash_points_include_the_last_request() -> None:
+    for scenario in (replacing, retrying, parent_and_child):
+        harness = scenario()
+        await harness.apply()
+        assert len(harness.events) > 0
+        assert sum(isinstance(event, Sending | Sent) for event in harness.events) <= 12
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,37 +99,38 @@ async def test_the_crash_points_reach_beyond_the_last_request() -> None:
     keep=st.integers(0, 2),
     takes_s=st.sampled_from([0.5, 20.0]),
 )
-async def test_edits_and_crashes_in_any_order_end_as_declared(
+async def test_edits_and_crashes_in_any_order_end_in_the_desired_state(
     data: list[str], points: list[int], keep: int, takes_s: float
 ) -> None:
-    stage = Stage([OLD])
-    stage.provider.takes_s = takes_s
-    stage.provider.hold(live(OLD, promoted=1))
+    harness = ApplyHarness([OLD])
+    harness.provider.job_duration_s = takes_s
+    harness.provider.add(live(OLD, promoted=1))
     crashes = iter(points)
-    for word in data:
-        stage.wants = [want("tone", data=word, lifecycle=Lifecycle(keep=keep))]
+    for content in data:
+        harness.desired = [declare("tone", data=content, lifecycle=Lifecycle(keep=keep))]
         try:
-            await stage.apply(emit=Dying(stage, next(crashes, 10**6)))
+            await harness.apply(emit=KillAtRequest(harness, next(crashes, 10**6)))
         except CrashError:
-            stage.clock.time += 3
+            harness.clock.time += 3
     for _ in range(2):
-        # A mark of a former run may make a second look needed, never a third one.
-        await stage.apply(emit=Dying(stage, 10**6))
-    assert_as_declared(stage)
+        # After the promotion of an earlier run a second apply may be needed, but no third one.
+        await harness.apply(emit=KillAtRequest(harness, 10**6))
+    assert_desired_state(harness)
 
 
-def started(stage: Stage) -> list[str]:
-    there = {live.fingerprint for live in stage.provider.models()}
-    return [one.fingerprint for one in stage.wants if one.fingerprint in there and is_new(one)]
+def started(harness: ApplyHarness) -> list[str]:
+    existing = {model.fingerprint for model in harness.provider.models()}
+    fingerprints = [model.fingerprint for model in harness.desired if is_new(model)]
+    return [fingerprint for fingerprint in fingerprints if fingerprint in existing]
 
 
 def is_new(declared: Desired) -> bool:
     return declared.fingerprint != OLD.fingerprint
 
 
-def assert_as_declared(stage: Stage) -> None:
-    assert stage.plan().changes == ()
-    for declared in stage.wants:
-        answers = stage.serving(declared.name)
-        assert answers is not None
-        assert answers.fingerprint == declared.fingerprint
+def assert_desired_state(harness: ApplyHarness) -> None:
+    assert harness.plan().changes == ()
+    for declared in harness.desired:
+        serving = harness.serving(declared.name)
+        assert serving is not None
+        assert serving.fingerprint == declared.fingerprint

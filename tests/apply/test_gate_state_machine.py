@@ -1,7 +1,8 @@
-"""What serves is never missing and never refused: a machine of edits, applies, crashes and hands.
+"""A state machine of edits, applies, crashes and manual promotions of one name with a gate.
 
-A process may die at every event of an apply, which is between any two of its requests and its
-answers, and in the middle of an evaluation. Between two applies anything may be edited.
+A name that was served is always served, and never by a version that its gate refused. A process may
+crash at every event of an apply, which includes every point between two requests and during an
+evaluation. Between two applies everything may be edited.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.support.apply_harness import Stage, want
+from tests.support.apply_harness import ApplyHarness, declare
 from tests.support.builders import evaluation
 from tests.support.fakes.clock import FakeClock
-from tunedmodels.apply.context import Judgement
-from tunedmodels.apply.signals import Stop
+from tunedmodels.apply.context import GateResult
+from tunedmodels.apply.signals import StopSignal
 from tunedmodels.desired import Desired
 from tunedmodels.events import Event, Outcome, Sent
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.gate import gate_of
+from tunedmodels.plan.gate import gate_for
 from tunedmodels.plan.plan import Plan
 from tunedmodels.schema.tuned_model import Lifecycle
-from tunedmodels.stamp import HAND, Decision, gate_mark
+from tunedmodels.stamp import MANUAL, Decision, parse_gate_record
 
 DATA = ["good", "fine", "bad", "few"]
 GATES = [
@@ -39,91 +40,93 @@ NEVER = 10**6
 
 
 class CrashError(BaseException):
-    """The process is gone."""
+    """The process is killed."""
 
 
 @dataclass
-class Strict:
-    """A judge with an opinion of its own: `bad` and `few` pass the lowest gate alone."""
+class StrictGateCheck:
+    """A gate check for which `bad` and `few` pass only the lowest gate."""
 
     clock: FakeClock
 
     async def __call__(
         self,
-        declared: Desired,
+        desired: Desired,
         version: ObservedModel,
-        rival: ObservedModel | None,
-        tell: Callable[[int, int], None],
-    ) -> Judgement:
+        baseline: ObservedModel | None,
+        on_progress: Callable[[int, int], None],
+    ) -> GateResult:
         for done in (50, 100):
             await self.clock.sleep(0.5)
-            tell(done, 100)
+            on_progress(done, 100)
         decision = Decision.PASSED
-        if declared.evaluation and declared.evaluation.rules.at_least != 0.1:
+        if desired.evaluation and desired.evaluation.spec.at_least != 0.1:
             poor = {"bad": Decision.REFUSED, "few": Decision.INCONCLUSIVE}
-            decision = poor.get(declared.dataset.written, decision)
-        return Judgement(
-            decision, "exactMatch:0.5", f"{decision} beside {rival and rival.model_id}"
+            decision = poor.get(desired.inputs.dataset.declared_path, decision)
+        return GateResult(
+            decision,
+            "exactMatch:0.5",
+            f"{decision}, compared with {baseline and baseline.model_id}",
         )
 
 
-class Promotions(RuleBasedStateMachine):
-    """One name, edited and applied in every way."""
+class PromotionMachine(RuleBasedStateMachine):
+    """One name that is edited and applied in every way."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage = Stage([want(data="good")])
-        self.stage.judge = Strict(self.stage.clock)  # type: ignore[assignment]  # a judge, too
-        self.stage.provider.after = self.note
+        self.harness = ApplyHarness([declare(data="good")])
+        self.harness.gate_check = StrictGateCheck(self.harness.clock)  # type: ignore[assignment]  # another gate check
+        self.harness.provider.on_response = self.record_delete
         self.deleted: Counter[str] = Counter()
-        self.by_hand: set[str] = set()
+        self.manually_promoted: set[str] = set()
         self.has_served = False
         self.saved: Plan | None = None
 
-    def note(self, call: str, _model_id: str) -> None:
-        """Count what really went: each of those may be trained once more."""
+    def record_delete(self, call: str, _model_id: str) -> None:
+        """Record the versions that were deleted: each of them may be trained again."""
         if call == "delete":
-            there = {model.fingerprint for model in self.stage.provider.models()}
-            for fingerprint in self.stage.provider.trained.keys() - there:
-                self.deleted[fingerprint] = self.stage.provider.trained[fingerprint]
+            existing = {model.fingerprint for model in self.harness.provider.models()}
+            for fingerprint in self.harness.provider.trained.keys() - existing:
+                self.deleted[fingerprint] = self.harness.provider.trained[fingerprint]
 
     def run(
-        self, plan: Plan | None = None, *, dies: int = NEVER, stops: int = NEVER
+        self, plan: Plan | None = None, *, crash_at: int = NEVER, stop_at: int = NEVER
     ) -> Outcome | None:
-        """Apply once; die at one event, or ask to stop at another."""
-        stop, count = Stop(), iter(range(NEVER))
+        """Apply once; crash at one event, or request a stop at another."""
+        stop, count = StopSignal(), iter(range(NEVER))
 
         def emit(event: Event) -> None:
-            self.stage.emit(event)
-            self.holds()
+            self.harness.emit(event)
+            self.check_state()
             number = next(count)
-            if number == stops:
+            if number == stop_at:
                 stop.request()
-            if number == dies:
+            if number == crash_at:
                 raise CrashError
 
         try:
-            return asyncio.run(self.stage.apply(plan, emit=emit, stop=stop))
+            return asyncio.run(self.harness.apply(plan, emit=emit, stop=stop))
         except CrashError:
             return None
         finally:
-            self.stage.clock.forget()
+            self.harness.clock.reset()
 
     @invariant()
-    def holds(self) -> None:
-        """Say what must be true at every moment."""
-        answers = self.stage.serving()
-        self.has_served |= answers is not None
+    def check_state(self) -> None:
+        """Check what must be true at every event."""
+        serving_version = self.harness.serving()
+        self.has_served |= serving_version is not None
         if not self.has_served:
             return
-        assert answers is not None, "a name that was served is served"
-        assert answers.state is ModelState.READY
-        assert answers.stamp
-        mark = gate_mark(answers.stamp.gate)
-        is_refused = mark is not None and mark.decision is not Decision.PASSED
-        assert not is_refused or answers.fingerprint in self.by_hand
-        for fingerprint, times in self.stage.provider.trained.items():
-            assert times <= 1 + self.deleted[fingerprint], "one create per version"
+        assert serving_version is not None, "a name that was served is always served"
+        assert serving_version.state is ModelState.READY
+        assert serving_version.stamp
+        record = parse_gate_record(serving_version.stamp.gate_record)
+        is_refused = record is not None and record.decision is not Decision.PASSED
+        assert not is_refused or serving_version.fingerprint in self.manually_promoted
+        for fingerprint, times in self.harness.provider.trained.items():
+            assert times <= 1 + self.deleted[fingerprint], "every version is created once"
 
     @rule(
         data=st.sampled_from(DATA),
@@ -133,84 +136,84 @@ class Promotions(RuleBasedStateMachine):
     )
     def edit(self, data: str, gate: object, keep: int, grace: str | None) -> None:
         lifecycle = Lifecycle(keep=keep, grace=grace)
-        self.stage.wants = [want(data=data, evaluation=gate, lifecycle=lifecycle)]
+        self.harness.desired = [declare(data=data, evaluation=gate, lifecycle=lifecycle)]
 
     @rule(gate=st.sampled_from(GATES))
     def edit_the_gate(self, gate: object) -> None:
-        self.stage.wants = [replace(self.stage.wants[0], evaluation=gate)]  # type: ignore[arg-type]  # or None
+        self.harness.desired = [replace(self.harness.desired[0], evaluation=gate)]  # type: ignore[arg-type]  # may be None
 
     @rule()
     def apply(self) -> None:
         self.run()
 
     @rule(point=st.integers(0, 25))
-    def apply_and_die(self, point: int) -> None:
-        self.run(dies=point)
+    def apply_and_crash(self, point: int) -> None:
+        self.run(crash_at=point)
 
     @rule(point=st.integers(0, 25))
     def apply_and_stop(self, point: int) -> None:
-        self.run(stops=point)
+        self.run(stop_at=point)
 
     @rule()
     def save_a_plan(self) -> None:
-        self.saved = self.stage.plan()
+        self.saved = self.harness.plan()
 
     @precondition(lambda self: self.saved is not None)
     @rule(point=st.sampled_from([0, 3, 6, 9, NEVER]))
     def apply_the_saved_plan(self, point: int) -> None:
-        self.run(self.saved, dies=point)
+        self.run(self.saved, crash_at=point)
 
     @rule(data=st.sampled_from(DATA))
-    def promote_by_hand(self, data: str) -> None:
-        for model in self.stage.provider.models():
-            is_meant = model.fingerprint == want(data=data).fingerprint
-            if is_meant and model.stamp and model.state is ModelState.READY:
-                self.by_hand.add(model.fingerprint)
-                stamp = model.stamp.promoted_at(self.stage.clock.now(), by=HAND)
-                self.stage.provider.hold(replace(model, stamp=stamp))
+    def promote_manually(self, data: str) -> None:
+        for model in self.harness.provider.models():
+            is_chosen = model.fingerprint == declare(data=data).fingerprint
+            if is_chosen and model.stamp and model.state is ModelState.READY:
+                self.manually_promoted.add(model.fingerprint)
+                stamp = model.stamp.promoted_at(self.harness.clock.now(), promoted_by=MANUAL)
+                self.harness.provider.add(replace(model, stamp=stamp))
 
     @rule(seconds=st.sampled_from([3, 30]))
     def wait(self, seconds: int) -> None:
-        self.stage.clock.time += seconds
+        self.harness.clock.time += seconds
 
     def teardown(self) -> None:
-        """Whatever happened, a few applies end as declared, or say why not."""
+        """Check that a few applies reach the desired state, or report why not."""
         for _ in range(4):
             self.run()
-        (declared,) = self.stage.wants
-        plan, answers = self.stage.plan(), self.stage.serving()
+        (declared,) = self.harness.desired
+        plan, serving_version = self.harness.plan(), self.harness.serving()
         assert plan.pending == (), plan
         assert not plan.blocked
         if not plan.rejected:
-            assert answers
-            assert answers.fingerprint == declared.fingerprint
+            assert serving_version
+            assert serving_version.fingerprint == declared.fingerprint
             return
-        assert declared.dataset.written in ("bad", "few")
-        assert gate_of(declared, answers)
-        assert answers is None or answers.fingerprint != declared.fingerprint
+        assert declared.inputs.dataset.declared_path in ("bad", "few")
+        assert gate_for(declared, serving_version)
+        assert serving_version is None or serving_version.fingerprint != declared.fingerprint
 
 
-TestPromotions = Promotions.TestCase
+TestPromotions = PromotionMachine.TestCase
 TestPromotions.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 
 
-def test_the_machine_meets_refusals_crashes_and_promotions() -> None:
-    """Hold the machine to its task: one walk through it that meets everything."""
-    machine = Promotions()
+def test_the_machine_covers_refusals_crashes_and_promotions() -> None:
+    """Check in one run that the machine covers everything."""
+    machine = PromotionMachine()
     machine.apply()
     machine.edit("bad", GATES[2], 0, None)
-    machine.apply_and_die(9)
+    machine.apply_and_crash(9)
     machine.apply()
-    rejected = machine.stage.plan().rejected
+    rejected = machine.harness.plan().rejected
     assert rejected
-    machine.holds()
+    machine.check_state()
     machine.edit_the_gate(GATES[3])
     machine.apply()
-    sent = [event for event in machine.stage.events if isinstance(event, Sent)]
-    assert [event.call for event in sent] == [
+    requests = [event for event in machine.harness.events if isinstance(event, Sent)]
+    assert [event.call for event in requests] == [
         "create", "promote", "create", "judge", "promote", "delete"
     ]  # fmt: skip
-    answers = serving(machine.stage.provider.models())
-    assert answers
-    assert answers.fingerprint == want(data="bad").fingerprint
+    serving_version = serving(machine.harness.provider.models())
+    assert serving_version
+    assert serving_version.fingerprint == declare(data="bad").fingerprint
     machine.teardown()

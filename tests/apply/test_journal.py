@@ -1,4 +1,4 @@
-"""The journal: on disk before the request, small, tidy, and honest when the disk is not there."""
+"""The journal: written before a request is sent, limited in size, an error if it cannot be."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.apply_harness import Stage, want
+from tests.support.apply_harness import ApplyHarness, declare
 from tests.support.builders import NOON
-from tunedmodels.apply.journal import KEPT, Journal
+from tunedmodels.apply.journal import MAX_FILES, Journal
 from tunedmodels.errors import StoreError
 from tunedmodels.events import Failed, Progressed, Sending, Sent, Started
 from tunedmodels.observed import LossPoint, ModelState
@@ -29,7 +29,7 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_line_per_event_with_its_time_and_no_loss_points(tmp_path: Path) -> None:
+def test_every_event_is_a_line_with_its_time_and_without_loss_points(tmp_path: Path) -> None:
     point = LossPoint(step=1, epoch=0, mean_loss=1.0)
     with Journal(tmp_path / "new" / "journal", noon) as journal:
         journal.write(START)
@@ -37,14 +37,14 @@ def test_a_line_per_event_with_its_time_and_no_loss_points(tmp_path: Path) -> No
         journal.write(Progressed("tone", "tone-1", ModelState.TRAINING, 1, 30, 0, (point,)))
         journal.write(Failed("tone", "tone-1", Action.CREATE, "ünlucky\nline"))
     time = "2026-11-22T12:00:00+00:00"
-    about = {"name": "tone", "model_id": "tone-1"}
+    key = {"name": "tone", "model_id": "tone-1"}
     assert lines(tmp_path / "new" / "journal") == [
-        {"time": time, "event": "Started", **about, "action": "create", "candidate": False},
-        {"time": time, "event": "Sending", **about, "call": "create"},
+        {"time": time, "event": "Started", **key, "action": "create", "candidate": False},
+        {"time": time, "event": "Sending", **key, "call": "create"},
         {
             "time": time,
             "event": "Failed",
-            **about,
+            **key,
             "action": "create",
             "words": "ünlucky\nline",
             "cure": "",
@@ -52,13 +52,13 @@ def test_a_line_per_event_with_its_time_and_no_loss_points(tmp_path: Path) -> No
     ]
 
 
-def test_without_events_there_is_no_file(tmp_path: Path) -> None:
+def test_without_events_no_file_is_created(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal", noon):
         pass
     assert not (tmp_path / "journal").exists()
 
 
-def test_a_request_is_synced_before_it_leaves(
+def test_the_line_of_a_request_is_synced_before_it_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -72,23 +72,23 @@ def test_a_request_is_synced_before_it_leaves(
         assert len(synced) == 1
 
 
-def test_only_the_newest_files_stay(tmp_path: Path) -> None:
-    for number in range(KEPT + 5):
+def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
+    for number in range(MAX_FILES + 5):
         with Journal(tmp_path, lambda n=number: NOON + timedelta(minutes=n)) as journal:  # type: ignore[misc]  # a lambda per file
             journal.write(START)
     names = sorted(file.name for file in tmp_path.iterdir())
-    assert len(names) == KEPT
+    assert len(names) == MAX_FILES
     assert names[0].startswith("20261122T120500Z-")
     assert names[-1] == f"20261122T125400Z-{os.getpid()}.jsonl"
 
 
-async def test_a_folder_that_cannot_be_written_stops_the_run_before_anything_is_sent(
+async def test_a_folder_that_cannot_be_written_stops_the_run_before_the_first_request(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "journal").write_text("a file where the folder should be")
-    stage = Stage([want()])
+    harness = ApplyHarness([declare()])
     journal = Journal(tmp_path / "journal", noon)
     with pytest.raises(StoreError, match="cannot be written") as caught:
-        await stage.apply(emit=journal.write)
+        await harness.apply(emit=journal.write)
     assert "writable" in caught.value.cure
-    assert stage.provider.requests == []
+    assert harness.provider.requests == []

@@ -1,7 +1,8 @@
-"""A sweep under every kind of edit, crash and stop: no candidate twice, what serves never missing.
+"""A state machine of edits, crashes and stops of a sweep.
 
-A process may die at every event of an apply. Between two applies the list, the examples, the gate
-and the metric may be edited, a candidate may fail, and a person may promote one by hand.
+No candidate is trained twice, and the name is always served. A process may crash at every event of
+an apply. Between two applies the candidates, the examples, the gate and the metric may be edited, a
+candidate may fail, and the user may promote one manually.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.support.apply_harness import Stage, want
-from tests.support.builders import evaluation, live, swept
+from tests.support.apply_harness import ApplyHarness, declare
+from tests.support.builders import evaluation, live, with_sweep
 from tests.support.fakes.clock import FakeClock
-from tunedmodels.apply.context import Judgement
-from tunedmodels.apply.signals import Stop
+from tunedmodels.apply.context import GateResult
+from tunedmodels.apply.signals import StopSignal
 from tunedmodels.desired import Desired
 from tunedmodels.events import Chosen, Event
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.plan import Action
-from tunedmodels.plan.sweep import chosen
+from tunedmodels.plan.sweep import sweep_winner
 from tunedmodels.schema.tuned_model import Lifecycle
-from tunedmodels.stamp import HAND, Decision
+from tunedmodels.stamp import MANUAL, Decision
 
-LISTS = [(1, 2), (1, 2, 3), (3, 1), (2, 4)]
+EPOCH_LISTS = [(1, 2), (1, 2, 3), (3, 1), (2, 4)]
 DATA = ["good", "fine"]
-RULES = [
+EVALUATIONS = [
     evaluation(),
     evaluation(metric="chrF"),
     evaluation(at_least=0.85),
@@ -40,167 +41,173 @@ NEVER = 10**6
 
 
 class CrashError(BaseException):
-    """The process is gone."""
+    """The process is killed."""
 
 
 @dataclass
-class ByEpochs:
-    """A judge to whom 3 epochs are the best, and whose strict gate lets nothing of `fine` pass."""
+class EpochGateCheck:
+    """A gate check with the best score for 3 epochs, whose strict gate refuses all of `fine`."""
 
     clock: FakeClock
 
     async def __call__(
         self,
-        declared: Desired,
+        desired: Desired,
         version: ObservedModel,
-        rival: ObservedModel | None,
-        tell: Callable[[int, int], None],
-    ) -> Judgement:
+        baseline: ObservedModel | None,
+        on_progress: Callable[[int, int], None],
+    ) -> GateResult:
         await self.clock.sleep(0.5)
-        tell(100, 100)
-        epochs = declared.hyperparameters.epoch_count or 5
-        rules = declared.evaluation.rules if declared.evaluation else None
-        is_strict = rules is not None and rules.at_least == 0.85
-        refuses = is_strict and declared.dataset.written == "fine"
+        on_progress(100, 100)
+        epochs = desired.inputs.hyperparameters.epoch_count or 5
+        spec = desired.evaluation.spec if desired.evaluation else None
+        is_strict = spec is not None and spec.at_least == 0.85
+        refuses = is_strict and desired.inputs.dataset.declared_path == "fine"
         decision = Decision.REFUSED if refuses else Decision.PASSED
-        return Judgement(decision, f"exactMatch:{1 - abs(epochs - 3) / 10:.3f}", str(decision))
+        return GateResult(decision, f"exactMatch:{1 - abs(epochs - 3) / 10:.3f}", str(decision))
 
 
-def open_sweep(data: str = "good", epochs: tuple[int, ...] = (1, 2, 3), rules: int = 0) -> Desired:
-    return swept(want(data=data, evaluation=RULES[rules]), *epochs)
+def open_sweep(
+    data: str = "good", epochs: tuple[int, ...] = (1, 2, 3), evaluation_index: int = 0
+) -> Desired:
+    return with_sweep(declare(data=data, evaluation=EVALUATIONS[evaluation_index]), *epochs)
 
 
-class Sweeps(RuleBasedStateMachine):
-    """One name whose sweep is edited and applied in every way, while an old version serves."""
+class SweepMachine(RuleBasedStateMachine):
+    """One name whose sweep is edited and applied in every way while an old version serves."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage = Stage([open_sweep()])
-        self.stage.judge = ByEpochs(self.stage.clock)  # type: ignore[assignment]  # a judge, too
-        self.stage.provider.hold(live(want(data="old"), promoted=0))
-        self.stage.provider.after = self.note
+        self.harness = ApplyHarness([open_sweep()])
+        self.harness.gate_check = EpochGateCheck(self.harness.clock)  # type: ignore[assignment]  # another gate check
+        self.harness.provider.add(live(declare(data="old"), promoted=0))
+        self.harness.provider.on_response = self.record_delete
         self.deleted: Counter[str] = Counter()
-        self.by_hand: set[str] = set()
+        self.manually_promoted: set[str] = set()
         self.chosen: set[str] = set()
 
-    def note(self, call: str, _model_id: str) -> None:
-        """Count what really went: each of those may be trained once more."""
+    def record_delete(self, call: str, _model_id: str) -> None:
+        """Record the versions that were deleted: each of them may be trained again."""
         if call == "delete":
-            there = {model.fingerprint for model in self.stage.provider.models()}
-            for fingerprint in self.stage.provider.trained.keys() - there:
-                self.deleted[fingerprint] = self.stage.provider.trained[fingerprint]
+            existing = {model.fingerprint for model in self.harness.provider.models()}
+            for fingerprint in self.harness.provider.trained.keys() - existing:
+                self.deleted[fingerprint] = self.harness.provider.trained[fingerprint]
 
-    def run(self, *, dies: int = NEVER, stops: int = NEVER) -> None:
-        """Apply once; die at one event, or ask to stop at another."""
-        stop, count = Stop(), iter(range(NEVER))
+    def run(self, *, crash_at: int = NEVER, stop_at: int = NEVER) -> None:
+        """Apply once; crash at one event, or request a stop at another."""
+        stop, count = StopSignal(), iter(range(NEVER))
 
         def emit(event: Event) -> None:
-            self.stage.emit(event)
+            self.harness.emit(event)
             if isinstance(event, Chosen):
                 self.chosen.add(event.model_id)
-            self.holds()
+            self.check_state()
             number = next(count)
-            if number == stops:
+            if number == stop_at:
                 stop.request()
-            if number == dies:
+            if number == crash_at:
                 raise CrashError
 
         try:
-            asyncio.run(self.stage.apply(emit=emit, stop=stop))
+            asyncio.run(self.harness.apply(emit=emit, stop=stop))
         except CrashError:
             pass
         finally:
-            self.stage.clock.forget()
+            self.harness.clock.reset()
 
     @invariant()
-    def holds(self) -> None:
-        """Say what must be true at every moment."""
-        answers = self.stage.serving()
-        assert answers is not None, "a name that was served is served"
-        assert answers.state is ModelState.READY
-        assert answers.stamp
-        is_known = answers.model_id in self.chosen | self.by_hand
-        assert is_known or answers.stamp.promoted, "no candidate serves unless it was chosen"
-        assert not (answers.stamp.tried and not answers.stamp.sweep) or is_known
-        for fingerprint, times in self.stage.provider.trained.items():
-            assert times <= 1 + self.deleted[fingerprint], "one create per candidate"
+    def check_state(self) -> None:
+        """Check what must be true at every event."""
+        serving = self.harness.serving()
+        assert serving is not None, "a name that was served is always served"
+        assert serving.state is ModelState.READY
+        assert serving.stamp
+        is_known = serving.model_id in self.chosen | self.manually_promoted
+        assert is_known or serving.stamp.promoted, "only a chosen candidate serves"
+        assert (
+            not (serving.stamp.scored_by_sweep and not serving.stamp.chosen_by_sweeps) or is_known
+        )
+        for fingerprint, times in self.harness.provider.trained.items():
+            assert times <= 1 + self.deleted[fingerprint], "every candidate is created once"
 
     @rule(
         data=st.sampled_from(DATA),
-        epochs=st.sampled_from(LISTS),
-        rules=st.integers(0, len(RULES) - 1),
+        epochs=st.sampled_from(EPOCH_LISTS),
+        evaluation_index=st.integers(0, len(EVALUATIONS) - 1),
         keep=st.integers(0, 2),
     )
-    def edit(self, data: str, epochs: tuple[int, ...], rules: int, keep: int) -> None:
-        made = open_sweep(data, epochs, rules)
-        self.stage.wants = [replace(made, lifecycle=Lifecycle(keep=keep))]
+    def edit(self, data: str, epochs: tuple[int, ...], evaluation_index: int, keep: int) -> None:
+        desired = open_sweep(data, epochs, evaluation_index)
+        self.harness.desired = [replace(desired, lifecycle=Lifecycle(keep=keep))]
 
-    @rule(rules=st.integers(0, len(RULES) - 1))
-    def edit_the_evaluation(self, rules: int) -> None:
-        self.stage.wants = [replace(self.stage.wants[0], evaluation=RULES[rules])]
+    @rule(evaluation_index=st.integers(0, len(EVALUATIONS) - 1))
+    def edit_the_evaluation(self, evaluation_index: int) -> None:
+        self.harness.desired = [
+            replace(self.harness.desired[0], evaluation=EVALUATIONS[evaluation_index])
+        ]
 
     @rule()
-    def let_one_fail(self) -> None:
-        self.stage.provider.failures["tone"] = ["no capacity"]
+    def fail_next_job(self) -> None:
+        self.harness.provider.failures["tone"] = ["no capacity"]
 
     @rule()
     def apply(self) -> None:
         self.run()
 
     @rule(point=st.integers(0, 40))
-    def apply_and_die(self, point: int) -> None:
-        self.run(dies=point)
+    def apply_and_crash(self, point: int) -> None:
+        self.run(crash_at=point)
 
     @rule(point=st.integers(0, 40))
     def apply_and_stop(self, point: int) -> None:
-        self.run(stops=point)
+        self.run(stop_at=point)
 
     @rule(number=st.integers(0, 3))
-    def promote_by_hand(self, number: int) -> None:
-        ready = [m for m in self.stage.provider.models() if m.state is ModelState.READY]
+    def promote_manually(self, number: int) -> None:
+        ready = [m for m in self.harness.provider.models() if m.state is ModelState.READY]
         for model in ready[number : number + 1]:
             assert model.stamp
-            self.by_hand.add(model.model_id)
-            stamp = model.stamp.promoted_at(self.stage.clock.now(), by=HAND)
-            self.stage.provider.hold(replace(model, stamp=stamp))
+            self.manually_promoted.add(model.model_id)
+            stamp = model.stamp.promoted_at(self.harness.clock.now(), promoted_by=MANUAL)
+            self.harness.provider.add(replace(model, stamp=stamp))
 
     @rule(seconds=st.sampled_from([3, 30]))
     def wait(self, seconds: int) -> None:
-        self.stage.clock.time += seconds
+        self.harness.clock.time += seconds
 
     def teardown(self) -> None:
-        """Whatever happened, a few applies end as declared, or say why not."""
+        """Check that a few applies reach the desired state, or report why not."""
         for _ in range(5):
             self.run()
-        (declared,) = self.stage.wants
-        plan, answers = self.stage.plan(), self.stage.serving()
+        (declared,) = self.harness.desired
+        plan, serving = self.harness.plan(), self.harness.serving()
         assert plan.pending == (), plan
         assert not plan.blocked
-        winner = chosen(declared, self.stage.provider.models())
-        assert winner.chosen_by == declared.sweep_digest
-        assert answers
+        winner = sweep_winner(declared, self.harness.provider.models())
+        assert winner.chosen_by_sweep == declared.sweep_digest
+        assert serving
         if plan.rejected:
             assert plan.changes[0].action is Action.REJECTED
-            assert answers.fingerprint != winner.fingerprint
+            assert serving.fingerprint != winner.fingerprint
         else:
-            assert answers.fingerprint == winner.fingerprint
+            assert serving.fingerprint == winner.fingerprint
 
 
-TestSweeps = Sweeps.TestCase
+TestSweeps = SweepMachine.TestCase
 TestSweeps.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
 
 
-def test_the_machine_meets_crashes_failures_and_choices() -> None:
-    """Hold the machine to its task: one walk through it that meets everything."""
-    machine = Sweeps()
-    machine.let_one_fail()
+def test_the_machine_covers_crashes_failures_and_choices() -> None:
+    """Check in one run that the machine covers everything."""
+    machine = SweepMachine()
+    machine.fail_next_job()
     for point in (5, 12, 20):
-        machine.apply_and_die(point)
-        machine.holds()
+        machine.apply_and_crash(point)
+        machine.check_state()
     machine.apply()
     machine.apply()
     machine.edit("fine", (3, 1), 2, 1)
     machine.apply()
-    assert machine.stage.plan().rejected
+    assert machine.harness.plan().rejected
     machine.teardown()
     assert len(machine.chosen) == 2

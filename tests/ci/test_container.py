@@ -1,4 +1,4 @@
-"""The container image, as far as it can be judged without an engine; CI builds and runs it."""
+"""The container image, checked without a container engine; CI builds and runs it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import click
 import yaml
 
 from tests.support.paths import ROOT
-from tests.support.serve_process import serving
+from tests.support.serve_process import run_server
 from tunedmodels.cli.serve import command
-from tunedmodels.service.identity import digest
+from tunedmodels.service.identity import key_digest
 
 IMAGE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docs/compose.yaml").read_text(encoding="utf-8"))
@@ -24,35 +24,35 @@ KEY = "the-key-of-a-container"
 
 
 def instructions(name: str) -> list[str]:
-    """The arguments of every instruction of that name, in order."""
+    """Return the arguments of every instruction of that name, in order."""
     return re.findall(rf"^{name} (.*)$", IMAGE, re.MULTILINE)
 
 
-def words(name: str) -> list[str]:
-    """The words of an instruction in its exec form."""
+def exec_words(name: str) -> list[str]:
+    """Return the words of an instruction in its exec form."""
     (text,) = instructions(name)
     found: list[str] = json.loads(text[text.index("[") :])
     return found
 
 
-def test_both_stages_rest_on_one_exact_version_of_python() -> None:
+def test_both_stages_use_the_same_exact_version_of_python() -> None:
     build, final = (image.split()[0] for image in instructions("FROM"))
     assert build == final
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", final)
 
 
-def test_it_runs_as_nobody_in_particular_and_its_store_is_a_volume_of_that_user() -> None:
+def test_the_container_runs_as_an_unprivileged_user_that_owns_the_store_volume() -> None:
     (user,) = instructions("USER")
     assert re.fullmatch(r"[1-9]\d{4}:[1-9]\d{4}", user)
     assert f"--uid {user.split(':')[0]} " in instructions("RUN")[-1]
     (volume,) = instructions("VOLUME")
     assert instructions("RUN")[-1].endswith(f"--mode 0700 --owner tunedmodels --group tunedmodels {volume}")  # fmt: skip  # noqa: E501  # one line of the file
-    assert volume in words("CMD")
+    assert volume in exec_words("CMD")
 
 
-def test_what_it_runs_by_default_is_a_command_of_ours() -> None:
-    assert words("ENTRYPOINT") == ["tunedmodels"]
-    name, *options = words("CMD")
+def test_the_default_command_is_a_valid_tunedmodels_command() -> None:
+    assert exec_words("ENTRYPOINT") == ["tunedmodels"]
+    name, *options = exec_words("CMD")
     assert name == "serve"
     with command.make_context(name, list(options)) as context:
         found = {key: str(value) for key, value in context.params.items()}
@@ -62,15 +62,15 @@ def test_what_it_runs_by_default_is_a_command_of_ours() -> None:
     assert found["keys"] == "/etc/tunedmodels/keys.yaml"
 
 
-def test_what_it_runs_serves_with_keys_and_is_healthy_by_its_own_check(tmp_path: Path) -> None:
+def test_the_default_command_serves_with_keys_and_passes_its_health_check(tmp_path: Path) -> None:
     keys = tmp_path / "keys.yaml"
-    entry = {"sha256": digest(KEY), "user": "ana@example.com", "project": 1}
+    entry = {"sha256": key_digest(KEY), "user": "ana@example.com", "project": 1}
     keys.write_text(yaml.safe_dump({"keys": [entry]}))
     keys.chmod(0o444)  # as it is mounted
     options = ["--host", "0.0.0.0", "--keys", str(keys)]  # noqa: S104  # the point
-    check = words("HEALTHCHECK")
+    check = exec_words("HEALTHCHECK")
     assert check[:2] == ["python", "-c"]
-    with serving(tmp_path / "store", *options, key=KEY) as server:
+    with run_server(tmp_path / "store", *options, key=KEY) as server:
         port = server.url.rpartition(":")[2]
         code = check[2].replace("8787", port)
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -78,7 +78,7 @@ def test_what_it_runs_serves_with_keys_and_is_healthy_by_its_own_check(tmp_path:
     assert failed.returncode != 0, "nothing listens any more"
 
 
-def test_what_is_copied_is_not_ignored_and_nothing_else_travels() -> None:
+def test_the_image_copies_only_files_that_are_not_ignored() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"

@@ -1,4 +1,4 @@
-"""The kits for CI: pinned, with few rights, and every line of shell read by shellcheck."""
+"""CI templates: pinned actions, minimal permissions, and shell code that passes shellcheck."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(file: Path) -> Any:
 
 
 @pytest.mark.parametrize("file", [*OURS, *EXAMPLES], ids=lambda file: file.name)
-def test_an_action_is_pinned_by_its_whole_commit_with_its_version_beside_it(file: Path) -> None:
+def test_an_action_is_pinned_by_its_full_commit_with_its_version_in_a_comment(file: Path) -> None:
     found = list(USES.finditer(file.read_text(encoding="utf-8")))
     assert found
     for use in found:
@@ -40,7 +40,9 @@ def test_an_action_is_pinned_by_its_whole_commit_with_its_version_beside_it(file
 
 
 @pytest.mark.parametrize("file", [*OURS, *EXAMPLES], ids=lambda file: file.name)
-def test_a_workflow_has_no_rights_and_its_jobs_only_what_they_need(file: Path) -> None:
+def test_a_workflow_has_no_permissions_and_its_jobs_have_only_those_that_they_need(
+    file: Path,
+) -> None:
     workflow = read(file)
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -58,7 +60,7 @@ def scripts() -> list[Any]:
 
 
 @pytest.mark.parametrize("script", scripts())
-def test_shellcheck_has_nothing_to_say(script: str) -> None:
+def test_shellcheck_accepts_every_script(script: str) -> None:
     shellcheck = Path(sys.executable).parent / "shellcheck"
     done = subprocess.run(
         [shellcheck, "--shell=bash", "-"],
@@ -70,7 +72,7 @@ def test_shellcheck_has_nothing_to_say(script: str) -> None:
     assert done.stdout == ""
 
 
-def test_ci_runs_every_python_that_the_package_declares() -> None:
+def test_ci_runs_every_python_version_that_the_package_declares() -> None:
     (workflow,) = OURS
     tested = read(workflow)["jobs"]["test"]["strategy"]["matrix"]["python"]
     declared = re.findall(

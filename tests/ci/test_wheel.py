@@ -1,4 +1,4 @@
-"""What is built and shipped is whole: the starter project and the type marker are in the wheel."""
+"""The wheel contains the whole package, with the starter project and the type marker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 
-def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")

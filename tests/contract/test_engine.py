@@ -1,4 +1,4 @@
-"""What every engine promises. A new line in ENGINES is tested by being there."""
+"""The contract of engines. Every engine in ENGINES is tested."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import pytest
 
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines import ENGINES, adapters
-from tunedmodels.engines.engine import Adapter, Engine, Sampling, Step, TuningRequest
+from tunedmodels.engines.engine import Adapter, Engine, Sampling, TrainingStep, TuningRequest
 
 GREEDY = Sampling()
-WARM = Sampling(temperature=0.8, seed=3)
+SAMPLED = Sampling(temperature=0.8, seed=3)
 
 
 @pytest.fixture(params=list(ENGINES.values()), ids=list(ENGINES))
 def engine(request: pytest.FixtureRequest) -> Engine:
-    found: Engine = request.param
-    return found
+    engine: Engine = request.param
+    return engine
 
 
 def trivial(copies: int = 6) -> list[Example]:
-    """Four greetings in four languages: nothing can be easier."""
+    """Return examples of four greetings in four languages, which are easy to learn."""
     pairs = [
         ("good morning", "English, by its words"),
         ("guten Morgen", "Deutsch"),
@@ -36,7 +36,7 @@ def trivial(copies: int = 6) -> list[Example]:
     return [Example(text, label) for text, label in pairs for _ in range(copies)]
 
 
-def train(engine: Engine, request: TuningRequest) -> tuple[list[Step], Adapter]:
+def train(engine: Engine, request: TuningRequest) -> tuple[list[TrainingStep], Adapter]:
     tuning = engine.tune(request)
     return list(tuning), tuning.adapter()
 
@@ -46,16 +46,16 @@ def ask(engine: Engine, adapter: Adapter, text: str, sampling: Sampling = GREEDY
 
 
 def contents(adapter: Adapter) -> tuple[str, dict[str, bytes], dict[str, str]]:
-    """Everything in an adapter, to the last bit."""
+    """Return everything in an adapter, to the last bit."""
     arrays = {name: array.tobytes() for name, array in adapter.arrays.items()}
     return adapter.base_model, arrays, dict(adapter.notes)
 
 
 # fmt: off
-SIZES = [  # examples  epochs  batch   in words
-    pytest.param(   7,      3,     4,  id="batches that run on across epochs"),
+SIZES = [  # examples  epochs  batch   meaning
+    pytest.param(   7,      3,     4,  id="batches that continue across epochs"),
     pytest.param(   8,      2,     4,  id="batches that fit"),
-    pytest.param(   3,      2,    10,  id="a batch larger than everything"),
+    pytest.param(   3,      2,    10,  id="a batch larger than all epochs"),
     pytest.param(   3,      9,     5,  id="a batch larger than an epoch"),
     pytest.param(   1,      4,     1,  id="one example"),
     pytest.param(   5,      1,     1,  id="one at a time"),
@@ -75,7 +75,7 @@ def test_steps_are_counted_as_the_api_counts_them(
     assert adapter.steps == total == request.total_steps
 
 
-def test_it_says_the_base_it_learns_on(engine: Engine) -> None:
+def test_an_adapter_names_its_base_model(engine: Engine) -> None:
     _, adapter = train(engine, TuningRequest(trivial()))
     assert adapter.base_model == engine.base_model
     assert ENGINES[engine.base_model] is engine
@@ -91,12 +91,12 @@ def test_a_trivial_set_is_learned_with_the_defaults(engine: Engine) -> None:
     assert [ask(engine, adapter, e.text_input) for e in trivial()] == [e.output for e in trivial()]
 
 
-def test_the_first_loss_is_that_of_the_untuned_model(engine: Engine) -> None:
+def test_the_first_loss_is_the_loss_of_the_untuned_model(engine: Engine) -> None:
     slow, fast = (
         train(engine, TuningRequest(trivial(), learning_rate=rate))[0] for rate in (1e-9, 0.01)
     )
     assert slow[0].mean_loss == fast[0].mean_loss
-    # Where next to nothing is learned, each of the 5 epochs of 6 steps sees the untuned model.
+    # At a tiny rate, each of the 5 epochs of 6 steps has the loss of the untuned model.
     epochs = [np.mean([s.mean_loss for s in slow[n : n + 6]]) for n in range(0, 30, 6)]
     assert epochs == pytest.approx([epochs[0]] * 5, rel=1e-3)
 
@@ -119,7 +119,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(
         assert contents(after.adapter()) == contents(learned)
 
 
-def test_stopping_between_steps_is_just_not_asking_for_the_next(engine: Engine) -> None:
+def test_a_run_can_be_stopped_between_steps(engine: Engine) -> None:
     tuning = engine.tune(TuningRequest(trivial()))
     taken = [next(iter(tuning)) for _ in range(3)]
     assert [s.step for s in taken] == [1, 2, 3]
@@ -130,16 +130,18 @@ def test_stopping_between_steps_is_just_not_asking_for_the_next(engine: Engine) 
     assert contents(checkpoint) == frozen
 
 
-def test_equal_requests_learn_the_same_and_another_seed_another_order(engine: Engine) -> None:
-    one, two, three = (
+def test_equal_requests_learn_the_same_and_another_seed_has_another_order(engine: Engine) -> None:
+    first, equal, other = (
         train(engine, TuningRequest(trivial(), seed=seed)) for seed in (5, 5, 2**200 + 6)
     )
-    assert one[0] == two[0]
-    assert contents(one[1]) == contents(two[1])
-    assert one[0] != three[0]
+    assert first[0] == equal[0]
+    assert contents(first[1]) == contents(equal[1])
+    assert first[0] != other[0]
 
 
-def test_adapters_survive_the_disk(engine: Engine, tmp_path: Path) -> None:
+def test_an_adapter_that_is_saved_and_loaded_answers_the_same(
+    engine: Engine, tmp_path: Path
+) -> None:
     _, adapter = train(engine, TuningRequest(trivial()))
     adapters.save(tmp_path / "adapter", adapter)
     loaded = adapters.load(tmp_path / "adapter", engine.base_model)
@@ -148,7 +150,7 @@ def test_adapters_survive_the_disk(engine: Engine, tmp_path: Path) -> None:
         assert ask(engine, loaded, text) == ask(engine, adapter, text)
 
 
-def test_parameters_of_another_base_are_refused(engine: Engine) -> None:
+def test_parameters_of_another_base_model_are_rejected(engine: Engine) -> None:
     _, adapter = train(engine, TuningRequest(trivial()))
     other = replace(adapter, base_model="models/other")
     with pytest.raises(ValueError, match="models/other"):
@@ -159,18 +161,18 @@ def test_parameters_of_another_base_are_refused(engine: Engine) -> None:
         engine.tune(TuningRequest(trivial()), resume=other)
 
 
-def test_learning_and_answering_change_nothing_that_they_were_given(engine: Engine) -> None:
+def test_training_and_answering_do_not_change_their_arguments(engine: Engine) -> None:
     _, parent = train(engine, TuningRequest(trivial()))
     before = contents(parent)
     examples = trivial()
     _, child = train(engine, TuningRequest(examples, parent=parent, learning_rate=0.01))
-    ask(engine, parent, "good morning", WARM)
+    ask(engine, parent, "good morning", SAMPLED)
     assert contents(parent) == before
     assert examples == trivial()
     assert contents(child) != before
 
 
-def test_a_child_knows_what_its_parent_learned_and_what_is_new(engine: Engine) -> None:
+def test_a_child_answers_for_the_examples_of_its_parent_and_for_new_ones(engine: Engine) -> None:
     _, parent = train(engine, TuningRequest(trivial()))
     new = [Example(text, "français") for text in ("bonjour madame", "bonsoir monsieur")] * 4
     steps, child = train(engine, TuningRequest([*trivial(2), *new], parent=parent))
@@ -180,42 +182,42 @@ def test_a_child_knows_what_its_parent_learned_and_what_is_new(engine: Engine) -
     assert len(steps) == child.steps
 
 
-def test_a_child_begins_where_its_parent_ended(engine: Engine) -> None:
+def test_a_child_starts_with_the_parameters_of_its_parent(engine: Engine) -> None:
     _, parent = train(engine, TuningRequest(trivial()))
-    nothing_learned = engine.tune(TuningRequest(trivial(), parent=parent)).adapter()
-    assert nothing_learned.steps == 0
+    unchanged = engine.tune(TuningRequest(trivial(), parent=parent)).adapter()
+    assert unchanged.steps == 0
     for example in trivial():
-        assert ask(engine, nothing_learned, example.text_input) == example.output
+        assert ask(engine, unchanged, example.text_input) == example.output
 
 
-ODD: Sequence[tuple[str, list[Example]]] = [
+UNUSUAL: Sequence[tuple[str, list[Example]]] = [
     ("one example", [Example("ping", "pong")]),
     ("the same example again and again", [Example("ping", "pong")] * 9),
     ("an empty input", [Example("", "nothing"), Example("a word", "something")] * 8),
     ("an empty output", [Example("say nothing", ""), Example("a word", "something")] * 8),
     ("blank input", [Example(" \n\t ", "blank"), Example("?!", "signs")] * 8),
-    ("half a surrogate pair", [Example("\ud83d", "half"), Example("\U0001f600", "whole")] * 8),
+    ("half of a surrogate pair", [Example("\ud83d", "half"), Example("\U0001f600", "whole")] * 8),
     ("lines and spaces", [Example("x", " two\n\n lines \n"), Example("y", "\tone")] * 8),
     ("a long input", [Example("word " * 2000, "long"), Example("short", "short one")] * 6),
 ]
 
 
-@pytest.mark.parametrize("examples", [e for _, e in ODD], ids=[words for words, _ in ODD])
-def test_odd_data_is_learned_all_the_same(engine: Engine, examples: list[Example]) -> None:
+@pytest.mark.parametrize("examples", [e for _, e in UNUSUAL], ids=[name for name, _ in UNUSUAL])
+def test_unusual_examples_are_learned(engine: Engine, examples: list[Example]) -> None:
     steps, adapter = train(engine, TuningRequest(examples, epoch_count=8))
     assert all(math.isfinite(s.mean_loss) for s in steps)
     for example in examples:
         assert ask(engine, adapter, example.text_input) == example.output
 
 
-def test_contradicting_examples_are_no_error(engine: Engine) -> None:
+def test_contradictory_examples_are_not_an_error(engine: Engine) -> None:
     both = [Example("heads or tails", side) for side in ("heads", "tails")] * 5
     steps, adapter = train(engine, TuningRequest(both))
     assert all(math.isfinite(s.mean_loss) for s in steps)
     assert ask(engine, adapter, "heads or tails")
 
 
-def test_no_examples_are_refused_in_words(engine: Engine) -> None:
+def test_no_examples_are_an_error(engine: Engine) -> None:
     with pytest.raises(ValueError, match="no examples"):
         engine.tune(TuningRequest([]))
 
@@ -239,7 +241,7 @@ def test_pieces_join_to_the_whole_answer(engine: Engine) -> None:
         (Sampling(max_output_tokens=10_000), "one two three four"),
     ],
 )
-def test_an_answer_ends_where_it_is_told_to(
+def test_an_answer_ends_at_its_stop_sequence_or_token_limit(
     engine: Engine, sampling: Sampling, expected: str
 ) -> None:
     examples = [Example("count", "one two three four")] * 8
@@ -247,7 +249,7 @@ def test_an_answer_ends_where_it_is_told_to(
     assert ask(engine, adapter, "count", sampling) == expected
 
 
-def test_fewer_tokens_are_a_shorter_beginning_of_the_answer(engine: Engine) -> None:
+def test_a_lower_token_limit_gives_a_prefix_of_the_answer(engine: Engine) -> None:
     examples = [Example("count", "one two three four")] * 8
     _, adapter = train(engine, TuningRequest(examples, epoch_count=8))
     answers = [ask(engine, adapter, "count", Sampling(max_output_tokens=n)) for n in range(9)]
@@ -263,7 +265,7 @@ def test_temperature_zero_answers_the_same_every_time(engine: Engine) -> None:
         assert len({ask(engine, adapter, text) for _ in range(10)}) == 1
 
 
-def test_warmth_draws_by_seed_and_top_k_one_is_greedy(engine: Engine) -> None:
+def test_sampling_depends_on_the_seed_and_top_k_one_is_greedy(engine: Engine) -> None:
     coin = [Example("heads or tails", side) for side in ("heads", "tails")] * 5
     _, adapter = train(engine, TuningRequest(coin))
     drawn = [
@@ -277,5 +279,5 @@ def test_warmth_draws_by_seed_and_top_k_one_is_greedy(engine: Engine) -> None:
     assert drawn == again
     assert {"heads", "tails"} <= set(drawn)
     greedy = ask(engine, adapter, "heads or tails")
-    for only in (Sampling(temperature=1.0, top_k=1), Sampling(temperature=1.0, top_p=1e-9)):
-        assert ask(engine, adapter, "heads or tails", only) == greedy
+    for sampling in (Sampling(temperature=1.0, top_k=1), Sampling(temperature=1.0, top_p=1e-9)):
+        assert ask(engine, adapter, "heads or tails", sampling) == greedy

@@ -1,6 +1,6 @@
-"""What every provider promises. A new provider is tested by being listed in PLACES.
+"""The contract of a provider. Add a new provider to SETUPS to test it.
 
-The fake that other tests rest on keeps the same promises, or those tests would prove nothing.
+The fake provider of other tests must fulfil the contract, too, since those tests depend on it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from tests.support import builders
 from tests.support.fakes import engines
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.provider import FakeProvider
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.tuning import HOUR, opened
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.tuning import HOUR_S, loopback_provider
 from tunedmodels.datasets.examples import Example, prompt
 from tunedmodels.desired import Desired
 from tunedmodels.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.providers.gemini import provider as gemini
 from tunedmodels.providers.provider import Edit, Provider
@@ -37,73 +38,77 @@ EXAMPLES = [Example(f"text {number}", f"answer {number}") for number in range(24
 
 
 @dataclass(frozen=True)
-class Place:
-    """A provider, and how its jobs are made to run: until then they queue.
-
-    `honours` are the fields beyond what all providers have. Where jobs end only some time after a
-    cancel, `let_jobs_run` is what lets it pass.
-    """
+class Setup:
+    """A provider and the means to run its jobs."""
 
     provider: Provider
-    let_jobs_run: Callable[[], None]
+    run_jobs: Callable[[], None]
+    """Lets jobs run; they are queued until then."""
     base: str = builders.BASE
-    honours: frozenset[str] = frozenset({"temperature", "reader_project_numbers", "batch_size"})
+    supported: frozenset[str] = frozenset({"temperature", "reader_project_numbers", "batch_size"})
+    """The fields that not every provider supports."""
     cancels_later: bool = False
+    """Whether a cancelled job ends only after another `run_jobs`."""
 
-    def want(self, name: str = "tone", **others: Any) -> Desired:
-        """A declared model, without what this place cannot honour."""
-        foreign = {"temperature", "top_p", "reader_project_numbers"} - self.honours
-        heeded = {key: value for key, value in others.items() if key not in foreign}
-        return builders.desired(name, **{"source": self.base, **heeded})
+    def desired(self, name: str = "tone", **fields: Any) -> Desired:
+        """A declared model without fields that the provider does not support."""
+        unsupported = {"temperature", "top_p", "reader_project_numbers"} - self.supported
+        values = {key: value for key, value in fields.items() if key not in unsupported}
+        return builders.desired(name, **{"source": self.base, **values})
+
+    @property
+    def no_readers(self) -> tuple[int, ...] | None:
+        """The observed `reader_project_numbers` of a model without readers."""
+        return () if "reader_project_numbers" in self.supported else None
 
     @property
     def tone(self) -> Desired:
-        return self.want()
+        return self.desired()
 
-    async def create(self, want: Desired | None = None) -> ObservedModel:
-        want = want or self.tone
-        return await self.provider.create(want, EXAMPLES, want.stamp(commit="abc"))
+    async def create(self, desired: Desired | None = None) -> ObservedModel:
+        desired = desired or self.tone
+        return await self.provider.create(desired, EXAMPLES, desired.stamp(commit="abc"))
 
-    async def ready(self, want: Desired | None = None) -> ObservedModel:
-        """A model whose job has ended."""
-        created = await self.create(want)
-        self.let_jobs_run()
-        return await self.until(ModelState.READY, created.model_id)
+    async def create_ready(self, desired: Desired | None = None) -> ObservedModel:
+        """Create a model and wait until its job has ended."""
+        created = await self.create(desired)
+        self.run_jobs()
+        return await self.wait_for(ModelState.READY, created.model_id)
 
     async def get(self, model_id: str = "") -> ObservedModel:
-        found = await self.provider.get(model_id or self.tone.model_id)
-        assert found
-        return found
+        model = await self.provider.get(model_id or self.tone.model_id)
+        assert model
+        return model
 
-    async def until(self, state: ModelState, model_id: str = "") -> ObservedModel:
-        while (found := await self.get(model_id)).state is not state:
-            assert found.state.is_running, f"{found.state}: {found.failure}"
+    async def wait_for(self, state: ModelState, model_id: str = "") -> ObservedModel:
+        while (model := await self.get(model_id)).state is not state:
+            assert model.state.is_running, f"{model.state}: {model.failure}"
             await asyncio.sleep(0.02)
-        return found
+        return model
 
     async def cancel(self) -> None:
         await self.provider.cancel(self.tone.model_id)
         if self.cancels_later:
-            self.let_jobs_run()
+            self.run_jobs()
 
-    async def there(self) -> list[ObservedModel]:
-        """All that could still be deleted."""
-        return [model for model in await self.provider.observe() if not model.is_record]
+    async def deletable(self) -> list[ObservedModel]:
+        """All models that can be deleted."""
+        return [model for model in await self.provider.observe() if not model.is_job_record]
 
 
 @asynccontextmanager
-async def in_memory(folder: Path) -> AsyncIterator[Place]:
+async def in_memory(folder: Path) -> AsyncIterator[Setup]:
     clock = FakeClock()
 
     def run() -> None:
-        clock.time += fake.takes_s
+        clock.time += fake.job_duration_s
 
     fake = FakeProvider(clock)
-    yield Place(fake, run)
+    yield Setup(fake, run)
 
 
 @asynccontextmanager
-async def in_process(folder: Path) -> AsyncIterator[Place]:
+async def in_process(folder: Path) -> AsyncIterator[Setup]:
     with EmbeddedService(folder, jobs=1, engines="tests.support.fakes.engines:ENGINES") as service:
         provider = open_provider(
             "embedded",
@@ -113,11 +118,11 @@ async def in_process(folder: Path) -> AsyncIterator[Place]:
             embedded_app=service.app,
         )
         async with provider:
-            yield Place(provider, service.start)
+            yield Setup(provider, service.start)
 
 
 @asynccontextmanager
-async def over_loopback(folder: Path) -> AsyncIterator[Place]:
+async def over_loopback(folder: Path) -> AsyncIterator[Setup]:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         EmbeddedService(folder, jobs=1, engines="tests.support.fakes.engines:ENGINES") as service,
@@ -129,266 +134,268 @@ async def over_loopback(folder: Path) -> AsyncIterator[Place]:
             type="gemini", endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}"
         )
         async with open_provider("local", settings, project="demo", environ={}) as provider:
-            yield Place(provider, service.start)
+            yield Setup(provider, service.start)
         server.should_exit = True
         await serving
 
 
 @asynccontextmanager
-async def at_vertex(folder: Path) -> AsyncIterator[Place]:
-    cloud = Cloud()
-    cloud.buckets.make("data")
-    async with opened(cloud) as provider:
-        yield Place(
+async def at_vertex(folder: Path) -> AsyncIterator[Setup]:
+    cloud = LoopbackCloud()
+    cloud.buckets.create_bucket("data")
+    async with loopback_provider(cloud) as provider:
+        yield Setup(
             provider,
-            lambda: cloud.advance(HOUR),
+            lambda: cloud.advance(HOUR_S),
             base="models/gemini-2.5-flash",
-            honours=frozenset(),
+            supported=frozenset(),
             cancels_later=True,
         )
     assert cloud.violations == []
 
 
 SERVICES = [in_process, over_loopback]
-PLACES = [in_memory, *SERVICES, at_vertex]
+SETUPS = [in_memory, *SERVICES, at_vertex]
 
 
-@pytest.fixture(params=PLACES, ids=lambda place: place.__name__)
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+@pytest.fixture(params=SETUPS, ids=lambda setup: setup.__name__)
+async def setup(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Setup]:
     async with request.param(tmp_path) as opened:
         yield opened
 
 
 only_services = pytest.mark.parametrize(
-    "place", SERVICES, indirect=True, ids=lambda place: place.__name__
+    "setup", SERVICES, indirect=True, ids=lambda setup: setup.__name__
 )
 
 
 async def answer(provider: Provider, resource: str, text: str) -> str:
-    return "".join([piece async for piece in provider.generate(resource, text)])
+    return "".join([part async for part in provider.generate(resource, text)])
 
 
-async def test_an_empty_place_shows_nothing(place: Place) -> None:
-    assert await place.provider.observe() == []
-    assert await place.provider.get("nobody") is None
+async def test_a_new_provider_has_no_models(setup: Setup) -> None:
+    assert await setup.provider.observe() == []
+    assert await setup.provider.get("missing") is None
 
 
-async def test_what_was_created_is_there_as_it_was_declared(place: Place) -> None:
-    want = place.want(
+async def test_a_created_model_is_observed_as_declared(setup: Setup) -> None:
+    desired = setup.desired(
         description="words\n\nof several lines ", temperature=0.5, reader_project_numbers=(12, 3)
     )
-    created = await place.create(want)
-    assert created == await place.get(want.model_id)
-    assert await place.provider.observe() == [created]
-    assert created.model_id == want.model_id
+    created = await setup.create(desired)
+    assert created == await setup.get(desired.model_id)
+    assert await setup.provider.observe() == [created]
+    assert created.model_id == desired.model_id
     assert created.resource
     assert created.state.is_running
-    assert created.stamp == want.stamp(commit="abc")
-    assert (created.source, created.display_name) == (want.source, want.display_name)
-    assert (created.description, created.temperature) == (want.description, want.temperature)
-    assert created.reader_project_numbers == (want.reader_project_numbers or ())
+    assert created.stamp == desired.stamp(commit="abc")
+    assert created.source == desired.inputs.source
+    declared = desired.fields
+    assert created.fields.display_name == declared.display_name
+    assert created.fields.description == declared.description
+    assert created.fields.temperature == declared.temperature
+    readers = declared.reader_project_numbers or setup.no_readers
+    assert created.fields.reader_project_numbers == readers
     assert created.used.epoch_count == 5
-    assert created.total_steps == (30 if "batch_size" in place.honours else None)
+    assert created.total_steps == (30 if "batch_size" in setup.supported else None)
     assert created.created
     assert not created.completed
 
 
-async def test_a_second_create_is_the_first_one(place: Place) -> None:
-    first = await place.create()
-    again = await place.provider.create(place.tone, EXAMPLES, place.tone.stamp(commit="later"))
+async def test_a_second_create_returns_the_first_model(setup: Setup) -> None:
+    first = await setup.create()
+    again = await setup.provider.create(setup.tone, EXAMPLES, setup.tone.stamp(commit="later"))
     assert again == first
-    assert len(await place.provider.observe()) == 1
+    assert len(await setup.provider.observe()) == 1
 
 
-async def test_creates_at_once_make_one_model(place: Place) -> None:
-    made = await asyncio.gather(*(place.create() for _ in range(5)))
-    assert {model.model_id for model in made} == {place.tone.model_id}
-    assert len(await place.provider.observe()) == 1
+async def test_simultaneous_creates_make_one_model(setup: Setup) -> None:
+    models = await asyncio.gather(*(setup.create() for _ in range(5)))
+    assert {model.model_id for model in models} == {setup.tone.model_id}
+    assert len(await setup.provider.observe()) == 1
 
 
-async def test_an_id_of_another_fingerprint_is_a_conflict(place: Place) -> None:
-    await place.ready()
-    taken = place.tone.stamp()
-    await place.provider.update(place.tone.model_id, Edit("", replace(taken, fingerprint="0" * 64)))
+async def test_an_id_with_another_fingerprint_is_a_conflict(setup: Setup) -> None:
+    await setup.create_ready()
+    taken = setup.tone.stamp()
+    other = replace(taken, fingerprint="0" * 64)
+    await setup.provider.update(setup.tone.model_id, Edit(other, MutableFields()))
     with pytest.raises(AlreadyExistsError):
-        await place.create()
+        await setup.create()
 
 
-async def test_models_are_shown_in_the_order_of_their_ids(place: Place) -> None:
+async def test_models_are_sorted_by_id(setup: Setup) -> None:
     for name in ("b", "c", "a"):
-        await place.create(place.want(name))
-    found = [model.model_id for model in await place.provider.observe()]
-    assert found == sorted(found)
-    assert len(found) == 3
+        await setup.create(setup.desired(name))
+    ids = [model.model_id for model in await setup.provider.observe()]
+    assert ids == sorted(ids)
+    assert len(ids) == 3
 
 
-async def test_an_update_changes_what_it_names_and_nothing_else(place: Place) -> None:
-    before = await place.ready(place.want(temperature=0.5, top_p=0.9))
+async def test_an_update_changes_only_the_given_fields(setup: Setup) -> None:
+    before = await setup.create_ready(setup.desired(temperature=0.5, top_p=0.9))
     assert before.stamp
-    words: dict[str, Any] = {"display_name": "other"}
-    if "temperature" in place.honours:
-        words["temperature"] = 0.0
-    await place.provider.update(before.model_id, Edit(before.description, before.stamp, **words))
-    after = await place.get()
-    assert after == replace(before, **words)
+    temperature = 0.0 if "temperature" in setup.supported else None
+    changes = MutableFields("other", before.fields.description, temperature)
+    await setup.provider.update(before.model_id, Edit(before.stamp, changes))
+    after = await setup.get()
+    assert after == replace(before, fields=replace(before.fields, **changes.values()))
 
 
-async def test_a_display_name_can_be_taken_away_or_stays(place: Place) -> None:
-    before = await place.ready()
+async def test_a_display_name_is_cleared_or_kept(setup: Setup) -> None:
+    before = await setup.create_ready()
     assert before.stamp
-    await place.provider.update(before.model_id, Edit("", before.stamp, display_name=""))
+    await setup.provider.update(before.model_id, Edit(before.stamp, MutableFields(display_name="")))
     # A model of Vertex AI must have one.
-    kept = "" if "temperature" in place.honours else before.display_name
-    assert (await place.get()).display_name == kept
+    expected = "" if "temperature" in setup.supported else before.fields.display_name
+    assert (await setup.get()).fields.display_name == expected
 
 
-async def test_what_is_set_to_nothing_is_empty_afterwards(place: Place) -> None:
-    want = place.want(description="words", reader_project_numbers=(12,))
-    await place.ready(want)
-    edit = Edit("", want.stamp(), reader_project_numbers=())
-    await place.provider.update(place.tone.model_id, edit)
-    after = await place.get()
-    assert after.description == ""
-    assert after.reader_project_numbers == ()
-    assert after.stamp == want.stamp()
+async def test_empty_values_clear_fields(setup: Setup) -> None:
+    desired = setup.desired(description="words", reader_project_numbers=(12,))
+    await setup.create_ready(desired)
+    edit = Edit(desired.stamp(), MutableFields(reader_project_numbers=()))
+    await setup.provider.update(setup.tone.model_id, edit)
+    after = await setup.get()
+    assert after.fields.description == ""
+    assert after.fields.reader_project_numbers == setup.no_readers
+    assert after.stamp == desired.stamp()
 
 
-async def test_the_promoted_mark_comes_back_to_the_microsecond(place: Place) -> None:
-    created = await place.ready()
+async def test_the_promotion_time_is_stored_to_the_microsecond(setup: Setup) -> None:
+    created = await setup.create_ready()
     assert created.stamp
-    moment = builders.NOON.replace(microsecond=123456)
-    edit = Edit(created.description, replace(created.stamp.promoted_at(moment), score="0.91"))
-    await place.provider.update(created.model_id, edit)
-    after = await place.get()
-    assert after.promoted == moment
+    time = builders.NOON.replace(microsecond=123456)
+    stamp = replace(created.stamp.promoted_at(time), score="0.91")
+    edit = Edit.of_stamp(created, stamp)
+    await setup.provider.update(created.model_id, edit)
+    after = await setup.get()
+    assert after.promoted == time
     assert after.stamp == edit.stamp
 
 
-async def test_a_cancelled_model_stays_until_it_is_deleted(place: Place) -> None:
-    await place.create()
-    await place.cancel()
-    assert (await place.get()).state is ModelState.CANCELLED
-    assert [model.state for model in await place.provider.observe()] == [ModelState.CANCELLED]
-    await place.provider.cancel(place.tone.model_id)
-    assert (await place.get()).state is ModelState.CANCELLED
+async def test_a_cancelled_model_remains_until_it_is_deleted(setup: Setup) -> None:
+    await setup.create()
+    await setup.cancel()
+    assert (await setup.get()).state is ModelState.CANCELLED
+    assert [model.state for model in await setup.provider.observe()] == [ModelState.CANCELLED]
+    await setup.provider.cancel(setup.tone.model_id)
+    assert (await setup.get()).state is ModelState.CANCELLED
 
 
-async def test_cancelling_what_has_ended_does_no_harm(place: Place) -> None:
-    await place.create()
-    place.let_jobs_run()
-    before = await place.until(ModelState.READY)
-    await place.provider.cancel(place.tone.model_id)
-    assert await place.get() == before
+async def test_cancelling_an_ended_job_changes_nothing(setup: Setup) -> None:
+    await setup.create()
+    setup.run_jobs()
+    before = await setup.wait_for(ModelState.READY)
+    await setup.provider.cancel(setup.tone.model_id)
+    assert await setup.get() == before
 
 
-async def test_deleting_twice_does_no_harm(place: Place) -> None:
-    await place.ready()
-    await place.provider.delete(place.tone.model_id)
-    await place.provider.delete(place.tone.model_id)
-    assert await place.provider.observe() == []
-    assert await place.provider.get(place.tone.model_id) is None
+async def test_deleting_twice_is_not_an_error(setup: Setup) -> None:
+    await setup.create_ready()
+    await setup.provider.delete(setup.tone.model_id)
+    await setup.provider.delete(setup.tone.model_id)
+    assert await setup.provider.observe() == []
+    assert await setup.provider.get(setup.tone.model_id) is None
 
 
-async def test_what_is_deleted_while_it_trains_is_not_there_any_more(place: Place) -> None:
-    await place.create()
-    await place.provider.delete(place.tone.model_id)
-    if place.cancels_later:
-        place.let_jobs_run()
-    assert await place.there() == []
+async def test_a_model_that_is_deleted_while_it_trains_is_gone(setup: Setup) -> None:
+    await setup.create()
+    await setup.provider.delete(setup.tone.model_id)
+    if setup.cancels_later:
+        setup.run_jobs()
+    assert await setup.deletable() == []
 
 
-async def test_an_id_may_be_used_again_after_a_delete(place: Place) -> None:
-    await place.create()
-    await place.provider.delete(place.tone.model_id)
-    if place.cancels_later:
-        place.let_jobs_run()
-    stamp = place.tone.stamp(attempt=2)
-    assert (await place.provider.create(place.tone, EXAMPLES, stamp)).stamp == stamp
+async def test_an_id_may_be_used_again_after_a_delete(setup: Setup) -> None:
+    await setup.create()
+    await setup.provider.delete(setup.tone.model_id)
+    if setup.cancels_later:
+        setup.run_jobs()
+    stamp = setup.tone.stamp(attempt=2)
+    assert (await setup.provider.create(setup.tone, EXAMPLES, stamp)).stamp == stamp
 
 
-async def test_nobody_can_be_changed_or_cancelled(place: Place) -> None:
+async def test_updating_or_cancelling_a_missing_model_raises_not_found(setup: Setup) -> None:
     with pytest.raises(NotFoundError):
-        await place.provider.update("nobody", Edit("", place.tone.stamp()))
+        await setup.provider.update("missing", Edit(setup.tone.stamp(), MutableFields()))
     with pytest.raises(NotFoundError):
-        await place.provider.cancel("nobody")
+        await setup.provider.cancel("missing")
 
 
-async def test_base_models_are_no_tuned_models(place: Place) -> None:
-    await place.create()
-    names = [base.name for base in await place.provider.base_models()]
+async def test_base_models_are_not_tuned_models(setup: Setup) -> None:
+    await setup.create()
+    names = [base.name for base in await setup.provider.base_models()]
     assert all(name.startswith("models/") for name in names)
 
 
-# What only a service that really learns can show ------------------------------------------------
-
-
 @only_services
-async def test_a_job_learns_and_its_model_answers(place: Place) -> None:
-    await place.create()
-    place.let_jobs_run()
-    ready = await place.until(ModelState.READY)
+async def test_a_trained_model_answers(setup: Setup) -> None:
+    await setup.create()
+    setup.run_jobs()
+    ready = await setup.wait_for(ModelState.READY)
     assert ready.step == ready.total_steps == 30
     assert ready.curve[-1].epoch == 5
     assert ready.completed
-    assert await answer(place.provider, ready.resource, "text 7") == "answer 7"
+    assert await answer(setup.provider, ready.resource, "text 7") == "answer 7"
 
 
 @only_services
-async def test_a_preamble_is_part_of_what_is_learned(place: Place) -> None:
-    want = place.want(preamble="Say:")
-    await place.create(want)
-    place.let_jobs_run()
-    ready = await place.until(ModelState.READY, want.model_id)
-    assert await answer(place.provider, ready.resource, prompt("Say:", "text 7")) == "answer 7"
-    assert await answer(place.provider, ready.resource, "text 7") == "?"
+async def test_a_preamble_is_part_of_the_training(setup: Setup) -> None:
+    desired = setup.desired(preamble="Say:")
+    await setup.create(desired)
+    setup.run_jobs()
+    ready = await setup.wait_for(ModelState.READY, desired.model_id)
+    assert await answer(setup.provider, ready.resource, prompt("Say:", "text 7")) == "answer 7"
+    assert await answer(setup.provider, ready.resource, "text 7") == "?"
 
 
 @only_services
-async def test_an_answer_may_be_left_before_its_end(place: Place) -> None:
-    await place.create()
-    place.let_jobs_run()
-    ready = await place.until(ModelState.READY)
-    pieces = place.provider.generate(ready.resource, "text 7")
-    assert isinstance(pieces, AsyncIterator)
-    async with aclosing(pieces) as opened:  # type: ignore[type-var]  # ours are generators
+async def test_an_answer_may_be_closed_before_its_end(setup: Setup) -> None:
+    await setup.create()
+    setup.run_jobs()
+    ready = await setup.wait_for(ModelState.READY)
+    parts = setup.provider.generate(ready.resource, "text 7")
+    assert isinstance(parts, AsyncIterator)
+    async with aclosing(parts) as opened:  # type: ignore[type-var]  # ours are generators
         assert await anext(opened)
-    assert await answer(place.provider, ready.resource, "text 7") == "answer 7"
+    assert await answer(setup.provider, ready.resource, "text 7") == "answer 7"
 
 
 @only_services
-async def test_a_failed_job_says_why(place: Place) -> None:
-    want = place.want(source=engines.BROKEN)
-    await place.create(want)
-    place.let_jobs_run()
-    failed = await place.until(ModelState.FAILED, want.model_id)
-    assert failed.failure == engines.WORDS
-    assert await place.provider.observe() == [failed]
+async def test_a_failed_job_has_a_reason(setup: Setup) -> None:
+    desired = setup.desired(source=engines.BROKEN)
+    await setup.create(desired)
+    setup.run_jobs()
+    failed = await setup.wait_for(ModelState.FAILED, desired.model_id)
+    assert failed.failure == engines.BROKEN_MESSAGE
+    assert await setup.provider.observe() == [failed]
 
 
 @only_services
-async def test_a_job_stops_while_it_trains(place: Place) -> None:
-    want = place.want(source=engines.SLOW)
-    await place.create(want)
-    place.let_jobs_run()
-    await place.until(ModelState.TRAINING, want.model_id)
-    await place.provider.cancel(want.model_id)
-    assert (await place.get(want.model_id)).state is ModelState.CANCELLED
+async def test_a_running_job_is_cancelled(setup: Setup) -> None:
+    desired = setup.desired(source=engines.SLOW)
+    await setup.create(desired)
+    setup.run_jobs()
+    await setup.wait_for(ModelState.TRAINING, desired.model_id)
+    await setup.provider.cancel(desired.model_id)
+    assert (await setup.get(desired.model_id)).state is ModelState.CANCELLED
 
 
 @only_services
-async def test_more_than_one_page_is_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_than_one_page_is_read(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gemini, "PAGE_SIZE", "2")
     for number in range(5):
-        await place.create(place.want(f"m{number}"))
-    assert len(await place.provider.observe()) == 5
-    assert len(await place.provider.base_models()) == 3
+        await setup.create(setup.desired(f"m{number}"))
+    assert len(await setup.provider.observe()) == 5
+    assert len(await setup.provider.base_models()) == 3
 
 
 @only_services
-async def test_what_the_service_refuses_comes_in_its_own_words(place: Place) -> None:
-    with pytest.raises(NotFoundError, match="models/nobody is not found"):
-        await place.create(place.want(source="models/nobody"))
+async def test_errors_contain_the_message_of_the_service(setup: Setup) -> None:
+    with pytest.raises(NotFoundError, match="models/missing is not found"):
+        await setup.create(setup.desired(source="models/missing"))
     with pytest.raises(InvalidArgumentError, match="display_name"):
-        await place.create(place.want(display_name="x" * 41))
+        await setup.create(setup.desired(display_name="x" * 41))
     with pytest.raises(NotFoundError, match="does not exist"):
-        await answer(place.provider, "tunedModels/nobody", "text")
+        await answer(setup.provider, "tunedModels/missing", "text")

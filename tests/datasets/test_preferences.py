@@ -1,4 +1,4 @@
-"""Preferences: two responses to each input, in every format, checked as examples are."""
+"""Preferences: two responses to each input, in every format, with the checks of examples."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from tunedmodels.datasets.examples import Preference, digest
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.load import load_preferences
-from tunedmodels.datasets.scan import Survey, survey_preferences
-from tunedmodels.datasets.scan_cache import Request, SurveyCache
+from tunedmodels.datasets.scan import DatasetScan, scan_preferences
+from tunedmodels.datasets.scan_cache import ScanCache, ScanRequest
 from tunedmodels.errors import Severity
-from tunedmodels.schema.tuned_model import Training
+from tunedmodels.schema.tuned_model import TrainingFile
 
 LIMITS = Limits(min_examples=1, recommended=None)
 ROWS = [Preference(f"ask {n}", f"good {n}", f"bad {n}") for n in range(3)]
@@ -48,20 +48,20 @@ FILES = {
 }
 
 
-def survey(file: Path, **source: Any) -> Survey:
-    read_as = Training(path=file.name, **source)
-    return survey_preferences(file, read_as, "rejected", written=file.name, limits=LIMITS)
+def scan(file: Path, **source: Any) -> DatasetScan:
+    read_as = TrainingFile(path=file.name, **source)
+    return scan_preferences(file, read_as, "rejected", display_path=file.name, limits=LIMITS)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_format_gives_the_same_preferences(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_text(FILES[name])
-    found = survey(file)
-    assert found.problems == ()
-    assert found.digest == digest(ROWS)
-    assert load_preferences(file, Training(path=name), "rejected") == ROWS
-    assert found.tokens > 0
+    result = scan(file)
+    assert result.problems == ()
+    assert result.digest == digest(ROWS)
+    assert load_preferences(file, TrainingFile(path=name), "rejected") == ROWS
+    assert result.tokens > 0
 
 
 def test_the_worse_response_is_part_of_the_digest() -> None:
@@ -76,7 +76,7 @@ WRONG = {
     "same": (
         lines([PAIRS[0], {**PAIRS[0], "rejected": "good 0"}]),
         "no-preference",
-        "first example 2",
+        "the first is example 2",
     ),
     "scores": (
         lines([{**conversation(ROWS[0]), "completions": []}]),
@@ -86,37 +86,39 @@ WRONG = {
     "turns": (
         lines([{**conversation(ROWS[0]), "contents": TWO_TURNS}]),
         "not-a-preference",
-        "is not one turn",
+        "is not one user turn",
     ),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_preference_is_told(tmp_path: Path, case: str) -> None:
-    text, code, words = WRONG[case]
+def test_a_row_that_is_not_a_preference_is_an_error(tmp_path: Path, case: str) -> None:
+    text, code, message = WRONG[case]
     file = tmp_path / "d.jsonl"
     file.write_text(text)
-    found = survey(file)
-    assert not found.is_usable
-    (problem,) = {p for p in found.problems if p.severity is Severity.ERROR}
+    result = scan(file)
+    assert not result.is_usable
+    (problem,) = {p for p in result.problems if p.severity is Severity.ERROR}
     assert problem.code == code
-    assert words in problem.message
+    assert message in problem.message
 
 
-def test_preferences_are_not_learned_as_single_responses(tmp_path: Path) -> None:
+def test_preferences_are_not_read_as_examples(tmp_path: Path) -> None:
     file = tmp_path / "d.jsonl"
     file.write_text(FILES["contents.jsonl"])
-    found = Request(file, Training(path="d.jsonl"), written="d.jsonl", limits=LIMITS).answer()
-    assert "set method: preference" in found.problems[0].message
+    result = ScanRequest(
+        file, TrainingFile(path="d.jsonl"), display_path="d.jsonl", limits=LIMITS
+    ).scan()
+    assert "set method: preference" in result.problems[0].message
 
 
-def test_the_cache_knows_a_survey_of_preferences_from_one_of_examples(tmp_path: Path) -> None:
+def test_the_cache_distinguishes_scans_of_preferences_and_of_examples(tmp_path: Path) -> None:
     file = tmp_path / "d.jsonl"
     file.write_text(FILES["d.jsonl"])
-    with SurveyCache(tmp_path / "cache") as cache:
-        asked = [
-            Request(file, Training(path="d.jsonl"), "d.jsonl", LIMITS, rejected_field=field)
-            for field in (None, "rejected")
-        ]
-        one, two = map(cache.survey, asked)
-    assert one.digest != two.digest == digest(ROWS)
+    cache = ScanCache(tmp_path / "cache")
+    requests = [
+        ScanRequest(file, TrainingFile(path="d.jsonl"), "d.jsonl", LIMITS, rejected_field=field)
+        for field in (None, "rejected")
+    ]
+    examples, preferences = map(cache.scan, requests)
+    assert examples.digest != preferences.digest == digest(ROWS)

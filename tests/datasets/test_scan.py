@@ -1,59 +1,53 @@
-"""Every check with its file and line, what the whole file is told, and the difference it makes."""
+"""The scan of a dataset: its digest, and every check with its file and line."""
 
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tunedmodels.datasets.blocks import Block
-from tunedmodels.datasets.checks import duplicates as repeats
-from tunedmodels.datasets.checks.duplicates import Fingerprints
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.limits import GEMINI_API, Limits, limits_for
-from tunedmodels.datasets.problems import PER_CODE
-from tunedmodels.datasets.scan import Survey, survey
-from tunedmodels.schema.tuned_model import Examples
+from tunedmodels.datasets.problems import MAX_PER_CODE
+from tunedmodels.datasets.scan import DatasetScan, scan
+from tunedmodels.schema.tuned_model import ExampleFile
 
-SOURCE = Examples(path="x")
+SOURCE = ExampleFile(path="x")
 ANY = Limits(min_examples=1, recommended=None)
 Row = tuple[str, str]
-Ask = Callable[..., Survey]
+ScanRows = Callable[..., DatasetScan]
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
-    """Survey rows, written as JSONL under the name `data.jsonl`."""
+def scan_rows(tmp_path: Path) -> ScanRows:
+    """Scan rows, written as JSONL under the name `data.jsonl`."""
 
-    def asked(
+    def write_and_scan(
         rows: list[Row], limits: Limits = ANY, preamble: str = "", task: str | None = None
-    ) -> Survey:
+    ) -> DatasetScan:
         file = tmp_path / "data.jsonl"
         lines = [json.dumps({"text_input": row[0], "output": row[1]}) + "\n" for row in rows]
         file.write_text("".join(lines))
-        return survey(
-            file, SOURCE, written="data.jsonl", limits=limits, preamble=preamble, task=task
+        return scan(
+            file, SOURCE, display_path="data.jsonl", limits=limits, preamble=preamble, task=task
         )
 
-    return asked
+    return write_and_scan
 
 
-def said(result: Survey) -> list[str]:
-    return [f"{p.place}: {p.severity}: {p.code}: {p.message}" for p in result.problems]
+def messages(result: DatasetScan) -> list[str]:
+    return [f"{p.location}: {p.severity}: {p.code}: {p.message}" for p in result.problems]
 
 
 def rows(count: int) -> list[Row]:
     return [(f"input {number}", f"label {number % 3}") for number in range(count)]
 
 
-def test_good_examples_have_a_digest_labels_and_no_problem(ask: Ask) -> None:
+def test_good_examples_have_a_digest_labels_and_no_problem(scan_rows: ScanRows) -> None:
     good = rows(20)
-    result = ask(good, GEMINI_API.for_held_out())
+    result = scan_rows(good, GEMINI_API.for_held_out())
     assert result.problems == ()
     assert result.is_usable
     assert result.examples == 20
@@ -61,8 +55,10 @@ def test_good_examples_have_a_digest_labels_and_no_problem(ask: Ask) -> None:
     assert result.digest == digest(Example(*row) for row in good)
 
 
-def test_line_ends_inside_texts_do_not_change_the_digest(ask: Ask) -> None:
-    digests = {ask([("a\nb\nc", "x"), (f"d{end}e", "y")]).digest for end in ("\n", "\r\n", "\r")}
+def test_line_ends_inside_texts_do_not_change_the_digest(scan_rows: ScanRows) -> None:
+    digests = {
+        scan_rows([("a\nb\nc", "x"), (f"d{end}e", "y")]).digest for end in ("\n", "\r\n", "\r")
+    }
     assert len(digests) == 1
 
 
@@ -78,21 +74,21 @@ def test_line_ends_inside_texts_do_not_change_the_digest(ask: Ask) -> None:
         (("x", "é" * 5_001),
          "output: error: too-long: has 5,001 characters; at most 5,000 are allowed"),
         (("bell\x07", "x"),
-         "text_input: warning: control-character: holds U+0007 at character 5"),
+         "text_input: warning: control-character: contains U+0007 at character 5"),
         (("del\x7f", "x"),
-         "text_input: warning: control-character: holds U+007F at character 4"),
+         "text_input: warning: control-character: contains U+007F at character 4"),
         (("x", "\x92s"),
-         "output: warning: control-character: holds U+0092 at character 1"),
-        (("one", "1"), "warning: duplicate: says the same as line 1"),
+         "output: warning: control-character: contains U+0092 at character 1"),
+        (("one", "1"), "warning: duplicate: is the same as line 1"),
         (("one", "2"),
-         "warning: contradiction: has the same input as line 1 and another output"),
+         "warning: contradiction: has the same input as line 1 but another output"),
     ],
 )  # fmt: skip
-def test_a_row_with_something_wrong_is_named_with_its_line(
-    ask: Ask, row: Row, problem: str
+def test_a_row_with_a_problem_is_reported_with_its_line(
+    scan_rows: ScanRows, row: Row, problem: str
 ) -> None:
-    result = ask([("one", "1"), row, ("last", "3")])
-    assert said(result) == [f"data.jsonl:2: {problem}"]
+    result = scan_rows([("one", "1"), row, ("last", "3")])
+    assert messages(result) == [f"data.jsonl:2: {problem}"]
     assert result.is_usable is (": error: " not in problem)
     assert result.examples == 3
 
@@ -104,44 +100,46 @@ def test_a_row_with_something_wrong_is_named_with_its_line(
         ("tab\t and\r\n line \\bend 'C:\\new' \"q\"", "\u2028 é \u00a0x \U0001f600"),
     ],
 )
-def test_what_is_just_allowed_is_no_problem(ask: Ask, row: Row) -> None:
-    assert said(ask([row])) == []
+def test_a_row_at_the_limits_has_no_problem(scan_rows: ScanRows, row: Row) -> None:
+    assert messages(scan_rows([row])) == []
 
 
-def test_a_control_character_is_found_behind_any_number_of_good_escapes(ask: Ask) -> None:
-    result = ask([('"a"\n' * 300, "x"), ('"a"\n' * 300 + "\b", "y"), ("last \x7f", "z")])
+def test_a_control_character_is_found_after_any_number_of_valid_escapes(
+    scan_rows: ScanRows,
+) -> None:
+    result = scan_rows([('"a"\n' * 300, "x"), ('"a"\n' * 300 + "\b", "y"), ("last \x7f", "z")])
     assert [(p.line, p.message) for p in result.problems] == [
-        (2, "holds U+0008 at character 1,201"),
-        (3, "holds U+007F at character 6"),
+        (2, "contains U+0008 at character 1,201"),
+        (3, "contains U+007F at character 6"),
     ]
-    assert said(ask([('"a"\n\\t' * 300, "x")])) == []
+    assert messages(scan_rows([('"a"\n\\t' * 300, "x")])) == []
 
 
-def test_the_preamble_counts_with_every_input(ask: Ask) -> None:
+def test_the_preamble_counts_with_every_input(scan_rows: ScanRows) -> None:
     limits = Limits(max_input_chars=20, min_examples=1, recommended=None)
-    result = ask([("0123456789", "1"), ("01234567890", "1")], limits, preamble="Continue:")
+    result = scan_rows([("0123456789", "1"), ("01234567890", "1")], limits, preamble="Continue:")
     (problem,) = result.problems
-    assert problem.place == "data.jsonl:2: text_input"
+    assert problem.location == "data.jsonl:2: text_input"
     assert problem.message == "has 21 characters with the preamble; at most 20 are allowed"
 
 
-def test_all_that_is_wrong_is_said_in_one_run(ask: Ask, tmp_path: Path) -> None:
+def test_all_problems_are_reported_in_one_scan(scan_rows: ScanRows, tmp_path: Path) -> None:
     file = tmp_path / "data.csv"
     file.write_bytes(b'text_input,output\n,1\n"a\nb",\ncaf\xe9,1\nx\na,1\na,1\n"x\x01","y\r\nz"\n')
-    result = survey(file, SOURCE, written="d.csv", limits=ANY)
-    assert said(result) == [
+    result = scan(file, SOURCE, display_path="d.csv", limits=ANY)
+    assert messages(result) == [
         "d.csv:2: text_input: error: empty-text: is empty",
         "d.csv:3: output: error: empty-text: is empty",
         "d.csv:5: text_input: error: not-utf8: byte 0xe9 at character 4 is not UTF-8",
         "d.csv:6: error: malformed: has 1 column, the header has 2",
-        "d.csv:8: warning: duplicate: says the same as line 7",
-        "d.csv:9: text_input: warning: control-character: holds U+0001 at character 2",
+        "d.csv:8: warning: duplicate: is the same as line 7",
+        "d.csv:9: text_input: warning: control-character: contains U+0001 at character 2",
     ]
 
 
-def test_of_a_thousand_and_more_problems_of_a_kind_the_rest_is_a_number(ask: Ask) -> None:
-    result = ask([("same", "1"), *[("", "x")] * (PER_CODE + 30), *[("same", "2")] * 1500])
-    assert len(result.problems) == 3 * PER_CODE + 3
+def test_after_a_thousand_problems_of_a_code_the_others_are_counted(scan_rows: ScanRows) -> None:
+    result = scan_rows([("same", "1"), *[("", "x")] * (MAX_PER_CODE + 30), *[("same", "2")] * 1500])
+    assert len(result.problems) == 3 * MAX_PER_CODE + 3
     more = [(p.line, p.code, p.message) for p in result.problems if "more" in p.message]
     assert more == [
         (1001, "empty-text", "and 30 more of this kind"),
@@ -153,30 +151,30 @@ def test_of_a_thousand_and_more_problems_of_a_kind_the_rest_is_a_number(ask: Ask
 def test_a_wrong_field_name_is_one_problem_and_not_one_per_row(tmp_path: Path) -> None:
     file = tmp_path / "data.jsonl"
     file.write_text('{"prompt": "a", "output": "b"}\n' * 5000)
-    result = survey(file, SOURCE, written="data.jsonl", limits=GEMINI_API)
-    (problem,) = said(result)
+    result = scan(file, SOURCE, display_path="data.jsonl", limits=GEMINI_API)
+    (problem,) = messages(result)
     assert problem.startswith("data.jsonl:1: error: missing-field: has no field 'text_input'")
 
 
-def test_a_file_without_any_example_says_so(tmp_path: Path) -> None:
+def test_a_file_without_examples_is_an_error(tmp_path: Path) -> None:
     for name, content in (("a.jsonl", "\n"), ("a.json", "[]"), ("a.csv", "text_input,output\n")):
         file = tmp_path / name
         file.write_text(content)
-        result = survey(file, SOURCE, written=name, limits=GEMINI_API)
-        assert said(result) == [f"{name}: error: no-examples: holds no example"]
+        result = scan(file, SOURCE, display_path=name, limits=GEMINI_API)
+        assert messages(result) == [f"{name}: error: no-examples: contains no examples"]
 
 
 @pytest.mark.parametrize(
-    ("base", "count", "task", "words"),
+    ("base", "count", "task", "expected"),
     [
         ("models/gemini-1.5-flash-001-tuning", 19, None,
-         ["error: has 19 examples; tuning works from 20 on",
+         ["error: has 19 examples; tuning works with 20 or more",
           "advice: has 19 examples; 100 to 500 are recommended"]),
-        ("models/never-heard-of", 1, "summarization",
-         ["error: has 1 example; tuning works from 20 on",
+        ("models/unknown", 1, "summarization",
+         ["error: has 1 example; tuning works with 20 or more",
           "advice: has 1 example; 100 to 500 are recommended for summarization"]),
         ("models/embedded-label-001", 15, "classification",
-         ["warning: has 15 examples; tuning works from 20 on",
+         ["warning: has 15 examples; tuning works with 20 or more",
           "advice: has 15 examples; 100 or more are recommended for classification"]),
         ("models/embedded-text-001", 20, "documentSearch",
          ["advice: has 3 different outputs in 20 examples",
@@ -184,38 +182,38 @@ def test_a_file_without_any_example_says_so(tmp_path: Path) -> None:
         ("tunedModels/tone-12345678", 100, None, []),
     ],
 )  # fmt: skip
-def test_size_is_judged_by_base_model_and_task(
-    ask: Ask, base: str, count: int, task: str | None, words: list[str]
+def test_the_number_of_examples_is_checked_by_base_model_and_task(
+    scan_rows: ScanRows, base: str, count: int, task: str | None, expected: list[str]
 ) -> None:
-    problems = ask(rows(count), limits_for(base), task=task).problems
-    assert [f"{p.severity}: {p.message}" for p in problems] == words[::-1]
-    assert {p.place for p in problems} <= {"data.jsonl"}
+    problems = scan_rows(rows(count), limits_for(base), task=task).problems
+    assert [f"{p.severity}: {p.message}" for p in problems] == expected[::-1]
+    assert {p.location for p in problems} <= {"data.jsonl"}
 
 
-def test_a_file_over_four_mebibytes_is_an_error_unless_it_is_never_sent(ask: Ask) -> None:
+def test_a_file_over_4_mib_is_an_error_unless_it_is_never_sent(scan_rows: ScanRows) -> None:
     large = [(f"{number} " + "x" * 9000, "label") for number in range(500)]
-    (problem,) = said(ask(large, ANY))
+    (problem,) = messages(scan_rows(large, ANY))
     assert problem == (
         "data.jsonl: error: file-too-large: "
         "has 4,520,890 bytes (4.3 MiB); at most 4,194,304 are allowed"
     )
-    assert said(ask(large, ANY.for_held_out())) == []
+    assert messages(scan_rows(large, ANY.for_held_out())) == []
 
 
 LABEL, TEXT = (limits_for(f"models/embedded-{kind}-001") for kind in ("label", "text"))
 
 
-def test_free_text_for_a_model_that_learns_labels_is_a_warning(ask: Ask) -> None:
+def test_free_text_for_a_classifier_is_a_warning(scan_rows: ScanRows) -> None:
     free = [(f"input {number}", f"answer {number}") for number in range(100)]
     half = [(f"input {number}", f"answer {number // 2}") for number in range(100)]
-    result = ask(free, LABEL)
-    assert said(result) == [
+    result = scan_rows(free, LABEL)
+    assert messages(result) == [
         "data.jsonl: warning: many-labels: has 100 different outputs in 100 examples"
     ]
     assert "models/embedded-text-001" in result.problems[0].cure
     assert result.labels is None
-    assert said(ask(half, LABEL)) == []
-    assert said(ask(free, TEXT)) == []
+    assert messages(scan_rows(half, LABEL)) == []
+    assert messages(scan_rows(free, TEXT)) == []
 
 
 @pytest.mark.parametrize(
@@ -230,24 +228,26 @@ def test_free_text_for_a_model_that_learns_labels_is_a_warning(ask: Ask) -> None
         (2, GEMINI_API, False),
     ],
 )
-def test_labels_for_a_model_that_writes_text_are_advised_to_go_to_the_faster_one(
-    ask: Ask, labels: int, limits: Limits, *, is_advised: bool
+def test_labels_for_a_model_that_writes_text_lead_to_advice_for_the_classifier(
+    scan_rows: ScanRows, labels: int, limits: Limits, *, is_advised: bool
 ) -> None:
-    result = ask([(f"input {number}", f"label {number % labels}") for number in range(100)], limits)
+    result = scan_rows(
+        [(f"input {number}", f"label {number % labels}") for number in range(100)], limits
+    )
     expected = f"data.jsonl: advice: other-base: has {labels} different outputs in 100 examples"
-    assert said(result) == [expected] * is_advised
+    assert messages(result) == [expected] * is_advised
     for problem in result.problems:
-        assert "models/embedded-label-001 learns those as well" in problem.cure
+        assert "use models/embedded-label-001. It learns labels equally well" in problem.cure
 
 
 QUESTION, REVERSED = "question: {}\ncontext: some", "context: {}\nquestion: some"
 
 
-def test_markers_that_differ_are_named_with_their_lines(ask: Ask) -> None:
+def test_markers_that_differ_are_reported_with_their_lines(scan_rows: ScanRows) -> None:
     shapes = [QUESTION] * 6 + [REVERSED] * 2 + ["{}, tell me\ncontext: x", "question: {}"]
-    result = ask([(shape.format(number), "x") for number, shape in enumerate(shapes)])
+    result = scan_rows([(shape.format(number), "x") for number, shape in enumerate(shapes)])
     most = "most examples begin with question:, context:"
-    assert said(result) == [
+    assert messages(result) == [
         f"{line}: text_input: warning: other-markers: begins with {markers}; {most}"
         for line, markers in [
             ("data.jsonl:7", "context:, question:"),
@@ -270,65 +270,11 @@ def test_markers_that_differ_are_named_with_their_lines(ask: Ask) -> None:
     ],
     ids=["a rare extra", "dialogues", "one colon in prose", "no labels", "numbers", "any words"],
 )
-def test_colons_that_are_no_markers_are_left_alone(ask: Ask, inputs: list[str]) -> None:
-    assert said(ask([(text, "x") for text in inputs])) == []
+def test_colons_that_are_not_markers_are_not_a_problem(scan_rows: ScanRows, inputs: list[str]) -> None:
+    assert messages(scan_rows([(text, "x") for text in inputs])) == []
 
 
-def test_of_many_other_markers_the_rest_is_a_number(ask: Ask) -> None:
+def test_after_a_thousand_other_markers_the_others_are_counted(scan_rows: ScanRows) -> None:
     inputs = [f"question: {n}" for n in range(3000)] + [f"ask: {n}" for n in range(2500)]
-    *_, more = ask([(text, "x") for text in inputs]).problems
+    *_, more = scan_rows([(text, "x") for text in inputs]).problems
     assert (more.line, more.message) == (4000, "and 1,500 more of this kind")
-
-
-# --- repeats: a small model against the real thing, in parts and on disk -------------------------
-
-
-def expected(examples: list[Row]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    duplicates, contradictions = [], []
-    whole: dict[Row, int] = {}
-    inputs: dict[str, int] = {}
-    for number, row in enumerate(examples):
-        if (first := whole.setdefault(row, number)) != number:
-            duplicates.append((number, first))
-        earlier = inputs.setdefault(row[0], number)
-        if examples[earlier][1] != row[1]:
-            contradictions.append((number, earlier))
-    return duplicates, contradictions
-
-
-def found(examples: list[Row], size: int = 7) -> tuple[repeats.Repeats, repeats.Repeats]:
-    with Fingerprints() as fingerprints:
-        for start in range(0, len(examples), size):
-            some = examples[start : start + size]
-            fingerprints.add(Block([r[0] for r in some], [r[1] for r in some], range(len(some))))
-        return fingerprints.duplicates_and_contradictions()
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyz")), max_size=60),
-    st.sampled_from([10, 1000]),
-)
-def test_repeats_are_found_however_few_rows_are_held_at_once(
-    examples: list[Row], held: int
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeats, "HELD", held)
-        patch.setattr(repeats, "_FEW", 2)
-        patch.setattr(repeats, "PART", 4)
-        patch.setattr(repeats, "SLICE", 3)
-        duplicates, contradictions = found(examples)
-    assert ([*duplicates.rows], [*contradictions.rows]) == expected(examples)
-    assert (duplicates.count, contradictions.count) == tuple(map(len, expected(examples)))
-
-
-def test_examples_without_repeats_have_none_whatever_bits_they_share() -> None:
-    examples = [(str(number), "x") for number in range(repeats._FEW + 5000)]
-    assert found(examples, size=512) == (repeats.Repeats(), repeats.Repeats())
-
-
-def test_the_first_thousand_repeats_are_the_earliest_ones() -> None:
-    examples = [(str(number % 3000), "x") for number in range(9000)]
-    random.Random(5).shuffle(examples)  # noqa: S311  # the same order in every run
-    duplicates, contradictions = found(examples, size=512)
-    assert [*duplicates.rows] == expected(examples)[0][:PER_CODE]
-    assert (duplicates.count, contradictions.count) == (6000, 0)

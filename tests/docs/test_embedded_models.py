@@ -1,5 +1,7 @@
-"""The page on the embedded models: its tables are those that the benchmarks print, by columns and
-rows; the figures are those of one run."""
+"""docs/embedded-models.md: its tables have the columns and rows of the benchmarks.
+
+The figures are those of one run.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ TABLES["label-epochs"] = engine.table(ENGINES["models/embedded-label-001"])
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_of_the_page_is_one_that_a_benchmark_prints(name: str) -> None:
+def test_a_table_of_the_page_has_the_columns_and_rows_of_a_benchmark(name: str) -> None:
     _, _, below = PAGE.read_text(encoding="utf-8").partition(f"<!-- printed: {name} -->\n")
     head, line, *rows = below.split("\n\n")[0].splitlines()
     assert f"{head}\n{line}" == TABLES[name].markdown_head
@@ -32,7 +34,7 @@ def test_a_table_of_the_page_is_one_that_a_benchmark_prints(name: str) -> None:
         assert re.search(r"\d\.\d", row)
 
 
-def test_the_page_shows_every_base_model_and_no_other_table_is_said_to_be_printed() -> None:
+def test_the_page_names_every_base_model_and_contains_every_table() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert set(re.findall(r"<!-- printed: (\S+) -->", page)) == set(TABLES)
     assert all(f"`{base}`" in page for base in ENGINES)

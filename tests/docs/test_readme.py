@@ -1,4 +1,4 @@
-"""The README shows what the product prints: `GOLDEN=write` writes its blocks anew."""
+"""The README shows real output of the product. `GOLDEN=write` rewrites its blocks."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ metadata: {name: shop}
 
 
 def manifest() -> str:
-    """The living example, without its first line of comment."""
+    """Return the manifest of the example project without its first comment line."""
     text = (ROOT / "manifests/support-triage.yaml").read_text(encoding="utf-8")
     return text.split("\n", 1)[1]
 
 
 def commands() -> str:
-    """The table of `tunedmodels --help`."""
+    """Return the command table of `tunedmodels --help`."""
     width = max(map(len, COMMANDS))
     return "".join(f"{name:<{width}}  {words}\n" for name, words in COMMANDS.items())
 
 
 def plan(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """A real plan: the example trained, then two examples added and one removed."""
+    """Return a real plan: a trained example project with two examples added and one removed."""
     models = folder / "manifests"
     (models / "data").mkdir(parents=True)
     (models / "tunedmodels.yaml").write_text(PROJECT, encoding="utf-8")
@@ -73,7 +73,9 @@ def shown(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "made"), [("manifest", manifest), ("commands", commands)])
-def test_the_readme_shows_what_is_there(name: str, made: Callable[[], str]) -> None:
+def test_the_readme_shows_the_current_manifest_and_commands(
+    name: str, made: Callable[[], str]
+) -> None:
     shown(name, made())
 
 
@@ -84,13 +86,13 @@ def test_the_readme_shows_a_real_plan(
     shown("plan", plan(tmp_path, capsys))
 
 
-def test_the_architecture_page_draws_the_floors_that_import_linter_checks() -> None:
+def test_the_architecture_page_draws_the_layers_that_import_linter_checks() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    drawn = page.split("<!-- floors -->\n```text\n")[1].split("```")[0]
+    drawn = page.split("<!-- layers -->\n```text\n")[1].split("```")[0]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
-    floors = [re.split(r"\s{2,}", line.strip())[0] for line in drawn.splitlines()]
-    assert floors == [layer for layer in layers if layer != "__main__"]
+    drawn_layers = [re.split(r"\s{2,}", line.strip())[0] for line in drawn.splitlines()]
+    assert drawn_layers == [layer for layer in layers if layer != "__main__"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

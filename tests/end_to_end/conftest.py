@@ -1,4 +1,4 @@
-"""The stories happen at a desk; some of them with a job that lasts."""
+"""Fixtures: a project directory, and a job that takes a while."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.project_dir import Desk, desk
+from tests.support.project_dir import ProjectDir, project_dir
 
-__all__ = ["Desk", "desk", "slow"]
+__all__ = ["ProjectDir", "project_dir", "slow"]
 
 
 @pytest.fixture
-def slow(desk: Desk) -> Callable[[], None]:
-    """Make the model of the desk train for a second or two, so that there is time to interrupt."""
+def slow(project_dir: ProjectDir) -> Callable[[], None]:
+    """Return a function that makes training take a second or two, long enough to interrupt it."""
 
     def declare() -> None:
-        desk.model(hyperparameters={"epochCount": 60, "batchSize": 1})
-        desk.dataset(times=25)
+        project_dir.model(hyperparameters={"epochCount": 60, "batchSize": 1})
+        project_dir.dataset(times=25)
 
     return declare

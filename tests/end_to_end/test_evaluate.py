@@ -1,4 +1,4 @@
-"""`tunedmodels evaluate`, on models that were really trained."""
+"""`tunedmodels evaluate` on really trained models."""
 
 from __future__ import annotations
 
@@ -9,78 +9,86 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.support.project_dir import TONE, Desk
-from tunedmodels.render.evaluation_json import EVALUATION_SCHEMA
+from tests.support.project_dir import TONE_EXAMPLES, ProjectDir
+from tunedmodels.render.evaluation_json import evaluation_schema
 
 SECRET = "zebra"  # noqa: S105  # a word of the dataset, not a password
 
 
-def held_out(desk: Desk, *, count: int = 40, wrong: int = 0) -> None:
+def held_out(project_dir: ProjectDir, *, count: int = 40, wrong: int = 0) -> None:
     """Write held-out examples, the first `wrong` of them with the other label."""
     labels = {"friendly": "angry", "angry": "friendly"}
     rows = []
     for number in range(count):
-        words, label = TONE[number % len(TONE)]
+        words, label = TONE_EXAMPLES[number % len(TONE_EXAMPLES)]
         output = labels[label] if number < wrong else label
         rows.append(json.dumps({"text_input": f"{words}, {SECRET} {number}", "output": output}))
-    desk.write("manifests/data/tone.eval.jsonl", "\n".join(rows) + "\n")
+    project_dir.write("manifests/data/tone.eval.jsonl", "\n".join(rows) + "\n")
 
 
-def declare(desk: Desk, name: str = "tone", **rules: Any) -> None:
+def declare(project_dir: ProjectDir, name: str = "tone", **rules: Any) -> None:
     """Declare the model with an evaluation."""
-    desk.model(name, evaluation={"path": "data/tone.eval.jsonl", **rules})
+    project_dir.model(name, evaluation={"path": "data/tone.eval.jsonl", **rules})
 
 
-def apply(desk: Desk) -> None:
-    ended = desk.run("apply", "--yes")
+def apply(project_dir: ProjectDir) -> None:
+    ended = project_dir.run("apply", "--yes")
     assert ended.code == 0, ended.err
 
 
-def document(desk: Desk, *arguments: str, code: int = 0) -> dict[str, Any]:
-    ended = desk.run("evaluate", "tone", "--format", "json", *arguments)
+def document(project_dir: ProjectDir, *arguments: str, code: int = 0) -> dict[str, Any]:
+    ended = project_dir.run("evaluate", "tone", "--format", "json", *arguments)
     assert ended.code == code, ended.err
     found: dict[str, Any] = json.loads(ended.out)
-    jsonschema.validate(found, EVALUATION_SCHEMA)
+    jsonschema.validate(found, evaluation_schema())
     return found
 
 
 @pytest.fixture
-def trained(desk: Desk) -> Desk:
-    """One version that serves, and held-out examples."""
-    held_out(desk, wrong=2)
-    declare(desk)
-    apply(desk)
-    return desk
+def trained(project_dir: ProjectDir) -> ProjectDir:
+    """A serving version and held-out examples."""
+    held_out(project_dir, wrong=2)
+    declare(project_dir)
+    apply(project_dir)
+    return project_dir
 
 
-def test_the_serving_version_and_its_base_are_scored(trained: Desk) -> None:
+def test_the_serving_version_and_its_base_are_scored(trained: ProjectDir) -> None:
     found = document(trained)
     serving, few, base = found["contenders"]
     assert (serving["role"], serving["score"]) == ("serving", 0.95)
     assert serving["low"] < 0.95 < serving["high"]
-    for each, role in ((few, "few-shot"), (base, "base")):
-        assert (each["role"], each["model"]) == (role, "models/embedded-label-001")
-        assert each["score"] is None
-        assert each["unable"].startswith("models/embedded-label-001 knows no answers")
+    for contender, role in ((few, "few-shot"), (base, "base")):
+        assert (contender["role"], contender["model"]) == (role, "models/embedded-label-001")
+        assert contender["score"] is None
+        assert contender["unable"].startswith(
+            "models/embedded-label-001 cannot answer before it is tuned"
+        )
     assert found["tuning"]["pays"] is None
     assert found["gate"] is None
 
 
-def test_a_base_that_answers_is_beaten_by_tuning(desk: Desk) -> None:
-    held_out(desk)
+def test_tuning_beats_a_base_model_that_answers(project_dir: ProjectDir) -> None:
+    held_out(project_dir)
     base = "models/embedded-text-001"
-    desk.model("tone", baseModel=base, evaluation={"path": "data/tone.eval.jsonl", "fewShot": 3})
-    apply(desk)
-    found = document(desk)
-    assert [each["role"] for each in found["contenders"]] == ["serving", "few-shot", "base"]
+    project_dir.model(
+        "tone", baseModel=base, evaluation={"path": "data/tone.eval.jsonl", "fewShot": 3}
+    )
+    apply(project_dir)
+    found = document(project_dir)
+    assert [contender["role"] for contender in found["contenders"]] == [
+        "serving",
+        "few-shot",
+        "base",
+    ]
     assert found["fewShot"] == 3
     assert found["contenders"][2]["score"] == 0
     assert found["tuning"]["pays"] is True
-    without = document(desk, "--few-shot", "0")
-    assert [each["role"] for each in without["contenders"]] == ["serving", "base"]
+    without = document(project_dir, "--few-shot", "0")
+    assert [contender["role"] for contender in without["contenders"]] == ["serving", "base"]
 
 
-def test_nothing_is_asked_twice_unless_that_is_wanted(trained: Desk) -> None:
+def test_no_example_is_sent_twice_without_no_cache(trained: ProjectDir) -> None:
     answers = trained.folder / "manifests/.tunedmodels/evaluations"
     first = document(trained, "--no-cache")
     assert not answers.exists()
@@ -106,14 +114,14 @@ GATES: list[tuple[dict[str, Any], int, str | None]] = [  # rules, exit code, dec
 # fmt: on
 
 
-def test_the_exit_code_says_whether_the_gate_lets_it_through(trained: Desk) -> None:
+def test_the_exit_code_is_5_when_the_gate_does_not_pass(trained: ProjectDir) -> None:
     for rules, code, decision in GATES:
         declare(trained, **rules)
         gate = document(trained, code=code)["gate"]
         assert (gate["decision"] if gate else None) == decision, rules
 
 
-def test_another_version_is_compared_with_the_one_that_serves(trained: Desk) -> None:
+def test_a_named_version_is_compared_with_the_serving_one(trained: ProjectDir) -> None:
     first = trained.status()["serving"]
     trained.dataset(times=7)
     apply(trained)
@@ -128,21 +136,21 @@ def test_another_version_is_compared_with_the_one_that_serves(trained: Desk) -> 
     assert (found["gate"]["model"], found["gate"]["decision"]) == (first, "passed")
 
 
-def test_a_version_with_another_preamble_is_compared_by_what_it_answered_then(
-    trained: Desk,
+def test_a_version_with_another_preamble_is_compared_by_its_cached_answers(
+    trained: ProjectDir,
 ) -> None:
     first = trained.status()["serving"]
     evaluation = {"path": "data/tone.eval.jsonl"}
     dataset = {"path": "data/tone.jsonl", "preamble": "Name the tone."}
-    document(trained)  # and so its answers are known
+    document(trained)  # caches its answers
     trained.model("tone", dataset=dataset, evaluation=evaluation)
     apply(trained)
     assert document(trained, "--version", first)["contenders"][0]["score"] == 0.95
     forgotten = document(trained, "--version", first, "--no-cache")["contenders"][0]
-    assert forgotten["unable"] == "it was trained with another preamble than is declared now"
+    assert forgotten["unable"] == "it was trained with another preamble than the declared one"
 
 
-def test_the_text_of_examples_is_shown_on_request_where_git_tracks_it(trained: Desk) -> None:
+def test_the_text_of_tracked_examples_is_shown_on_request(trained: ProjectDir) -> None:
     assert SECRET not in trained.run("evaluate", "tone").out
     untracked = trained.run("evaluate", "tone", "--examples", "all")
     assert SECRET not in untracked.out
@@ -151,27 +159,27 @@ def test_the_text_of_examples_is_shown_on_request_where_git_tracks_it(trained: D
         subprocess.run(["git", *command], cwd=trained.folder, check=True)
     tracked = trained.run("evaluate", "tone", "--examples", "all")
     assert tracked.out.count(SECRET) == 2
-    assert ':1  "thank you so much, zebra 0" -> "friendly", wanted "angry"' in tracked.out
+    assert ':1  "thank you so much, zebra 0" -> "friendly", expected "angry"' in tracked.out
     page = trained.run("evaluate", "tone", "--format", "html").out
     assert page.startswith("<!doctype html>")
     assert SECRET not in page
 
 
-def test_what_cannot_be_evaluated_is_said(desk: Desk) -> None:
-    missing = desk.run("evaluate", "tone")
+def test_the_reason_why_a_model_cannot_be_evaluated_is_reported(project_dir: ProjectDir) -> None:
+    missing = project_dir.run("evaluate", "tone")
     assert (missing.code, missing.out) == (1, "")
     assert "tone declares no evaluation" in missing.err
-    held_out(desk)
-    declare(desk)
-    untrained = desk.run("evaluate", "tone")
+    held_out(project_dir)
+    declare(project_dir)
+    untrained = project_dir.run("evaluate", "tone")
     assert untrained.code == 1
-    assert "tone has no version that could be asked" in untrained.err
-    unknown = desk.run("evaluate", "tune")
+    assert "tone has no ready version to evaluate" in untrained.err
+    unknown = project_dir.run("evaluate", "tune")
     assert "Did you mean tone?" in unknown.err
 
 
-def test_an_expected_text_that_the_metric_cannot_judge_is_named(trained: Desk) -> None:
+def test_an_expected_text_that_the_metric_cannot_score_is_reported(trained: ProjectDir) -> None:
     declare(trained, metric="jsonFields")
     ended = trained.run("evaluate", "tone")
     assert ended.code == 1
-    assert "data/tone.eval.jsonl:1: output is no JSON" in ended.err
+    assert "data/tone.eval.jsonl:1: output is not JSON" in ended.err

@@ -1,62 +1,65 @@
-"""A good dataset and a deliberately bad one, trained for real: the bad one never serves."""
+"""A good and a deliberately bad dataset, really trained: the bad version never serves."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.test_interrupts import happened, until
-from tests.support.project_dir import TONE, Desk
+from tests.end_to_end.test_interrupts import journal_events, wait_until
+from tests.support.project_dir import TONE_EXAMPLES, ProjectDir
 
 SECRET = "zebra"  # noqa: S105  # a word of the held-out examples, not a password
 OTHER = {"friendly": "angry", "angry": "friendly"}
 
 
-def write(desk: Desk, path: str, count: int, tail: str = "", *, is_wrong: bool = False) -> None:
-    """Write examples in turn, all of them with the other label where they are to be wrong."""
+def write(
+    project_dir: ProjectDir, path: str, count: int, tail: str = "", *, is_wrong: bool = False
+) -> None:
+    """Write examples of all labels; with `is_wrong`, each one has the other label."""
     rows = []
     for number in range(count):
-        words, label = TONE[number % len(TONE)]
+        words, label = TONE_EXAMPLES[number % len(TONE_EXAMPLES)]
         output = OTHER[label] if is_wrong else label
         rows.append(json.dumps({"text_input": f"{words}{tail} {number}", "output": output}))
-    desk.write(f"manifests/data/{path}.jsonl", "\n".join(rows) + "\n")
+    project_dir.write(f"manifests/data/{path}.jsonl", "\n".join(rows) + "\n")
 
 
-def declare(desk: Desk, **rules: Any) -> None:
+def declare(project_dir: ProjectDir, **rules: Any) -> None:
     """Declare the model with a gate."""
-    asked = {"atLeast": 0.8, "notWorseThanServingBy": 0.1} | rules
-    desk.model(evaluation={"path": "data/tone.eval.jsonl", **asked})
+    thresholds = {"atLeast": 0.8, "notWorseThanServingBy": 0.1} | rules
+    project_dir.model(evaluation={"path": "data/tone.eval.jsonl", **thresholds})
 
 
 @pytest.fixture
-def gated(desk: Desk) -> Desk:
-    """A good version that passed its gate and serves, in a repository of git."""
-    write(desk, "tone.eval", 40, f", {SECRET}")
-    declare(desk)
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@example",
-                                                 "commit", "-qm", "first"]):  # fmt: skip
-        subprocess.run(["git", *words], cwd=desk.folder, check=True)
-    ended = desk.run("apply", "--yes")
+def gated(project_dir: ProjectDir) -> ProjectDir:
+    """A serving version that passed its gate, in a git repository."""
+    write(project_dir, "tone.eval", 40, f", {SECRET}")
+    declare(project_dir)
+    author = ["-c", "user.name=t", "-c", "user.email=t@example"]
+    for arguments in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "first"]):
+        subprocess.run(["git", *arguments], cwd=project_dir.folder, check=True)
+    ended = project_dir.run("apply", "--yes")
     assert ended.code == 0, ended.out + ended.err
     assert "tone: its gate passed: exactMatch 1.000" in ended.out
-    return desk
+    return project_dir
 
 
-def spoil(desk: Desk) -> None:
+def spoil(project_dir: ProjectDir) -> None:
     """Flip every label of the training examples."""
-    write(desk, "tone", 24, is_wrong=True)
+    write(project_dir, "tone", 24, is_wrong=True)
 
 
-def versions(desk: Desk) -> dict[str, str | None]:
-    """What `status` says of each version: its id and what its gate decided."""
-    return {version["id"]: version["gate"] for version in desk.status()["versions"]}
+def versions(project_dir: ProjectDir) -> dict[str, str | None]:
+    """Return the decision of the gate for each version by id, as `status` shows it."""
+    return {version["id"]: version["gate"] for version in project_dir.status()["versions"]}
 
 
-def test_a_bad_dataset_is_trained_and_not_promoted_and_everybody_says_why(gated: Desk) -> None:
+def test_a_rejected_version_is_not_promoted_and_every_view_shows_the_reason(
+    gated: ProjectDir,
+) -> None:
     outputs, serving = gated.run("outputs").out, gated.status()["serving"]
     spoil(gated)
     planned = gated.run("plan")
@@ -71,30 +74,32 @@ def test_a_bad_dataset_is_trained_and_not_promoted_and_everybody_says_why(gated:
     assert gated.status()["serving"] == serving
     (bad,) = [name for name, gate in versions(gated).items() if gate == "refused"]
     assert "Worst answers of" in ended.out
-    assert SECRET in ended.out, "git tracks the file, so a person may see it"
+    assert SECRET in ended.out, "git tracks the file, so the user may see it"
 
     again = gated.run("plan", "--detailed-exitcode")
-    assert again.code == 0, "nothing is to be done: it is trained and judged"
-    for said in (again.out, gated.run("plan", "--format", "markdown").out):
-        assert "its gate refused it" in said
-        assert "exactMatch 0.000" in said
-        assert f"tunedmodels promote tone {bad}" in said
-    shown = gated.run("show", "tone").out
-    assert f"{bad}  refused by its gate" in shown
-    assert f"refused, beside {serving}" in shown
+    assert again.code == 0, "no change is left: it is trained and evaluated"
+    for text in (again.out, gated.run("plan", "--format", "markdown").out):
+        assert "its gate refused it" in text
+        assert "exactMatch 0.000" in text
+        assert f"tunedmodels promote tone {bad}" in text
+    output = gated.run("show", "tone").out
+    assert f"{bad}  refused by its gate" in output
+    assert f"refused, baseline {serving}" in output
     assert "refused by its gate" in gated.run("status").out
 
-    before = happened(gated)
-    assert gated.run("apply", "--yes").code == 5, "what an earlier run judged counts as well"
-    assert happened(gated) == before
+    before = journal_events(gated)
+    assert gated.run("apply", "--yes").code == 5, "the decision of an earlier run counts as well"
+    assert journal_events(gated) == before
     kept = list((gated.folder / "manifests/.tunedmodels/journal").glob("*.jsonl"))
     assert kept
     assert SECRET not in "".join(path.read_text(encoding="utf-8") for path in kept)
     assert SECRET not in gated.run("plan", "--format", "json").out
-    assert SECRET not in shown
+    assert SECRET not in output
 
 
-def test_a_person_overrules_a_gate_by_name_and_git_revert_goes_back(gated: Desk) -> None:
+def test_the_user_overrules_a_gate_by_naming_the_version_and_git_revert_undoes_it(
+    gated: ProjectDir,
+) -> None:
     good = gated.status()["serving"]
     spoil(gated)
     assert gated.run("apply", "--yes").code == 5
@@ -104,45 +109,45 @@ def test_a_person_overrules_a_gate_by_name_and_git_revert_goes_back(gated: Desk)
     assert f"tunedmodels promote tone {bad}" in guessed.err
     done = gated.run("promote", "tone", bad)
     assert done.code == 0, done.err
-    assert "Its gate refused it; that is overruled now, by hand." in done.out
+    assert "This overrules its gate, which refused the version." in done.out
     assert gated.status()["serving"] == bad
-    assert gated.run("apply", "--yes").code == 0, "a person's word holds"
-    assert "overruled by hand" in gated.run("show", "tone").out
+    assert gated.run("apply", "--yes").code == 0, "the manual promotion counts"
+    assert "overruled manually" in gated.run("show", "tone").out
 
     subprocess.run(["git", "checkout", "-q", "--", "."], cwd=gated.folder, check=True)
-    trained = happened(gated).count("Sent create")
+    trained = journal_events(gated).count("Sent create")
     ended = gated.run("apply", "--yes")
     assert ended.code == 0, ended.out + ended.err
-    assert "evaluating" not in ended.out, "what served before is past its gate"
+    assert "evaluating" not in ended.out, "a version that served before is not evaluated again"
     assert gated.status()["serving"] == good
-    assert happened(gated).count("Sent create") == trained
+    assert journal_events(gated).count("Sent create") == trained
 
 
-def test_a_looser_gate_lets_the_version_through_without_training_or_asking_again(
-    gated: Desk,
+def test_a_looser_gate_passes_without_new_training_or_requests(
+    gated: ProjectDir,
 ) -> None:
     write(gated, "tone.eval", 40, f", {SECRET}", is_wrong=True)
     write(gated, "tone", 28)
     assert gated.run("apply", "--yes").code == 5
-    trained = happened(gated).count("Sent create")
+    trained = journal_events(gated).count("Sent create")
     declare(gated, atLeast=0, notWorseThanServingBy=1)
     ended = gated.run("apply", "--yes")
     assert ended.code == 0, ended.out + ended.err
-    assert happened(gated).count("Sent create") == trained
+    assert journal_events(gated).count("Sent create") == trained
 
 
-def test_what_git_does_not_track_is_not_shown(desk: Desk) -> None:
-    write(desk, "tone.eval", 40, f", {SECRET}", is_wrong=True)
-    declare(desk)
-    ended = desk.run("apply", "--yes")
+def test_untracked_examples_are_not_shown(project_dir: ProjectDir) -> None:
+    write(project_dir, "tone.eval", 40, f", {SECRET}", is_wrong=True)
+    declare(project_dir)
+    ended = project_dir.run("apply", "--yes")
     assert ended.code == 5, ended.out + ended.err
     assert SECRET not in ended.out
-    assert desk.status()["serving"] is None
-    assert desk.run("outputs").code == 1
+    assert project_dir.status()["serving"] is None
+    assert project_dir.run("outputs").code == 1
 
 
 def test_a_saved_plan_is_refused_when_its_gate_or_its_held_out_examples_changed(
-    gated: Desk,
+    gated: ProjectDir,
 ) -> None:
     write(gated, "tone", 28)
     assert gated.run("plan", "--out", "plan.json").code == 0
@@ -161,42 +166,42 @@ def test_a_saved_plan_is_refused_when_its_gate_or_its_held_out_examples_changed(
     assert gated.run("apply", "plan.json").code == 0
 
 
-def test_too_few_examples_decide_nothing_and_say_so(desk: Desk) -> None:
-    write(desk, "tone.eval", 4, f", {SECRET}")
-    declare(desk, atLeast=0.9)
-    ended = desk.run("apply", "--yes")
+def test_too_few_examples_are_inconclusive_and_reported(project_dir: ProjectDir) -> None:
+    write(project_dir, "tone.eval", 4, f", {SECRET}")
+    declare(project_dir, atLeast=0.9)
+    ended = project_dir.run("apply", "--yes")
     assert ended.code == 5, ended.out + ended.err
     assert "its gate could not decide: exactMatch 1.000" in ended.out
-    assert "examples would do" in ended.out
-    assert "4 examples are too few" in desk.run("plan").out
-    declare(desk, atLeast=0.9, onInconclusive="promote")
-    assert desk.run("apply", "--yes").code == 0
-    assert desk.status()["serving"]
+    assert "examples would be enough" in ended.out
+    assert "4 examples are too few" in project_dir.run("plan").out
+    declare(project_dir, atLeast=0.9, onInconclusive="promote")
+    assert project_dir.run("apply", "--yes").code == 0
+    assert project_dir.status()["serving"]
 
 
-def test_grace_keeps_a_former_version_and_says_until_when(desk: Desk) -> None:
-    desk.model(lifecycle={"keep": 0, "grace": "7d"})
-    assert desk.run("apply", "--yes").code == 0
-    former = desk.status()["serving"]
-    desk.dataset(times=7)
-    assert f"{former} goes 7d after it stops serving" in desk.run("plan").out
-    assert desk.run("apply", "--yes").code == 0
-    assert former in versions(desk)
-    ended = desk.run("plan", "--detailed-exitcode")
+def test_grace_keeps_a_former_version_and_shows_the_end(project_dir: ProjectDir) -> None:
+    project_dir.model(lifecycle={"keep": 0, "grace": "7d"})
+    assert project_dir.run("apply", "--yes").code == 0
+    former = project_dir.status()["serving"]
+    project_dir.dataset(times=7)
+    assert f"{former} is deleted 7d after it stops serving" in project_dir.run("plan").out
+    assert project_dir.run("apply", "--yes").code == 0
+    assert former in versions(project_dir)
+    ended = project_dir.run("plan", "--detailed-exitcode")
     assert ended.code == 0
-    assert f"{former} goes with the first apply after" in ended.out
-    desk.model(lifecycle={"keep": 0})
-    assert desk.actions() == ["delete"]
-    assert desk.run("apply", "--yes").code == 0
-    assert former not in versions(desk)
+    assert f"{former} is deleted by the first apply after" in ended.out
+    project_dir.model(lifecycle={"keep": 0})
+    assert project_dir.actions() == ["delete"]
+    assert project_dir.run("apply", "--yes").code == 0
+    assert former not in versions(project_dir)
 
 
 @pytest.mark.parametrize(
     "moment",
     ["Evaluating", "Judged", "Sending promote", "Sent promote"],
 )
-def test_a_kill_while_a_good_version_is_judged_or_promoted_ends_as_declared(
-    gated: Desk, moment: str
+def test_a_kill_while_a_good_version_is_evaluated_or_promoted_is_repaired(
+    gated: ProjectDir, moment: str
 ) -> None:
     former = gated.status()["serving"]
     write(gated, "tone", 28)
@@ -205,13 +210,13 @@ def test_a_kill_while_a_good_version_is_judged_or_promoted_ends_as_declared(
     ended = gated.run("apply", "--yes")
     assert ended.code == 0, ended.out + ended.err
     assert gated.status()["serving"] != former
-    assert happened(gated).count("Sending create") == 2
+    assert journal_events(gated).count("Sending create") == 2
     assert gated.run("plan", "--detailed-exitcode").code == 0
 
 
 @pytest.mark.parametrize("moment", ["Evaluating", "Judged", "Sending judge", "Sent judge"])
-def test_a_kill_while_a_bad_version_is_judged_leaves_the_serving_one_alone(
-    gated: Desk, moment: str
+def test_a_kill_while_a_bad_version_is_evaluated_keeps_the_serving_one(
+    gated: ProjectDir, moment: str
 ) -> None:
     serving = gated.status()["serving"]
     outputs = gated.run("outputs").out
@@ -221,14 +226,13 @@ def test_a_kill_while_a_bad_version_is_judged_leaves_the_serving_one_alone(
     assert gated.run("apply", "--yes").code == 5
     assert gated.status()["serving"] == serving
     assert gated.run("outputs").out == outputs
-    assert happened(gated).count("Sending create") == 2
+    assert journal_events(gated).count("Sending create") == 2
 
 
-def kill_at(desk: Desk, moment: str) -> None:
-    """Apply in a process of its own, and kill it as soon as the journal says so once more."""
-    before = happened(desk).count(moment)
-    process = desk.start("apply", "--yes")
-    is_there: Callable[[], bool] = lambda: happened(desk).count(moment) > before  # noqa: E731  # once
-    until(is_there)
+def kill_at(project_dir: ProjectDir, moment: str) -> None:
+    """Apply in a separate process, and kill it when the journal has one more event of a kind."""
+    before = journal_events(project_dir).count(moment)
+    process = project_dir.start("apply", "--yes")
+    wait_until(lambda: journal_events(project_dir).count(moment) > before)
     process.kill()
     process.communicate()

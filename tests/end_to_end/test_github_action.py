@@ -1,4 +1,4 @@
-"""The GitHub action, run as workflows run it: real git, real processes, a real server."""
+"""The GitHub action, run as in a workflow: real git, real processes and a real server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakes.forges import FORGES, TOKEN, Desk, listening
-from tests.support.fakes.runner import Ran, Runner
+from tests.support.fakes.forges import FORGES, TOKEN, ForgeState, listening
+from tests.support.fakes.runner import ActionResult, ActionRunner
 from tests.support.paths import ROOT
-from tests.support.project_dir import Desk as Folder
-from tunedmodels.forges.plan_comment import read_marker
+from tests.support.project_dir import ProjectDir
+from tunedmodels.forges.plan_comment import Marker
 
 ACTION = ROOT / "action.yml"
 
@@ -25,19 +25,19 @@ ACTION = ROOT / "action.yml"
 class Repository:
     """A git repository with a project in it, its pull requests, and its workflows."""
 
-    folder: Folder
-    forge: Desk
+    folder: ProjectDir
+    forge: ForgeState
     temp: Path
     address: str
 
     def git(self, *arguments: str) -> str:
-        """Run git, as nobody in particular."""
-        who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b.test"}
-        who |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b.test"}
+        """Run git with a fixed author."""
+        author = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b.test"}
+        author |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b.test"}
         done = subprocess.run(
             ["git", *arguments],
             cwd=self.folder.folder,
-            env=self.folder.environ() | who | {"GIT_CONFIG_GLOBAL": "/dev/null"},
+            env=self.folder.environ() | author | {"GIT_CONFIG_GLOBAL": "/dev/null"},
             capture_output=True,
             text=True,
             check=True,
@@ -45,22 +45,22 @@ class Repository:
         return done.stdout.strip()
 
     def branch(self, name: str) -> None:
-        """Begin a branch at main."""
+        """Create a branch at main."""
         self.git("switch", "--quiet", "--create", name, "main")
 
-    def commit(self, words: str) -> None:
+    def commit(self, message: str) -> None:
         """Commit everything."""
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", words)
+        self.git("commit", "--quiet", "--message", message)
 
     def merge(self, name: str, number: int) -> None:
-        """Merge a pull request into main, as its button does."""
+        """Merge a pull request into main with a merge commit."""
         self.git("switch", "--quiet", "main")
         self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {name}", name)
         self.forge.merged[self.git("rev-parse", "HEAD")] = number
 
-    def on_pull_request(self, number: int, **inputs: str) -> Ran:
-        """Run the action as a workflow on `pull_request` does."""
+    def on_pull_request(self, number: int, **inputs: str) -> ActionResult:
+        """Run the action in a workflow on `pull_request`."""
         head, base = self.git("rev-parse", "HEAD"), self.git("rev-parse", "main")
         pull = {"number": number, "head": {"sha": head}, "base": {"ref": "main", "sha": base}}
         event = self.temp / "event.json"
@@ -72,12 +72,12 @@ class Repository:
         }
         return self._run(environ, inputs)
 
-    def on_push(self, **inputs: str) -> Ran:
-        """Run the action as a workflow on `push` to main does."""
+    def on_push(self, **inputs: str) -> ActionResult:
+        """Run the action in a workflow on `push` to main."""
         environ = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main"}
         return self._run(environ, inputs)
 
-    def _run(self, environ: dict[str, str], inputs: dict[str, str]) -> Ran:
+    def _run(self, environ: dict[str, str], inputs: dict[str, str]) -> ActionResult:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         given = {
             "CI": "true",
@@ -88,7 +88,7 @@ class Repository:
             "TOKEN_OF_THE_JOB": TOKEN,
             "PATH": path,
         }
-        runner = Runner(
+        runner = ActionRunner(
             ACTION, self.folder.folder, self.temp, self.folder.environ() | given | environ
         )
         ran = runner.run(install="no", **inputs)
@@ -97,175 +97,177 @@ class Repository:
         return ran
 
     def digest(self, number: int) -> str:
-        """The digest that the one comment of a pull request shows."""
+        """Return the digest in the only comment of a pull request."""
         (body,) = self.forge.bodies(number)
-        marker = read_marker(body)
+        marker = Marker.parse(body)
         assert marker
         return marker.digest
 
 
 @pytest.fixture
-def here(desk: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
-    forge = Desk(pulls={1: [], 2: []})
+def repository(
+    project_dir: ProjectDir, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Repository]:
+    forge = ForgeState(pull_requests={1: [], 2: []})
     with listening(FORGES["github"](forge)) as address:
-        repository = Repository(desk, forge, tmp_path_factory.mktemp("runner"), address)
-        repository.git("init", "--quiet", "--initial-branch=main")
-        desk.write(".gitignore", ".tunedmodels/\n")
-        repository.commit("Begin")
-        yield repository
+        github = Repository(project_dir, forge, tmp_path_factory.mktemp("runner"), address)
+        github.git("init", "--quiet", "--initial-branch=main")
+        project_dir.write(".gitignore", ".tunedmodels/\n")
+        github.commit("Begin")
+        yield github
 
 
-def test_a_plan_is_read_approved_and_applied_and_what_it_made_stale_is_refused(
-    here: Repository,
+def test_an_approved_plan_is_applied_and_a_plan_that_it_made_stale_is_refused(
+    repository: Repository,
 ) -> None:
-    assert here.folder.run("apply", "--yes").code == 0
-    served = here.folder.status()["serving"]
+    assert repository.folder.run("apply", "--yes").code == 0
+    served = repository.folder.status()["serving"]
 
-    here.branch("more-data")
-    here.folder.dataset(times=7)
-    here.commit("Teach it more")
-    planned = here.on_pull_request(1)
+    repository.branch("more-data")
+    repository.folder.dataset(times=7)
+    repository.commit("Teach it more")
+    planned = repository.on_pull_request(1)
     assert planned.code == 0, planned.log
     assert planned.outputs["pending"] == "true"
-    assert planned.outputs["digest"] == here.digest(1)
+    assert planned.outputs["digest"] == repository.digest(1)
     assert "to replace" in planned.summary
 
-    here.branch("longer")
-    here.folder.model(hyperparameters={"epochCount": 7})
-    here.commit("Train it longer")
-    assert here.on_pull_request(2).code == 0
-    second_plan = here.temp / "second.json"
-    second_plan.write_text((here.temp / "tunedmodels-plan.json").read_text())
+    repository.branch("longer")
+    repository.folder.model(hyperparameters={"epochCount": 7})
+    repository.commit("Train it longer")
+    assert repository.on_pull_request(2).code == 0
+    second_plan = repository.temp / "second.json"
+    second_plan.write_text((repository.temp / "tunedmodels-plan.json").read_text())
 
-    here.merge("more-data", 1)
-    applied = here.on_push(command="apply", digest="approved")
+    repository.merge("more-data", 1)
+    applied = repository.on_push(command="apply", digest="approved")
     assert applied.code == 0, applied.log
     assert "serv" in applied.summary
-    assert "### tunedmodels · applied\n" in here.forge.bodies(1)[0]
-    newer = here.folder.status()["serving"]
+    assert "### tunedmodels · applied\n" in repository.forge.bodies(1)[0]
+    newer = repository.folder.status()["serving"]
     assert newer != served
 
-    here.merge("longer", 2)
-    refused = here.on_push(command="apply", digest="approved")
+    repository.merge("longer", 2)
+    refused = repository.on_push(command="apply", digest="approved")
     assert refused.code == 4, refused.log
     assert "The plan is stale" in refused.log
-    assert "::error title=tunedmodels::The approved plan no longer holds." in refused.log
-    assert here.folder.status()["serving"] == newer
-    assert "out of date" in here.forge.bodies(2)[0]
-    by_file = here.folder.run("apply", str(second_plan))
+    assert "::error title=tunedmodels::The approved plan is stale." in refused.log
+    assert repository.folder.status()["serving"] == newer
+    assert "stale" in repository.forge.bodies(2)[0]
+    by_file = repository.folder.run("apply", str(second_plan))
     assert by_file.code == 4
     assert "tone: the dataset data/tone.jsonl changed" in by_file.err
-    again = here.on_push(command="apply", digest="approved")
-    assert (again.code, "marked as out of date" in again.log) == (4, True)
+    again = repository.on_push(command="apply", digest="approved")
+    assert (again.code, "marked as stale" in again.log) == (4, True)
 
 
-def test_another_push_edits_the_comment_and_one_with_errors_marks_it(here: Repository) -> None:
-    here.branch("work")
-    assert here.on_pull_request(1).code == 0
-    first = here.digest(1)
-    here.folder.dataset(times=7)
-    here.commit("More")
-    assert here.on_pull_request(1).code == 0
-    assert here.digest(1) != first
-    here.folder.dataset(tail="no json\n")
-    here.commit("Break it")
-    broken = here.on_pull_request(1)
+def test_another_push_edits_the_comment_and_a_push_with_errors_marks_it_as_stale(
+    repository: Repository,
+) -> None:
+    repository.branch("work")
+    assert repository.on_pull_request(1).code == 0
+    first = repository.digest(1)
+    repository.folder.dataset(times=7)
+    repository.commit("More")
+    assert repository.on_pull_request(1).code == 0
+    assert repository.digest(1) != first
+    repository.folder.dataset(tail="no json\n")
+    repository.commit("Break it")
+    broken = repository.on_pull_request(1)
     assert broken.code == 1
     assert "::error file=manifests/data/tone.jsonl,line=25" in broken.log
-    (body,) = here.forge.bodies(1)
-    assert "out of date" in body
+    (body,) = repository.forge.bodies(1)
+    assert "stale" in body
 
 
-def test_drift_fails_only_when_there_is_some_and_says_so_in_the_summary(here: Repository) -> None:
-    drifted = here.on_push(command="drift")
+def test_drift_fails_only_with_drift_and_shows_it_in_the_summary(repository: Repository) -> None:
+    drifted = repository.on_push(command="drift")
     assert drifted.code == 2
-    assert "::error title=tunedmodels::The live models are not as declared" in drifted.log
+    assert "::error title=tunedmodels::The live models differ from the manifests." in drifted.log
     assert "to create" in drifted.summary
-    assert here.folder.run("apply", "--yes").code == 0
-    assert here.on_push(command="drift").code == 0
-    assert here.forge.asked == []
+    assert repository.folder.run("apply", "--yes").code == 0
+    assert repository.on_push(command="drift").code == 0
+    assert repository.forge.requests == []
 
 
-def test_a_refused_plan_is_still_shown_and_its_flag_goes_through(here: Repository) -> None:
-    here.folder.model("other")
-    here.folder.dataset("other")
-    assert here.folder.run("apply", "--yes").code == 0
-    (here.folder.folder / "manifests/tone.yaml").unlink()
-    refused = here.on_pull_request(1)
+def test_a_refused_plan_is_shown_and_its_option_allows_it(repository: Repository) -> None:
+    repository.folder.model("other")
+    repository.folder.dataset("other")
+    assert repository.folder.run("apply", "--yes").code == 0
+    (repository.folder.folder / "manifests/tone.yaml").unlink()
+    refused = repository.on_pull_request(1)
     assert refused.code == 4
-    assert "--allow-delete 1" in here.forge.bodies(1)[0]
-    allowed = here.on_pull_request(1, arguments="--allow-delete 1")
+    assert "--allow-delete 1" in repository.forge.bodies(1)[0]
+    allowed = repository.on_pull_request(1, arguments="--allow-delete 1")
     assert (allowed.code, allowed.outputs["pending"]) == (0, "true")
 
 
-def test_a_version_that_its_gate_refuses_fails_the_job_and_the_comment_says_its_score(
-    here: Repository,
+def test_a_refused_version_fails_the_job_and_the_comment_shows_its_score(
+    repository: Repository,
 ) -> None:
-    assert here.folder.run("apply", "--yes").code == 0
-    here.branch("strict")
-    here.folder.hopeless_gate()
-    here.folder.dataset(times=7)
-    here.commit("Ask for more")
-    planned = here.on_pull_request(1)
+    assert repository.folder.run("apply", "--yes").code == 0
+    repository.branch("strict")
+    repository.folder.declare_failing_gate()
+    repository.folder.dataset(times=7)
+    repository.commit("Ask for more")
+    planned = repository.on_pull_request(1)
     assert planned.code == 0, planned.log
-    here.merge("strict", 1)
-    served = here.folder.status()["serving"]
-    rejected = here.on_push(command="apply", digest="approved")
+    repository.merge("strict", 1)
+    served = repository.folder.status()["serving"]
+    rejected = repository.on_push(command="apply", digest="approved")
     assert rejected.code == 5, rejected.log
-    assert "::error title=tunedmodels::A gate kept a version from serving." in rejected.log
-    assert here.folder.status()["serving"] == served
-    (body,) = here.forge.bodies(1)
+    assert "::error title=tunedmodels::A version did not pass its gate." in rejected.log
+    assert repository.folder.status()["serving"] == served
+    (body,) = repository.forge.bodies(1)
     assert "0 of 1 done, 1 not promoted" in body
     assert "exactMatch 0.000" in body
     assert "said 3" not in body, "no text of an example"
 
-    again = here.on_push(command="apply", digest="approved")
+    again = repository.on_push(command="apply", digest="approved")
     assert again.code == 4
-    assert here.forge.bodies(1) == [body], "what was done stays done"
+    assert repository.forge.bodies(1) == [body], "the result of the apply is kept"
 
 
-def test_jobs_that_still_run_are_said_as_such(
-    here: Repository,
-) -> None:
-    here.branch("work")
-    assert here.on_pull_request(1).code == 0
-    here.merge("work", 1)
-    asked = {"command": "apply", "digest": here.digest(1), "arguments": "--no-wait"}
-    left = here.on_push(**asked)
+def test_running_jobs_are_reported(repository: Repository) -> None:
+    repository.branch("work")
+    assert repository.on_pull_request(1).code == 0
+    repository.merge("work", 1)
+    inputs = {"command": "apply", "digest": repository.digest(1), "arguments": "--no-wait"}
+    left = repository.on_push(**inputs)
     assert left.code == 3, left.log
-    assert "::error title=tunedmodels::Jobs still run." in left.log
-    (told,) = here.forge.bodies(1)
-    assert "0 of 1 done, 1 still running" in told
+    assert "::error title=tunedmodels::Jobs are still running." in left.log
+    (body,) = repository.forge.bodies(1)
+    assert "0 of 1 done, 1 still running" in body
 
-    here.branch("later")
-    assert here.on_pull_request(2).code == 0
-    here.merge("later", 2)
-    waited = here.on_push(command="apply", digest=here.digest(2), comment="false")
+    repository.branch("later")
+    assert repository.on_pull_request(2).code == 0
+    repository.merge("later", 2)
+    waited = repository.on_push(command="apply", digest=repository.digest(2), comment="false")
     assert waited.code == 0, waited.log
-    assert here.folder.status()["serving"]
-    assert "· applied\n" not in here.forge.bodies(2)[0], "the comment is not wanted"
+    assert repository.folder.status()["serving"]
+    assert "· applied\n" not in repository.forge.bodies(2)[0], "comments are disabled"
 
 
 @pytest.mark.parametrize("digest", ["", "$(touch owned)"])
-def test_nothing_is_applied_without_a_digest(here: Repository, digest: str) -> None:
-    ended = here.on_push(command="apply", digest=digest)
+def test_nothing_is_applied_without_a_digest(repository: Repository, digest: str) -> None:
+    ended = repository.on_push(command="apply", digest=digest)
     assert ended.code == 1
-    assert "Nothing is applied without an approved digest" in ended.log
-    assert not (here.folder.folder / "owned").exists()
+    assert "No approved digest (sha256:... or approved): nothing is applied." in ended.log
+    assert not (repository.folder.folder / "owned").exists()
 
 
-def test_where_nobody_commented_nothing_was_approved(here: Repository) -> None:
-    here.forge.merged[here.git("rev-parse", "HEAD")] = 1
-    ended = here.on_push(command="apply", digest="approved")
+def test_without_a_comment_no_plan_is_approved(repository: Repository) -> None:
+    repository.forge.merged[repository.git("rev-parse", "HEAD")] = 1
+    ended = repository.on_push(command="apply", digest="approved")
     assert ended.code == 4
     assert "nothing was approved" in ended.log
-    assert here.folder.status()["versions"] == []
+    assert repository.folder.status()["versions"] == []
 
 
-def test_what_a_plan_quotes_is_no_command_to_the_runner(here: Repository) -> None:
+def test_text_of_a_plan_is_not_a_command_to_the_runner(repository: Repository) -> None:
     text = "word " * 19 + "::set-output name=x::y"
-    here.folder.model(description=text, displayName="::add-mask::e")
-    ran = here.on_pull_request(1)
+    repository.folder.model(description=text, displayName="::add-mask::e")
+    ran = repository.on_pull_request(1)
     before, _, rest = ran.log.partition("::stop-commands::")
     token, _, quoted = rest.partition("\n")
     inside, found, _ = quoted.partition(f"\n::{token}::\n")

@@ -1,4 +1,4 @@
-"""The GitLab template and the pre-commit hook, run as GitLab's shell and pre-commit run them."""
+"""The GitLab template and the pre-commit hook, run as in GitLab's shell and by pre-commit."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.fakes.forges import FORGES, TOKEN, Desk, listening
+from tests.support.fakes.forges import FORGES, TOKEN, ForgeState, listening
 from tests.support.paths import ROOT
-from tests.support.project_dir import Desk as Folder
-from tunedmodels.forges.plan_comment import APPLIED, STALE, read_marker
+from tests.support.project_dir import ProjectDir
+from tunedmodels.forges.plan_comment import APPLIED_LEVEL, STALE_LEVEL, Marker
 
 
 @pytest.fixture
-def gitlab(desk: Folder) -> Iterator[tuple[Desk, dict[str, str]]]:
-    forge = Desk(merged={"abc": 7})
+def gitlab(project_dir: ProjectDir) -> Iterator[tuple[ForgeState, dict[str, str]]]:
+    forge = ForgeState(merged={"abc": 7})
     with listening(FORGES["gitlab"](forge)) as address:
         yield (
             forge,
-            desk.environ()
+            project_dir.environ()
             | {
                 "CI": "true",
                 "GITLAB_CI": "true",
@@ -39,7 +39,7 @@ def gitlab(desk: Folder) -> Iterator[tuple[Desk, dict[str, str]]]:
 
 
 def job(name: str, folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the script of a job, and what comes after it in a shell of its own."""
+    """Run the script of a job, and its after_script in another shell."""
     template = yaml.safe_load((ROOT / "docs/ci/gitlab-ci.yml").read_text(encoding="utf-8"))
 
     def shell(lines: list[str]) -> subprocess.CompletedProcess[str]:
@@ -61,52 +61,52 @@ def job(name: str, folder: Path, environ: dict[str, str]) -> subprocess.Complete
     return done
 
 
-def test_a_merge_request_is_planned_and_what_it_showed_is_applied(
-    desk: Folder, gitlab: tuple[Desk, dict[str, str]]
+def test_a_merge_request_is_planned_and_its_plan_is_applied(
+    project_dir: ProjectDir, gitlab: tuple[ForgeState, dict[str, str]]
 ) -> None:
     forge, environ = gitlab
-    planned = job("tunedmodels-plan", desk.folder, environ | {"CI_MERGE_REQUEST_IID": "7"})
+    planned = job("tunedmodels-plan", project_dir.folder, environ | {"CI_MERGE_REQUEST_IID": "7"})
     assert planned.returncode == 0, planned.stdout
-    drifted = job("tunedmodels-drift", desk.folder, environ)
+    drifted = job("tunedmodels-drift", project_dir.folder, environ)
     assert drifted.returncode == 2
-    applied = job("tunedmodels-apply", desk.folder, environ)
+    applied = job("tunedmodels-apply", project_dir.folder, environ)
     assert applied.returncode == 0, applied.stdout
-    assert desk.status()["serving"]
+    assert project_dir.status()["serving"]
     assert "· applied\n" in forge.bodies()[0]
-    desk.remove("events.jsonl")  # GitLab begins every job with a clean checkout
-    refused = job("tunedmodels-apply", desk.folder, environ)
+    project_dir.remove("events.jsonl")  # GitLab starts every job with a clean checkout
+    refused = job("tunedmodels-apply", project_dir.folder, environ)
     assert refused.returncode == 4, "it was applied already"
     (body,) = forge.bodies()
-    marker = read_marker(body)
+    marker = Marker.parse(body)
     assert marker
-    assert marker.level == APPLIED, "what was done stays done"
+    assert marker.level == APPLIED_LEVEL, "the result of the apply is kept"
     assert TOKEN not in planned.stdout + applied.stdout + refused.stdout
 
 
-def test_a_plan_that_moved_meanwhile_is_marked_and_one_that_its_gate_refuses_says_so(
-    desk: Folder, gitlab: tuple[Desk, dict[str, str]]
+def test_a_stale_plan_is_marked_and_a_refused_version_is_reported(
+    project_dir: ProjectDir, gitlab: tuple[ForgeState, dict[str, str]]
 ) -> None:
     forge, environ = gitlab
     review = environ | {"CI_MERGE_REQUEST_IID": "7"}
-    assert job("tunedmodels-plan", desk.folder, review).returncode == 0
-    desk.dataset(times=7)
-    assert job("tunedmodels-apply", desk.folder, environ).returncode == 4
-    marker = read_marker(forge.bodies()[0])
+    assert job("tunedmodels-plan", project_dir.folder, review).returncode == 0
+    project_dir.dataset(times=7)
+    assert job("tunedmodels-apply", project_dir.folder, environ).returncode == 4
+    marker = Marker.parse(forge.bodies()[0])
     assert marker
-    assert marker.level == STALE
-    desk.hopeless_gate()
-    assert job("tunedmodels-plan", desk.folder, review).returncode == 0
-    rejected = job("tunedmodels-apply", desk.folder, environ)
+    assert marker.level == STALE_LEVEL
+    project_dir.declare_failing_gate()
+    assert job("tunedmodels-plan", project_dir.folder, review).returncode == 0
+    rejected = job("tunedmodels-apply", project_dir.folder, environ)
     assert rejected.returncode == 5, rejected.stdout
-    assert "A gate kept a version from serving." in rejected.stdout
+    assert "A version did not pass its gate." in rejected.stdout
     assert "· 0 of 1 done, 1 not promoted\n" in forge.bodies()[0]
     assert "exactMatch 0.000" in forge.bodies()[0]
 
 
-def test_the_pre_commit_hook_stops_a_commit_with_an_error(desk: Folder) -> None:
+def test_the_pre_commit_hook_rejects_a_commit_with_an_error(project_dir: ProjectDir) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     program, *arguments = shlex.split(hook["entry"])
     assert (program, hook["pass_filenames"]) == ("tunedmodels", False)
-    assert desk.run(*arguments).code == 0
-    desk.dataset(tail="no json\n")
-    assert desk.run(*arguments).code == 1
+    assert project_dir.run(*arguments).code == 0
+    project_dir.dataset(tail="no json\n")
+    assert project_dir.run(*arguments).code == 1

@@ -1,4 +1,4 @@
-"""A plan for everybody who reads it: in every form, in every locale, with what they may see."""
+"""The plan in every format and locale, without examples that its readers must not see."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ import sys
 
 import pytest
 
-from tests.support.project_dir import Desk
-from tunedmodels.render.plan.markdown import read_marker
+from tests.support.project_dir import ProjectDir
+from tunedmodels.forges.plan_comment import Marker
 
 
 @pytest.fixture
-def edited(desk: Desk) -> Desk:
-    """A desk in git whose model was trained, and whose dataset was edited since."""
+def edited(project_dir: ProjectDir) -> ProjectDir:
+    """A project in git whose model was trained, and whose dataset was edited since."""
     rows = [
         {"text_input": f"café {number}, where are you", "output": "où" if number % 2 else "da"}
         for number in range(24)
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    desk.write("manifests/data/tone.jsonl", text)
-    git(desk, "init", "-q")
-    git(desk, "add", "-A")
-    git(desk, "commit", "-qm", "one")
-    assert desk.run("apply", "--yes").code == 0
-    desk.write("manifests/data/tone.jsonl", text.replace("café 0,", "café 短,"))
-    return desk
+    project_dir.write("manifests/data/tone.jsonl", text)
+    git(project_dir, "init", "-q")
+    git(project_dir, "add", "-A")
+    git(project_dir, "commit", "-qm", "one")
+    assert project_dir.run("apply", "--yes").code == 0
+    project_dir.write("manifests/data/tone.jsonl", text.replace("café 0,", "café 短,"))
+    return project_dir
 
 
-def git(desk: Desk, *arguments: str) -> None:
+def git(project_dir: ProjectDir, *arguments: str) -> None:
     author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    subprocess.run(["git", *author, *arguments], cwd=desk.folder, check=True)
+    subprocess.run(["git", *author, *arguments], cwd=project_dir.folder, check=True)
 
 
-def test_every_form_is_whole_and_shows_as_much_as_was_asked_for(edited: Desk) -> None:
+def test_every_format_is_complete_and_shows_the_requested_examples(edited: ProjectDir) -> None:
     few = edited.run("plan", "--format", "markdown")
     assert few.code == 0, few.err
-    marker = read_marker(few.out)
+    marker = Marker.parse(few.out)
     assert marker
-    assert marker["digest"] == edited.plan()["digest"]
-    assert marker["head"].endswith("+")
+    assert marker.digest == edited.plan()["digest"]
+    assert marker.head.endswith("+")
     assert "café 短" in few.out
     assert "café 短" in edited.run("plan", "--format", "html").out
     none = edited.run("plan", "--format", "markdown", "--examples", "none").out
@@ -49,14 +49,14 @@ def test_every_form_is_whole_and_shows_as_much_as_was_asked_for(edited: Desk) ->
     assert "café" in edited.run("plan", "--examples", "all").out
 
 
-def test_without_an_archive_git_still_knows(edited: Desk) -> None:
+def test_without_an_archive_the_former_examples_come_from_git(edited: ProjectDir) -> None:
     for file in (edited.folder / "manifests/.tunedmodels/datasets").iterdir():
         file.unlink()
     assert "was :1" in edited.run("plan").out
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown", "html"])
-def test_a_locale_that_lacks_letters_stops_nothing(edited: Desk, form: str) -> None:
+def test_characters_that_the_locale_lacks_are_escaped(edited: ProjectDir, form: str) -> None:
     environ = edited.environ() | {"PYTHONIOENCODING": "latin-1", "COLUMNS": "80"}
     done = subprocess.run(
         [sys.executable, "-m", "tunedmodels", "plan", "--format", form],
@@ -66,21 +66,21 @@ def test_a_locale_that_lacks_letters_stops_nothing(edited: Desk, form: str) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    shown = done.stdout.decode("latin-1" if form == "text" else "utf-8")
-    assert "\\u77ed" in shown if form == "text" else "短" in shown or form == "json"
+    output = done.stdout.decode("latin-1" if form == "text" else "utf-8")
+    assert "\\u77ed" in output if form == "text" else "短" in output or form == "json"
 
 
 @pytest.mark.parametrize("form", ["markdown", "html"])
-def test_errors_have_the_form_of_the_plan_that_there_is_not(desk: Desk, form: str) -> None:
-    desk.model(temperature=7)
-    ended = desk.run("plan", "--format", form)
+def test_errors_have_the_format_of_the_requested_plan(project_dir: ProjectDir, form: str) -> None:
+    project_dir.model(temperature=7)
+    ended = project_dir.run("plan", "--format", form)
     assert ended.code == 1
     assert "1 error" in ended.out
     assert "temperature" in ended.out
 
 
-def test_validate_speaks_markdown(desk: Desk) -> None:
-    desk.model(temperature=7)
-    ended = desk.run("validate", "--format", "markdown")
+def test_validate_prints_markdown(project_dir: ProjectDir) -> None:
+    project_dir.model(temperature=7)
+    ended = project_dir.run("validate", "--format", "markdown")
     assert ended.code == 1
     assert "> [!CAUTION]" in ended.out

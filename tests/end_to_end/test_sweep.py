@@ -1,4 +1,4 @@
-"""A sweep on the embedded engine, really trained: killed in the middle, and gone on with."""
+"""A sweep on the embedded engine, really trained: killed, and continued by the next apply."""
 
 from __future__ import annotations
 
@@ -10,44 +10,46 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.test_interrupts import happened, until
-from tests.support.project_dir import TONE, Desk
+from tests.end_to_end.test_interrupts import journal_events, wait_until
+from tests.support.project_dir import TONE_EXAMPLES, ProjectDir
 
 SWEEP: dict[str, Any] = {"hyperparameters": {"epochCount": [1, 30, 60]}}
 
 
-def declare(desk: Desk, sweep: dict[str, Any] = SWEEP, **rules: Any) -> None:
+def declare(project_dir: ProjectDir, sweep: dict[str, Any] = SWEEP, **rules: Any) -> None:
     """Declare the model with a sweep and held-out examples."""
     evaluation = {"path": "data/tone.eval.jsonl", "metric": "labelAccuracy", **rules}
-    desk.model(sweep=sweep, evaluation=evaluation)
+    project_dir.model(sweep=sweep, evaluation=evaluation)
 
 
 @pytest.fixture
-def swept(desk: Desk) -> Desk:
-    """A project with a sweep, and nothing live."""
+def swept(project_dir: ProjectDir) -> ProjectDir:
+    """A project with a sweep and no live model."""
     rows = [
         json.dumps({"text_input": f"{words}, part {number}", "output": label})
         for number in range(10)
-        for words, label in TONE
+        for words, label in TONE_EXAMPLES
     ]
-    desk.write("manifests/data/tone.eval.jsonl", "\n".join(rows) + "\n")
-    declare(desk)
-    return desk
+    project_dir.write("manifests/data/tone.eval.jsonl", "\n".join(rows) + "\n")
+    declare(project_dir)
+    return project_dir
 
 
-def jobs(desk: Desk) -> int:
-    """How many jobs were ever created: the service numbers them, and gives no number twice."""
-    with closing(sqlite3.connect(desk.folder / "manifests/.tunedmodels/embedded.db")) as store:
+def jobs(project_dir: ProjectDir) -> int:
+    """Return the number of jobs ever created; the service numbers them and reuses no number."""
+    with closing(
+        sqlite3.connect(project_dir.folder / "manifests/.tunedmodels/embedded.db")
+    ) as store:
         found = store.execute("SELECT seq FROM sqlite_sequence WHERE name = 'models'").fetchone()
     return int(found[0])
 
 
 @pytest.mark.parametrize("moment", ["Sent create", "Sent score", "Sent promote", "Sent delete"])
-def test_a_sweep_that_is_killed_is_gone_on_with_and_its_best_one_serves(
-    swept: Desk, moment: str
+def test_a_killed_sweep_is_continued_and_its_best_candidate_serves(
+    swept: ProjectDir, moment: str
 ) -> None:
     process = swept.start("apply", "--yes")
-    until(lambda: moment in happened(swept) or process.poll() is not None)
+    wait_until(lambda: moment in journal_events(swept) or process.poll() is not None)
     process.kill()
     process.communicate()
     ended = swept.run("apply", "--yes")
@@ -64,28 +66,30 @@ def test_a_sweep_that_is_killed_is_gone_on_with_and_its_best_one_serves(
     assert "chosen as the best of its candidates" in swept.run("show", "tone").out
 
 
-def test_an_edited_sweep_trains_what_is_not_there_any_more_and_a_pinned_one_nothing(
-    swept: Desk,
+def test_an_edited_sweep_trains_the_missing_candidates_and_a_pinned_winner_trains_nothing(
+    swept: ProjectDir,
 ) -> None:
     assert swept.run("apply", "--yes").code == 0
     first = swept.status()["serving"]
     declare(swept, {"hyperparameters": {"epochCount": [1, 30, 60, 90]}})
     (change,) = swept.plan()["changes"]
-    states = Counter(each["action"] for each in change["sweep"]["candidates"])
-    # What lost was deleted, so that it would be trained once more: the plan says so beforehand.
+    states = Counter(candidate["action"] for candidate in change["sweep"]["candidates"])
+    # The losing candidates were deleted, so the plan announces that they are trained again.
     assert states == {"create": 3, "promote": 1}
     assert "3 tuning jobs" in swept.run("plan").out
     declare(swept)
     assert swept.actions() == []
     pinned = []
-    for count in SWEEP["hyperparameters"]["epochCount"]:  # what won can be pinned, and goes on
+    for count in SWEEP["hyperparameters"]["epochCount"]:  # the winner can be pinned and stays
         swept.model(hyperparameters={"epochCount": count})
         pinned.append(swept.actions())
     assert sorted(pinned) == [[], ["replace"], ["replace"]]
     assert swept.status()["serving"] == first
 
 
-def test_a_winner_that_its_gate_refuses_leaves_what_serves_alone(swept: Desk) -> None:
+def test_a_winner_that_its_gate_refuses_does_not_replace_the_serving_version(
+    swept: ProjectDir,
+) -> None:
     swept.model(hyperparameters={"epochCount": 40})
     assert swept.run("apply", "--yes").code == 0
     before = swept.run("outputs").out

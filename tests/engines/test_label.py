@@ -1,4 +1,4 @@
-"""The label engine: its features, its loss and gradient, and how well it does what it is for."""
+"""The label engine: its features, its loss and gradient, and its quality."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.support.paths import ROOT
 from tunedmodels.datasets.examples import Example
 from tunedmodels.engines import ENGINES
 from tunedmodels.engines.engine import Adapter, Sampling, TuningRequest
-from tunedmodels.engines.label.features import ROWS, rows_of
+from tunedmodels.engines.label.features import ROWS, feature_rows
 from tunedmodels.engines.label.model import RATE_SCALE, LinearModel
-from tunedmodels.engines.sampling import choose, pieces
+from tunedmodels.engines.sampling import choose, stream_tokens
 
 BASE = "models/embedded-label-001"
 ENGINE = ENGINES[BASE]
@@ -47,14 +47,14 @@ def test_listing_the_engines_imports_no_numpy() -> None:
 
 
 def test_the_feature_map_is_frozen() -> None:
-    # Weights on disk mean these rows. Other numbers here need another MAP_VERSION.
+    # Weights on disk depend on these rows. A change here requires another MAP_VERSION.
     expected = "849 1087 2766 2792 3060 3570 4518 5011 5879 7498 9466 10195 10573 11128 14079 16044"
-    assert rows_of("Not ok!").tolist() == [int(row) for row in expected.split()]
+    assert feature_rows("Not ok!").tolist() == [int(row) for row in expected.split()]
 
 
 @given(st.text())
 def test_every_text_has_features(text: str) -> None:
-    rows = rows_of(text)
+    rows = feature_rows(text)
     assert len(rows) > 0
     assert np.all(np.diff(rows) > 0)
     assert rows[0] >= 0
@@ -62,21 +62,21 @@ def test_every_text_has_features(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("Where IS it", "where is it"),
         ("\uff37\uff28\uff25\uff32\uff25 is it", "where is it"),
         ("STRASSE", "straße"),
     ],
 )
-def test_case_and_width_do_not_matter(one: str, other: str) -> None:
-    assert rows_of(one).tolist() == rows_of(other).tolist()
+def test_case_and_width_do_not_matter(first: str, second: str) -> None:
+    assert feature_rows(first).tolist() == feature_rows(second).tolist()
 
 
-def test_words_their_order_and_their_parts_are_told_apart() -> None:
-    bites = {text: set(rows_of(text).tolist()) for text in ("dog bites man", "man bites dog")}
+def test_features_depend_on_words_their_order_and_their_parts() -> None:
+    bites = {text: set(feature_rows(text).tolist()) for text in ("dog bites man", "man bites dog")}
     assert bites["dog bites man"] != bites["man bites dog"]
-    assert set(rows_of("walking").tolist()) & set(rows_of("walked").tolist())
+    assert set(feature_rows("walking").tolist()) & set(feature_rows("walked").tolist())
 
 
 # Loss and gradient
@@ -89,7 +89,7 @@ def test_the_first_loss_is_the_logarithm_of_the_number_of_classes(classes: int) 
     assert losses[0] == pytest.approx(math.log(classes))
 
 
-def test_a_step_goes_down_the_gradient_of_the_mean_loss() -> None:
+def test_a_step_follows_the_gradient_of_the_mean_loss() -> None:
     examples = [Example("red rose", "red"), Example("blue sea", "blue"), Example("red sea", "red")]
     parent = train(TuningRequest(examples, epoch_count=2))[1]
     rate = 1e-5
@@ -102,7 +102,11 @@ def test_a_step_goes_down_the_gradient_of_the_mean_loss() -> None:
         first_step = next(iter(ENGINE.tune(replace(request, parent=shifted))))
         return first_step.mean_loss
 
-    for row, column in [(rows_of("red")[0], 0), (rows_of("sea")[1], 1), (rows_of("rose")[2], 1)]:
+    for row, column in [
+        (feature_rows("red")[0], 0),
+        (feature_rows("sea")[1], 1),
+        (feature_rows("rose")[2], 1),
+    ]:
         up, down = (parent.arrays["weights"].astype(float) for _ in range(2))
         up[row, column] += 1e-3
         down[row, column] -= 1e-3
@@ -110,20 +114,20 @@ def test_a_step_goes_down_the_gradient_of_the_mean_loss() -> None:
         assert moved[row, column] == pytest.approx(-rate * RATE_SCALE * gradient, rel=0.01)
 
 
-def test_rows_that_no_example_has_stay_untouched() -> None:
+def test_rows_without_examples_are_not_changed() -> None:
     _, adapter = train(TuningRequest(COLOURS))
-    seen = np.union1d(*(rows_of(text) for text in ("the sky is blue", "grass is green")))
-    touched = np.flatnonzero(adapter.arrays["weights"].any(axis=1))
-    assert set(touched) <= set(seen)
-    assert len(touched) > 20
+    present = np.union1d(*(feature_rows(text) for text in ("the sky is blue", "grass is green")))
+    changed = np.flatnonzero(adapter.arrays["weights"].any(axis=1))
+    assert set(changed) <= set(present)
+    assert len(changed) > 20
 
 
-def test_a_rate_beyond_all_measure_ends_in_words() -> None:
+def test_a_rate_that_is_far_too_high_raises_an_error_with_a_cure() -> None:
     with pytest.raises(ValueError, match=r"loss of step \d+ is (nan|inf).*try a tenth"):
         train(TuningRequest(COLOURS, learning_rate=1e38))
 
 
-def test_the_highest_rate_that_a_manifest_may_say_is_bad_but_finite() -> None:
+def test_the_highest_rate_of_a_manifest_is_bad_but_finite() -> None:
     rng = np.random.default_rng(0)
     noisy = [Example(f"w{rng.integers(9)} w{rng.integers(9)}", f"{n % 3}") for n in range(60)]
     losses, _ = train(TuningRequest(noisy, learning_rate=1.0))
@@ -131,28 +135,31 @@ def test_the_highest_rate_that_a_manifest_may_say_is_bad_but_finite() -> None:
     assert max(losses) > 10 * losses[0]
 
 
-# What it refuses
+# Errors
 
 
-def test_too_many_different_outputs_are_refused_in_words() -> None:
+def test_too_many_different_outputs_are_an_error() -> None:
     many = [Example(f"input {n}", f"output {n}") for n in range(2001)]
-    with pytest.raises(ValueError, match=r"2,001 different outputs.*it saw and writes nothing new"):
+    with pytest.raises(
+        ValueError,
+        match=r"2,001 different outputs.*of its training set, and does not write new text",
+    ):
         ENGINE.tune(TuningRequest(many))
 
 
-def test_the_untuned_base_says_that_it_has_no_answers() -> None:
-    with pytest.raises(ValueError, match="knows no answers until it is tuned"):
+def test_the_untuned_base_cannot_answer() -> None:
+    with pytest.raises(ValueError, match="cannot answer before it is tuned"):
         ENGINE.answer(Adapter(BASE, {}), "hello", Sampling())
 
 
-def test_parameters_of_another_feature_map_are_refused() -> None:
+def test_parameters_of_another_feature_map_are_rejected() -> None:
     _, adapter = train(TuningRequest(COLOURS))
     old = replace(adapter, notes={**adapter.notes, "features": "0"})
     with pytest.raises(ValueError, match="another version of the feature map"):
         ENGINE.answer(old, "the sky", Sampling())
 
 
-# How an answer is drawn
+# Sampling
 
 LOGITS = np.log(np.array([0.1, 0.5, 0.1, 0.3]))
 
@@ -167,35 +174,35 @@ def test_classes_are_drawn_by_their_probability() -> None:
     assert drawn == pytest.approx({0: 0.1, 1: 0.5, 2: 0.1, 3: 0.3}, abs=0.06)
 
 
-def test_top_k_and_top_p_leave_out_the_unlikely() -> None:
+def test_top_k_and_top_p_exclude_unlikely_classes() -> None:
     assert set(shares(Sampling(temperature=1.0, top_k=2))) == {1, 3}
     assert set(shares(Sampling(temperature=1.0, top_p=0.79))) == {1, 3}
     assert set(shares(Sampling(temperature=1.0, top_p=0.81))) == {0, 1, 3}
     assert set(shares(Sampling(temperature=1.0, top_k=9, top_p=1.0))) == {0, 1, 2, 3}
 
 
-def test_cold_is_greedy_and_hot_is_even() -> None:
+def test_low_temperatures_are_greedy_and_high_ones_are_uniform() -> None:
     assert set(shares(Sampling(temperature=0.05))) == {1}
     assert choose(LOGITS, Sampling(temperature=1e-300)) == 1
     hot = shares(Sampling(temperature=1e6))
     assert all(share == pytest.approx(0.25, abs=0.06) for share in hot.values())
 
 
-def test_the_first_of_equals_is_chosen() -> None:
+def test_the_first_of_equal_classes_is_chosen() -> None:
     assert choose(np.zeros(4), Sampling()) == 0
 
 
 @given(st.text())
-def test_pieces_are_words_and_join_to_the_text(text: str) -> None:
-    found = list(pieces(text, Sampling()))
-    assert "".join(found) == text
-    assert len(found) - len(text.split()) in (0, 1)
+def test_streamed_tokens_are_words_and_join_to_the_text(text: str) -> None:
+    tokens = list(stream_tokens(text, Sampling()))
+    assert "".join(tokens) == text
+    assert len(tokens) - len(text.split()) in (0, 1)
 
 
-# How good it is
+# Quality
 
 
-def living(name: str, text: str, label: str) -> list[Example]:
+def manifest_examples(name: str, text: str, label: str) -> list[Example]:
     path = DATA / name
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file)
@@ -209,19 +216,19 @@ def living(name: str, text: str, label: str) -> list[Example]:
         ("review-sentiment{}.jsonl", ("text_input", "output")),
     ],
 )
-def test_the_living_examples_are_learned_with_the_defaults(
+def test_the_examples_of_the_manifests_are_learned_with_the_defaults(
     name: str, fields: tuple[str, str]
 ) -> None:
-    _, adapter = train(TuningRequest(living(name.format(""), *fields)))
-    held_out = living(name.format(".eval"), *fields)
-    right = sum(
+    _, adapter = train(TuningRequest(manifest_examples(name.format(""), *fields)))
+    held_out = manifest_examples(name.format(".eval"), *fields)
+    correct = sum(
         "".join(ENGINE.answer(adapter, e.text_input, Sampling())) == e.output for e in held_out
     )
-    assert right / len(held_out) >= 0.85
+    assert correct / len(held_out) >= 0.85
 
 
-def test_it_reads_a_model_back_from_its_adapter() -> None:
+def test_a_model_is_read_from_its_adapter() -> None:
     _, adapter = train(TuningRequest(COLOURS))
-    model = LinearModel.of(adapter, BASE)
+    model = LinearModel.from_adapter(adapter, BASE)
     assert model.classes == ("blue", "green")
     assert model.weights.shape == (ROWS, 2)

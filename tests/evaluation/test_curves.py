@@ -1,4 +1,4 @@
-"""Loss curves: what is said about them, on curves with a known truth and on real runs."""
+"""The interpretation of loss curves: on curves of a known kind and on real runs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tunedmodels.engines.engine import TuningRequest
 from tunedmodels.evaluation.curves import CurveKind, CurveReading, read_curve
 from tunedmodels.observed import LossPoint
 
-STEPS = 10  # per epoch, where a test does not say
+STEPS = 10  # per epoch, unless a test says otherwise
 WIGGLE = (0.02, -0.01, 0.0, 0.01, -0.02) * 2
 
 
 def curve(epochs: Sequence[float], *, untuned: float = 2.0, noise: float = 1.0) -> list[LossPoint]:
-    """One point per step around the given epoch means; the first step is the untuned model's."""
+    """Return one point per step around the epoch means; the first is that of the untuned model."""
     losses = [mean + noise * extra for mean in epochs for extra in WIGGLE]
     losses[0] = untuned
     return [LossPoint(n, n // STEPS, loss) for n, loss in enumerate(losses, 1)]
@@ -30,7 +30,7 @@ def curve(epochs: Sequence[float], *, untuned: float = 2.0, noise: float = 1.0) 
 
 # fmt: off
 CASES = [
-    # epoch means                          kind                   epochCount  in words
+    # epoch means                          kind                   epochCount  meaning
     ([1.5, 0.9, 0.5, 0.3, 0.18],            CurveKind.FALLING,      10,    "falling to the end"),
     ([1.99, 1.98, 1.97, 1.96, 1.95],        CurveKind.FALLING,      10,    "hardly moving"),
     ([1.0, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1],   CurveKind.PLATEAU,      4,     "flat from epoch 4"),
@@ -43,25 +43,25 @@ CASES = [
     ([1.0, 0.4, 0.3, 0.33, 0.33],           CurveKind.PLATEAU,      3,     "hardly up"),
     ([4.0, 5.0, 6.0, 7.0],                  CurveKind.DIVERGED,     None,  "above untuned"),
     ([1.0, math.nan, math.nan],             CurveKind.DIVERGED,     None,  "no number"),
-    ([1.0, math.inf, 1.0],                  CurveKind.DIVERGED,     None,  "infinite on the way"),
+    ([1.0, math.inf, 1.0],                  CurveKind.DIVERGED,     None,  "infinite in between"),
     ([1.0],                                 CurveKind.TOO_SHORT,    None,  "one epoch"),
     ([1.6, 1.2, 1.7, 1.1, 1.5, 1.15],       CurveKind.NOISY,        None,  "up and down"),
-    ([0.9, 0.3, 0.9, 0.2, 0.7, 0.19, 0.3],  CurveKind.NOISY,        None,  "restless, though low"),
+    ([0.9, 0.3, 0.9, 0.2, 0.7, 0.19, 0.3],  CurveKind.NOISY,        None,  "noisy, though low"),
     ([1.0, 0.4, 0.3, 1.1, 1.6],             CurveKind.RISING,       3,     "far up at the end"),
-    ([1.5, 0.9, 0.5, 0.6, 0.35, 0.3],       CurveKind.FALLING,      12,    "one way up on the way"),
+    ([1.5, 0.9, 0.5, 0.6, 0.35, 0.3],       CurveKind.FALLING,      12,    "one rise in between"),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(
-    ("epochs", "kind", "recommended", "words"), CASES, ids=[case[3] for case in CASES]
+    ("epochs", "kind", "recommended", "meaning"), CASES, ids=[case[3] for case in CASES]
 )
-def test_a_curve_of_known_truth_is_read_as_what_it_is(
-    epochs: list[float], kind: CurveKind, recommended: int | None, words: str
+def test_a_curve_of_a_known_kind_is_recognised(
+    epochs: list[float], kind: CurveKind, recommended: int | None, meaning: str
 ) -> None:
-    # Noise stays below what the case is about: tiny losses have tiny noise.
+    # The noise must be small compared with the losses.
     reading = read_curve(curve(epochs, noise=0.0 if min(epochs) < 0.1 else 1.0))
-    assert (reading.kind, reading.recommended_epoch_count) == (kind, recommended), words
+    assert (reading.kind, reading.recommended_epoch_count) == (kind, recommended), meaning
 
 
 ADVICE = {
@@ -83,8 +83,8 @@ ADVICE = {
         [1.99, 1.97, 1.95],
         (
             "The loss was still falling after epoch 3, at 1.95 from 2 untuned. Set "
-            "hyperparameters.epochCount: 6. It has moved little so far: try ten times the learning "
-            "rate first."
+            "hyperparameters.epochCount: 6. It has fallen little so far: try ten times the "
+            "learning rate first."
         ),
     ),
     "rising": (
@@ -103,7 +103,7 @@ ADVICE = {
     ),
     "no number": (
         [1.0, math.nan],
-        "The loss is not a number any more. The learning rate is too high: divide it by ten.",
+        "The loss is no longer a finite number. The learning rate is too high: divide it by ten.",
     ),
     "stuck": (
         [1.5, 1.2, 1.1, 1.1, 1.1],
@@ -115,20 +115,20 @@ ADVICE = {
     "noisy": (
         [1.6, 1.2, 1.7, 1.1, 1.5, 1.15],
         (
-            "Cannot tell: from epoch to epoch the loss went up and down again by 0.85, and all that"
-            " it learned is 0.9. A larger batchSize or a lower learning rate makes the curve "
-            "calmer; look for equal inputs with different outputs, too."
+            "Cannot tell: the loss rose and fell again between epochs by 0.85 in total, and fell "
+            "by only 0.9 overall. A larger batchSize or a lower learning rate makes the curve "
+            "smoother; also look for equal inputs with different outputs."
         ),
     ),
 }
 
 
 @pytest.mark.parametrize(("epochs", "advice"), ADVICE.values(), ids=ADVICE.keys())
-def test_advice_is_words_for_a_manifest(epochs: list[float], advice: str) -> None:
+def test_the_advice_names_manifest_fields(epochs: list[float], advice: str) -> None:
     assert read_curve(curve(epochs, noise=1e-9)).advice == advice
 
 
-def test_a_single_epoch_asks_for_more_to_see_a_trend() -> None:
+def test_a_single_epoch_leads_to_advice_for_more() -> None:
     assert read_curve(curve([1.0]), epoch_count=1).advice == (
         "Cannot tell: a curve of fewer than two epochs shows no trend. To see one, set "
         "hyperparameters.epochCount: 5."
@@ -137,19 +137,19 @@ def test_a_single_epoch_asks_for_more_to_see_a_trend() -> None:
     assert read_curve([LossPoint(1, 0, 2.0)]).epoch_means == ()
 
 
-def test_a_job_that_still_runs_is_not_told_to_take_longer() -> None:
+def test_a_running_job_gets_no_advice_for_more_epochs() -> None:
     reading = read_curve(curve([1.5, 0.9, 0.5]), epoch_count=8)
     assert reading.kind is CurveKind.FALLING
     assert reading.recommended_epoch_count is None
     assert reading.advice == "The loss is still falling after 3 of 8 epochs."
 
 
-def test_more_epochs_than_a_manifest_may_have_are_never_asked_for() -> None:
+def test_the_recommended_epoch_count_is_limited_to_the_maximum_of_a_manifest() -> None:
     slowly = [2.0 * 0.999**n for n in range(700)]
     assert read_curve(curve(slowly, noise=0.0)).recommended_epoch_count == 1000
 
 
-def test_a_lucky_first_batch_does_not_turn_a_good_curve_into_a_bad_one() -> None:
+def test_an_easy_first_batch_does_not_make_a_good_curve_bad() -> None:
     reading = read_curve(curve([1.0, 0.4, 0.2, 0.1], untuned=0.08))
     assert reading.kind is CurveKind.FALLING
 
@@ -160,7 +160,7 @@ FALLING = [1.5, 0.9, 0.5, 0.3, 0.18]
 
 
 def held_out(epochs: Sequence[float]) -> list[list[float]]:
-    """Ten examples, each a little easier or harder than the mean, the same way in every epoch."""
+    """Return the losses of ten examples, with the same deviations from the mean in every epoch."""
     return [[mean + 5 * extra for extra in WIGGLE] for mean in epochs]
 
 
@@ -180,8 +180,8 @@ def test_held_out_losses_that_rise_are_overfitting(
     assert (reading.kind, reading.recommended_epoch_count) == (kind, recommended)
 
 
-def test_a_held_out_rise_that_chance_explains_is_none() -> None:
-    # The mean rises by 3%, yet only because one example of ten did.
+def test_a_held_out_rise_that_may_be_chance_is_not_overfitting() -> None:
+    # The mean rises by 3%, because of only one example of ten.
     before, after = [1.0] * 10, [1.0] * 8 + [0.5, 1.8]
     reading = read_curve(curve([1.5, 0.9]), held_out=[before, after])
     assert reading.kind is CurveKind.FALLING
@@ -195,7 +195,7 @@ def test_a_held_out_rise_that_chance_explains_is_none() -> None:
     batch=st.integers(1, 80),
     epoch_count=st.integers(1, 8),
 )
-def test_every_finished_epoch_has_a_mean_whatever_the_sizes(
+def test_every_finished_epoch_has_a_mean_for_any_sizes(
     examples: int, batch: int, epoch_count: int
 ) -> None:
     total = math.ceil(examples * epoch_count / batch)
@@ -204,7 +204,7 @@ def test_every_finished_epoch_has_a_mean_whatever_the_sizes(
     assert reading.epoch_means == pytest.approx((3.0,) * epoch_count)
 
 
-def test_a_batch_that_runs_on_counts_for_both_epochs_by_its_share() -> None:
+def test_a_batch_that_continues_into_the_next_epoch_counts_for_both_by_its_share() -> None:
     # 6 examples in batches of 4: the second step is half of the first epoch, half of the next.
     points = [LossPoint(n, n * 4 // 6, loss) for n, loss in enumerate([3.0, 1.5, 0.5], 1)]
     assert read_curve(points).epoch_means == pytest.approx((2.5, 2.5 / 3))
@@ -213,7 +213,7 @@ def test_a_batch_that_runs_on_counts_for_both_epochs_by_its_share() -> None:
 def test_order_and_repeated_reports_do_not_matter() -> None:
     points = curve([1.0, 0.5, 0.3, 0.1, 0.1, 0.1])
     shuffled = [*points, *points[7:12]]
-    random.Random(1).shuffle(shuffled)  # noqa: S311  # any order will do
+    random.Random(1).shuffle(shuffled)  # noqa: S311  # any order is fine
     assert read_curve(shuffled) == read_curve(points)
 
 
@@ -233,18 +233,18 @@ def test_any_numbers_are_read_without_an_error(
         assert 1 <= reading.recommended_epoch_count <= 2 * len(reading.epoch_means)
 
 
-# Real runs: the curve tells the truth (F12)
+# Real runs (F12)
 
 
-def lottery() -> list[Example]:
-    """Random words with random labels: there is nothing to learn but by heart."""
+def random_labels() -> list[Example]:
+    """Return random words with random labels, which can only be memorised."""
     draw = random.Random(0)  # noqa: S311  # a data set, not a secret
     words = ["red", "green", "blue", "dog", "cat"]
     return [Example(" ".join(draw.choices(words, k=3)), draw.choice("abc")) for _ in range(200)]
 
 
 def greetings() -> list[Example]:
-    """Sentences of four kinds that share some of their words."""
+    """Return sentences of four kinds that have some words in common."""
     draw = random.Random(0)  # noqa: S311  # a data set, not a secret
     kinds = {
         "hello": ["good morning", "hello there", "nice to see you"],
@@ -252,7 +252,7 @@ def greetings() -> list[Example]:
         "thanks": ["thank you", "so nice of you", "many thanks"],
         "sorry": ["I am sorry", "excuse me", "so sorry about this"],
     }
-    names = ["Anna", "Bob", "my friend", "everybody", "Sir", "Madam"]
+    names = ["Anna", "Bob", "my friend", "everyone", "Sir", "Madam"]
     return [
         Example(f"{draw.choice(wordings)}, {draw.choice(names)}", kind)
         for kind, wordings in kinds.items()
@@ -268,30 +268,30 @@ def run(examples: list[Example], *, rate: float = 0.001, epochs: int = 5) -> Cur
 
 
 @pytest.mark.parametrize("rate", [1e-6, 1e-5, 5e-5])
-def test_a_rate_too_low_is_still_falling(rate: float) -> None:
+def test_the_curve_of_a_rate_that_is_too_low_still_falls(rate: float) -> None:
     reading = run(greetings(), rate=rate)
     assert reading.kind is CurveKind.FALLING
     assert all(earlier > later for earlier, later in pairwise(reading.epoch_means))
     assert ("ten times the learning rate" in reading.advice) == (rate < 2e-5)
 
 
-def test_the_default_rate_has_learned_most_of_it_in_the_default_epochs() -> None:
+def test_the_default_rate_learns_most_in_the_default_epochs() -> None:
     reading = run(greetings())
     assert reading.kind in {CurveKind.FALLING, CurveKind.PLATEAU}
     assert reading.epoch_means[-1] < 0.15 * math.log(4)
 
 
-def test_the_recommended_epochs_of_a_long_run_are_where_another_run_levels_off() -> None:
+def test_a_run_with_the_recommended_epochs_is_nearly_as_good_as_a_long_run() -> None:
     long = run(greetings(), epochs=20)
     assert long.kind is CurveKind.PLATEAU
     assert long.recommended_epoch_count is not None
     assert 2 <= long.recommended_epoch_count < 15
     short = run(greetings(), epochs=long.recommended_epoch_count)
-    given_up = short.epoch_means[-1] - long.epoch_means[-1]
-    assert given_up <= 0.03 * math.log(4)
+    difference = short.epoch_means[-1] - long.epoch_means[-1]
+    assert difference <= 0.03 * math.log(4)
 
 
-def test_a_rate_far_too_high_is_worse_and_says_so() -> None:
-    good, bad = run(lottery(), rate=1e-4), run(lottery(), rate=0.1)
+def test_a_rate_that_is_far_too_high_diverges() -> None:
+    good, bad = run(random_labels(), rate=1e-4), run(random_labels(), rate=0.1)
     assert bad.kind is CurveKind.DIVERGED
     assert min(bad.epoch_means) > 10 * max(good.epoch_means)

@@ -1,4 +1,4 @@
-"""What an answer is worth."""
+"""Metrics: the value of an answer, and the score of many."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunedmodels.evaluation.metrics import METRICS
 from tunedmodels.schema.tuned_model import MetricName
 
 # fmt: off
-CASES = [  # metric           expected              got                              value
+CASES = [  # metric           expected              actual                           value
     ("exactMatch",      "refund",             " refund\n",                     1.0),
     ("exactMatch",      "refund",             "Refund",                        0.0),
     ("normalizedMatch", "Refund.",            "\uff32efund",               1.0),
@@ -40,23 +40,23 @@ CASES = [  # metric           expected              got                         
 # fmt: on
 
 
-@pytest.mark.parametrize(("metric", "expected", "got", "value"), CASES)
-def test_an_answer_is_worth(metric: str, expected: str, got: str, value: float) -> None:
-    assert METRICS[metric].value(expected, got) == pytest.approx(value)
+@pytest.mark.parametrize(("metric", "expected", "actual", "value"), CASES)
+def test_the_value_of_an_answer(metric: str, expected: str, actual: str, value: float) -> None:
+    assert METRICS[metric].value(expected, actual) == pytest.approx(value)
 
 
-def test_the_manifest_may_name_every_metric_and_no_other() -> None:
+def test_the_metrics_are_those_that_a_manifest_may_name() -> None:
     assert set(METRICS) == set(get_args(MetricName))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@given(expected=st.text(max_size=30), got=st.text(max_size=30))
-def test_every_value_lies_between_0_and_1_and_what_is_equal_is_worth_1(
-    metric: str, expected: str, got: str
+@given(expected=st.text(max_size=30), actual=st.text(max_size=30))
+def test_every_value_is_between_0_and_1_and_equal_texts_have_the_value_1(
+    metric: str, expected: str, actual: str
 ) -> None:
     value = METRICS[metric].value
-    assert 0 <= value(expected, got) <= 1
-    if not METRICS[metric].refuse(expected):
+    assert 0 <= value(expected, actual) <= 1
+    if not METRICS[metric].rejection_reason(expected):
         assert value(expected, expected) == 1
 
 
@@ -71,30 +71,32 @@ def test_a_rare_label_counts_as_much_as_a_frequent_one_in_macro_f1() -> None:
     expected = ["a"] * 8 + ["b"] * 2
     always = ["a"] * 10
     assert METRICS["labelAccuracy"].score(expected, always) == pytest.approx(0.8)
-    # By hand: a has 8 hits of 10 answers and 8 examples, 2 x 8 / 18; b has none.
+    # Calculated manually: a has 8 hits, 10 answers and 8 examples, 2 x 8 / 18; b has no hits.
     assert METRICS["macroF1"].score(expected, always) == pytest.approx((16 / 18 + 0) / 2)
 
 
-def test_macro_f1_takes_an_answer_that_is_no_label_as_a_miss_and_no_more() -> None:
-    # a: 1 hit, 1 answer, 2 examples; b: 2 hits of 2 and 2. "c" is no label of the examples.
+def test_macro_f1_counts_an_answer_that_is_not_a_label_as_a_miss_only() -> None:
+    # a: 1 hit, 1 answer, 2 examples; b: 2 hits, 2 answers, 2 examples. No example has label c.
     score = METRICS["macroF1"].score(["a", "a", "b", "b"], ["a", "c", "b", "b"])
     assert score == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_only_json_can_be_expected_where_fields_are_compared() -> None:
-    assert METRICS["jsonFields"].refuse("no json").startswith("is no JSON")
-    assert not METRICS["jsonFields"].refuse('{"a": 1}')
-    assert all(not METRICS[name].refuse("no json") for name in METRICS if name != "jsonFields")
+def test_json_fields_require_an_expected_text_that_is_json() -> None:
+    assert METRICS["jsonFields"].rejection_reason("no json").startswith("is not JSON")
+    assert not METRICS["jsonFields"].rejection_reason('{"a": 1}')
+    assert all(
+        not METRICS[name].rejection_reason("no json") for name in METRICS if name != "jsonFields"
+    )
 
 
-def test_chrf_is_that_of_sacrebleu() -> None:
-    # sacrebleu's own value for this pair; chrF2++|nrefs:1|case:mixed|eff:yes|nc:6|nw:2
+def test_chrf_is_the_value_of_sacrebleu() -> None:
+    # The value of sacrebleu for this pair: chrF2++|nrefs:1|case:mixed|eff:yes|nc:6|nw:2
     value = METRICS["chrF"].value("the cat sat on the mat", "the cat sat")
     assert math.isclose(value, 0.4983595, rel_tol=1e-6)
 
 
-def test_a_label_that_was_not_drawn_does_not_count_against_a_sample() -> None:
+def test_a_label_without_examples_in_a_sample_is_ignored() -> None:
     metric = METRICS["macroF1"]
-    rows = metric.tally(["a", "a", "b"], ["a", "a", "b"])
+    rows = metric.summands(["a", "a", "b"], ["a", "a", "b"])
     drawn = rows[:2].sum(axis=0, keepdims=True)  # without the only example of b
-    assert metric.read(drawn).tolist() == [1.0]
+    assert metric.score_sums(drawn).tolist() == [1.0]

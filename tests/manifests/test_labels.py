@@ -1,4 +1,4 @@
-"""`metadata.labels`: what a label may be, who asks for which, and that overlays are laid over."""
+"""`metadata.labels`: validation, required labels, overlays, and updates in place."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import desired, live, planned
-from tests.support.project_dir import Desk, desk
+from tests.support.builders import desired, live, plan_for
+from tests.support.project_dir import ProjectDir, project_dir
 from tunedmodels.errors import Problem, ProblemsFoundError
-from tunedmodels.manifests.load import Loaded, load
+from tunedmodels.manifests.load import LoadResult, load
 from tunedmodels.plan.plan import Action, FieldChange
 
-__all__ = ["desk"]
+__all__ = ["project_dir"]
 
 PROJECT = """\
 apiVersion: tunedmodels.dev/v1
@@ -35,91 +35,93 @@ spec:
 """
 
 
-def loaded(folder: Path, label: str, environment: str = "") -> Loaded:
+def loaded(folder: Path, label: str, environment: str = "") -> LoadResult:
     (folder / "tunedmodels.yaml").write_text(PROJECT)
     (folder / "tone.yaml").write_text(MODEL % label)
     return load(folder, environment=environment)
 
 
-def problem(folder: Path, label: str) -> Problem:
+def only_problem(folder: Path, label: str) -> Problem:
     try:
-        found = loaded(folder, label).problems
+        problems = loaded(folder, label).problems
     except ProblemsFoundError as error:
-        found = error.problems
-    (one,) = found
-    return one
+        problems = error.problems
+    (problem,) = problems
+    return problem
 
 
 # fmt: off
-WRONG = [
-    ("Cost: a",                   "is no label",              "a-z first"),
-    ("1st: a",                    "is no label",              "a-z first"),
-    ("'a b': a",                  "is no label",              "a-z first"),
-    (f"{'a' * 64}: a",            "is no label",              "63 at most"),
-    ("ä: a",                      "is no label",              "a-z first"),
-    ("tunedmodels-name: x",       "a label of our own",       "another word"),
-    ("goog-x: x",                 "a label of our own or of", "another word"),
-    ("cost-center: A",            "'A' is no such value",     "a-z, 0-9"),
-    ("cost-center: a.b",          "'a.b' is no such value",   "a-z, 0-9"),
-    (f"cost-center: {'a' * 64}",  "is no such value",         "63 at most"),
+INVALID = [
+    ("Cost: a",                   "is not a valid label",     "a-z first"),
+    ("1st: a",                    "is not a valid label",     "a-z first"),
+    ("'a b': a",                  "is not a valid label",     "a-z first"),
+    (f"{'a' * 64}: a",            "is not a valid label",     "at most 63"),
+    ("ä: a",                      "is not a valid label",     "a-z first"),
+    ("tunedmodels-name: x",       "is reserved",              "another prefix"),
+    ("goog-x: x",                 "reserved for tunedmodels or Google", "another prefix"),
+    ("cost-center: A",            "'A' is not a valid label value", "a-z, 0-9"),
+    ("cost-center: a.b",          "'a.b' is not a valid label value", "a-z, 0-9"),
+    (f"cost-center: {'a' * 64}",  "is not a valid label value", "at most 63"),
     ("cost-center: 12",           "must be text (got 12)",    'Put it in quotes: "12"'),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize(("label", "words", "cure"), WRONG)
-def test_what_is_no_label_says_so_at_its_line(
-    tmp_path: Path, label: str, words: str, cure: str
+@pytest.mark.parametrize(("label", "message", "cure"), INVALID)
+def test_an_invalid_label_is_reported_at_its_line(
+    tmp_path: Path, label: str, message: str, cure: str
 ) -> None:
-    found = problem(tmp_path, label)
-    assert words in found.message
-    assert cure in found.cure
-    assert found.line == 7
+    problem = only_problem(tmp_path, label)
+    assert message in problem.message
+    assert cure in problem.cure
+    assert problem.line == 7
 
 
-def test_what_a_label_may_be_is_one(tmp_path: Path) -> None:
-    read = loaded(tmp_path, f'cost-center: ""\n    {"a" * 63}: {"0" * 63}\n    a_-1: -_')
-    (model,) = read.models
+def test_valid_labels_are_accepted(tmp_path: Path) -> None:
+    result = loaded(tmp_path, f'cost-center: ""\n    {"a" * 63}: {"0" * 63}\n    a_-1: -_')
+    (model,) = result.models
     assert model.labels["a_-1"] == "-_"
-    (missing,) = read.problems
+    (missing,) = result.problems
     assert (missing.code, missing.line) == ("missing-label", 5)
-    assert "has no cost-center" in missing.message, "an empty one says nothing"
+    assert "does not contain cost-center" in missing.message, "an empty value does not count"
 
 
-def test_there_are_no_more_labels_than_a_service_takes(tmp_path: Path) -> None:
+def test_there_are_at_most_as_many_labels_as_a_service_allows(tmp_path: Path) -> None:
     lines = "\n    ".join(f"l{number}: x" for number in range(26))
-    found = problem(tmp_path, lines)
-    assert "has more than 26 entries" in found.message
+    assert "has more than 26 entries" in only_problem(tmp_path, lines).message
 
 
-def test_an_overlay_adds_changes_and_takes_away_labels(tmp_path: Path) -> None:
+def test_an_overlay_adds_changes_and_removes_labels(tmp_path: Path) -> None:
     (tmp_path / "overlays").mkdir()
     (tmp_path / "overlays/prod.yaml").write_text(
         "kind: TunedModel\nmetadata:\n  name: tone\n"
         "  labels: {team: ops, tier: gold, cost-center: null}\n"
     )
-    read = loaded(tmp_path, "cost-center: c1", "prod")
-    assert read.models[0].labels == {"team": "ops", "tier": "gold"}
-    (missing,) = read.problems
+    result = loaded(tmp_path, "cost-center: c1", "prod")
+    assert result.models[0].labels == {"team": "ops", "tier": "gold"}
+    (missing,) = result.problems
     assert missing.code == "missing-label"
     assert loaded(tmp_path, "cost-center: c1").problems == ()
 
 
-def test_a_missing_label_stops_validate_and_plan_with_its_place_and_cure(desk: Desk) -> None:
-    desk.write("manifests/tunedmodels.yaml", PROJECT)
+def test_a_missing_label_stops_validate_and_plan_with_its_location_and_cure(
+    project_dir: ProjectDir,
+) -> None:
+    project_dir.write("manifests/tunedmodels.yaml", PROJECT)
     for command in ("validate", "plan"):
-        ended = desk.run(command)
+        ended = project_dir.run(command)
         assert ended.code == 1
-        said = ended.out + ended.err
-        assert "manifests/tone.yaml:3: metadata.labels: has no team, cost-center" in said
-        assert "labels: {team: some-word}" in said
+        output = ended.out + ended.err
+        message = "metadata.labels: does not contain team, cost-center;"
+        assert f"manifests/tone.yaml:3: {message}" in output
+        assert "labels: {team: some-value}" in output
 
 
-def test_a_label_is_changed_in_place_where_the_service_has_labels() -> None:
-    want = desired(labels={"team": "ops", "tier": "gold"})
-    assert want.fingerprint == desired().fingerprint
-    serving = live(want, promoted=1, labels={"team": "support", "tune-type": "sft"})
-    (change,) = planned([want], [serving]).changes
+def test_a_label_is_updated_in_place_if_the_service_has_labels() -> None:
+    model = desired(labels={"team": "ops", "tier": "gold"})
+    assert model.fingerprint == desired().fingerprint
+    serving = live(model, promoted=1, labels={"team": "support", "tune-type": "sft"})
+    (change,) = plan_for([model], [serving]).changes
     assert change.action is Action.UPDATE
     assert change.fields == (
         FieldChange(path="labels.team", before="support", after="ops"),
@@ -127,6 +129,10 @@ def test_a_label_is_changed_in_place_where_the_service_has_labels() -> None:
     )
     assert change.after
     assert change.after.labels == {"team": "ops", "tier": "gold"}
-    assert not planned([want], [live(want, promoted=1, labels=dict(want.labels))]).changes
-    assert not planned([want], [live(want, promoted=1)]).changes, "where it has none, never"
-    assert not planned([desired()], [serving]).changes, "what is not declared is not managed"
+    assert not plan_for(
+        [model], [live(model, promoted=1, labels=dict(model.fields.labels or {}))]
+    ).changes
+    assert not plan_for([model], [live(model, promoted=1)]).changes, (
+        "never if the service has no labels"
+    )
+    assert not plan_for([desired()], [serving]).changes, "undeclared labels are not managed"

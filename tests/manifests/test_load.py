@@ -1,4 +1,4 @@
-"""The folder of a project: what is read in it, in which order, and what is left alone."""
+"""Loading a project directory: which files are read, in which order, and which are skipped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tunedmodels.errors import ProblemsFoundError, Severity
-from tunedmodels.manifests.load import Loaded, find_project, load
+from tunedmodels.manifests.load import LoadResult, find_project, load
 
 PROJECT = "apiVersion: tunedmodels.dev/v1\nkind: Project\nmetadata: {name: demo}\n"
 
@@ -38,7 +38,7 @@ def put(folder: Path, files: Mapping[str, str | bytes]) -> None:
         (folder / name).write_bytes(raw)
 
 
-def names(loaded: Loaded) -> list[str]:
+def names(loaded: LoadResult) -> list[str]:
     return [declared.name for declared in loaded.models]
 
 
@@ -46,10 +46,10 @@ def only_problem(directory: Path) -> tuple[str, str, str]:
     with pytest.raises(ProblemsFoundError) as caught:
         load(directory)
     (problem,) = caught.value.problems
-    return problem.place, problem.message, problem.cure
+    return problem.location, problem.message, problem.cure
 
 
-def test_files_and_documents_come_in_the_order_of_their_bytes(folder: Path) -> None:
+def test_files_and_documents_are_in_the_byte_order_of_their_paths(folder: Path) -> None:
     put(folder, {"b.yml": model("b1") + "---\n" + model("b2"), "a/z.yaml": model("az")})
     put(folder, {"B.yaml": model("upper"), "a.yaml": model("a"), "\u00e9.yaml": model("e")})
     loaded = load(Path())
@@ -59,7 +59,7 @@ def test_files_and_documents_come_in_the_order_of_their_bytes(folder: Path) -> N
     assert loaded.project.metadata.name == "demo"
 
 
-def test_other_peoples_yaml_is_left_alone(folder: Path) -> None:
+def test_yaml_files_that_are_not_manifests_are_skipped(folder: Path) -> None:
     put(
         folder,
         {
@@ -85,7 +85,7 @@ def test_other_peoples_yaml_is_left_alone(folder: Path) -> None:
     assert (names(loaded), loaded.problems, loaded.files) == (["mine"], (), 2)
 
 
-def test_a_broken_file_of_ours_is_an_error_in_any_encoding(folder: Path) -> None:
+def test_an_invalid_manifest_is_an_error_in_any_encoding(folder: Path) -> None:
     put(
         folder,
         {
@@ -95,8 +95,8 @@ def test_a_broken_file_of_ours_is_an_error_in_any_encoding(folder: Path) -> None
             "d.yaml": model("d") + "  [\n",
         },
     )
-    found = [(p.file, p.line, p.code) for p in load(Path()).problems]
-    assert found == [
+    reported = [(p.file, p.line, p.code) for p in load(Path()).problems]
+    assert reported == [
         ("a.yaml", 1, "wrong-encoding"),
         ("b.yaml", 1, "not-text"),
         ("c.yaml", 7, "wrong-encoding"),
@@ -104,7 +104,7 @@ def test_a_broken_file_of_ours_is_an_error_in_any_encoding(folder: Path) -> None
     ]
 
 
-def test_a_file_of_more_than_10_mb_is_refused(folder: Path) -> None:
+def test_a_file_of_more_than_10_mb_is_rejected(folder: Path) -> None:
     put(folder, {"a.yaml": model("a") + "#" * 10_000_000})
     (problem,) = load(Path()).problems
     assert (problem.message, problem.cure) == (
@@ -113,7 +113,7 @@ def test_a_file_of_more_than_10_mb_is_refused(folder: Path) -> None:
     )
 
 
-def test_links_are_followed_to_files_of_the_project_only(
+def test_only_links_to_files_inside_the_project_are_followed(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
@@ -127,48 +127,48 @@ def test_links_are_followed_to_files_of_the_project_only(
     loaded = load(Path())
     assert names(loaded) == ["mounted"]
     assert [(p.file, p.severity, p.message) for p in loaded.problems] == [
-        ("b.yaml", Severity.WARNING, "is a link that leads out of the project, and was not read"),
-        ("c.yaml", Severity.ERROR, "is a link that leads to no file"),
+        ("b.yaml", Severity.WARNING, "is a link to a file outside the project, and was not read"),
+        ("c.yaml", Severity.ERROR, "is a link to a file that does not exist"),
     ]
 
 
-CURE = "Name the folder of the Project file with -C DIR, or run: tunedmodels init"
+CURE = "Name the directory of the Project file with -C DIR, or run: tunedmodels init"
 
 
-def test_a_folder_that_cannot_be_a_project_is_one_clear_problem(folder: Path) -> None:
+def test_a_directory_without_a_project_is_one_problem(folder: Path) -> None:
     (folder / "empty").mkdir()
     put(folder, {"models/a.yaml": model("a"), "deep/down/project.yaml": PROJECT})
-    assert only_problem(Path("empty")) == ("empty", "holds no manifest", CURE)
-    assert only_problem(Path("models")) == ("models", "holds no Project", CURE)
+    assert only_problem(Path("empty")) == ("empty", "contains no manifest", CURE)
+    assert only_problem(Path("models")) == ("models", "contains no Project", CURE)
     assert only_problem(Path("gone")) == (
         "gone",
-        "there is no such file or folder",
-        "Go to the folder of the project, name it with -C DIR, or run: tunedmodels init",
+        "the file or directory does not exist",
+        "Change to the project directory, name it with -C DIR, or run: tunedmodels init",
     )
     assert only_problem(Path("project.yaml")) == (
         "project.yaml",
-        "is a file, not a folder",
-        "Name the folder of the Project file",
+        "is a file, not a directory",
+        "Name the directory of the Project file",
     )
     (problem,) = load(Path("deep")).problems
-    assert problem.cure == "Name its own folder: -C deep/down"
+    assert problem.cure == "Name its own directory: -C deep/down"
 
 
 def test_a_second_project_is_an_error_that_names_the_first(folder: Path) -> None:
     put(folder, {"sub/project.yaml": PROJECT})
     (problem,) = load(Path()).problems
-    assert problem.place == "sub/project.yaml:1"
+    assert problem.location == "sub/project.yaml:1"
     assert problem.message == "is a second Project; the first is in project.yaml:1"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_an_error(folder: Path) -> None:
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_a_file_without_read_permission_is_an_error(folder: Path) -> None:
     put(folder, {"a.yaml": model("a"), "b/b.yaml": model("b")})
     (folder / "a.yaml").chmod(0)
     (folder / "b").chmod(0)
-    found = [(p.file, p.message) for p in load(Path()).problems]
+    reported = [(p.file, p.message) for p in load(Path()).problems]
     (folder / "b").chmod(0o700)
-    assert found == [("a.yaml", "may not be read by you"), ("b", "may not be read by you")]
+    assert reported == [(name, "cannot be read: permission denied") for name in ("a.yaml", "b")]
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_and_the_rest_is_read(
@@ -184,26 +184,26 @@ def test_a_file_that_cannot_be_opened_is_an_error_and_the_rest_is_read(
     monkeypatch.setattr("tunedmodels.manifests.discover.open", refuse, raising=False)
     loaded = load(Path())
     assert names(loaded) == ["b"]
-    assert [p.cure for p in loaded.problems] == ["Give yourself the right to read it"]
+    assert [p.cure for p in loaded.problems] == ["Allow your user to read it"]
 
 
-def test_without_a_usable_project_all_problems_are_raised_together(folder: Path) -> None:
+def test_without_a_valid_project_all_problems_are_raised_together(folder: Path) -> None:
     put(folder, {"project.yaml": PROJECT.replace("demo", "Demo"), "a.yaml": model("a", "  b: 1\n")})
     with pytest.raises(ProblemsFoundError) as caught:
         load(Path())
     assert [p.path for p in caught.value.problems] == ["spec.b", "metadata.name"]
 
 
-def test_files_are_shown_as_the_person_would_type_them(folder: Path) -> None:
+def test_files_are_shown_relative_to_the_working_directory(folder: Path) -> None:
     put(folder, {"p/project.yaml": PROJECT, "p/a.yaml": model("a"), "p/q/b\n.yaml": model("b")})
-    inside = [m.file for m in load(Path("p")).models]
-    assert inside == ["p/a.yaml", "p/q/b\\n.yaml"]
-    assert [m.file for m in load(folder / "p").models] == inside
+    files = [m.file for m in load(Path("p")).models]
+    assert files == ["p/a.yaml", "p/q/b\\n.yaml"]
+    assert [m.file for m in load(folder / "p").models] == files
     os.chdir(folder / "p" / "q")
     assert [m.file for m in load(Path("..")).models] == ["../a.yaml", "../q/b\\n.yaml"]
 
 
-def test_without_a_name_the_project_is_in_manifests_or_here(folder: Path) -> None:
+def test_the_default_project_directory_is_manifests_or_the_working_directory(folder: Path) -> None:
     assert find_project(folder) == folder
     put(folder, {"manifests/a.yaml": model("a")})
     assert find_project(folder) == folder
@@ -211,22 +211,22 @@ def test_without_a_name_the_project_is_in_manifests_or_here(folder: Path) -> Non
     assert find_project(folder) == folder / "manifests"
 
 
-def test_a_declared_model_knows_the_line_of_every_field(folder: Path) -> None:
+def test_a_declared_model_has_the_line_of_every_field(folder: Path) -> None:
     put(folder, {"a.yaml": model("a") + "---\n# second\n" + model("b", "  topK: 3\n")})
     _, declared = load(Path()).models
     assert (declared.file, declared.line) == ("a.yaml", 9)
-    assert declared.line_of("spec.dataset.path") == 14
-    assert declared.line_of("spec.topK") == 15
-    assert declared.line_of("spec.evaluation.path") == 12
+    assert declared.location_of("spec.dataset.path").line == 14
+    assert declared.location_of("spec.topK").line == 15
+    assert declared.location_of("spec.evaluation.path").line == 12
     (folder / "a.yaml").unlink()
     assert load(Path()).models == ()
 
 
-def test_a_file_that_went_away_since_costs_the_line_only(folder: Path) -> None:
+def test_after_a_file_is_deleted_only_its_lines_are_unknown(folder: Path) -> None:
     put(folder, {"a.yaml": model("a")})
     (declared,) = load(Path()).models
     (folder / "a.yaml").unlink()
-    assert declared.line_of("spec.dataset.path") == declared.line
+    assert declared.location_of("spec.dataset.path").line == 0
 
 
 def test_loading_imports_nothing_heavy() -> None:

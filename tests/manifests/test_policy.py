@@ -1,4 +1,4 @@
-"""The rules of a Project: each is broken once, and says where, what and how to mend it."""
+"""The policy of a Project: every rule is violated once, and reports location, message and cure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import desired, live, planned
+from tests.support.builders import desired, live, plan_for
 from tunedmodels.errors import Problem, ProblemsFoundError, RefusedError
 from tunedmodels.manifests.load import load
-from tunedmodels.operations.apply import require_open
+from tunedmodels.operations.apply import require_no_blackout
 from tunedmodels.plan import safety
 from tunedmodels.project import Project
 from tunedmodels.schema.project import Blackout, Policy
@@ -42,7 +42,7 @@ def problems(folder: Path, policy: str, more: str = "") -> list[Problem]:
 
 
 # fmt: off
-BROKEN = {
+VIOLATED = {
     "provider": ("{allowedProviders: [gemini]}", "",
                  ("provider-not-allowed", 4, "'embedded'", "gemini")),
     "provider of the model": ("{allowedProviders: [gemini]}", "  provider: embedded\n",
@@ -51,68 +51,69 @@ BROKEN = {
     "description": ("{requireDescription: true}", "  description: ' '\n",
                     ("missing-description", 7, "requireDescription", "sentence")),
     "labels": ("{requiredLabels: [team, cost-center]}", "",
-               ("missing-label", 3, "requiredLabels", "labels: {team: some-word}")),
+               ("missing-label", 3, "requiredLabels", "labels: {team: some-value}")),
 }
-KEPT = {
+RESPECTED = {
     "provider": "{allowedProviders: [gemini, embedded]}",
     "name": '{namePattern: "[a-z]+"}',
-    "nothing asked": "{}",
+    "no rule": "{}",
 }
-WRONG = {
-    "no pattern": ('{namePattern: "("}', "is no regular expression"),
-    "no date": ("{blackouts: [{from: 2026-13-01, to: 2027-01-01}]}", "is no date"),
-    "a date and a time": ("{blackouts: [{from: 2026-12-01T10:00, to: 2027-01-01}]}", "is no date"),
-    "the wrong way round": ("{blackouts: [{from: 2027-01-01, to: 2026-12-24}]}", "before it"),
-    "no label": ("{requiredLabels: [Team]}", "is no label"),
-    "our own label": ("{requiredLabels: [tunedmodels-name]}", "of our own"),
+INVALID = {
+    "not a pattern": ('{namePattern: "("}', "is not a valid regular expression"),
+    "not a date": ("{blackouts: [{from: 2026-13-01, to: 2027-01-01}]}", "is not a valid date"),
+    "a date and a time": ("{blackouts: [{from: 2026-12-01T10:00, to: 2027-01-01}]}",
+                          "is not a valid date"),
+    "the end before the start": ("{blackouts: [{from: 2027-01-01, to: 2026-12-24}]}",
+                                 "ends before it starts"),
+    "not a label": ("{requiredLabels: [Team]}", "is not a valid label"),
+    "reserved label": ("{requiredLabels: [tunedmodels-name]}", "is reserved"),
     "no end": ("{blackouts: [{from: 2027-01-01}]}", "is missing"),
 }
 # fmt: on
 
 
-@pytest.mark.parametrize(("policy", "more", "expected"), BROKEN.values(), ids=BROKEN)
-def test_a_rule_that_needs_only_the_manifests_is_a_problem_of_theirs(
+@pytest.mark.parametrize(("policy", "more", "expected"), VIOLATED.values(), ids=VIOLATED)
+def test_a_violation_in_the_manifests_is_a_problem(
     tmp_path: Path, policy: str, more: str, expected: tuple[str, int, str, str]
 ) -> None:
     (problem,) = problems(tmp_path, policy, more)
-    code, line, words, cure = expected
+    code, line, message, cure = expected
     assert (problem.code, problem.line) == (code, line)
-    assert words.strip("'") in problem.message
+    assert message.strip("'") in problem.message
     assert "spec.policy." in problem.message
     assert cure in problem.cure
 
 
-@pytest.mark.parametrize("policy", KEPT.values(), ids=KEPT)
-def test_a_rule_that_is_kept_says_nothing(tmp_path: Path, policy: str) -> None:
+@pytest.mark.parametrize("policy", RESPECTED.values(), ids=RESPECTED)
+def test_a_respected_rule_reports_nothing(tmp_path: Path, policy: str) -> None:
     assert problems(tmp_path, policy) == []
 
 
-@pytest.mark.parametrize(("policy", "words"), WRONG.values(), ids=WRONG)
-def test_a_rule_that_is_none_says_so_in_our_words(tmp_path: Path, policy: str, words: str) -> None:
+@pytest.mark.parametrize(("policy", "message"), INVALID.values(), ids=INVALID)
+def test_an_invalid_rule_is_a_problem(tmp_path: Path, policy: str, message: str) -> None:
     (problem,) = problems(tmp_path, policy)
-    assert words in problem.message
+    assert message in problem.message
     assert problem.line == 5
 
 
 @pytest.mark.parametrize("pattern", ["tone", "to*", "*"])
 @pytest.mark.parametrize("destroying", [False, True])
-def test_a_name_that_the_policy_protects_is_never_deleted(
-    pattern: str, *, destroying: bool
-) -> None:
+def test_a_protected_name_is_never_deleted(pattern: str, *, destroying: bool) -> None:
     policy = Policy(protected_names=("other", pattern), max_delete_percent=100)
-    wants = [desired("new")] + ([desired()] if destroying else [])
-    plan = planned(wants, [live(promoted=1)], policy=policy, destroying=destroying)
+    models = [desired("new")] + ([desired()] if destroying else [])
+    plan = plan_for(models, [live(promoted=1)], policy=policy, destroying=destroying)
     (refusal,) = plan.refusals
     assert (refusal.code, "delete" in [c.action for c in plan.changes]) == ("protected", False)
     assert "protectedNames" in refusal.message
-    free = Policy(protected_names=("tone-*",), max_delete_percent=100)
-    assert planned(wants, [live(promoted=1)], policy=free, destroying=destroying).refusals == ()
+    other = Policy(protected_names=("tone-*",), max_delete_percent=100)
+    plan = plan_for(models, [live(promoted=1)], policy=other, destroying=destroying)
+    assert plan.refusals == ()
 
 
 def test_a_protected_name_is_still_replaced_and_its_former_versions_retire() -> None:
     policy = Policy(protected_names=("tone",))
-    there = [live(desired(data=data), promoted=minute) for minute, data in enumerate("abc")]
-    plan = planned([desired()], there, policy=policy)
+    versions = [live(desired(data=data), promoted=minute) for minute, data in enumerate("abc")]
+    plan = plan_for([desired()], versions, policy=policy)
     assert plan.refusals == ()
     assert len(plan.changes[0].retires) == 2
 
@@ -121,12 +122,12 @@ BLACKOUT = Blackout(first=date(2026, 12, 20), last=date(2027, 1, 5), reason="the
 CLOSED = Policy(blackouts=(BLACKOUT,))
 
 
-def test_a_plan_names_the_days_without_applies_whatever_the_day_is() -> None:
-    plan = planned([desired()], policy=CLOSED)
-    words = "No applies from 2026-12-20 to 2027-01-05 (UTC): the year ends"
-    assert (plan.warnings, plan.refusals) == ((words,), ())
-    assert planned([desired()], [live(promoted=1)], policy=CLOSED).warnings == ()
-    assert plan.digest == planned([desired()]).digest
+def test_a_plan_lists_every_blackout_on_any_day() -> None:
+    plan = plan_for([desired()], policy=CLOSED)
+    warning = "No applies from 2026-12-20 to 2027-01-05 (UTC): the year ends"
+    assert (plan.warnings, plan.refusals) == ((warning,), ())
+    assert plan_for([desired()], [live(promoted=1)], policy=CLOSED).warnings == ()
+    assert plan.digest == plan_for([desired()]).digest
 
 
 @pytest.mark.parametrize(
@@ -139,16 +140,16 @@ def test_a_plan_names_the_days_without_applies_whatever_the_day_is() -> None:
         (date(2027, 1, 6), False),
     ],
 )
-def test_nothing_is_applied_on_these_days_the_last_one_among_them(
+def test_no_plan_is_applied_during_a_blackout_including_its_last_day(
     tmp_path: Path, day: date, *, is_closed: bool
 ) -> None:
-    assert bool(safety.blacked_out(CLOSED, day)) is is_closed
+    assert bool(safety.active_blackout(CLOSED, day)) is is_closed
     opened = Project.open(
         project(tmp_path, "{blackouts: [{from: 2026-12-20, to: 2027-01-05, reason: holidays}]}")
     )
     if not is_closed:
-        require_open(opened, day)
+        require_no_blackout(opened, day)
         return
     with pytest.raises(RefusedError, match=r"holidays\. Nothing was changed") as refused:
-        require_open(opened, day)
+        require_no_blackout(opened, day)
     assert "spec.policy.blackouts" in refused.value.cure

@@ -1,4 +1,4 @@
-"""google-genai, the present client, against the embedded service."""
+"""google-genai, the current client, with the embedded service."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 from tests.official.conftest import BASE
 
 
-@pytest.fixture(scope="module", params=["", "v1", "v1beta"], ids=lambda of: of or "its own")
+@pytest.fixture(
+    scope="module", params=["", "v1", "v1beta"], ids=lambda version: version or "default"
+)
 def client(url: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The client with a version of the API, or with its own; importing it takes a second."""
+    """The client with a version of the API, or with its default version."""
     version = {"api_version": request.param} if request.param else {}
     with import_module("google.genai").Client(
         api_key="fake", http_options={"base_url": url, **version}
@@ -40,15 +42,17 @@ def test_a_model_is_read_and_changed_without_a_mask(client: Any, tone: str) -> N
     assert model.tuned_model_info.base_model == BASE
 
 
-def test_a_model_answers_also_piece_by_piece(client: Any, tone: str) -> None:
+def test_a_model_answers_at_once_and_in_parts(client: Any, tone: str) -> None:
     answer = client.models.generate_content(model=tone, contents="ja")
-    pieces = list(client.models.generate_content_stream(model=tone, contents="ja"))
-    assert answer.text == "".join(piece.text for piece in pieces) == "JA"
+    parts = list(client.models.generate_content_stream(model=tone, contents="ja"))
+    assert answer.text == "".join(part.text for part in parts) == "JA"
     assert answer.usage_metadata.total_token_count == 2
     assert answer.model_version == tone
 
 
-def test_states_are_words_and_what_is_gone_is_not_found(client: Any, tone: str, busy: str) -> None:
+def test_states_are_names_and_a_deleted_model_is_not_found(
+    client: Any, tone: str, busy: str
+) -> None:
     assert client.tunings.get(name=tone).state.name == "JOB_STATE_SUCCEEDED"
     assert client.tunings.get(name=busy).state.name == "JOB_STATE_RUNNING"
     client.models.delete(model=busy)
@@ -59,9 +63,9 @@ def test_states_are_words_and_what_is_gone_is_not_found(client: Any, tone: str, 
 
 
 @pytest.mark.filterwarnings("ignore:.*tuning implementation is experimental")
-def test_a_job_without_data_which_this_client_sends_is_refused_in_words(client: Any) -> None:
+def test_a_job_without_data_is_rejected_with_a_message(client: Any) -> None:
     types = import_module("google.genai.types")
     data = types.TuningDataset(examples=[types.TuningExample(text_input="1", output="2")])
-    with pytest.raises(import_module("google.genai.errors").ClientError) as refused:
+    with pytest.raises(import_module("google.genai.errors").ClientError) as caught:
         client.tunings.tune(base_model=BASE, training_dataset=data)
-    assert "At least one training example is required." in refused.value.message
+    assert "At least one training example is required." in caught.value.message

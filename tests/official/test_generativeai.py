@@ -1,4 +1,4 @@
-"""google-generativeai 0.8, the client that people tuned with, against the embedded service."""
+"""google-generativeai 0.8, the former client for tuning, with the embedded service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = {key: [row[key] for row in ROWS] for key in ("text_input", "output")}
 
 @pytest.fixture(scope="module")
 def genai(url: str) -> Iterator[Any]:
-    """The client; imported here, since that takes seconds that other tests need not wait."""
+    """The client; imported here, since the import takes seconds."""
     module = import_module("google.generativeai")
     module.configure(api_key="fake", transport="rest", client_options={"api_endpoint": url})
     yield module
@@ -33,10 +33,10 @@ def genai(url: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def quickly() -> Any:
-    """How to wait for an operation; the client itself would look once in a second and more."""
-    usual = import_module("google.api_core.future.polling").DEFAULT_POLLING
-    return usual.with_delay(initial=0.02, maximum=0.1).with_timeout(30)
+def fast_polling() -> Any:
+    """Fast polling of operations; the client polls once per second by default."""
+    default = import_module("google.api_core.future.polling").DEFAULT_POLLING
+    return default.with_delay(initial=0.02, maximum=0.1).with_timeout(30)
 
 
 def as_list(folder: Path) -> Any:
@@ -66,7 +66,7 @@ def as_json(folder: Path) -> Any:
 
 @pytest.mark.parametrize("form", [as_list, as_pairs, as_columns, as_csv, as_json])
 def test_every_form_of_a_dataset_becomes_a_model_that_answers(
-    genai: Any, quickly: Any, tmp_path: Path, form: Callable[[Path], Any]
+    genai: Any, fast_polling: Any, tmp_path: Path, form: Callable[[Path], Any]
 ) -> None:
     model_id = form.__name__.replace("_", "-")
     operation = genai.create_tuned_model(
@@ -74,9 +74,9 @@ def test_every_form_of_a_dataset_becomes_a_model_that_answers(
     )
     assert operation.metadata.total_steps == 9
     assert operation.metadata.tuned_model == f"tunedModels/{model_id}"
-    model = operation.result(polling=quickly)
+    model = operation.result(polling=fast_polling)
     assert (model.name, model.state.name) == (f"tunedModels/{model_id}", "ACTIVE")
-    assert [one["step"] for one in model.tuning_task.snapshots] == list(range(1, 10))
+    assert [snapshot["step"] for snapshot in model.tuning_task.snapshots] == list(range(1, 10))
     assert genai.GenerativeModel(model.name).generate_content("nein").text == "NEIN"
 
 
@@ -91,24 +91,24 @@ def test_a_wait_bar_shows_the_steps_up_to_the_last(genai: Any) -> None:
     assert len(metadata.snapshots) == 8
 
 
-def test_a_cancelled_operation_raises_cancelled(genai: Any, quickly: Any) -> None:
+def test_a_cancelled_operation_raises_cancelled(genai: Any, fast_polling: Any) -> None:
     operation = genai.create_tuned_model(source_model=BASE, training_data=ROWS, id="stop", **LONG)
     assert operation.cancel()
     with pytest.raises(import_module("google.api_core.exceptions").Cancelled):
-        operation.result(polling=quickly)
+        operation.result(polling=fast_polling)
     assert genai.get_tuned_model("tunedModels/stop").state.name == "FAILED"
     assert genai.get_operation(operation.name).done()
 
 
-def test_a_model_is_continued_from_a_tuned_one(genai: Any, tone: str, quickly: Any) -> None:
+def test_a_model_is_continued_from_a_tuned_one(genai: Any, tone: str, fast_polling: Any) -> None:
     operation = genai.create_tuned_model(
         source_model=tone, training_data=ROWS, id="child", **SETTINGS
     )
-    model = operation.result(polling=quickly)
+    model = operation.result(polling=fast_polling)
     assert (model.source_model, model.base_model) == (tone, BASE)
 
 
-def test_an_id_is_made_of_the_display_name(genai: Any) -> None:
+def test_an_id_is_derived_from_the_display_name(genai: Any) -> None:
     operation = genai.create_tuned_model(
         source_model=BASE, training_data=ROWS, display_name="Number Generator", **LONG
     )
@@ -118,18 +118,18 @@ def test_an_id_is_made_of_the_display_name(genai: Any) -> None:
 
 
 def test_a_taken_id_is_a_conflict(genai: Any, tone: str) -> None:
-    # Over REST this client never raises AlreadyExists, which is a Conflict.
+    # Over REST, this client raises Conflict instead of its subclass AlreadyExists.
     with pytest.raises(import_module("google.api_core.exceptions").Conflict):
         genai.create_tuned_model(source_model=BASE, training_data=ROWS, id="tone")
 
 
-def test_a_learning_rate_multiplier_and_the_data_never_come_back(genai: Any, tone: str) -> None:
-    # Either would crash the client: its dataclasses have no such fields.
+def test_a_learning_rate_multiplier_and_the_data_are_not_returned(genai: Any, tone: str) -> None:
+    # The client fails with either field, since its dataclasses do not have them.
     model = genai.get_tuned_model(tone)
     settings = model.tuning_task.hyperparameters
     assert (settings.epoch_count, settings.batch_size) == (3, 2)
     assert settings.learning_rate == pytest.approx(0.002)
-    listed = {one.name: one for one in genai.list_tuned_models()}
+    listed = {model.name: model for model in genai.list_tuned_models()}
     assert listed[tone].tuning_task.hyperparameters == settings
 
 
@@ -154,9 +154,9 @@ def test_base_models_that_can_be_tuned_are_found(genai: Any) -> None:
     assert BASE in tunable
 
 
-def test_a_dictionary_of_updates_changes_just_these(genai: Any, tone: str) -> None:
+def test_a_dictionary_of_updates_changes_only_these_fields(genai: Any, tone: str) -> None:
     before = genai.get_tuned_model(tone)
-    # It sends the whole model that it has read, states as numbers, and a mask of two.
+    # It sends the complete model, states as numbers, and a mask with two fields.
     genai.update_tuned_model(tone, {"description": "Polite.", "temperature": 0.25})
     after = genai.get_tuned_model(tone)
     assert (after.description, after.temperature) == ("Polite.", 0.25)
@@ -168,7 +168,7 @@ def test_a_mask_with_output_only_paths_changes_the_rest(genai: Any, tone: str) -
     sent = models.get_tuned_model(name=tone)
     sent.description, sent.state, sent.create_time, sent.update_time = "Politer.", 3, None, None
     sent.tuning_task.snapshots = []
-    # The mask that the client makes of it: description, state, createTime, tuningTask, ...
+    # The client creates this mask: description, state, createTime, tuningTask, ...
     genai.update_tuned_model(sent)
     model = genai.get_tuned_model(tone)
     assert (model.description, model.state.name) == ("Politer.", "ACTIVE")
@@ -176,14 +176,14 @@ def test_a_mask_with_output_only_paths_changes_the_rest(genai: Any, tone: str) -
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
-def test_a_model_answers_also_piece_by_piece(genai: Any, tone: str, *, is_streamed: bool) -> None:
+def test_a_model_answers_at_once_and_in_parts(genai: Any, tone: str, *, is_streamed: bool) -> None:
     answer = genai.GenerativeModel(tone).generate_content("ja", stream=is_streamed)
-    assert "".join(piece.text for piece in (answer if is_streamed else [answer])) == "JA"
+    assert "".join(part.text for part in (answer if is_streamed else [answer])) == "JA"
     assert answer.usage_metadata.prompt_token_count == 1
 
 
-def test_a_stream_that_is_refused_is_refused_as_the_client_expects_of_the_api(genai: Any) -> None:
-    # The error comes as the one element of an array, which this client does not look into.
+def test_a_rejected_stream_fails_as_with_the_api_of_google(genai: Any) -> None:
+    # The error is the only element of an array, which this client does not parse.
     missing = genai.GenerativeModel("tunedModels/missing")
     exceptions = import_module("google.api_core.exceptions")
     with pytest.raises(exceptions.BadRequest, match="Please retry with `stream=False`"):
@@ -192,7 +192,7 @@ def test_a_stream_that_is_refused_is_refused_as_the_client_expects_of_the_api(ge
         missing.generate_content("ja")
 
 
-def test_permissions_are_given_changed_and_taken(genai: Any, busy: str) -> None:
+def test_permissions_are_granted_changed_and_revoked(genai: Any, busy: str) -> None:
     permissions = genai.get_tuned_model(busy).permissions
     (owner,) = permissions.list()
     assert (owner.role.name, owner.email_address) == ("OWNER", "owner@localhost")
@@ -202,21 +202,21 @@ def test_permissions_are_given_changed_and_taken(genai: Any, busy: str) -> None:
     ana.update({"role": "WRITER"})
     again = import_module("google.generativeai.types.permission_types").Permission.get(ana.name)
     assert (again.role.name, again.email_address) == ("WRITER", "ana@example.com")
-    assert [one.name for one in permissions.list(page_size=1)] == [
-        one.name for one in (owner, everyone, ana)
+    assert [permission.name for permission in permissions.list(page_size=1)] == [
+        permission.name for permission in (owner, everyone, ana)
     ]
     everyone.delete()
     ana.delete()
-    assert [one.name for one in permissions] == [owner.name]
+    assert [permission.name for permission in permissions] == [owner.name]
 
 
-def test_ownership_is_transferred_and_the_former_owner_stays_as_a_writer(
+def test_ownership_is_transferred_and_the_former_owner_becomes_a_writer(
     genai: Any, busy: str
 ) -> None:
     permissions = genai.get_tuned_model(busy).permissions
     permissions.transfer_ownership("bo@example.com")
-    roles = {one.email_address: one.role.name for one in permissions.list()}
+    roles = {permission.email_address: permission.role.name for permission in permissions.list()}
     assert roles == {"owner@localhost": "WRITER", "bo@example.com": "OWNER"}
     permissions.transfer_ownership("owner@localhost")
-    roles = {one.email_address: one.role.name for one in permissions.list()}
+    roles = {permission.email_address: permission.role.name for permission in permissions.list()}
     assert roles == {"owner@localhost": "OWNER", "bo@example.com": "WRITER"}

@@ -1,4 +1,4 @@
-"""What Google's documentation and clients put on the wire, byte by byte, over real HTTP."""
+"""Requests of Google's documentation and clients, byte by byte over real HTTP."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ DOCUMENTED = """
       }"""
 
 
-def test_the_documented_create_is_understood_and_its_operation_is_on_both_prefixes(
+def test_the_documented_create_works_and_its_operation_has_both_prefixes(
     http: httpx.Client,
 ) -> None:
-    made = http.post(
+    created = http.post(
         "/v1beta/tunedModels",
         params={"key": "fake"},
         headers={"Content-Type": "application/json"},
         content=DOCUMENTED % BASE,
     )
-    operation = made.json()
+    operation = created.json()
     assert set(operation) == {"name", "metadata"}
     assert operation["metadata"]["totalSteps"] == 5
     assert operation["metadata"]["tunedModel"].startswith("tunedModels/number-generator-model-")
@@ -56,10 +56,10 @@ def test_the_documented_create_is_understood_and_its_operation_is_on_both_prefix
         assert http.post(f"/{version}/{operation['name']}:cancel").json() == {}
 
 
-def test_enums_are_words_also_for_those_who_ask_for_numbers(http: httpx.Client, busy: str) -> None:
-    # Older clients ask for numbers and read words as well; newer ones break on numbers.
+def test_enums_are_names_even_when_numbers_are_requested(http: httpx.Client, busy: str) -> None:
+    # Older clients request numbers and accept names; newer clients fail with numbers.
     listed = http.get("/v1beta/tunedModels", params={**AS_INT, "pageSize": 1000}).json()
-    states = {one["state"] for one in listed["tunedModels"]}
+    states = {model["state"] for model in listed["tunedModels"]}
     assert states <= {"CREATING", "ACTIVE", "FAILED"}
     (owner,) = http.get(f"/v1beta/{busy}/permissions", params=AS_INT).json()["permissions"]
     assert (owner["granteeType"], owner["role"]) == ("USER", "OWNER")
@@ -67,18 +67,18 @@ def test_enums_are_words_also_for_those_who_ask_for_numbers(http: httpx.Client, 
 
 def test_enums_may_be_numbers_in_bodies(http: httpx.Client, busy: str) -> None:
     path = f"/v1beta/{busy}/permissions"
-    made = http.post(path, params=AS_INT, json={"granteeType": 3, "role": "3"})
-    assert (made.json()["granteeType"], made.json()["role"]) == ("EVERYONE", "READER")
+    created = http.post(path, params=AS_INT, json={"granteeType": 3, "role": "3"})
+    assert (created.json()["granteeType"], created.json()["role"]) == ("EVERYONE", "READER")
     model = {"state": 1, "description": "new"}
     assert http.patch(f"/v1beta/{busy}", params=AS_INT, json=model).status_code == 200
 
 
 @pytest.mark.parametrize("key", ["prettyPrint", "fields", "alt", "$.xgafv", "callback", "unknown"])
-def test_query_parameters_of_every_google_api_do_no_harm(http: httpx.Client, key: str) -> None:
+def test_common_query_parameters_of_google_apis_are_ignored(http: httpx.Client, key: str) -> None:
     assert http.get("/v1beta/models", params={key: "json"}).status_code == 200
 
 
-def test_what_has_its_default_value_is_left_out(http: httpx.Client, tone: str) -> None:
+def test_default_values_are_not_sent(http: httpx.Client, tone: str) -> None:
     http.delete("/v1beta/tunedModels/late")
     http.post("/v1beta/tunedModels?tunedModelId=late", json=document(epochCount=900, batchSize=1))
     (operation,) = http.get("/v1/tunedModels/late/operations").json()["operations"]

@@ -1,4 +1,4 @@
-"""Drift, adoption and drafts on the embedded service: what people do behind our back, for real."""
+"""Drift, adoption and drafts on the embedded service, after real changes in its console."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.builders import desired, foreign, live
+from tests.support.builders import desired, live, unowned_model
 from tunedmodels.cli.main import run
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.manifests.load import load
@@ -52,15 +52,15 @@ def write(folder: Path, **spec: Any) -> None:
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that was applied once; not to be changed."""
+    """A project that was applied once; tests copy it."""
     folder = tmp_path_factory.mktemp("applied")
     write(folder)
     assert run(["-C", str(folder), "apply", "--yes"]) == 0
     return folder
 
 
-class Desk:
-    """A copy of the project, the command line, and the console of the service."""
+class AppliedProject:
+    """A copy of the project, with the command line and the console of the service."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -70,20 +70,20 @@ class Desk:
     def run(self, *arguments: str, expect: int = 0) -> str:
         self._capture.readouterr()
         self.code = run(["-C", str(self.folder), *arguments])
-        said = self._capture.readouterr()
-        assert self.code == expect, said
-        return said.out + said.err
+        output = self._capture.readouterr()
+        assert self.code == expect, output
+        return output.out + output.err
 
     def plan(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
-        said = self.run("plan", "--format", "json", *arguments, expect=expect)
-        document: dict[str, Any] = json.loads(said)
+        output = self.run("plan", "--format", "json", *arguments, expect=expect)
+        document: dict[str, Any] = json.loads(output)
         return document
 
     def model(self) -> dict[str, Any]:
         return self.console("GET")
 
     def console(self, method: str, **fields: Any) -> dict[str, Any]:
-        """Do something to the only model, as a person does in a console."""
+        """Send a request for the only model, as a console does, and return the response."""
         return anyio.run(self._console, method, fields)
 
     async def _console(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -104,146 +104,160 @@ class Desk:
 
 
 @pytest.fixture
-def desk(applied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+def project(applied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AppliedProject:
     folder = tmp_path / "project"
     shutil.copytree(applied, folder)
-    return Desk(folder, capsys)
+    return AppliedProject(folder, capsys)
 
 
-def test_a_value_edited_by_hand_is_drift_and_one_edited_in_the_manifest_is_not(desk: Desk) -> None:
-    assert "Nothing was changed outside" in desk.run("plan", "--drift-only", "--detailed-exitcode")
-    write(desk.folder, description="other words")
-    said = desk.run("plan", "--drift-only", "--detailed-exitcode")
-    assert "1 other change waits that the manifests ask for" in said
-    desk.console("PATCH", temperature=0.2)
-    said = desk.run("plan", "--drift-only", "--detailed-exitcode", expect=2)
-    assert "temperature was changed outside" in said
-    assert desk.plan("--drift-only")["changes"][0]["drift"] is True
-    desk.run("apply", "--yes")
-    assert desk.model()["temperature"] == pytest.approx(0.7)
-    assert desk.plan()["changes"] == []
-
-
-def test_a_model_deleted_in_the_console_is_drift_where_its_promotion_is_remembered(
-    desk: Desk,
+def test_a_live_value_edited_in_the_console_is_drift_but_not_one_edited_in_the_manifest(
+    project: AppliedProject,
 ) -> None:
-    desk.console("DELETE")
-    (change,) = desk.plan("--drift-only", "--detailed-exitcode", expect=2)["changes"]
-    assert (change["action"], change["drift"]) == ("create", True)
-    shutil.rmtree(desk.folder / ".tunedmodels/journal")
-    assert desk.plan("--drift-only", "--detailed-exitcode")["changes"] == []
-    assert desk.plan()["changes"][0]["reason"] == "it does not exist yet"
+    assert "No change was made outside of tunedmodels." in project.run(
+        "plan", "--drift-only", "--detailed-exitcode"
+    )
+    write(project.folder, description="other words")
+    output = project.run("plan", "--drift-only", "--detailed-exitcode")
+    assert "The manifests require 1 other change: tunedmodels plan" in output
+    project.console("PATCH", temperature=0.2)
+    output = project.run("plan", "--drift-only", "--detailed-exitcode", expect=2)
+    assert "temperature was changed outside" in output
+    assert project.plan("--drift-only")["changes"][0]["drift"] is True
+    project.run("apply", "--yes")
+    assert project.model()["temperature"] == pytest.approx(0.7)
+    assert project.plan()["changes"] == []
 
 
-def test_a_journal_that_is_damaged_is_only_forgotten(desk: Desk) -> None:
-    (journal,) = (desk.folder / ".tunedmodels/journal").iterdir()
+def test_a_model_deleted_in_the_console_is_created_again(project: AppliedProject) -> None:
+    """Its declared version then does not exist, like a new one: this is not drift."""
+    project.console("DELETE")
+    assert project.plan("--drift-only", "--detailed-exitcode")["changes"] == []
+    (change,) = project.plan()["changes"]
+    assert (change["action"], change["drift"]) == ("create", False)
+    assert change["reason"] == "it does not exist yet"
+
+
+def test_a_damaged_journal_does_not_affect_a_plan(project: AppliedProject) -> None:
+    (journal,) = (project.folder / ".tunedmodels/journal").iterdir()
     journal.write_bytes(b'\xff{"event": "Sent"\n[]\n{"event": "Sent", "time": 1}\n')
-    desk.console("DELETE")
-    assert desk.plan()["changes"][0]["drift"] is False
+    assert project.plan()["changes"] == []
+    project.console("DELETE")
+    assert project.plan()["changes"][0]["drift"] is False
 
 
-def test_an_erased_stamp_is_drift_and_adopt_puts_it_back_with_a_doubt(desk: Desk) -> None:
-    desk.console("PATCH", description="friendly or angry")
-    (change,) = desk.plan("--drift-only", "--detailed-exitcode", expect=2)["changes"]
+def test_an_erased_stamp_is_drift_and_adopt_restores_it_as_unverified(
+    project: AppliedProject,
+) -> None:
+    project.console("PATCH", description="friendly or angry")
+    (change,) = project.plan("--drift-only", "--detailed-exitcode", expect=2)["changes"]
     assert change["action"] == "conflict"
-    assert "nobody to ask" in desk.run("adopt", "tone", expect=1)
-    assert "project=demo" not in desk.model()["description"]
-    said = desk.run("adopt", "tone", "--yes")
-    assert "Unverified:" in said
-    assert "12 examples" in said
-    assert "unverified=true" in desk.model()["description"]
-    assert [c["action"] for c in desk.plan()["changes"]] == ["promote"]
-    desk.run("apply", "--yes")
-    assert "unverified" in desk.run("plan")
-    assert "unverified" in desk.run("status")
-    assert "declared only, as it was adopted" in desk.run("show", "tone")
-    write(desk.folder, hyperparameters={"epochCount": 3})
-    desk.run("apply", "--yes")
-    assert "unverified" not in desk.run("outputs")
-    write(desk.folder, hyperparameters={"epochCount": 3}, lifecycle={"keep": 0})
-    desk.run("apply", "--yes")
-    assert "unverified" not in desk.run("plan") + desk.run("status")
+    assert "Cannot ask for confirmation" in project.run("adopt", "tone", expect=1)
+    assert "project=demo" not in project.model()["description"]
+    output = project.run("adopt", "tone", "--yes")
+    assert "Unverified:" in output
+    assert "12 examples" in output
+    assert "unverified=true" in project.model()["description"]
+    assert [c["action"] for c in project.plan()["changes"]] == ["promote"]
+    project.run("apply", "--yes")
+    assert "is not verified" in project.run("plan")
+    assert "unverified" in project.run("status")
+    assert "unverified, since the model was adopted" in project.run("show", "tone")
+    write(project.folder, hyperparameters={"epochCount": 3})
+    project.run("apply", "--yes")
+    assert "unverified" not in project.run("outputs")
+    write(project.folder, hyperparameters={"epochCount": 3}, lifecycle={"keep": 0})
+    project.run("apply", "--yes")
+    output = project.run("plan") + project.run("status")
+    assert "unverified" not in output
+    assert "not verified" not in output
 
 
 # fmt: off
-REFUSALS = {  # what the manifest says, what is adopted, the exit code and what is said
-    "ours already": ({}, ["tone"], 4, "bears the stamp of tone of project demo already"),
-    "nobody's name": ({}, ["tonne"], 1, "Did you mean tone?"),
-    "no such model": ({}, ["tone", "nothing"], 1, "has no model nothing"),
-    "nothing there": ({"preamble": "x"}, ["tone", "x"], 1, "nothing to adopt"),
+REFUSALS = {  # changes of the dataset, arguments, exit code, message
+    "already owned": ({}, ["tone"], 4, "already has the stamp of tone of project demo"),
+    "unknown name": ({}, ["tonne"], 1, "Did you mean tone?"),
+    "unknown model": ({}, ["tone", "nothing"], 1, "has no model nothing"),
+    "no unstamped model": ({"preamble": "x"}, ["tone", "x"], 1, "there is nothing to adopt"),
 }
 # fmt: on
 
 
-@pytest.mark.parametrize(("spec", "names", "code", "words"), REFUSALS.values(), ids=REFUSALS)
-def test_what_cannot_be_adopted_is_refused(
-    desk: Desk, spec: dict[str, Any], names: list[str], code: int, words: str
+@pytest.mark.parametrize(("spec", "arguments", "code", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_a_model_that_cannot_be_adopted_is_refused(
+    project: AppliedProject, spec: dict[str, Any], arguments: list[str], code: int, message: str
 ) -> None:
     dataset = {"path": "data/tone.jsonl", **spec}
-    write(desk.folder, dataset=dataset)
-    assert words in desk.run("adopt", *names, "--yes", expect=code)
+    write(project.folder, dataset=dataset)
+    assert message in project.run("adopt", *arguments, "--yes", expect=code)
 
 
-def test_what_was_trained_otherwise_or_is_somebodys_is_not_adopted(desk: Desk) -> None:
-    model = desk.model()
+def test_a_model_with_other_values_or_another_owner_is_not_adopted(project: AppliedProject) -> None:
+    model = project.model()
     model_id = model["name"].removeprefix("tunedModels/")
-    theirs = model["description"].replace("project=demo", "project=theirs")
-    desk.console("PATCH", description=theirs)
-    assert "of project theirs" in desk.run("adopt", "tone", "--yes", expect=4)
-    desk.console("PATCH", description="nothing")
-    write(desk.folder, hyperparameters={"epochCount": 9, "learningRate": 0.25})
-    said = desk.run("adopt", "tone", model_id, "--yes", expect=4)
-    assert "hyperparameters.epochCount is 2, declared is 9" in said
-    assert model_id in desk.run("adopt", "tone", "--yes", expect=1)
-    assert desk.model()["description"] == "nothing"
+    foreign = model["description"].replace("project=demo", "project=theirs")
+    project.console("PATCH", description=foreign)
+    assert "of project theirs" in project.run("adopt", "tone", "--yes", expect=4)
+    project.console("PATCH", description="nothing")
+    write(project.folder, hyperparameters={"epochCount": 9, "learningRate": 0.25})
+    output = project.run("adopt", "tone", model_id, "--yes", expect=4)
+    assert "hyperparameters.epochCount is 2, declared is 9" in output
+    assert model_id in project.run("adopt", "tone", "--yes", expect=1)
+    assert project.model()["description"] == "nothing"
 
 
-def lose(desk: Desk) -> None:
+def remove_manifest(project: AppliedProject) -> None:
+    """Remove the manifest and its dataset."""
     for path in ("tone.yaml", "data/tone.jsonl"):
-        (desk.folder / path).unlink()
+        (project.folder / path).unlink()
 
 
-def test_a_lost_manifest_is_written_again_and_its_fingerprint_proves_it(
-    desk: Desk, tmp_path: Path
+def test_a_lost_manifest_is_written_again_and_proved_by_its_fingerprint(
+    project: AppliedProject, tmp_path: Path
 ) -> None:
-    examples = (desk.folder / "data/tone.jsonl").read_text()
-    lose(desk)
-    said = desk.run("init", ".", "--from-live")
-    assert "data/tone.jsonl    for tone-" in said
-    text = (desk.folder / "tone.yaml").read_text()
-    assert "its fingerprint proves it" in text
+    examples = (project.folder / "data/tone.jsonl").read_text()
+    remove_manifest(project)
+    output = project.run("init", ".", "--from-live")
+    assert "data/tone.jsonl    for tone-" in output
+    text = (project.folder / "tone.yaml").read_text()
+    assert "as its fingerprint proves" in text
     rows = [Example(row["text_input"], row["output"]) for row in ROWS]
     assert digest(rows) in text
-    assert "data/tone.jsonl" in desk.run("validate", expect=1)
-    assert "has a manifest" in desk.run("init", ".", "--from-live")
-    (desk.folder / "data/tone.jsonl").write_text(examples)
-    assert desk.plan()["changes"] == []
+    assert "data/tone.jsonl" in project.run("validate", expect=1)
+    assert "has a manifest" in project.run("init", ".", "--from-live")
+    (project.folder / "data/tone.jsonl").write_text(examples)
+    assert project.plan()["changes"] == []
 
 
-def test_a_model_without_a_stamp_gets_a_manifest_that_says_what_is_not_known(desk: Desk) -> None:
+def test_the_manifest_of_an_unstamped_model_names_the_unknown_values(
+    project: AppliedProject,
+) -> None:
     words = 'yes: "no"\n- [x] #1 \\ \u2028 é "'
-    desk.console("PATCH", description=words, displayName="1e3")
-    lose(desk)
-    (desk.folder / "tunedmodels.yaml").unlink()
-    desk.run("init", ".", "--from-live", "--name", "demo")
-    text = (desk.folder / "tone.yaml").read_text()
+    project.console("PATCH", description=words, displayName="1e3")
+    remove_manifest(project)
+    (project.folder / "tunedmodels.yaml").unlink()
+    project.run("init", ".", "--from-live", "--name", "demo")
+    text = (project.folder / "tone.yaml").read_text()
     assert "tunedmodels adopt tone tone-" in text
     assert "proves" not in text
-    (declared,) = load(desk.folder).models
+    (declared,) = load(project.folder).models
     assert (declared.spec.description, declared.spec.display_name) == (words, "1e3")
     assert declared.spec.hyperparameters.learning_rate == 0.25
     assert yaml.safe_load(text)["spec"]["dataset"] == {"path": "data/tone.jsonl"}
-    (desk.folder / "data/tone.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
-    model_id = desk.model()["name"]
-    desk.run("adopt", "tone", model_id.removeprefix("tunedModels/"), "--yes")
-    assert [c["action"] for c in desk.plan()["changes"]] == ["promote"]
+    (project.folder / "data/tone.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    model_id = project.model()["name"]
+    project.run("adopt", "tone", model_id.removeprefix("tunedModels/"), "--yes")
+    assert [c["action"] for c in project.plan()["changes"]] == ["promote"]
 
 
 @settings(max_examples=30, deadline=None)
-@example(words="\x85", shown="\x85", temperature=0.0)
+@example(description="\x85", display_name="\x85", temperature=0.0)
 @given(st.text(), st.text(max_size=40), st.floats(0, 1))
-def test_a_draft_is_read_back_as_what_is_live(words: str, shown: str, temperature: float) -> None:
-    model = foreign("Strange ID_1", description=words, display_name=shown, temperature=temperature)
+def test_a_draft_loads_as_the_live_model(
+    description: str, display_name: str, temperature: float
+) -> None:
+    model = unowned_model(
+        "Strange ID_1", description=description, display_name=display_name, temperature=temperature
+    )
     (draft,) = drafts([model], project="demo", declared=())
     assert draft.name == "strange-id"
     with TemporaryDirectory() as folder:
@@ -252,32 +266,32 @@ def test_a_draft_is_read_back_as_what_is_live(words: str, shown: str, temperatur
         loaded = load(Path(folder))
     assert loaded.problems == ()
     spec = loaded.models[0].spec
-    assert (spec.description, spec.display_name or "") == (words, shown)
+    assert (spec.description, spec.display_name or "") == (description, display_name)
     assert spec.temperature == pytest.approx(temperature, rel=1e-5)
 
 
-def test_names_of_drafts_are_free_and_valid() -> None:
-    models = [foreign(f"{name}-0badcafe") for name in ("tone", "Tone", "9", "x" * 31)]
-    there = [live(desired("ours"), promoted=1), live(desired("theirs", project="theirs"))]
-    found = drafts([*models, *there], project="demo", declared={"tone"})
+def test_the_names_of_drafts_are_unused_and_valid() -> None:
+    models = [unowned_model(f"{name}-0badcafe") for name in ("tone", "Tone", "9", "x" * 31)]
+    stamped = [live(desired("ours"), promoted=1), live(desired("theirs", project="theirs"))]
+    found = drafts([*models, *stamped], project="demo", declared={"tone"})
     assert [draft.name for draft in found] == ["model", "ours", "tone-2", "tone-3", "x" * 31]
 
 
-def test_existing_manifests_are_never_written_over(desk: Desk) -> None:
-    lose(desk)
-    (desk.folder / "tone.yaml").write_text("# mine")
-    assert "exist already" in desk.run("init", ".", "--from-live", expect=1)
-    assert (desk.folder / "tone.yaml").read_text() == "# mine"
+def test_existing_manifests_are_never_overwritten(project: AppliedProject) -> None:
+    remove_manifest(project)
+    (project.folder / "tone.yaml").write_text("# mine")
+    assert "already exist" in project.run("init", ".", "--from-live", expect=1)
+    assert (project.folder / "tone.yaml").read_text() == "# mine"
 
 
-def test_a_version_promoted_by_hand_is_drift(desk: Desk) -> None:
-    first = desk.model()["name"].removeprefix("tunedModels/")
-    write(desk.folder, hyperparameters={"epochCount": 3})
-    desk.run("apply", "--yes")
-    desk.run("promote", "tone", first)
-    (change,) = desk.plan("--drift-only", "--detailed-exitcode", expect=2)["changes"]
-    assert change["reason"] == f"{first} was promoted by hand; go back to what is declared"
-    desk.run("apply", "--yes")
-    assert desk.plan("--drift-only")["changes"] == []
-    write(desk.folder)
-    assert desk.plan()["changes"][0]["drift"] is False, "a revert in git is no drift"
+def test_a_manual_promotion_is_drift(project: AppliedProject) -> None:
+    first = project.model()["name"].removeprefix("tunedModels/")
+    write(project.folder, hyperparameters={"epochCount": 3})
+    project.run("apply", "--yes")
+    project.run("promote", "tone", first)
+    (change,) = project.plan("--drift-only", "--detailed-exitcode", expect=2)["changes"]
+    assert change["reason"] == f"{first} was promoted manually; return to the declared version"
+    project.run("apply", "--yes")
+    assert project.plan("--drift-only")["changes"] == []
+    write(project.folder)
+    assert project.plan()["changes"][0]["drift"] is False, "a revert in git is not drift"

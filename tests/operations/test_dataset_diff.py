@@ -1,26 +1,31 @@
-"""Where the former examples of a dataset come from, and who may see them."""
+"""The sources of the former examples of a dataset, and which of them the plan may show."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.builders import live
+from tests.support.builders import live, with_dataset
 from tests.support.embedded_service import client, create, service
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.observed import ObservedModel
 from tunedmodels.operations import dataset_diff
-from tunedmodels.operations.dataset_diff import NOT_AT_HAND, TOO_LARGE, Compared, compare_all
-from tunedmodels.plan.planner import DatasetCounts
+from tunedmodels.operations.dataset_diff import (
+    NOT_AVAILABLE,
+    TOO_LARGE,
+    DatasetDiffs,
+    compare_datasets,
+)
+from tunedmodels.plan.plan import DatasetChange
 from tunedmodels.project import Project
-from tunedmodels.project.resolve import survey
+from tunedmodels.project.resolve import resolve
 
 OLD = [Example(f"question {n} of many", "yes" if n % 2 else "no") for n in range(24)]
 NEW = [*OLD[1:], Example("something else", "no")]
@@ -56,53 +61,53 @@ class Repository:
         file = self.root / path
         file.parent.mkdir(exist_ok=True)
         rows = [{"text_input": row.text_input, "output": row.output} for row in examples]
-        # A blank line first: places and lines differ then.
+        # A blank line first, so that numbers of examples and lines differ.
         file.write_text("\n" + "".join(f"{json.dumps(row)}\n" for row in rows))
 
     def commit(self) -> str:
         self.git("add", "-A")
-        self.git("commit", "-qm", "a step")
+        self.git("commit", "-qm", "a commit")
         return self.git("rev-parse", "--short=12", "HEAD")
 
     def former(self, commit: str = "", examples: list[Example] = OLD) -> ObservedModel:
-        """The live model that was trained on `examples`, applied from `commit`."""
-        (want,) = survey(Project.open(self.root), use_cache=False).desired
-        then = replace(want, dataset=replace(want.dataset, digest=digest(examples)))
-        return live(then, promoted=1, stamp=then.stamp(commit=commit))
+        """Return the live model that was trained on `examples` and applied from `commit`."""
+        (current,) = resolve(Project.open(self.root), use_cache=False).desired
+        former = with_dataset(current, digest=digest(examples))
+        return live(former, promoted=1, stamp=former.stamp(commit=commit))
 
-    def compare(self, former: ObservedModel) -> tuple[Compared, DatasetCounts]:
+    def compare(self, former: ObservedModel) -> tuple[DatasetDiffs, DatasetChange]:
         project = Project.open(self.root)
-        desired = survey(project, use_cache=False).desired
-        compared = compare_all(project, desired, [former])
-        (counts,) = compared.counts.values()
-        return compared, counts
+        desired = resolve(project, use_cache=False).desired
+        diffs = compare_datasets(project, desired, [former])
+        (change,) = diffs.changes.values()
+        return diffs, change
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """A repository with the old dataset committed, and nothing archived."""
+    """A repository with the old dataset and an empty archive."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    there = Repository(tmp_path)
-    there.git("init", "-q")
-    there.declare()
-    there.write(OLD)
-    return there
+    repository = Repository(tmp_path)
+    repository.git("init", "-q")
+    repository.declare()
+    repository.write(OLD)
+    return repository
 
 
-def test_git_knows_the_former_examples_and_their_lines(repository: Repository) -> None:
+def test_git_provides_the_former_examples_and_their_lines(repository: Repository) -> None:
     former = repository.former(f"{repository.commit()}+")
     repository.write(NEW)
-    compared, counts = repository.compare(former)
-    made = compared.examples["tone"]
-    assert [(row.line, row.example) for row in made.removed] == [(2, OLD[0])]
-    assert [(row.line, row.example) for row in made.added] == [(25, NEW[-1])]
-    assert (counts.added, counts.removed, counts.reworded, counts.unknown) == (1, 1, 0, "")
-    assert [(row.label, row.before, row.after) for row in counts.labels] == [
+    diffs, change = repository.compare(former)
+    diff = diffs.examples["tone"]
+    assert [(row.line, row.example) for row in diff.removed] == [(2, OLD[0])]
+    assert [(row.line, row.example) for row in diff.added] == [(25, NEW[-1])]
+    assert (change.added, change.removed, change.reworded, change.unknown) == (1, 1, 0, "")
+    assert [(row.label, row.before, row.after) for row in change.labels] == [
         ("no", 12, 12), ("yes", 12, 12)
     ]  # fmt: skip
 
 
-def test_a_file_that_moved_is_found_by_the_manifest_of_then(repository: Repository) -> None:
+def test_a_moved_file_is_found_with_the_former_manifest(repository: Repository) -> None:
     repository.declare("data/first.csv", dataset={"path": "data/a.csv", "inputField": "ask"})
     (repository.root / "data/a.csv").write_text(
         "ask,output\n" + "".join(f"{row.text_input},{row.output}\n" for row in OLD)
@@ -111,80 +116,90 @@ def test_a_file_that_moved_is_found_by_the_manifest_of_then(repository: Reposito
     (repository.root / "data/a.csv").unlink()
     repository.declare()
     repository.write(NEW)
-    compared, _ = repository.compare(repository.former(commit))
-    assert compared.counts
+    diffs, _ = repository.compare(repository.former(commit))
+    assert diffs.changes
     repository.git("add", "-A")
-    compared, _ = repository.compare(repository.former(commit))
-    assert [row.line for row in compared.examples["tone"].removed] == [2]
+    diffs, _ = repository.compare(repository.former(commit))
+    assert [row.line for row in diffs.examples["tone"].removed] == [2]
 
 
-def test_the_archive_is_asked_first_and_knows_no_lines(repository: Repository) -> None:
+def test_the_archive_is_read_first_and_has_no_lines(repository: Repository) -> None:
     former = repository.former(repository.commit())
     Archive(repository.root / ".tunedmodels/datasets").put(digest(OLD), OLD)
     repository.write(NEW)
-    compared, _ = repository.compare(former)
-    assert [(row.number, row.line) for row in compared.examples["tone"].removed] == [(1, 0)]
+    diffs, _ = repository.compare(former)
+    assert [(row.number, row.line) for row in diffs.examples["tone"].removed] == [(1, 0)]
 
 
 @pytest.mark.parametrize("commit", ["", "--help", "HEAD", "0123456789ab", "main:x", "../../etc"])
-def test_a_commit_that_is_none_leaves_only_counts(repository: Repository, commit: str) -> None:
+def test_an_invalid_commit_leaves_the_differences_unknown(
+    repository: Repository, commit: str
+) -> None:
     repository.commit()
     repository.write(NEW)
-    compared, counts = repository.compare(repository.former(commit))
-    assert not compared.examples
-    assert counts == DatasetCounts(None, None, None, None, unknown=NOT_AT_HAND)
+    diffs, change = repository.compare(repository.former(commit))
+    assert not diffs.examples
+    assert change == DatasetChange(
+        before=digest(OLD),
+        after=digest(NEW),
+        before_examples=24,
+        after_examples=24,
+        unknown=NOT_AVAILABLE,
+    )
 
 
-def test_what_git_has_counts_only_with_the_digest_of_the_stamp(repository: Repository) -> None:
+def test_examples_from_git_must_have_the_digest_of_the_stamp(repository: Repository) -> None:
     commit = repository.commit()
     repository.write(NEW)
-    _, counts = repository.compare(repository.former(commit, examples=OLD[:-1]))
-    assert counts.unknown == NOT_AT_HAND
+    _, change = repository.compare(repository.former(commit, examples=OLD[:-1]))
+    assert change.unknown == NOT_AVAILABLE
 
 
-async def test_the_embedded_service_knows_what_it_was_sent(repository: Repository) -> None:
+async def test_the_embedded_service_provides_the_examples_it_received(
+    repository: Repository,
+) -> None:
     former = repository.former()
     data = [{"textInput": row.text_input, "output": row.output} for row in OLD]
     task = {"trainingData": {"examples": {"examples": data}}}
     with service(repository.root / ".tunedmodels") as embedded:
-        async with client(embedded) as to:
+        async with client(embedded) as http:
             document = {"baseModel": "models/counting-001", "tuningTask": task}
-            await create(to, former.model_id, document)
+            await create(http, former.model_id, document)
     repository.write(NEW)
-    compared, counts = repository.compare(former)
-    assert (counts.added, counts.removed) == (1, 1)
-    assert not compared.examples
-    assert not counts.labels, "nobody tracks the file: its text is not for every reader"
+    diffs, change = repository.compare(former)
+    assert (change.added, change.removed) == (1, 1)
+    assert not diffs.examples
+    assert not change.labels, "git does not track the file, so not every reader may see its text"
 
 
-def test_a_shuffle_is_said_to_be_one(repository: Repository) -> None:
+def test_a_new_order_is_reported_as_such(repository: Repository) -> None:
     former = repository.former(repository.commit())
     repository.write(OLD[::-1])
-    _, counts = repository.compare(former)
-    assert counts.order_only
-    assert (counts.added, counts.removed) == (0, 0)
+    _, change = repository.compare(former)
+    assert change.order_only
+    assert (change.added, change.removed) == (0, 0)
 
 
-TOO_MUCH: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "examples": lambda patch: patch.setattr(dataset_diff, "MOST_EXAMPLES", 23),
-    "bytes": lambda patch: patch.setattr(dataset_diff, "MOST_BYTES", 100),
+LIMITS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "examples": lambda patch: patch.setattr(dataset_diff, "MAX_EXAMPLES", 23),
+    "bytes": lambda patch: patch.setattr(dataset_diff, "MAX_BYTES", 100),
 }
 
 
-@pytest.mark.parametrize("limit", TOO_MUCH)
+@pytest.mark.parametrize("limit", LIMITS)
 def test_a_huge_dataset_is_not_compared(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     former = repository.former(repository.commit())
     repository.write(NEW)
-    TOO_MUCH[limit](monkeypatch)
-    _, counts = repository.compare(former)
-    assert counts.unknown == TOO_LARGE
+    LIMITS[limit](monkeypatch)
+    _, change = repository.compare(former)
+    assert change.unknown == TOO_LARGE
 
 
 def test_the_same_examples_are_not_compared(repository: Repository) -> None:
     former = repository.former(repository.commit())
     project = Project.open(repository.root)
-    desired = survey(project, use_cache=False).desired
-    assert compare_all(project, desired, [former]) == Compared()
-    assert compare_all(project, desired, []) == Compared()
+    desired = resolve(project, use_cache=False).desired
+    assert compare_datasets(project, desired, [former]) == DatasetDiffs()
+    assert compare_datasets(project, desired, []) == DatasetDiffs()

@@ -1,3 +1,5 @@
+"""The checks of `tunedmodels doctor` on the machine, the Gemini API and Vertex AI."""
+
 from __future__ import annotations
 
 import json
@@ -13,32 +15,38 @@ import pytest
 import stamina
 from google.oauth2 import credentials
 
-from tests.support.embedded_service import listening, service
-from tests.support.fakes.google_answers import Answers, answers
+from tests.support.embedded_service import serve_in_thread, service
+from tests.support.fakes.google_answers import FakeGoogleServices, google_services
 from tests.support.fakes.google_tokens import (
     PERSON,
     PLATFORM,
     SECRETS,
-    Tokens,
-    lay,
+    FakeTokenServer,
     service_account,
-    tokens,
+    token_server,
     user,
+    write_credentials,
 )
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
 from tests.support.paths import ROOT
-from tests.support.project_dir import Desk, desk
-from tests.support.vertex.cloud import Cloud
+from tests.support.project_dir import ProjectDir, project_dir
+from tests.support.vertex.cloud import LoopbackCloud
 from tests.support.vertex.service import loopback
 from tunedmodels.operations import doctor
 from tunedmodels.providers.auth import inspect
 from tunedmodels.providers.doctor import gemini, vertex
-from tunedmodels.providers.doctor.findings import Checkup, Finding, Notes, Verdict, filled
-from tunedmodels.render.doctor import DOCTOR_SCHEMA, doctor_document, doctor_text
-from tunedmodels.schema.base_models import BaseModelRow, BaseModels
+from tunedmodels.providers.doctor.findings import (
+    CheckResult,
+    DoctorReport,
+    Findings,
+    Verdict,
+    fill_placeholders,
+)
+from tunedmodels.render.doctor import doctor_json, doctor_schema, doctor_text
+from tunedmodels.schema.base_models import BaseModelCatalog, BaseModelInfo
 from tunedmodels.schema.project import VertexSettings
 
-__all__ = ["desk"]
+__all__ = ["project_dir"]
 
 GOLDEN = GOLDEN_FOLDER / "doctor"
 PLACE = "projects/my-proj/locations/europe-west4"
@@ -48,7 +56,7 @@ BUCKET = "/storage/v1/b/my-bucket"
 PROJECT = "/v3/projects/my-proj"
 AGENT = "serviceAccount:service-123@gcp-sa-aiplatform.iam.gserviceaccount.com"
 OBJECTS = [f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list")]
-ROW = BaseModelRow(name="gemini-x", provider="vertex", tunable=True, tune_in=("us-central1",))
+ROW = BaseModelInfo(name="gemini-x", provider="vertex", tunable=True, tune_in=("us-central1",))
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +66,15 @@ def no_waiting() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def both() -> Iterator[tuple[Tokens, Answers]]:
-    with tokens() as fake, answers() as google:
+def both() -> Iterator[tuple[FakeTokenServer, FakeGoogleServices]]:
+    with token_server() as fake, google_services() as google:
         yield fake, google
 
 
 @pytest.fixture
-def fake(both: tuple[Tokens, Answers], monkeypatch: pytest.MonkeyPatch) -> Tokens:
+def fake(
+    both: tuple[FakeTokenServer, FakeGoogleServices], monkeypatch: pytest.MonkeyPatch
+) -> FakeTokenServer:
     tokens_, _ = both
     tokens_.scopes, tokens_.email = f"openid {PLATFORM}", PERSON
     monkeypatch.setattr(credentials, "_GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{tokens_.url}/token")
@@ -73,28 +83,32 @@ def fake(both: tuple[Tokens, Answers], monkeypatch: pytest.MonkeyPatch) -> Token
 
 
 @pytest.fixture
-def google(both: tuple[Tokens, Answers], monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """A project in which all is well."""
+def google(
+    both: tuple[FakeTokenServer, FakeGoogleServices], monkeypatch: pytest.MonkeyPatch
+) -> FakeGoogleServices:
+    """A project without any problem."""
     _, google = both
     google.table.clear()
-    google.asked.clear()
-    monkeypatch.setattr(vertex, "RESOURCES", google.url)
-    google.say(JOBS, {})
-    google.say(MODELS, {})
-    google.say(f"GET {BUCKET}", {"location": "EUROPE-WEST4", "projectNumber": "123"})
-    google.say(f"GET {BUCKET}/iam/testPermissions", {"permissions": OBJECTS})
-    google.say(f"GET {BUCKET}/iam", {"bindings": []})
-    google.say(f"GET {PROJECT}", {"name": "projects/123", "projectId": "my-proj"})
-    google.say(f"POST {PROJECT}:testIamPermissions", {"permissions": vertex._NEEDED})
+    google.requests.clear()
+    monkeypatch.setattr(vertex, "RESOURCE_MANAGER_ENDPOINT", google.url)
+    google.respond(JOBS, {})
+    google.respond(MODELS, {})
+    google.respond(f"GET {BUCKET}", {"location": "EUROPE-WEST4", "projectNumber": "123"})
+    google.respond(f"GET {BUCKET}/iam/testPermissions", {"permissions": OBJECTS})
+    google.respond(f"GET {BUCKET}/iam", {"bindings": []})
+    google.respond(f"GET {PROJECT}", {"name": "projects/123", "projectId": "my-proj"})
+    google.respond(
+        f"POST {PROJECT}:testIamPermissions", {"permissions": vertex._PROJECT_PERMISSIONS}
+    )
     grant = {"role": "roles/aiplatform.serviceAgent", "members": [AGENT]}
-    google.say(f"POST {PROJECT}:getIamPolicy", {"bindings": [grant]})
+    google.respond(f"POST {PROJECT}:getIamPolicy", {"bindings": [grant]})
     return google
 
 
-Bases = list[tuple[str, BaseModelRow | None]]
+Bases = list[tuple[str, BaseModelInfo | None]]
 
 
-def settings(google: Answers, **others: Any) -> VertexSettings:
+def settings(google: FakeGoogleServices, **others: Any) -> VertexSettings:
     return VertexSettings(
         type="vertex",
         project="my-proj",
@@ -107,14 +121,14 @@ def settings(google: Answers, **others: Any) -> VertexSettings:
 
 
 def known(base: str = "gemini-3.5-flash") -> Bases:
-    return [(base, BaseModels().find("vertex", base))]
+    return [(base, BaseModelCatalog().get("vertex", base))]
 
 
-def refuse(google: Answers, path: str, words: str, **info: Any) -> None:
+def refuse(google: FakeGoogleServices, path: str, words: str, **info: Any) -> None:
     google.refuse(path, 403, words, status="PERMISSION_DENIED", **info)
 
 
-def insufficient(fake: Tokens, google: Answers) -> None:
+def insufficient(fake: FakeTokenServer, google: FakeGoogleServices) -> None:
     fake.scopes = "openid https://www.googleapis.com/auth/userinfo.email"
     for path in (JOBS, MODELS, f"GET {BUCKET}"):
         refuse(
@@ -126,7 +140,7 @@ def insufficient(fake: Tokens, google: Answers) -> None:
         )
 
 
-def disabled(_: Tokens, google: Answers) -> None:
+def disabled(_: FakeTokenServer, google: FakeGoogleServices) -> None:
     for path in (JOBS, MODELS):
         refuse(
             google,
@@ -137,13 +151,13 @@ def disabled(_: Tokens, google: Answers) -> None:
         )
 
 
-def no_role(_: Tokens, google: Answers) -> None:
+def no_role(_: FakeTokenServer, google: FakeGoogleServices) -> None:
     words = (
         f"Permission 'aiplatform.tuningJobs.list' denied on resource "
         f"'//aiplatform.googleapis.com/{PLACE}' (or it may not exist)."
     )
     refuse(google, JOBS, words)
-    google.say(f"GET {BUCKET}/iam/testPermissions", {"permissions": ["storage.objects.list"]})
+    google.respond(f"GET {BUCKET}/iam/testPermissions", {"permissions": ["storage.objects.list"]})
     refuse(
         google,
         f"GET {BUCKET}",
@@ -152,15 +166,15 @@ def no_role(_: Tokens, google: Answers) -> None:
     )
 
 
-def bucket_missing(_: Tokens, google: Answers) -> None:
+def bucket_missing(_: FakeTokenServer, google: FakeGoogleServices) -> None:
     google.refuse(f"GET {BUCKET}", 404, "The specified bucket does not exist.")
 
 
-def unreadable(_: Tokens, google: Answers) -> None:
-    google.say(f"POST {PROJECT}:getIamPolicy", {"bindings": []})
+def unreadable(_: FakeTokenServer, google: FakeGoogleServices) -> None:
+    google.respond(f"POST {PROJECT}:getIamPolicy", {"bindings": []})
 
 
-def nobody_tells(_: Tokens, google: Answers) -> None:
+def no_resource_manager(_: FakeTokenServer, google: FakeGoogleServices) -> None:
     for path in (f"GET {PROJECT}", f"POST {PROJECT}:testIamPermissions"):
         refuse(
             google,
@@ -174,104 +188,124 @@ def nobody_tells(_: Tokens, google: Answers) -> None:
         )
 
 
-def policies_are_hidden(_: Tokens, google: Answers) -> None:
+def policies_are_hidden(_: FakeTokenServer, google: FakeGoogleServices) -> None:
     refuse(google, f"GET {BUCKET}/iam", "No.")
-    google.say(f"POST {PROJECT}:getIamPolicy", {"bindings": []})
+    google.respond(f"POST {PROJECT}:getIamPolicy", {"bindings": []})
 
 
-STATES: dict[str, tuple[Callable[[Tokens, Answers], None], Bases]] = {
+STATES: dict[str, tuple[Callable[[FakeTokenServer, FakeGoogleServices], None], Bases]] = {
     "all-well": (lambda _fake, _google: None, known()),
     "insufficient-scopes": (insufficient, known()),
     "api-disabled": (disabled, known()),
     "no-role": (no_role, known()),
     "bucket-missing": (bucket_missing, known()),
     "bucket-unreadable": (unreadable, known()),
-    "nobody-tells": (nobody_tells, [("gemini-unheard-of", None)]),
+    "resource-manager-disabled": (no_resource_manager, [("gemini-unheard-of", None)]),
     "policies-are-hidden": (policies_are_hidden, known()),
     "base-elsewhere": (lambda _fake, _google: None, [("gemini-x", ROW)]),
 }
 
 
-VERTEX = Checkup("eu", "vertex: my-proj, europe-west4, gs://my-bucket", ())
-GEMINI = Checkup("gemini", "gemini", ())
+VERTEX = DoctorReport("eu", "vertex: my-proj, europe-west4, gs://my-bucket", ())
+GEMINI = DoctorReport("gemini", "gemini", ())
 
 
 def check(
     golden: Callable[[Path, str], None],
     name: str,
-    notes: Notes,
-    about: Checkup = VERTEX,
+    notes: Findings,
+    about: DoctorReport = VERTEX,
     **changes: str,
 ) -> None:
-    """Compare both forms with their golden files, whatever the port and the folder are."""
-    findings = notes.findings
-    for shown, seen in changes.items():
-        findings = [replace(each, words=each.words.replace(seen, shown)) for each in findings]
+    """Compare both formats with their golden files, with placeholders for ports and folders."""
+    findings = notes.results
+    for placeholder, text in changes.items():
+        findings = [
+            replace(result, message=result.message.replace(text, placeholder))
+            for result in findings
+        ]
     checkup = replace(about, findings=tuple(findings))
     golden(GOLDEN / f"{name}.txt", doctor_text([checkup]))
-    golden(GOLDEN / f"{name}.json", doctor_document([checkup]))
-    assert not any(secret in doctor_document([checkup]) for secret in (*SECRETS.values(), "ya29."))
-    jsonschema.validate(json.loads(doctor_document([checkup])), DOCTOR_SCHEMA)
+    golden(GOLDEN / f"{name}.json", doctor_json([checkup]))
+    assert not any(secret in doctor_json([checkup]) for secret in (*SECRETS.values(), "ya29."))
+    jsonschema.validate(json.loads(doctor_json([checkup])), doctor_schema())
 
 
 @pytest.mark.parametrize("name", STATES)
-async def test_every_state_is_told_with_what_mends_it(
-    name: str, fake: Tokens, google: Answers, tmp_path: Path, golden: Callable[[Path, str], None]
+async def test_every_state_is_reported_with_its_cure(
+    name: str,
+    fake: FakeTokenServer,
+    google: FakeGoogleServices,
+    tmp_path: Path,
+    golden: Callable[[Path, str], None],
 ) -> None:
     arrange, bases = STATES[name]
     arrange(fake, google)
-    notes = await vertex.look(settings(google), lay(tmp_path, user(fake)), bases)
+    notes = await vertex.check_vertex(
+        settings(google), write_credentials(tmp_path, user(fake)), bases
+    )
     check(golden, name, notes, HOME=str(tmp_path))
 
 
-async def test_a_host_that_does_not_answer_is_named(
-    fake: Tokens, google: Answers, tmp_path: Path, golden: Callable[[Path, str], None]
+async def test_a_host_that_does_not_answer_is_reported(
+    fake: FakeTokenServer,
+    google: FakeGoogleServices,
+    tmp_path: Path,
+    golden: Callable[[Path, str], None],
 ) -> None:
     away = settings(google, endpoint="http://127.0.0.1:9")
-    notes = await vertex.look(away, lay(tmp_path, service_account(fake)), known())
+    notes = await vertex.check_vertex(
+        away, write_credentials(tmp_path, service_account(fake)), known()
+    )
     check(golden, "unreachable", notes, HOME=str(tmp_path))
-    assert sum(each.check == "models" for each in notes.findings) == 0
+    assert sum(result.check == "models" for result in notes.results) == 0
 
 
-async def test_without_any_credential_nothing_is_asked(
-    google: Answers, tmp_path: Path, golden: Callable[[Path, str], None]
+async def test_without_a_credential_no_request_is_sent(
+    google: FakeGoogleServices, tmp_path: Path, golden: Callable[[Path, str], None]
 ) -> None:
-    nobody = {"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}
+    environ = {"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}
     hosted = VertexSettings(
         type="vertex", project="my-proj", location="europe-west4", bucket="my-bucket"
     )
-    notes = await vertex.look(hosted, nobody, known())
+    notes = await vertex.check_vertex(hosted, environ, known())
     check(golden, "no-credential", notes)
-    notes = await gemini.look("https://generativelanguage.googleapis.com", nobody, ["models/x"])
+    notes = await gemini.check_gemini(
+        "https://generativelanguage.googleapis.com", environ, ["models/x"]
+    )
     check(golden, "no-credential-gemini", notes, GEMINI)
-    assert google.asked == []
+    assert google.requests == []
 
 
-async def test_the_gemini_api_on_loopback_says_what_can_be_tuned(
+async def test_the_gemini_api_on_loopback_lists_the_tunable_models(
     tmp_path: Path, golden: Callable[[Path, str], None]
 ) -> None:
-    with service(tmp_path) as embedded, listening(embedded.app) as url:
+    with service(tmp_path) as embedded, serve_in_thread(embedded.app) as url:
         bases = ["models/counting-001", "models/gemini-1.5-flash-001-tuning"]
-        notes = await gemini.look(url, {"GEMINI_API_KEY": "a-key"}, bases)
+        notes = await gemini.check_gemini(url, {"GEMINI_API_KEY": "a-key"}, bases)
     check(golden, "gemini-on-loopback", notes, GEMINI, HERE=url.removeprefix("http://"))
 
 
-async def test_a_login_without_the_tuning_scope_is_warned_of(fake: Tokens, tmp_path: Path) -> None:
-    notes = await gemini.look("https://127.0.0.1.invalid", lay(tmp_path, user(fake)), [])
-    scopes = next(each for each in notes.findings if each.check == "scopes")
+async def test_a_login_without_the_tuning_scope_causes_a_warning(
+    fake: FakeTokenServer, tmp_path: Path
+) -> None:
+    notes = await gemini.check_gemini(
+        "https://127.0.0.1.invalid", write_credentials(tmp_path, user(fake)), []
+    )
+    scopes = next(result for result in notes.results if result.check == "scopes")
     assert scopes.verdict is Verdict.WARNING
     assert "generative-language.tuning" in scopes.cure
 
 
-async def test_every_question_is_one_that_google_knows(
-    monkeypatch: pytest.MonkeyPatch, google: Answers, fake: Tokens
+async def test_every_request_is_a_known_method_of_google(
+    monkeypatch: pytest.MonkeyPatch, google: FakeGoogleServices, fake: FakeTokenServer
 ) -> None:
-    cloud = Cloud()
-    cloud.buckets.make("my-bucket")
-    monkeypatch.setattr(vertex, "RESOURCES", google.url)
+    cloud = LoopbackCloud()
+    cloud.buckets.create_bucket("my-bucket")
+    monkeypatch.setattr(vertex, "RESOURCE_MANAGER_ENDPOINT", google.url)
     google.table.clear()
     with loopback(cloud) as url:
-        there = VertexSettings(
+        local = VertexSettings(
             type="vertex",
             project="proj-1",
             location="us-central1",
@@ -279,44 +313,51 @@ async def test_every_question_is_one_that_google_knows(
             endpoint=url,
             storage_endpoint=url,
         )
-        notes = await vertex.look(there, {"GOOGLE_OAUTH_ACCESS_TOKEN": cloud.identity.issue()}, [])
+        notes = await vertex.check_vertex(
+            local, {"GOOGLE_OAUTH_ACCESS_TOKEN": cloud.identity.issue()}, []
+        )
     assert cloud.violations == []
-    assert [each.words for each in notes.findings if each.verdict is Verdict.FAILED] == []
-    assert {seen.name.partition(".")[2] for seen in cloud.seen} == {
+    assert [result.message for result in notes.results if result.verdict is Verdict.FAILED] == []
+    assert {seen.name.partition(".")[2] for seen in cloud.requests} == {
         "list", "get", "testIamPermissions"
     }  # fmt: skip
 
 
-async def test_a_clock_that_is_off_is_told(
-    google: Answers, fake: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_wrong_clock_is_reported(
+    google: FakeGoogleServices,
+    fake: FakeTokenServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tunedmodels.providers.doctor.probe._SKEW_S", -1.0)
-    notes = await vertex.look(settings(google), lay(tmp_path, user(fake)), [])
-    assert [each.verdict for each in notes.findings if each.check == "clock"] == [Verdict.WARNING]
+    monkeypatch.setattr("tunedmodels.providers.doctor.probe._MAX_SKEW_S", -1.0)
+    notes = await vertex.check_vertex(settings(google), write_credentials(tmp_path, user(fake)), [])
+    assert [result.verdict for result in notes.results if result.check == "clock"] == [
+        Verdict.WARNING
+    ]
 
 
-async def test_jobs_that_wait_for_quota_are_told(
-    google: Answers, fake: Tokens, tmp_path: Path
+async def test_jobs_that_wait_for_quota_are_reported(
+    google: FakeGoogleServices, fake: FakeTokenServer, tmp_path: Path
 ) -> None:
     jobs = [{"tuningJobState": vertex._WAITING}, {"state": "JOB_STATE_RUNNING"}]
-    google.say(JOBS, {"tuningJobs": jobs})
-    notes = await vertex.look(settings(google), lay(tmp_path, user(fake)), [])
-    quota = next(each for each in notes.findings if each.check == "quota")
+    google.respond(JOBS, {"tuningJobs": jobs})
+    notes = await vertex.check_vertex(settings(google), write_credentials(tmp_path, user(fake)), [])
+    quota = next(result for result in notes.results if result.check == "quota")
     assert quota.verdict is Verdict.WARNING
-    assert "1 of the latest jobs" in quota.words
+    assert "1 of the latest jobs" in quota.message
     assert "project=my-proj" in quota.cure
 
 
-async def test_the_account_that_jobs_run_as_is_looked_at_in_the_place_of_the_agent(
-    google: Answers, fake: Tokens, tmp_path: Path
+async def test_the_declared_service_account_is_checked_instead_of_the_agent(
+    google: FakeGoogleServices, fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    of_ours = "tuner@my-proj.iam.gserviceaccount.com"
-    notes = await vertex.look(
-        settings(google, service_account=of_ours), lay(tmp_path, user(fake)), []
+    account = "tuner@my-proj.iam.gserviceaccount.com"
+    notes = await vertex.check_vertex(
+        settings(google, service_account=account), write_credentials(tmp_path, user(fake)), []
     )
-    agent = next(each for each in notes.findings if each.check == "service-agent")
+    agent = next(result for result in notes.results if result.check == "service-agent")
     assert agent.verdict is Verdict.FAILED
-    assert f"--member=serviceAccount:{of_ours}" in agent.cure
+    assert f"--member=serviceAccount:{account}" in agent.cure
 
 
 @pytest.mark.parametrize(
@@ -333,86 +374,92 @@ async def test_the_account_that_jobs_run_as_is_looked_at_in_the_place_of_the_age
     ],
 )
 async def test_the_roles_of_the_agent_decide(
-    google: Answers, fake: Tokens, tmp_path: Path, binding: dict[str, Any], verdict: Verdict
+    google: FakeGoogleServices,
+    fake: FakeTokenServer,
+    tmp_path: Path,
+    binding: dict[str, Any],
+    verdict: Verdict,
 ) -> None:
-    google.say(f"GET {BUCKET}/iam", {"bindings": [binding]})
-    google.say(f"POST {PROJECT}:getIamPolicy", {})
-    notes = await vertex.look(settings(google), lay(tmp_path, user(fake)), [])
-    assert next(e.verdict for e in notes.findings if e.check == "service-agent") is verdict
+    google.respond(f"GET {BUCKET}/iam", {"bindings": [binding]})
+    google.respond(f"POST {PROJECT}:getIamPolicy", {})
+    notes = await vertex.check_vertex(settings(google), write_credentials(tmp_path, user(fake)), [])
+    assert next(e.verdict for e in notes.results if e.check == "service-agent") is verdict
 
 
-def test_names_are_filled_in_as_far_as_they_are_known() -> None:
+def test_known_names_replace_the_placeholders_of_a_cure() -> None:
     cure = "gcloud x PROJECT --member=MEMBER --bucket=gs://BUCKET PROJECTS"
-    assert filled(cure, {"PROJECT": "p", "MEMBER": "user:a\\1", "BUCKET": ""}) == (
+    assert fill_placeholders(cure, {"PROJECT": "p", "MEMBER": "user:a\\1", "BUCKET": ""}) == (
         "gcloud x p --member=user:a\\1 --bucket=gs://BUCKET PROJECTS"
     )
 
 
-def test_a_command_of_a_cure_is_never_wrapped_and_nothing_steers_the_terminal() -> None:
+def test_commands_are_not_wrapped_and_control_sequences_are_escaped() -> None:
     command = "gcloud " + "x" * 200
-    finding = Finding("bucket", Verdict.FAILED, "no\x1b[31m", f"Do:\n    {command}")
-    text = doctor_text([Checkup("eu", "vertex", (finding,))])
+    finding = CheckResult("bucket", Verdict.FAILED, "no\x1b[31m", f"Do:\n    {command}")
+    text = doctor_text([DoctorReport("eu", "vertex", (finding,))])
     assert command in text
     assert "\x1b" not in text
     assert "1 of 1 checks failed." in text
 
 
-def test_the_command_looks_at_what_the_project_uses(desk: Desk) -> None:
-    before = desk.files()
-    ended = desk.run("doctor")
+def test_the_command_checks_the_providers_of_the_project(project_dir: ProjectDir) -> None:
+    before = project_dir.files()
+    ended = project_dir.run("doctor")
     assert ended.code == 0, ended.out
     assert "models/embedded-label-001 can be tuned here" in ended.out
     assert "gemini" not in ended.out
-    document = json.loads(desk.run("doctor", "--format", "json").out)
-    jsonschema.validate(document, DOCTOR_SCHEMA)
-    assert [each["name"] for each in document["checkups"]] == ["machine", "embedded"]
-    assert desk.files() == before
+    document = json.loads(project_dir.run("doctor", "--format", "json").out)
+    jsonschema.validate(document, doctor_schema())
+    assert [report["name"] for report in document["checkups"]] == ["machine", "embedded"]
+    assert project_dir.files() == before
 
 
-def test_the_command_fails_when_something_does(desk: Desk) -> None:
-    desk.model(baseModel="models/nothing-like-it")
-    ended = desk.run("doctor")
+def test_the_command_fails_if_a_check_fails(project_dir: ProjectDir) -> None:
+    project_dir.model(baseModel="models/nothing-like-it")
+    ended = project_dir.run("doctor")
     assert ended.code == 1
     assert "Name one of these in `baseModel`: models/embedded-label-001" in ended.out
 
 
-def test_one_provider_may_be_asked_for_and_a_wrong_name_gets_the_nearest(desk: Desk) -> None:
+def test_one_provider_can_be_named_and_a_wrong_name_gets_a_suggestion(
+    project_dir: ProjectDir,
+) -> None:
     proxy = {"HTTPS_PROXY": "http://u:pw@p:1"}
-    ended = desk.run("doctor", "--provider", "gemini", env=proxy)
+    ended = project_dir.run("doctor", "--provider", "gemini", env=proxy)
     assert ended.code == 1
     assert "export GEMINI_API_KEY=..." in ended.out
-    assert "HTTPS_PROXY: other machines are asked through p:1" in ended.out
+    assert "HTTPS_PROXY: requests go through p:1" in ended.out
     assert "pw" not in ended.out
-    assert "Did you mean gemini?" in desk.run("doctor", "--provider", "gemin").err
+    assert "Did you mean gemini?" in project_dir.run("doctor", "--provider", "gemin").err
 
 
 @pytest.mark.parametrize(
     ("free", "verdict"), [(2**40, Verdict.OK), (2**29, Verdict.WARNING), (2**20, Verdict.FAILED)]
 )
-def test_a_disk_that_is_nearly_full_is_told(
+def test_a_nearly_full_disk_is_reported(
     free: int, verdict: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = SimpleNamespace(free=free)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    notes = Notes()
-    doctor._look_at_disk(tmp_path / "not" / "yet", notes)
-    assert [each.verdict for each in notes.findings] == [Verdict.OK, verdict]
+    notes = Findings()
+    doctor._check_disk(tmp_path / "not" / "yet", notes)
+    assert [result.verdict for result in notes.results] == [Verdict.OK, verdict]
 
 
-def test_the_page_names_every_check_and_every_variable() -> None:
+def test_the_documentation_lists_every_check_and_every_variable() -> None:
     root = ROOT
     page = (root / "docs/providers.md").read_text(encoding="utf-8")
     documents = [json.loads(file.read_text()) for file in GOLDEN.glob("*.json")]
-    checks = {each["check"] for file in documents for each in file["checkups"][0]["findings"]}
+    checks = {finding["check"] for file in documents for finding in file["checkups"][0]["findings"]}
     assert checks | {"clock", "disk", "quota", "store"} == set(
         re.findall(
             r"`([a-z-]+)`", " ".join(re.findall(r"^\| (`[a-z`, -]+`) \|", page, re.MULTILINE))
         )
     )
-    rooms = [
+    modules = [
         *root.glob("tunedmodels/providers/auth/*.py"),
         root / "tunedmodels/providers/identity.py",
     ]
-    code = " ".join(room.read_text(encoding="utf-8") for room in rooms)
+    code = " ".join(module.read_text(encoding="utf-8") for module in modules)
     read = set(re.findall(r"\"((?:GEMINI|GOOGLE|GCE|NO_GCE|CLOUDSDK|SSL)_[A-Z_]+)\"", code))
     assert read == {*re.findall(r"`((?:[A-Z]+_)+[A-Z]+)(?:=true)?`", page)} - {"HTTPS_PROXY"}

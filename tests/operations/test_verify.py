@@ -1,4 +1,4 @@
-"""Where a version comes from: the card of its lineage, and the proof of it from git."""
+"""The provenance of a version: its card, and its verification from git."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from markdown_it import MarkdownIt
 
 from tests.support.builders import NOON, desired, live
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
-from tests.support.project_dir import PROJECT, TONE, Desk, desk
-from tunedmodels.lineage import Card, Commit
+from tests.support.project_dir import PROJECT, TONE_EXAMPLES, ProjectDir, project_dir
 from tunedmodels.observed import LossPoint, UsedHyperparameters
-from tunedmodels.operations.verify import rebuilt
+from tunedmodels.operations.verify import rebuild
 from tunedmodels.project import Project
-from tunedmodels.project.resolve import survey
-from tunedmodels.render.lineage import card_document, card_json, card_markdown
-from tunedmodels.stamp import HAND
+from tunedmodels.project.resolve import resolve
+from tunedmodels.provenance import Commit, ProvenanceCard
+from tunedmodels.render.provenance import provenance_markdown
+from tunedmodels.render.provenance_json import provenance_json
+from tunedmodels.stamp import MANUAL
 
-__all__ = ["desk"]
+__all__ = ["project_dir"]
 
 GOLDEN = GOLDEN_FOLDER / "card"
 CURVE = tuple(LossPoint(step, step // 2, 1 / step) for step in range(1, 11))
 HOSTILE = "<script>alert(1)</script> | **b** @team `x` [a](//evil)"
 
 
-def card(**others: object) -> Card:
+def card(**others: object) -> ProvenanceCard:
     version = live(
         desired("tone"),
         promoted=3,
@@ -41,9 +42,13 @@ def card(**others: object) -> Card:
     )
     assert version.stamp
     stamp = replace(
-        version.stamp, score="exactMatch:0.912", gate="passed:0a1b2c3d4e5f", by=HAND, attempt=2
+        version.stamp,
+        score="exactMatch:0.912",
+        gate_record="passed:0a1b2c3d4e5f",
+        promoted_by=MANUAL,
+        attempt=2,
     )
-    whole = Card(
+    complete = ProvenanceCard(
         project="demo",
         name="tone",
         version=version,
@@ -57,20 +62,20 @@ def card(**others: object) -> Card:
         promoted_from=Commit("5cc1", is_changed=True),
         cost_usd=2.22,
     )
-    return replace(whole, **others)  # type: ignore[arg-type]  # names are those of the fields
+    return replace(complete, **others)  # type: ignore[arg-type]  # names are those of the fields
 
 
-def bare() -> Card:
-    """A version that was adopted: hardly anything is known."""
+def adopted_card() -> ProvenanceCard:
+    """Return the card of an adopted version, of which little is known."""
     version = live(desired("tone"))
     assert version.stamp
     stamp = replace(version.stamp, unverified=True, commit="")
-    return Card("demo", "tone", version, stamp, serves=False)
+    return ProvenanceCard("demo", "tone", version, stamp, serves=False)
 
 
-CARDS: dict[str, Callable[[], Card]] = {
-    "whole": card,
-    "bare": bare,
+CARDS: dict[str, Callable[[], ProvenanceCard]] = {
+    "complete": card,
+    "adopted": adopted_card,
     "hostile": lambda: card(
         manifest=HOSTILE,
         dataset_path=HOSTILE,
@@ -82,27 +87,27 @@ CARDS: dict[str, Callable[[], Card]] = {
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_a_card_is_as_it_was_looked_at(name: str, golden: Callable[[Path, str], None]) -> None:
-    golden(GOLDEN / f"{name}.md", card_markdown(CARDS[name]()))
-    golden(GOLDEN / f"{name}.json", card_json(CARDS[name]()))
+def test_a_card_matches_its_golden_file(name: str, golden: Callable[[Path, str], None]) -> None:
+    golden(GOLDEN / f"{name}.md", provenance_markdown(CARDS[name]()))
+    golden(GOLDEN / f"{name}.json", provenance_json(CARDS[name]()))
 
 
-def test_nothing_in_a_card_acts() -> None:
-    shown = (
+def test_a_card_escapes_hostile_text() -> None:
+    html = (
         MarkdownIt("commonmark", {"html": True})
         .enable("table")
-        .render(card_markdown(CARDS["hostile"]()))
+        .render(provenance_markdown(CARDS["hostile"]()))
     )
-    assert "<script" not in shown
-    assert "<a " not in shown
-    assert "<strong>" not in shown
+    assert "<script" not in html
+    assert "<a " not in html
+    assert "<strong>" not in html
     assert (
-        shown.count("<tr>")
-        == shown.count("</tr>")
+        html.count("<tr>")
+        == html.count("</tr>")
         == len(
             [
                 line
-                for line in card_markdown(CARDS["hostile"]()).splitlines()
+                for line in provenance_markdown(CARDS["hostile"]()).splitlines()
                 if line.startswith("|")
             ]
         )
@@ -110,8 +115,8 @@ def test_nothing_in_a_card_acts() -> None:
     )
 
 
-def test_a_card_without_a_curve_or_an_evaluation_says_so() -> None:
-    document = card_document(bare())
+def test_a_card_without_a_curve_or_an_evaluation_contains_null() -> None:
+    document = json.loads(provenance_json(adopted_card()))
     assert document["curve"] is None
     assert document["evaluation"] is None
     assert document["costUsd"] is None
@@ -119,27 +124,29 @@ def test_a_card_without_a_curve_or_an_evaluation_says_so() -> None:
 
 
 @pytest.fixture
-def tracked(desk: Desk) -> Desk:
-    """The project in a repository, applied from a commit."""
-    git(desk, "init", "--quiet")
-    commit(desk)
-    assert desk.run("apply", "--yes").code == 0
-    return desk
+def tracked(project_dir: ProjectDir) -> ProjectDir:
+    """A project in a repository, applied from a commit."""
+    git(project_dir, "init", "--quiet")
+    commit(project_dir)
+    assert project_dir.run("apply", "--yes").code == 0
+    return project_dir
 
 
-def git(desk: Desk, *arguments: str) -> None:
+def git(project_dir: ProjectDir, *arguments: str) -> None:
     names = ["-c", "user.name=Ana", "-c", "user.email=ana@example.com"]
-    subprocess.run(["git", *names, *arguments], cwd=desk.folder, check=True, capture_output=True)
+    subprocess.run(
+        ["git", *names, *arguments], cwd=project_dir.folder, check=True, capture_output=True
+    )
 
 
-def commit(desk: Desk) -> None:
-    git(desk, "add", "--all")
-    git(desk, "commit", "--quiet", "--message", "Declare it")
+def commit(project_dir: ProjectDir) -> None:
+    git(project_dir, "add", "--all")
+    git(project_dir, "commit", "--quiet", "--message", "Declare it")
 
 
-def failed(desk: Desk, *arguments: str) -> list[str]:
-    """The names of the checks that do not hold."""
-    ended = desk.run("verify", "tone", "--format", "json", *arguments)
+def failed(project_dir: ProjectDir, *arguments: str) -> list[str]:
+    """Return the names of the failed checks."""
+    ended = project_dir.run("verify", "tone", "--format", "json", *arguments)
     document = json.loads(ended.out)
     found = [check["name"] for check in document["checks"] if not check["holds"]]
     assert ended.code == (1 if found else 0)
@@ -147,35 +154,35 @@ def failed(desk: Desk, *arguments: str) -> list[str]:
     return found
 
 
-def test_what_was_applied_from_a_commit_is_proved(tracked: Desk) -> None:
+def test_a_version_applied_from_a_commit_is_verified(tracked: ProjectDir) -> None:
     ended = tracked.run("verify", "tone")
     assert ended.code == 0, ended.out
-    assert ended.out.endswith(f"{tracked.status()['serving']} is what git says.\n")
+    assert ended.out.endswith(f"{tracked.status()['serving']} matches the repository.\n")
     assert failed(tracked) == []
 
 
 @pytest.mark.parametrize("is_committed", [False, True], ids=["in the tree", "in a commit"])
-def test_one_byte_of_the_dataset_makes_it_fail(tracked: Desk, *, is_committed: bool) -> None:
+def test_one_changed_byte_of_the_dataset_fails(tracked: ProjectDir, *, is_committed: bool) -> None:
     text = tracked.read("manifests/data/tone.jsonl")
     tracked.write("manifests/data/tone.jsonl", text.replace("lovely", "lowely", 1))
     if is_committed:
         commit(tracked)
     assert failed(tracked) == ["here"]
     ended = tracked.run("verify", "tone")
-    assert "the dataset data/tone.jsonl is not what it was trained on" in ended.out
+    assert "the dataset data/tone.jsonl differs from what it was trained on" in ended.out
     tracked.write("manifests/data/tone.jsonl", text)
     assert failed(tracked) == []
 
 
-def test_a_history_that_was_rewritten_is_found_out(tracked: Desk) -> None:
-    """The commit of the stamp is there, and its dataset is not the one of the live version."""
+def test_a_rewritten_history_is_detected(tracked: ProjectDir) -> None:
+    """The commit of the stamp exists, but its dataset is not that of the live version."""
     text = tracked.read("manifests/data/tone.jsonl")
     tracked.write("manifests/data/tone.jsonl", text.replace("lovely", "lowely", 1))
-    assert tracked.run("apply", "--yes").code == 0  # its stamp names the commit, with changes
+    assert tracked.run("apply", "--yes").code == 0  # its stamp has the commit, marked as changed
     assert failed(tracked) == ["origin", "dataset", "fingerprint"]
 
 
-def test_a_former_version_is_proved_by_its_own_commit(tracked: Desk) -> None:
+def test_a_former_version_is_verified_with_its_own_commit(tracked: ProjectDir) -> None:
     former = tracked.status()["serving"]
     tracked.model(hyperparameters={"epochCount": 3})
     commit(tracked)
@@ -184,19 +191,20 @@ def test_a_former_version_is_proved_by_its_own_commit(tracked: Desk) -> None:
     assert failed(tracked, "--version", former) == []
 
 
-def test_another_manifest_than_the_one_it_was_trained_from_is_said(tracked: Desk) -> None:
+def test_a_changed_manifest_is_reported(tracked: ProjectDir) -> None:
     tracked.model(hyperparameters={"epochCount": 3})
     assert failed(tracked) == ["here"]
     assert (
-        "manifests/tone.yaml:1 is not what it was trained on" in tracked.run("verify", "tone").out
+        "manifests/tone.yaml:1 differs from what it was trained on"
+        in tracked.run("verify", "tone").out
     )
 
 
-def test_what_a_sweep_chose_is_proved_as_the_candidate_that_it_is(tracked: Desk) -> None:
+def test_the_winner_of_a_sweep_is_verified_as_a_candidate(tracked: ProjectDir) -> None:
     rows = [
         json.dumps({"text_input": f"{words}, part {n}", "output": label})
         for n in range(5)
-        for words, label in TONE
+        for words, label in TONE_EXAMPLES
     ]
     tracked.write("manifests/data/tone.eval.jsonl", "\n".join(rows) + "\n")
     sweep = {"hyperparameters": {"epochCount": [1, 30]}}
@@ -207,7 +215,7 @@ def test_what_a_sweep_chose_is_proved_as_the_candidate_that_it_is(tracked: Desk)
     assert ended.code == 0, ended.out
 
 
-def test_a_commit_that_is_not_here_is_said_with_the_cure(tracked: Desk) -> None:
+def test_a_missing_commit_is_reported_with_a_cure(tracked: ProjectDir) -> None:
     first = tracked.read(".git/HEAD").strip().rpartition("/")[2]
     git(tracked, "checkout", "--quiet", "--orphan", "fresh")
     git(tracked, "commit", "--quiet", "--message", "Squash")
@@ -218,19 +226,19 @@ def test_a_commit_that_is_not_here_is_said_with_the_cure(tracked: Desk) -> None:
     assert "git fetch --unshallow" in tracked.run("verify", "tone").out
 
 
-def test_without_git_nothing_is_proved_and_it_is_said(desk: Desk) -> None:
-    assert desk.run("apply", "--yes").code == 0
-    assert failed(desk) == ["origin"]
-    assert "outside of git" in desk.run("verify", "tone").out
+def test_without_git_the_version_is_not_verified(project_dir: ProjectDir) -> None:
+    assert project_dir.run("apply", "--yes").code == 0
+    assert failed(project_dir) == ["origin"]
+    assert "outside of git" in project_dir.run("verify", "tone").out
 
 
-def test_nothing_can_be_proved_of_what_does_not_serve_yet(desk: Desk) -> None:
-    ended = desk.run("verify", "tone")
+def test_a_name_without_a_serving_version_cannot_be_verified(project_dir: ProjectDir) -> None:
+    ended = project_dir.run("verify", "tone")
     assert ended.code == 1
-    assert "Nothing serves tone yet" in ended.err
+    assert "tone has no serving version yet" in ended.err
 
 
-def test_show_prints_the_card_of_what_serves(tracked: Desk) -> None:
+def test_show_prints_the_card_of_the_serving_version(tracked: ProjectDir) -> None:
     ended = tracked.run("show", "tone", "--card", "json")
     document = json.loads(ended.out)
     assert document["version"] == tracked.status()["serving"]
@@ -240,16 +248,19 @@ def test_show_prints_the_card_of_what_serves(tracked: Desk) -> None:
     assert tracked.run("show", "tone", "--version", "x").code == 1
 
 
-def test_examples_that_a_service_validates_on_are_rebuilt_as_well(desk: Desk) -> None:
-    place = "{type: vertex, project: my-proj, location: us-central1, bucket: my-bucket}"
-    desk.write(
-        "manifests/tunedmodels.yaml", f"{PROJECT}spec: {{provider: v, providers: {{v: {place}}}}}\n"
+def test_validation_examples_are_rebuilt_as_well(project_dir: ProjectDir) -> None:
+    vertex = "{type: vertex, project: my-proj, location: us-central1, bucket: my-bucket}"
+    project_dir.write(
+        "manifests/tunedmodels.yaml",
+        f"{PROJECT}spec: {{provider: v, providers: {{v: {vertex}}}}}\n",
     )
-    desk.model(baseModel="models/gemini-2.5-flash", validation={"path": "data/held-out.jsonl"})
-    desk.dataset("held-out", times=2)
-    git(desk, "init", "--quiet")
-    commit(desk)
-    project = Project.open(desk.folder / "manifests")
-    (want,) = survey(project, use_cache=False).desired
-    assert want.validation is not None
-    assert rebuilt(project, "tone", project.commit()).fingerprint == want.fingerprint
+    project_dir.model(
+        baseModel="models/gemini-2.5-flash", validation={"path": "data/held-out.jsonl"}
+    )
+    project_dir.dataset("held-out", times=2)
+    git(project_dir, "init", "--quiet")
+    commit(project_dir)
+    project = Project.open(project_dir.folder / "manifests")
+    (model,) = resolve(project, use_cache=False).desired
+    assert model.inputs.validation is not None
+    assert rebuild(project, "tone", project.commit()).fingerprint == model.fingerprint

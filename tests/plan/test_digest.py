@@ -1,4 +1,4 @@
-"""The digest changes if and only if something changes that decides the outcome."""
+"""The digest of a plan changes if and only if a value changes that decides the outcome."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from typing import Any
 
 import pytest
 
-from tests.support.builders import NOON, desired, evaluation, live, planned, sha, swept
+from tests.support.builders import (
+    NOON,
+    desired,
+    evaluation,
+    live,
+    plan_for,
+    sha,
+    with_fields,
+    with_inputs,
+    with_sweep,
+)
 from tunedmodels.desired import Desired
+from tunedmodels.model_fields import MutableFields, TrainingInputs
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.plan.gate import Gate, Rival
+from tunedmodels.plan.gate import Baseline, Gate
 from tunedmodels.plan.plan import (
     Action,
     Candidate,
@@ -20,46 +31,54 @@ from tunedmodels.plan.plan import (
     Cost,
     FieldChange,
     Input,
-    Leaving,
     Note,
+    PendingRetirement,
     Plan,
+    PlannedSweep,
     Refusal,
-    Sweep,
 )
-from tunedmodels.schema.tuned_model import Examples, GenerationConfig, Hyperparameters, Lifecycle
+from tunedmodels.schema.tuned_model import ExampleFile, GenerationConfig, Hyperparameters, Lifecycle
 from tunedmodels.stamp import Stamp
 
 OTHERS = (live(desired("gone"), promoted=1), live(desired("busy"), state=ModelState.QUEUED))
+DATASET = desired().inputs.dataset
 
-# What each field of the declared side can become, and whether that decides the outcome.
-WANTED: dict[str, list[tuple[Any, bool]]] = {
-    "project": [],  # one plan, one project; see below
-    "name": [("other", True)],
-    "provider": [("other", True)],
+# Other values for each field of the inputs, and whether they decide the outcome.
+TRAINING_INPUTS: dict[str, list[tuple[Any, bool]]] = {
     "source": [("models/other", True)],
     "dataset": [
-        (replace(desired().dataset, digest=sha("other")), True),
-        (replace(desired().dataset, written="data/moved.jsonl"), False),
-        (replace(desired().dataset, file=Path("/elsewhere")), False),
-        (replace(desired().dataset, source=Examples(path="x.csv")), False),
+        (replace(DATASET, digest=sha("other")), True),
+        (replace(DATASET, declared_path="data/moved.jsonl"), False),
+        (replace(DATASET, file=Path("/elsewhere")), False),
+        (replace(DATASET, source=ExampleFile(path="x.csv")), False),
     ],
-    "place": [("manifests/tone.yaml:7", False)],
-    "parent": [("other", True)],
     "preamble": [("Be kind.", True)],
     "preamble_as": [("systemInstruction", True)],
     "method": [("preference", True)],
     "hyperparameters": [(Hyperparameters(epoch_count=4), True)],
-    "validation": [(desired().dataset, True)],
-    "service_account": [("tuner@p.iam.gserviceaccount.com", True)],
+    "validation": [(DATASET, True)],
     "encryption_key": [("projects/p/locations/l/keyRings/r/cryptoKeys/k", True)],
     "last_checkpoint_only": [(True, True)],
+}
+MUTABLE_FIELDS: dict[str, list[tuple[Any, bool]]] = {
     "display_name": [("Tone", True)],
-    "description": [("words", True)],
+    "description": [("text", True)],
     "temperature": [(0.5, True)],
     "top_p": [(0.5, True)],
     "top_k": [(5, True)],
     "reader_project_numbers": [((1,), True), ((), True)],
     "labels": [({"team": "a"}, True)],
+}
+DESIRED: dict[str, list[tuple[Any, bool]]] = {
+    "project": [],  # one plan, one project; see below
+    "name": [("other", True)],
+    "provider": [("other", True)],
+    "inputs": [],  # above
+    "base_model": [("models/other", False)],  # follows from the source
+    "fields": [],  # above
+    "location": [("manifests/tone.yaml:7", False)],
+    "parent": [("other", True)],
+    "service_account": [("tuner@p.iam.gserviceaccount.com", True)],
     "lifecycle": [
         (Lifecycle(protect=True), True),
         (Lifecycle(on_removal="retain"), True),
@@ -69,34 +88,30 @@ WANTED: dict[str, list[tuple[Any, bool]]] = {
         (Lifecycle(timeout="3h"), False),
     ],
     "sweep": [],  # see below
-    "chosen_by": [("0ff0ff0ff0ff", False)],
+    "chosen_by_sweep": [("0ff0ff0ff0ff", False)],
     "evaluation": [(evaluation(), False), (evaluation(at_least=0.8), True)],
 }
-# The same for the live side, whose former version is replaced.
-LIVE: dict[str, list[tuple[Any, bool]]] = {
+# The same for a former version that is replaced.
+OBSERVED: dict[str, list[tuple[Any, bool]]] = {
     "provider": [("other", True)],
     "model_id": [("tone-00000000", True)],
     "resource": [("tunedModels/x", False)],
     "state": [(ModelState.FAILED, True), (ModelState.TRAINING, True)],
     "source": [("models/other", False)],
-    "display_name": [("x", False)],
-    "description": [("x", False)],
+    "fields": [
+        (MutableFields(**{name: values[0][0]}), False) for name, values in MUTABLE_FIELDS.items()
+    ],
     "stamp": [],  # below
-    "temperature": [(0.1, False)],
-    "top_p": [(0.1, False)],
-    "top_k": [(1, False)],
-    "reader_project_numbers": [((1,), False)],
-    "labels": [({"team": "a"}, False)],
     "used": [(UsedHyperparameters(epoch_count=9), False)],
     "created": [(NOON - timedelta(days=1), False)],
     "completed": [(NOON, False)],
     "curve": [((LossPoint(1, 0, 0.5),), False)],
     "failure": [("x", False)],
-    "phase": [("tuning", False)],
-    "steps": [(30, False)],
-    "objection": [("trained on 22 of 24 examples", False)],  # it serves already
-    "remark": [("trained on 22 of 24 examples", False)],
-    "is_record": [(True, False)],  # what is ready is no record
+    "job_phase": [("tuning", False)],
+    "declared_total_steps": [(30, False)],
+    "blocked_reason": [("trained on 22 of 24 examples", False)],  # it serves already
+    "warning": [("trained on 22 of 24 examples", False)],
+    "is_job_record": [(True, False)],  # a ready version is not a record
 }
 STAMP: dict[str, list[tuple[Any, bool]]] = {
     "project": [("theirs", True)],
@@ -111,48 +126,55 @@ STAMP: dict[str, list[tuple[Any, bool]]] = {
     "retain": [(True, False)],
     "promoted": [(NOON + timedelta(minutes=5), False), (None, True)],
     "score": [("0.9", False)],
-    "gate": [("refused:0badcafe", False)],  # it served all the same, and no gate undoes that
-    "words": [("", False), ("0000.-.-.-.-.-", False)],  # says who changed something, not what is
-    "by": [("hand", False)],
-    "head": [("3c9d2e1", False)],
+    "gate_record": [("refused:0badcafe", False)],  # it was promoted manually
+    "field_hashes": [
+        ("", False),
+        ("0000.-.-.-.-.-", False),
+    ],  # decides only about drift
+    "promoted_by": [("hand", False)],
+    "promoted_commit": [("3c9d2e1", False)],
     "unverified": [(True, False)],
-    "tried": [("0ff0ff0ff0ff", False)],
-    "sweep": [("0ff0ff0ff0ff", False)],  # a word of the past, where no sweep is declared
-    "others": [((("new", "1"),), False)],
+    "scored_by_sweep": [("0ff0ff0ff0ff", False)],
+    "chosen_by_sweeps": [("0ff0ff0ff0ff", False)],  # no sweep is declared
+    "unknown_keys": [((("new", "1"),), False)],
 }
 
-# The live side once more, where the declared version serves and one word of it differs.
+# The same for the serving version with one changed field.
 SERVING: dict[str, list[tuple[Any, bool]]] = {
     "provider": [("other", True)],
     "model_id": [("tone-00000000", True)],
     "resource": [("tunedModels/x", False)],
     "state": [(ModelState.FAILED, True), (ModelState.TRAINING, True)],
     "source": [("models/other", False)],
-    "display_name": [("x", False)],  # what is written decides, not what is written over
-    "description": [("x", False)],
+    # The new value decides, not the replaced one. 0.4 is declared, so nothing has to be done.
+    "fields": [
+        (MutableFields("tone", temperature=0.7, top_p=0.1), False),
+        (MutableFields("tone", temperature=0.7, top_k=1), False),
+        (MutableFields("tone", temperature=0.7, reader_project_numbers=(1,)), False),
+        (MutableFields("tone", temperature=0.7, labels={"team": "a"}), False),
+        (MutableFields("tone", "x", temperature=0.7), False),
+        (MutableFields("x", temperature=0.7), False),
+        (MutableFields("tone", temperature=0.1), False),
+        (MutableFields("tone", temperature=0.4), True),
+    ],
     "stamp": [],  # as above
-    "temperature": [(0.1, False), (0.4, True)],  # 0.4 is declared: then nothing is to do
-    "top_p": [(0.1, False)],
-    "top_k": [(1, False)],
-    "reader_project_numbers": [((1,), False)],
-    "labels": [({"team": "a"}, False)],
     "used": [(UsedHyperparameters(epoch_count=9), False)],
     "created": [(NOON - timedelta(days=1), False)],
     "completed": [(NOON, False)],
     "curve": [((LossPoint(1, 0, 0.5),), False)],
     "failure": [("x", False)],
-    "phase": [("tuning", False)],
-    "steps": [(30, False)],
-    "objection": [("trained on 22 of 24 examples", False)],
-    "remark": [("trained on 22 of 24 examples", False)],
-    "is_record": [(True, False)],  # what is ready is no record
+    "job_phase": [("tuning", False)],
+    "declared_total_steps": [(30, False)],
+    "blocked_reason": [("trained on 22 of 24 examples", False)],
+    "warning": [("trained on 22 of 24 examples", False)],
+    "is_job_record": [(True, False)],  # a ready version is not a record
 }
-# And what of a plan itself decides, whatever it was made from.
+# The same for the fields of a plan itself.
 PLAN: dict[str, list[tuple[Any, bool]]] = {
     "format_version": [],
     "project": [("theirs", True)],
     "environment": [("prod", True)],
-    "sets": [(("tone.temperature=0.4",), False)],  # what they change stands in the changes
+    "sets": [(("tone.temperature=0.4",), False)],  # the changes contain their effect
     "tool": [("9.9.9", False)],
     "inputs": [((Input(kind="manifest", path="x.yaml", digest="0"),), False)],
     "changes": [((), True)],
@@ -163,18 +185,18 @@ PLAN: dict[str, list[tuple[Any, bool]]] = {
     "retained": [(9, False)],
     "manifests": [(9, False)],
     "live": [(9, False)],
-    "leaving": [((Leaving(name="tone", model_id="x", grace="7d"),), False)],
+    "leaving": [((PendingRetirement(name="tone", model_id="x", grace="7d"),), False)],
     "moment": [("2026-11-22T12:00:00Z", False)],
     "max_cost_usd": [(9.0, False)],
 }
-# A sweep decides by its digest, and by what is there of its candidates and what is not.
+# A sweep decides by its digest and the state of its candidates.
 SWEEP: dict[str, list[tuple[Any, bool]]] = {
     "digest": [("00000000", True)],
     "metric": [("chrF", False)],
     "path": [("moved.jsonl", False)],
     "examples": [(9, False)],
     "candidates": [((), True)],
-    "max_cost_usd": [(9.0, False)],  # whether it is refused stands in the refusals
+    "max_cost_usd": [(9.0, False)],  # the refusals contain its effect
     "place": [("manifests/tone.yaml:7", False)],
 }
 CANDIDATE: dict[str, list[tuple[Any, bool]]] = {
@@ -185,7 +207,7 @@ CANDIDATE: dict[str, list[tuple[Any, bool]]] = {
     "before": [(None, True)],
     "cost": [(Cost(usd=9), False)],
 }
-# A gate decides by its digest, which is over its examples and thresholds, and by its rival.
+# A gate decides by its digest, over its examples and thresholds, and by its baseline.
 GATE: dict[str, list[tuple[Any, bool]]] = {
     "digest": [("00000000", True)],
     "path": [("moved.jsonl", False)],
@@ -194,16 +216,16 @@ GATE: dict[str, list[tuple[Any, bool]]] = {
     "at_least": [(0.1, False)],
     "not_worse_than_serving_by": [(0.1, False)],
     "on_inconclusive": [("promote", False)],
-    "rival": [(None, True), (Rival(provider="p", model_id="m", fingerprint="f"), True)],
+    "baseline": [(None, True), (Baseline(provider="p", model_id="m", fingerprint="f"), True)],
 }
-# So what is declared decides as a whole.
+# Therefore the declared evaluation decides as a whole.
 EVALUATION: list[tuple[dict[str, Any], bool]] = [
     ({"data": "other"}, True),
     ({"metric": "normalizedMatch"}, True),
     ({"at_least": 0.8}, True),
     ({"not_worse_than_serving_by": 0.01}, True),
     ({"on_inconclusive": "promote"}, True),
-    ({"generation_config": GenerationConfig(temperature=0.5)}, False),  # it stands in `generation`
+    ({"generation_config": GenerationConfig(temperature=0.5)}, False),  # resolved into `generation`
     ({"few_shot": 3}, False),
     ({"concurrency": 9}, False),
 ]
@@ -218,7 +240,7 @@ CHANGE: dict[str, list[tuple[Any, bool]]] = {
     "dataset": [(None, False)],
     "gate": [(Gate(digest="0badcafe", path="x", examples=9, metric="exactMatch"), True)],
     "sweep": [],  # below
-    "cost": [(Cost(usd=5), False)],  # an estimate; what may be spent is for the policy to say
+    "cost": [(Cost(usd=5), False)],  # an estimate; the policy limits the cost
     "retires": [((), True)],
     "warnings": [(("x",), False)],
     "drift": [(True, False)],
@@ -227,21 +249,33 @@ CHANGE: dict[str, list[tuple[Any, bool]]] = {
 FORMER = live(desired(data="old"), promoted=1)
 
 
-def digest(want: Desired, *there: ObservedModel) -> str:
-    return planned([want, desired("busy")], [*there, *OTHERS]).digest
+def digest(model: Desired, *observed: ObservedModel) -> str:
+    return plan_for([model, desired("busy")], [*observed, *OTHERS]).digest
 
 
 def cases(table: dict[str, list[tuple[Any, bool]]]) -> list[tuple[str, Any, bool]]:
-    return [(name, value, decides) for name, each in table.items() for value, decides in each]
+    return [(name, value, decides) for name, values in table.items() for value, decides in values]
 
 
-@pytest.mark.parametrize(("name", "value", "decides"), cases(WANTED))
-def test_each_field_that_is_declared(name: str, value: Any, *, decides: bool) -> None:
+@pytest.mark.parametrize(("name", "value", "decides"), cases(DESIRED))
+def test_each_field_of_a_desired_model(name: str, value: Any, *, decides: bool) -> None:
     before = digest(desired(), FORMER)
     assert (digest(replace(desired(), **{name: value}), FORMER) != before) is decides
 
 
-@pytest.mark.parametrize(("name", "value", "decides"), cases(LIVE))
+@pytest.mark.parametrize(("name", "value", "decides"), cases(TRAINING_INPUTS))
+def test_each_training_input(name: str, value: Any, *, decides: bool) -> None:
+    before = digest(desired(), FORMER)
+    assert (digest(with_inputs(desired(), **{name: value}), FORMER) != before) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(MUTABLE_FIELDS))
+def test_each_mutable_field(name: str, value: Any, *, decides: bool) -> None:
+    before = digest(desired(), FORMER)
+    assert (digest(with_fields(desired(), **{name: value}), FORMER) != before) is decides
+
+
+@pytest.mark.parametrize(("name", "value", "decides"), cases(OBSERVED))
 def test_each_field_of_a_live_model(name: str, value: Any, *, decides: bool) -> None:
     before = digest(desired(), FORMER)
     assert (digest(desired(), replace(FORMER, **{name: value})) != before) is decides
@@ -258,21 +292,21 @@ def test_each_field_of_a_stamp(name: str, value: Any, *, decides: bool) -> None:
 def test_each_field_of_a_live_model_that_is_updated(
     name: str, value: Any, *, decides: bool
 ) -> None:
-    want = desired(temperature=0.4)
-    there = live(want, promoted=1, temperature=0.7)
-    changed = replace(there, **{name: value})
-    assert (digest(want, changed) != digest(want, there)) is decides
+    model = desired(temperature=0.4)
+    observed = live(model, promoted=1, temperature=0.7)
+    changed = replace(observed, **{name: value})
+    assert (digest(model, changed) != digest(model, observed)) is decides
 
 
 @pytest.mark.parametrize(("name", "value", "decides"), cases(PLAN))
 def test_each_field_of_a_plan(name: str, value: Any, *, decides: bool) -> None:
-    plan = planned([desired(lifecycle=Lifecycle(keep=0))], [FORMER])
+    plan = plan_for([desired(lifecycle=Lifecycle(keep=0))], [FORMER])
     assert (plan.model_copy(update={name: value}).digest != plan.digest) is decides
 
 
 @pytest.mark.parametrize(("name", "value", "decides"), cases(CHANGE))
 def test_each_field_of_a_change(name: str, value: Any, *, decides: bool) -> None:
-    plan = planned([desired(lifecycle=Lifecycle(keep=0))], [FORMER])
+    plan = plan_for([desired(lifecycle=Lifecycle(keep=0))], [FORMER])
     (change,) = plan.changes
     changed = plan.model_copy(update={"changes": (change.model_copy(update={name: value}),)})
     assert (changed.digest != plan.digest) is decides
@@ -281,7 +315,7 @@ def test_each_field_of_a_change(name: str, value: Any, *, decides: bool) -> None
 @pytest.mark.parametrize(("name", "value", "decides"), cases(GATE))
 def test_each_field_of_a_gate(name: str, value: Any, *, decides: bool) -> None:
     gate = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)
-    plan = planned([desired(evaluation=gate)], [FORMER])
+    plan = plan_for([desired(evaluation=gate)], [FORMER])
     (change,) = plan.changes
     assert change.gate
     other = change.model_copy(update={"gate": change.gate.model_copy(update={name: value})})
@@ -289,9 +323,9 @@ def test_each_field_of_a_gate(name: str, value: Any, *, decides: bool) -> None:
 
 
 def swept_plan() -> Plan:
-    """A plan with an open sweep, of which one candidate is there."""
-    want = swept(desired(evaluation=evaluation()), 3, 5)
-    return planned([want], [FORMER, live(want.candidates[0])])
+    """Return a plan with an open sweep, of which one candidate exists."""
+    sweep = with_sweep(desired(evaluation=evaluation()), 3, 5)
+    return plan_for([sweep], [FORMER, live(sweep.candidates[0])])
 
 
 @pytest.mark.parametrize(("name", "value", "decides"), cases(SWEEP))
@@ -308,50 +342,57 @@ def test_each_field_of_a_candidate(name: str, value: Any, *, decides: bool) -> N
     plan = swept_plan()
     (change,) = plan.changes
     assert change.sweep
-    there, missing = change.sweep.candidates
+    existing, missing = change.sweep.candidates
     other = change.sweep.model_copy(
-        update={"candidates": (there.model_copy(update={name: value}), missing)}
+        update={"candidates": (existing.model_copy(update={name: value}), missing)}
     )
-    made = plan.model_copy(update={"changes": (change.model_copy(update={"sweep": other}),)})
-    assert (made.digest != plan.digest) is decides
+    changed = plan.model_copy(update={"changes": (change.model_copy(update={"sweep": other}),)})
+    assert (changed.digest != plan.digest) is decides
 
 
-@pytest.mark.parametrize(("rules", "decides"), EVALUATION)
-def test_each_rule_of_an_evaluation(rules: dict[str, Any], *, decides: bool) -> None:
-    asked: dict[str, Any] = {"at_least": 0.85, "not_worse_than_serving_by": 0.02}
-    before = digest(desired(evaluation=evaluation(**asked)), FORMER)
-    after = digest(desired(evaluation=evaluation(**(asked | rules))), FORMER)
+@pytest.mark.parametrize(("values", "decides"), EVALUATION)
+def test_each_field_of_an_evaluation(values: dict[str, Any], *, decides: bool) -> None:
+    gate: dict[str, Any] = {"at_least": 0.85, "not_worse_than_serving_by": 0.02}
+    before = digest(desired(evaluation=evaluation(**gate)), FORMER)
+    after = digest(desired(evaluation=evaluation(**(gate | values))), FORMER)
     assert (after != before) is decides
 
 
-def test_an_evaluation_that_is_no_gate_decides_nothing() -> None:
+def test_an_evaluation_without_a_gate_is_not_part_of_the_digest() -> None:
     assert digest(desired(evaluation=evaluation()), FORMER) == digest(desired(), FORMER)
 
 
-def test_the_gate_of_a_version_that_served_before_decides_nothing() -> None:
+def test_the_gate_of_a_version_that_was_promoted_before_is_not_part_of_the_digest() -> None:
     strict = desired(evaluation=evaluation(at_least=1))
-    there = [live(desired(), promoted=0), FORMER]
-    assert digest(strict, *there) == digest(desired(), *there)
+    observed = [live(desired(), promoted=0), FORMER]
+    assert digest(strict, *observed) == digest(desired(), *observed)
 
 
-def test_the_version_that_a_gate_compares_with_decides() -> None:
-    want = desired(evaluation=evaluation(not_worse_than_serving_by=0.02))
+def test_the_baseline_of_a_gate_decides() -> None:
+    model = desired(evaluation=evaluation(not_worse_than_serving_by=0.02))
     newer = live(desired(data="newer"), promoted=2)
-    assert digest(want, live(), FORMER) != digest(want, live(), replace(newer))
+    assert digest(model, live(), FORMER) != digest(model, live(), newer)
 
 
-def test_no_field_was_forgotten_here() -> None:
-    for table, kind in ((WANTED, Desired), (LIVE, ObservedModel), (STAMP, Stamp)):
+def test_the_tables_contain_every_field() -> None:
+    tables: list[tuple[dict[str, Any], type[Any]]] = [
+        (DESIRED, Desired),
+        (TRAINING_INPUTS, TrainingInputs),
+        (MUTABLE_FIELDS, MutableFields),
+        (OBSERVED, ObservedModel),
+        (STAMP, Stamp),
+    ]
+    for table, kind in tables:
         assert set(table) == {field.name for field in fields(kind) if field.init}
-    assert set(SERVING) == set(LIVE)
+    assert set(SERVING) == set(OBSERVED)
     assert set(PLAN) == set(Plan.model_fields)
     assert set(CHANGE) == set(Change.model_fields)
     assert set(GATE) == set(Gate.model_fields)
-    assert set(SWEEP) == set(Sweep.model_fields)
+    assert set(SWEEP) == set(PlannedSweep.model_fields)
     assert set(CANDIDATE) == set(Candidate.model_fields)
 
 
-def test_a_job_that_leaves_the_queue_makes_no_plan_stale() -> None:
+def test_a_job_that_leaves_the_queue_does_not_change_the_digest() -> None:
     queued, training = (
         digest(desired(), live(state=state)) for state in (ModelState.QUEUED, ModelState.TRAINING)
     )
@@ -359,24 +400,24 @@ def test_a_job_that_leaves_the_queue_makes_no_plan_stale() -> None:
     assert queued != digest(desired(), live())
 
 
-def test_the_values_of_an_update_decide_and_what_they_replace_does_not() -> None:
-    want = desired(temperature=0.4)
-    assert digest(want, live(promoted=1, temperature=0.7)) == digest(
-        want, live(promoted=1, temperature=0.9)
+def test_the_new_values_of_an_update_decide_and_the_old_ones_do_not() -> None:
+    model = desired(temperature=0.4)
+    assert digest(model, live(promoted=1, temperature=0.7)) == digest(
+        model, live(promoted=1, temperature=0.9)
     )
-    assert digest(want, live(promoted=1, temperature=0.4)) != digest(
-        want, live(promoted=1, temperature=0.9)
+    assert digest(model, live(promoted=1, temperature=0.4)) != digest(
+        model, live(promoted=1, temperature=0.9)
     )
 
 
-def test_project_environment_and_refusals_are_part_of_it() -> None:
-    plan = planned([desired()])
+def test_project_environment_and_refusals_are_part_of_the_digest() -> None:
+    plan = plan_for([desired()])
     assert plan.digest != plan.model_copy(update={"project": "other"}).digest
-    assert plan.digest != planned([desired()], environment="prod").digest
-    assert planned([]).digest != plan.model_copy(update={"changes": ()}).digest
+    assert plan.digest != plan_for([desired()], environment="prod").digest
+    assert plan_for([]).digest != plan.model_copy(update={"changes": ()}).digest
 
 
-def test_what_cannot_be_done_counts_by_name_alone() -> None:
+def test_a_failed_change_is_part_of_the_digest_only_by_name() -> None:
     failed = live(state=ModelState.FAILED, attempt=2)
-    one = digest(desired(), replace(failed, failure="out of quota"))
-    assert one == digest(desired(temperature=0.3), failed)
+    expected = digest(desired(), replace(failed, failure="out of quota"))
+    assert expected == digest(desired(temperature=0.3), failed)

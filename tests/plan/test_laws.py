@@ -1,4 +1,4 @@
-"""Laws of the planner, over every mixture of names, versions, states, marks and owners."""
+"""Laws of the planner, over combinations of names, versions, states, promotions and owners."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import builders
-from tests.support.builders import NOON, desired, evaluation, foreign, live, ruled
+from tests.support.builders import (
+    NOON,
+    desired,
+    evaluation,
+    live,
+    unowned_model,
+    with_decision,
+    with_inputs,
+)
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.diff import mutable_fields
-from tunedmodels.plan.plan import Action, Change, Plan, Version, Wanted
+from tunedmodels.plan.diff import mutable_changes
+from tunedmodels.plan.plan import Action, Change, DesiredVersion, LiveVersion, Plan
 from tunedmodels.render.plan.json import plan_json
 from tunedmodels.render.plan.text import plan_text
 from tunedmodels.schema.tuned_model import Lifecycle
-from tunedmodels.stamp import Decision, GateMark
+from tunedmodels.stamp import Decision, GateRecord
 
 NAMES, DATA, PROVIDERS = "abc", "uvw", ("embedded", "other")
 READY, TRAINING, FAILED = ModelState.READY, ModelState.TRAINING, ModelState.FAILED
@@ -42,11 +50,11 @@ GATES = [
 NOW = NOON + timedelta(minutes=3)
 
 
-def planned(
-    wants: Iterable[Desired] = (), there: Iterable[ObservedModel] = (), **others: Any
+def plan_for(
+    models: Iterable[Desired] = (), observed: Iterable[ObservedModel] = (), **values: Any
 ) -> Plan:
-    """A plan of three minutes after noon."""
-    return builders.planned(wants, there, **{"now": NOW, **others})
+    """Return a plan made three minutes after noon."""
+    return builders.plan_for(models, observed, **{"now": NOW, **values})
 
 
 def declared(name: str) -> st.SearchStrategy[Desired]:
@@ -62,87 +70,87 @@ def declared(name: str) -> st.SearchStrategy[Desired]:
 
 
 @st.composite
-def marks(draw: st.DrawFn, name: str) -> str:
-    """What a gate may have left on a version: of now or of then, beside this one or another."""
-    against = draw(st.sampled_from(["", *(desired(name, data=word).fingerprint for word in DATA)]))
-    gate = draw(st.sampled_from([*(each.gate for each in GATES), "0ff0ff0ff0ff"]))
-    return str(GateMark(draw(st.sampled_from(Decision)), gate, against[:8]))
+def gate_records(draw: st.DrawFn, name: str) -> str:
+    """Draw the record of a current or former gate, with any baseline."""
+    baseline = draw(st.sampled_from(["", *(desired(name, data=word).fingerprint for word in DATA)]))
+    gate = draw(st.sampled_from([*(each.gate_digest for each in GATES), "0ff0ff0ff0ff"]))
+    return str(GateRecord(draw(st.sampled_from(Decision)), gate, baseline[:8]))
 
 
 @st.composite
 def manifests(draw: st.DrawFn) -> list[Desired]:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True))
-    wants = [draw(declared(name)) for name in names]
-    if len(wants) > 1 and draw(st.booleans()):
-        parent = wants[-1]
-        source = f"tunedModels/{parent.model_id}"
-        wants[0] = replace(wants[0], parent=parent.name, source=source)
-    return wants
+    models = [draw(declared(name)) for name in names]
+    if len(models) > 1 and draw(st.booleans()):
+        parent = models[-1]
+        child = with_inputs(models[0], source=f"tunedModels/{parent.model_id}")
+        models[0] = replace(child, parent=parent.name)
+    return models
 
 
 @st.composite
-def version(draw: st.DrawFn, wants: list[Desired]) -> ObservedModel:
-    of = draw(st.sampled_from(NAMES).flatmap(declared))
-    # Versions of what is declared are the ones that matter most.
-    of = draw(st.sampled_from([of, *wants]))
-    of = replace(of, project=draw(st.sampled_from(["demo", "demo", "demo", "theirs"])))
-    model = live(
-        of,
+def version(draw: st.DrawFn, models: list[Desired]) -> ObservedModel:
+    other = draw(st.sampled_from(NAMES).flatmap(declared))
+    # Versions of declared models matter most.
+    model = draw(st.sampled_from([other, *models]))
+    model = replace(model, project=draw(st.sampled_from(["demo", "demo", "demo", "theirs"])))
+    observed = live(
+        model,
         state=draw(st.sampled_from(ModelState)),
         promoted=draw(st.sampled_from([None, 0, 0, 1, 2])),
         attempt=draw(st.integers(1, 3)),
         created=draw(st.sampled_from([None, NOON, NOON + timedelta(hours=1)])),
         temperature=draw(st.sampled_from([None, 0.1])),
     )
-    assert model.stamp
-    gate = draw(st.one_of(st.just(""), marks(of.name)))
-    model = replace(model, stamp=replace(model.stamp, gate=gate))
-    return draw(st.sampled_from([model, model, model, foreign(model.model_id)]))
+    assert observed.stamp
+    record = draw(st.one_of(st.just(""), gate_records(model.name)))
+    observed = replace(observed, stamp=replace(observed.stamp, gate_record=record))
+    return draw(st.sampled_from([*[observed] * 3, unowned_model(observed.model_id)]))
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[list[Desired], list[ObservedModel]]:
-    wants = draw(manifests())
-    models = draw(st.lists(version(wants), max_size=8, unique_by=place))
-    return wants, models
+    models = draw(manifests())
+    observed = draw(st.lists(version(models), max_size=8, unique_by=id_of))
+    return models, observed
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Desired], list[ObservedModel]]:
-    """One name with a gate, and ready versions of it: promoted, rejected by it, or neither."""
-    want = desired(
+    """Draw one name with a gate, and ready versions: promoted, rejected by it, or neither."""
+    model = desired(
         "a",
         data=draw(st.sampled_from(DATA)),
         evaluation=draw(st.sampled_from(GATES)),
         lifecycle=draw(lifecycles),
     )
-    marks = draw(st.lists(st.sampled_from([None, 0, 1, 2]), min_size=3, max_size=3))
-    models = [
-        live(desired("a", data=data), promoted=mark) for data, mark in zip(DATA, marks, strict=True)
+    times = draw(st.lists(st.sampled_from([None, 0, 1, 2]), min_size=3, max_size=3))
+    versions = [
+        live(desired("a", data=data), promoted=time) for data, time in zip(DATA, times, strict=True)
     ]
-    rival = serving(models)
-    decided = draw(st.lists(st.sampled_from([None, *Decision]), min_size=3, max_size=3))
-    judged = [
-        ruled(model, want, decision, rival=rival) if decision else model
-        for model, decision in zip(models, decided, strict=True)
+    baseline = serving(versions)
+    decisions = draw(st.lists(st.sampled_from([None, *Decision]), min_size=3, max_size=3))
+    decided = [
+        with_decision(version, model, decision, baseline=baseline) if decision else version
+        for version, decision in zip(versions, decisions, strict=True)
     ]
-    return [want], draw(st.lists(st.sampled_from(judged), unique_by=place))
+    return [model], draw(st.lists(st.sampled_from(decided), unique_by=id_of))
 
 
-def place(model: ObservedModel | Version | Wanted) -> tuple[str, str]:
+def id_of(model: ObservedModel | LiveVersion | DesiredVersion) -> tuple[str, str]:
     return model.provider, model.model_id
 
 
-def ours(models: Iterable[ObservedModel]) -> list[ObservedModel]:
+def owned(models: Iterable[ObservedModel]) -> list[ObservedModel]:
     return [model for model in models if model.stamp and model.stamp.project == "demo"]
 
 
-def named(models: Iterable[ObservedModel], name: str) -> list[ObservedModel]:
-    return [model for model in ours(models) if model.stamp and model.stamp.name == name]
+def versions_of(models: Iterable[ObservedModel], name: str) -> list[ObservedModel]:
+    return [model for model in owned(models) if model.stamp and model.stamp.name == name]
 
 
-def touched(change: Change) -> Iterator[Version]:
-    """Every live version that a change does something to."""
+def changed_versions(change: Change) -> Iterator[LiveVersion]:
+    """Yield every live version that a change modifies or deletes."""
     if change.action.is_pending:
         yield from [change.before] if change.before else []
         yield from change.retires
@@ -153,48 +161,48 @@ many = settings(max_examples=40, deadline=None)
 
 @many
 @given(worlds())
-def test_what_is_not_ours_is_never_touched(
+def test_a_model_of_another_owner_is_never_changed(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    mine = {place(model) for model in ours(models)}
-    theirs = {place(model) for model in models} - mine
-    for plan in (planned(wants, models), planned(wants, models, destroying=True)):
+    models, observed = world
+    own = {id_of(model) for model in owned(observed)}
+    foreign = {id_of(model) for model in observed} - own
+    for plan in (plan_for(models, observed), plan_for(models, observed, destroying=True)):
         for change in plan.changes:
-            assert {place(version) for version in touched(change)} <= mine
+            assert {id_of(version) for version in changed_versions(change)} <= own
             if change.action.is_pending and change.after:
-                assert (change.after.provider, change.after.model_id) not in theirs
+                assert (change.after.provider, change.after.model_id) not in foreign
 
 
 @many
 @given(worlds())
-def test_what_serves_a_declared_name_goes_only_after_a_successor_serves(
+def test_a_serving_version_is_deleted_only_after_a_successor_serves(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    for want in wants:
-        serves = serving(named(models, want.name))
-        for change in planned(wants, models).changes:
-            if serves is None or change.name != want.name:
+    models, observed = world
+    for model in models:
+        answering = serving(versions_of(observed, model.name))
+        for change in plan_for(models, observed).changes:
+            if answering is None or change.name != model.name:
                 continue
-            if change.before and place(change.before) == place(serves):
+            if change.before and id_of(change.before) == id_of(answering):
                 assert change.action not in (Action.CANCEL, Action.DELETE)
-            if place(serves) in map(place, change.retires):
+            if id_of(answering) in map(id_of, change.retires):
                 assert change.after
-                assert change.after.fingerprint == want.fingerprint
+                assert change.after.fingerprint == model.fingerprint
                 assert change.action.trains or change.action in (Action.WAIT, Action.PROMOTE)
 
 
 @many
 @given(worlds(), st.randoms(use_true_random=False))
-def test_the_order_of_what_is_given_does_not_matter(
+def test_the_order_of_the_inputs_does_not_matter(
     world: tuple[list[Desired], list[ObservedModel]], random: Random
 ) -> None:
-    wants, models = world
-    expected = planned(wants, models)
-    random.shuffle(wants)
+    models, observed = world
+    expected = plan_for(models, observed)
     random.shuffle(models)
-    again = planned(wants, models)
+    random.shuffle(observed)
+    again = plan_for(models, observed)
     assert plan_json(again) == plan_json(expected)
     assert plan_text(again) == plan_text(expected)
 
@@ -204,27 +212,27 @@ def test_the_order_of_what_is_given_does_not_matter(
 def test_every_name_and_every_version_is_counted_once(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    plan = planned(wants, models)
-    mains = Counter(change.name for change in plan.changes if change.after)
-    assert sum(mains.values()) + plan.unchanged == plan.manifests == len(wants)
-    assert set(mains.values()) <= {1}
-    assert plan.live == len(ours(models))
+    models, observed = world
+    plan = plan_for(models, observed)
+    primary = Counter(change.name for change in plan.changes if change.after)
+    assert sum(primary.values()) + plan.unchanged == plan.manifests == len(models)
+    assert set(primary.values()) <= {1}
+    assert plan.live == len(owned(observed))
     keys = [change.key for change in plan.changes]
     assert len(keys) == len(set(keys))
-    # Nothing goes twice, by a change of its own and as something that retires.
-    going = [place(version) for change in plan.changes for version in change.retires]
-    going += [place(c.before) for c in plan.changes if c.before and not c.after]
-    assert len(going) == len(set(going))
+    # No version is deleted twice, by its own change and as a retirement.
+    deleted = [id_of(version) for change in plan.changes for version in change.retires]
+    deleted += [id_of(c.before) for c in plan.changes if c.before and not c.after]
+    assert len(deleted) == len(set(deleted))
 
 
 @many
 @given(worlds())
-def test_a_name_is_trained_once_and_after_the_one_it_continues_from(
+def test_a_name_is_trained_once_and_after_its_parent(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    plan = planned(wants, models)
+    models, observed = world
+    plan = plan_for(models, observed)
     trained = [change.name for change in plan.changes if change.action.trains]
     assert len(trained) == len(set(trained))
     order = [change.name for change in plan.changes]
@@ -238,56 +246,60 @@ def test_a_name_is_trained_once_and_after_the_one_it_continues_from(
 def test_protected_and_retained_names_are_never_removed(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    plan = planned(wants, models)
-    names = {want.name for want in wants}
-    for model in ours(models):
-        assert model.stamp
-        if model.stamp.name not in names and (model.stamp.protect or model.stamp.retain):
-            assert model.stamp.name not in {change.name for change in plan.changes}
+    models, observed = world
+    plan = plan_for(models, observed)
+    names = {model.name for model in models}
+    for version in owned(observed):
+        assert version.stamp
+        if version.stamp.name not in names and (version.stamp.protect or version.stamp.retain):
+            assert version.stamp.name not in {change.name for change in plan.changes}
 
 
 @many
 @given(worlds())
-def test_a_gate_is_asked_of_what_never_served_and_beside_what_serves(
+def test_a_gate_is_for_versions_never_promoted_and_compares_with_the_serving_one(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    gates = {want.name: want.evaluation for want in wants}
-    for change in planned(wants, models).changes:
+    models, observed = world
+    evaluations = {model.name: model.evaluation for model in models}
+    for change in plan_for(models, observed).changes:
         if change.gate is None:
             continue
         assert change.after
-        asked = gates[change.name]
-        assert asked
-        assert (change.gate.digest, asked.rules.is_gate) == (asked.gate, True)
-        there = [m for m in named(models, change.name) if place(m) == place(change.after)]
-        # What must be trained again is another version, whatever the stamp of the lost one says.
-        assert not [model for model in there if model.promoted and model.state is READY]
-        serves = serving(named(models, change.name))
-        if change.gate.rival:
-            assert serves
-            assert change.gate.rival.fingerprint == serves.fingerprint
+        declared = evaluations[change.name]
+        assert declared
+        assert (change.gate.digest, declared.spec.is_gate) == (declared.gate_digest, True)
+        versions = versions_of(observed, change.name)
+        # A version that is trained again has a gate, even if its former stamp has a promotion.
+        assert not [
+            version
+            for version in versions
+            if id_of(version) == id_of(change.after) and version.promoted and version.state is READY
+        ]
+        answering = serving(versions)
+        if change.gate.baseline:
+            assert answering
+            assert change.gate.baseline.fingerprint == answering.fingerprint
 
 
 @many
 @given(worlds())
-def test_nothing_goes_within_its_grace(
+def test_no_version_is_deleted_within_its_grace_period(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
-    wants, models = world
-    plan = planned(wants, models)
-    grace = {want.name: want.lifecycle.grace_s for want in wants if want.lifecycle.grace}
-    promoted = {place(m): m.promoted for m in models if m.state is READY}
+    models, observed = world
+    plan = plan_for(models, observed)
+    grace = {model.name: model.lifecycle.grace_s for model in models if model.lifecycle.grace}
+    promoted = {id_of(m): m.promoted for m in observed if m.state is READY}
     for change in plan.changes:
-        going = [*change.retires, *([change.before] if change.before and not change.after else [])]
-        for version in going:
-            gone = promoted.get(place(version))
-            if gone is None or change.name not in grace:
+        own = [change.before] if change.before and not change.after else []
+        for version in (*change.retires, *own):
+            time = promoted.get(id_of(version))
+            if time is None or change.name not in grace:
                 continue
-            marks = [m.promoted for m in named(models, change.name) if m.promoted]
-            later = [mark for mark in marks if mark >= gone]
-            assert len(later) > 1, "what serves has a grace before it"
+            times = [m.promoted for m in versions_of(observed, change.name) if m.promoted]
+            later = [other for other in times if other >= time]
+            assert len(later) > 1, "the grace period of the serving version has not started"
             assert (NOW - min(sorted(later)[1:])).total_seconds() >= grace[change.name]
     leaving = {(each.name, each.model_id) for each in plan.leaving}
     retired = {(c.name, v.model_id) for c in plan.changes for v in c.retires}
@@ -296,80 +308,80 @@ def test_nothing_goes_within_its_grace(
 
 @settings(max_examples=150, deadline=None)
 @given(histories())
-def test_the_same_holds_for_a_name_whose_gate_has_decided(
+def test_the_laws_are_valid_for_a_name_with_a_decision_of_its_gate(
     world: tuple[list[Desired], list[ObservedModel]],
 ) -> None:
     for law in (
-        test_what_serves_a_declared_name_goes_only_after_a_successor_serves,
+        test_a_serving_version_is_deleted_only_after_a_successor_serves,
         test_every_name_and_every_version_is_counted_once,
-        test_a_gate_is_asked_of_what_never_served_and_beside_what_serves,
-        test_nothing_goes_within_its_grace,
+        test_a_gate_is_for_versions_never_promoted_and_compares_with_the_serving_one,
+        test_no_version_is_deleted_within_its_grace_period,
     ):
         law.hypothesis.inner_test(world)  # type: ignore[attr-defined]  # hypothesis sets it
 
 
 @dataclass
-class World:
-    """A service in memory, and an apply that does what a plan says, to the letter."""
+class Service:
+    """A service in memory, with an apply that executes a plan exactly."""
 
     models: dict[tuple[str, str], ObservedModel]
     outcomes: list[ModelState]
     decisions: list[Decision] = field(default_factory=list)
-    ticks: int = 10
+    minutes: int = 10
     trained: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def apply(self, plan: Plan) -> None:
         names = {change.name for change in plan.changes if change.after}
-        served = {name for name in names if self.serves(name)}
+        served = {name for name in names if self.serving(name)}
         for change in plan.changes:
-            self.carry_out(change)
-            assert all(map(self.serves, served)), "a name that was served is served at every moment"
+            self.execute(change)
+            assert all(map(self.serving, served)), "a served name is served at every moment"
 
-    def serves(self, name: str) -> ObservedModel | None:
-        return serving(named(self.models.values(), name))
+    def serving(self, name: str) -> ObservedModel | None:
+        return serving(versions_of(self.models.values(), name))
 
-    def carry_out(self, change: Change) -> None:
+    def execute(self, change: Change) -> None:
         if not change.action.is_pending:
             return
         after = change.after
         if after is None:
             assert change.before
             assert change.action in (Action.CANCEL, Action.DELETE)
-            del self.models[place(change.before)]
+            del self.models[id_of(change.before)]
             return
-        where = (after.provider, after.model_id)
+        key = id_of(after)
         if change.action.trains:
-            self.models[where] = self.train(change, after)
-            self.trained[where] += 1
+            self.models[key] = self.train(change, after)
+            self.trained[key] += 1
         elif change.action is Action.WAIT:
-            self.models[where] = replace(self.models[where], state=self.next_state())
-        if self.models[where].state is READY and self.admits(change, where):
-            self.mend(after, where, promote=change.action is not Action.UPDATE)
+            self.models[key] = replace(self.models[key], state=self.next_state())
+        if self.models[key].state is READY and self.passes_gate(change, key):
+            self.update(after, key, promote=change.action is not Action.UPDATE)
             for version in change.retires:
-                del self.models[place(version)]
+                del self.models[id_of(version)]
 
-    def admits(self, change: Change, where: tuple[str, str]) -> bool:
-        """Whether the gate of a change lets its version serve; if not, it bears the decision."""
-        serves = self.serves(change.name)
-        if change.gate is None or (serves and place(serves) == where):
-            return True  # what serves by a mark of before is judged no more
-        rival = serves if change.gate.not_worse_than_serving_by else None
-        assert (change.gate.rival and change.gate.rival.fingerprint) == (
-            rival and rival.fingerprint
-        ), "it is compared with what serves"
+    def passes_gate(self, change: Change, key: tuple[str, str]) -> bool:
+        """Return whether the gate of a change passes its version; record a rejection."""
+        answering = self.serving(change.name)
+        if change.gate is None or (answering and id_of(answering) == key):
+            return True  # a version that serves already is not evaluated again
+        baseline = answering if change.gate.not_worse_than_serving_by else None
+        assert (change.gate.baseline and change.gate.baseline.fingerprint) == (
+            baseline and baseline.fingerprint
+        ), "the baseline is the serving version"
         decision = self.decisions.pop() if self.decisions else Decision.PASSED
-        if change.gate.admits(decision):
+        if change.gate.allows(decision):
             return True
-        model = self.models[where]
+        model = self.models[key]
         assert model.stamp
-        mark = str(change.gate.mark(decision))
-        self.models[where] = replace(model, stamp=replace(model.stamp, gate=mark))
+        record = str(change.gate.record(decision))
+        self.models[key] = replace(model, stamp=replace(model.stamp, gate_record=record))
         return False
 
-    def train(self, change: Change, after: Wanted) -> ObservedModel:
-        """Return the new version, of which a service knows only what the plan says."""
+    def train(self, change: Change, after: DesiredVersion) -> ObservedModel:
+        """Return the new version, with the values of the plan only."""
         is_retry = change.action is Action.RETRY
-        assert is_retry or (after.provider, after.model_id) not in self.models
+        assert is_retry or id_of(after) not in self.models
         blank = desired(change.name, provider=after.provider, source=after.source)
         stamp = replace(
             blank.stamp(attempt=1 + (change.before.attempt if is_retry and change.before else 0)),
@@ -382,17 +394,15 @@ class World:
         model = live(blank, state=state, model_id=after.model_id, temperature=temperature)
         return replace(model, stamp=stamp)
 
-    def mend(self, after: Wanted, where: tuple[str, str], *, promote: bool) -> None:
-        model = self.models[where]
+    def update(self, after: DesiredVersion, key: tuple[str, str], *, promote: bool) -> None:
+        model = self.models[key]
         assert model.stamp
-        self.ticks += promote
+        self.minutes += promote
         stamp = replace(model.stamp, protect=after.protect, retain=after.retain)
         if promote:
-            stamp = stamp.promoted_at(NOON + timedelta(minutes=self.ticks))
-        values: dict[str, Any] = {"temperature": model.temperature}
-        if after.temperature is not None:
-            values["temperature"] = after.temperature
-        self.models[where] = replace(model, stamp=stamp, description=after.description, **values)
+            stamp = stamp.promoted_at(NOON + timedelta(minutes=self.minutes))
+        fields = replace(model.fields, **after.fields.values())
+        self.models[key] = replace(model, stamp=stamp, fields=fields)
 
     def next_state(self) -> ModelState:
         return self.outcomes.pop() if self.outcomes else READY
@@ -409,37 +419,37 @@ def test_applying_until_nothing_changes_ends_as_declared(
     outcomes: list[ModelState],
     decisions: list[Decision],
 ) -> None:
-    wants, models = world
-    service = World({place(model): model for model in models}, list(outcomes), list(decisions))
+    models, observed = world
+    service = Service({id_of(each): each for each in observed}, list(outcomes), list(decisions))
     rounds = 0
-    before = {want.name: service.serves(want.name) for want in wants}
-    while (plan := planned(wants, service.models.values())).pending:
+    before = {model.name: service.serving(model.name) for model in models}
+    while (plan := plan_for(models, service.models.values())).pending:
         rounds += 1
         assert rounds <= 2 + len(outcomes) + len(decisions), plan
         service.apply(plan)
-    again = planned(wants, service.models.values())
+    again = plan_for(models, service.models.values())
     assert plan_json(again) == plan_json(plan)
     blocked = {change.name: change.action for change in plan.blocked}
     rejected = {change.name for change in plan.rejected}
-    stay = Counter(leaving.name for leaving in plan.leaving)
-    for want in wants:
-        versions = named(service.models.values(), want.name)
-        if want.name in rejected:
-            assert serving(versions) == before[want.name], "what serves goes on serving"
-            assert len(versions) <= 2 + want.lifecycle.keep + stay[want.name]
+    in_grace = Counter(version.name for version in plan.leaving)
+    for model in models:
+        versions = versions_of(service.models.values(), model.name)
+        if model.name in rejected:
+            assert serving(versions) == before[model.name], "the serving version is unchanged"
+            assert len(versions) <= 2 + model.lifecycle.keep + in_grace[model.name]
             continue
-        if want.name in blocked:
-            states = {model.state for model in versions}
-            assert TRAINING not in states or blocked[want.name] is Action.CONFLICT
+        if model.name in blocked:
+            states = {version.state for version in versions}
+            assert TRAINING not in states or blocked[model.name] is Action.CONFLICT
             continue
-        serves = serving(versions)
-        assert serves
-        assert (serves.fingerprint, serves.provider) == (want.fingerprint, want.provider)
-        assert mutable_fields(want, serves) == ()
-        assert {model.state for model in versions} == {READY}
-        assert len(versions) <= 1 + want.lifecycle.keep + stay[want.name]
+        answering = serving(versions)
+        assert answering
+        assert (answering.fingerprint, answering.provider) == (model.fingerprint, model.provider)
+        assert mutable_changes(model, answering) == ()
+        assert {version.state for version in versions} == {READY}
+        assert len(versions) <= 1 + model.lifecycle.keep + in_grace[model.name]
     assert all(count <= 1 + 2 for count in service.trained.values())  # retry is at most 2
-    kept = {model.stamp.name for model in ours(service.models.values()) if model.stamp}
-    for name in kept - {want.name for want in wants}:
-        stamps = [model.stamp for model in named(service.models.values(), name)]
+    kept = {version.stamp.name for version in owned(service.models.values()) if version.stamp}
+    for name in kept - {model.name for model in models}:
+        stamps = [version.stamp for version in versions_of(service.models.values(), name)]
         assert any(stamp.protect or stamp.retain for stamp in stamps if stamp)

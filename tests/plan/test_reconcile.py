@@ -1,4 +1,4 @@
-"""The table of the planner, row by row: what there is decides what happens."""
+"""The decision of the planner about one name, for every combination of live versions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.builders import BASE, desired, foreign, live, planned
+from tests.support.builders import BASE, desired, live, plan_for, unowned_model
+from tests.support.plans import dataset_change
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters, serving
 from tunedmodels.plan.plan import Action, Change
-from tunedmodels.plan.planner import DatasetCounts
+from tunedmodels.plan.planner import BaseModelFacts
 from tunedmodels.schema.tuned_model import Hyperparameters, Lifecycle
 
 QUEUED, TRAINING, READY, FAILED, CANCELLED = ModelState
@@ -17,30 +18,34 @@ REPLACE, RETRY, PROMOTE, UPDATE = Action.REPLACE, Action.RETRY, Action.PROMOTE, 
 CONFLICT, GIVEN_UP = Action.CONFLICT, Action.FAILED
 
 
-def want(**others: Any) -> Any:
-    return desired(**others)
-
-
-def exact(state: ModelState = READY, promoted: int | None = None, **others: Any) -> ObservedModel:
-    return live(desired(), state=state, promoted=promoted, **others)
+def declared(
+    state: ModelState = READY, promoted: int | None = None, **values: Any
+) -> ObservedModel:
+    """Return the declared version."""
+    return live(desired(), state=state, promoted=promoted, **values)
 
 
 def other(
-    data: str = "old", state: ModelState = READY, promoted: int | None = None, **others: Any
+    data: str = "old", state: ModelState = READY, promoted: int | None = None, **values: Any
 ) -> ObservedModel:
-    return live(desired(data=data), state=state, promoted=promoted, **others)
+    """Return a version that was trained on other examples."""
+    return live(desired(data=data), state=state, promoted=promoted, **values)
 
 
-NEW = desired().model_id
-WORDS = {desired(data=data).model_id: data for data in ("old", "older", "oldest")}
+DECLARED_ID = desired().model_id
+NAMES = {desired(data=data).model_id: data for data in ("old", "older", "oldest")}
 
 
-def said(change: Change) -> str:
-    """What a change does; to which version, unless it is the declared one; what it retires."""
-    about = change.after or change.before
-    which = WORDS.get(about.model_id, "") if about else ""
-    retired = " ".join(WORDS[version.model_id] for version in change.retires)
-    return f"{change.action} {which}{'then ' * bool(retired)}{retired}".strip()
+def describe(change: Change) -> str:
+    """Return the action, the version unless it is the declared one, and the retired versions."""
+    version = change.after or change.before
+    name = NAMES.get(version.model_id, "") if version else ""
+    retired = " ".join(NAMES[version.model_id] for version in change.retires)
+    return f"{change.action} {name}{'then ' * bool(retired)}{retired}".strip()
+
+
+def with_tunable(*base_models: str) -> BaseModelFacts:
+    return BaseModelFacts(tunable={"embedded": base_models})
 
 
 # fmt: off
@@ -54,114 +59,117 @@ CASES = {
         ([other(promoted=2), other("older", promoted=1)], ["replace then older"]),
     "never promoted ones go first": ([other(promoted=1), other("older")], ["replace then older"]),
     "moved from another provider": ([live(desired(provider="x"), promoted=1)], ["replace"]),
-    "queued": ([exact(QUEUED)], ["wait"]),
-    "training": ([exact(TRAINING), other(promoted=1)], ["wait"]),
+    "queued": ([declared(QUEUED)], ["wait"]),
+    "training": ([declared(TRAINING), other(promoted=1)], ["wait"]),
     "training, one too many":
-        ([exact(TRAINING), other(promoted=2), other("older", promoted=1)], ["wait then older"]),
-    "failed once": ([exact(FAILED)], ["retry"]),
-    "cancelled once": ([exact(CANCELLED)], ["retry"]),
-    "failed twice": ([exact(FAILED, attempt=2)], ["failed"]),
-    "cancelled twice": ([exact(CANCELLED, attempt=2)], ["failed"]),
+        ([declared(TRAINING), other(promoted=2), other("older", promoted=1)], ["wait then older"]),
+    "failed once": ([declared(FAILED)], ["retry"]),
+    "cancelled once": ([declared(CANCELLED)], ["retry"]),
+    "failed twice": ([declared(FAILED, attempt=2)], ["failed"]),
+    "cancelled twice": ([declared(CANCELLED, attempt=2)], ["failed"]),
     "given up: the others stay":
-        ([exact(FAILED, attempt=2), other(promoted=1), other("older")], ["failed"]),
-    "ready, never promoted": ([exact()], ["promote"]),
-    "ready, another serves": ([exact(promoted=1), other(promoted=2)], ["promote"]),
+        ([declared(FAILED, attempt=2), other(promoted=1), other("older")], ["failed"]),
+    "ready, never promoted": ([declared()], ["promote"]),
+    "ready, another serves": ([declared(promoted=1), other(promoted=2)], ["promote"]),
     "going back, one too many":
-        ([exact(promoted=1), other(promoted=2), other("older", promoted=0)],
+        ([declared(promoted=1), other(promoted=2), other("older", promoted=0)],
          ["promote then older"]),
-    "as declared": ([exact(promoted=1)], []),
-    "as declared, one kept": ([exact(promoted=2), other(promoted=1)], []),
-    "other words": ([exact(promoted=2, description="x")], ["update"]),
+    "as declared": ([declared(promoted=1)], []),
+    "as declared, one kept": ([declared(promoted=2), other(promoted=1)], []),
+    "another description": ([declared(promoted=2, description="x")], ["update"]),
     "serving, one too many":
-        ([exact(promoted=3), other(promoted=2), other("older", promoted=1)], ["delete older"]),
+        ([declared(promoted=3), other(promoted=2), other("older", promoted=1)], ["delete older"]),
     "serving, two too many: the oldest goes first":
-        ([exact(promoted=4), other(promoted=3), other("older"), other("oldest", promoted=1)],
+        ([declared(promoted=4), other(promoted=3), other("older"), other("oldest", promoted=1)],
          ["delete older", "delete oldest"]),
-    "serving, another trains": ([exact(promoted=3), other(state=TRAINING)], ["cancel old"]),
-    "serving, another is queued": ([exact(promoted=3), other(state=QUEUED)], ["cancel old"]),
-    "serving, another failed": ([exact(promoted=3), other(state=FAILED)], ["delete old"]),
+    "serving, another is training": ([declared(promoted=3), other(state=TRAINING)], ["cancel old"]),
+    "serving, another is queued": ([declared(promoted=3), other(state=QUEUED)], ["cancel old"]),
+    "serving, another failed": ([declared(promoted=3), other(state=FAILED)], ["delete old"]),
     "serving, another was cancelled":
-        ([exact(promoted=3), other(state=CANCELLED)], ["delete old"]),
-    "the id is somebody's": ([foreign(NEW)], ["conflict"]),
-    "in conflict nothing is done": ([foreign(NEW), other(state=TRAINING)], ["conflict"]),
-    "the id is taken elsewhere, free here": ([foreign(NEW, provider="x")], ["create"]),
+        ([declared(promoted=3), other(state=CANCELLED)], ["delete old"]),
+    "the id is taken": ([unowned_model(DECLARED_ID)], ["conflict"]),
+    "a conflict stops all changes":
+        ([unowned_model(DECLARED_ID), other(state=TRAINING)], ["conflict"]),
+    "the id is taken at another provider": ([unowned_model(DECLARED_ID, provider="x")], ["create"]),
 }
-GONE = {
-    "serving": ([exact(promoted=1)], ["delete"]),
-    "training": ([exact(TRAINING)], ["cancel"]),
-    "failed": ([exact(FAILED)], ["delete"]),
+REMOVED = {
+    "serving": ([declared(promoted=1)], ["delete"]),
+    "training": ([declared(TRAINING)], ["cancel"]),
+    "failed": ([declared(FAILED)], ["delete"]),
     "the serving one last":
-        ([exact(promoted=3), other(promoted=1), other("older", QUEUED), other("oldest", FAILED)],
+        ([declared(promoted=3), other(promoted=1), other("older", QUEUED), other("oldest", FAILED)],
          ["cancel older", "delete oldest", "delete old", "delete"]),
 }
 # fmt: on
 
 
-@pytest.mark.parametrize(("there", "happens"), CASES.values(), ids=CASES)
-def test_what_there_is_decides_what_happens(there: list[ObservedModel], happens: list[str]) -> None:
-    plan = planned([desired()], there)
-    assert [said(change) for change in plan.changes] == happens
+@pytest.mark.parametrize(("observed", "expected"), CASES.values(), ids=CASES)
+def test_the_live_versions_decide_the_changes(
+    observed: list[ObservedModel], expected: list[str]
+) -> None:
+    plan = plan_for([desired()], observed)
+    assert [describe(change) for change in plan.changes] == expected
     assert plan.unchanged == all(change.after is None for change in plan.changes)
 
 
 @pytest.mark.parametrize("destroying", [False, True])
-@pytest.mark.parametrize(("there", "happens"), GONE.values(), ids=GONE)
-def test_a_name_that_is_not_declared_goes(
-    there: list[ObservedModel], happens: list[str], *, destroying: bool
+@pytest.mark.parametrize(("observed", "expected"), REMOVED.values(), ids=REMOVED)
+def test_a_name_that_is_not_declared_is_removed(
+    observed: list[ObservedModel], expected: list[str], *, destroying: bool
 ) -> None:
-    plan = planned([desired()] if destroying else [], there, destroying=destroying)
-    assert [said(change) for change in plan.changes] == happens
+    plan = plan_for([desired()] if destroying else [], observed, destroying=destroying)
+    assert [describe(change) for change in plan.changes] == expected
 
 
-def test_what_is_retained_stays_and_is_counted() -> None:
+def test_retained_versions_are_counted_and_not_changed() -> None:
     retained = Lifecycle(on_removal="retain", protect=True)
-    there = [live(desired(lifecycle=retained), promoted=1), other()]
-    for plan in (planned([], there), planned([desired()], there, destroying=True)):
+    observed = [live(desired(lifecycle=retained), promoted=1), other()]
+    for plan in (plan_for([], observed), plan_for([desired()], observed, destroying=True)):
         assert (plan.changes, plan.retained) == ((), 2)
         assert "protected" not in {refusal.code for refusal in plan.refusals}
 
 
-def test_a_manifest_that_retains_is_heeded_before_it_was_ever_applied() -> None:
-    want = desired(lifecycle=Lifecycle(on_removal="retain"))
-    plan = planned([want], [exact(promoted=1)], destroying=True)
+def test_destroying_respects_a_manifest_that_retains_and_was_never_applied() -> None:
+    model = desired(lifecycle=Lifecycle(on_removal="retain"))
+    plan = plan_for([model], [declared(promoted=1)], destroying=True)
     assert (plan.changes, plan.retained) == ((), 1)
 
 
-def test_keep_says_how_many_former_versions_stay() -> None:
+def test_keep_is_the_number_of_former_versions_that_stay() -> None:
     formers = [other(data, promoted=minute) for minute, data in enumerate("abcd")]
     for keep in range(6):
-        want = desired(lifecycle=Lifecycle(keep=keep))
-        (replace,) = planned([want], formers).changes
-        gone = [version.model_id for version in replace.retires]
-        assert gone == [model.model_id for model in formers][: max(0, 4 - keep)]
-        deletes = planned([want], [*formers, live(want, promoted=9)]).changes
-        assert [change.before.model_id for change in deletes if change.before] == gone
+        model = desired(lifecycle=Lifecycle(keep=keep))
+        (replace,) = plan_for([model], formers).changes
+        retired = [version.model_id for version in replace.retires]
+        assert retired == [former.model_id for former in formers][: max(0, 4 - keep)]
+        deletes = plan_for([model], [*formers, live(model, promoted=9)]).changes
+        assert [change.before.model_id for change in deletes if change.before] == retired
 
 
-def test_retries_are_counted_in_the_stamp_and_allowed_by_the_manifest() -> None:
-    want = desired(lifecycle=Lifecycle(retry=3))
+def test_the_stamp_counts_attempts_and_the_manifest_limits_them() -> None:
+    model = desired(lifecycle=Lifecycle(retry=3))
     actions = [
-        planned([want], [live(want, state=FAILED, attempt=attempt)]).changes[0].action
+        plan_for([model], [live(model, state=FAILED, attempt=attempt)]).changes[0].action
         for attempt in (1, 2, 3, 4)
     ]
     assert actions == [RETRY, RETRY, RETRY, GIVEN_UP]
 
 
-def test_a_failure_that_is_final_says_the_words_of_the_service_and_the_cure() -> None:
-    failed = exact(FAILED, attempt=2, failure="out of quota for tuning")
-    (change,) = planned([desired()], [failed]).changes
+def test_the_last_failure_has_the_reason_of_the_service_and_a_cure() -> None:
+    failed = declared(FAILED, attempt=2, failure="out of quota for tuning")
+    (change,) = plan_for([desired()], [failed]).changes
     assert change.reason == "attempt 2 failed: out of quota for tuning"
     assert "lifecycle.retry to 2" in change.cure
 
 
 def test_a_cancelled_job_is_started_again_with_a_warning() -> None:
-    (change,) = planned([desired()], [exact(CANCELLED)]).changes
+    (change,) = plan_for([desired()], [declared(CANCELLED)]).changes
     assert "epochCount" in change.warnings[0]
 
 
-def test_a_conflict_names_the_owner() -> None:
-    theirs = live(desired(project="theirs"), promoted=1)
-    (change,) = planned([desired()], [theirs]).changes
+def test_a_conflict_tells_the_owner() -> None:
+    foreign = live(desired(project="theirs"), promoted=1)
+    (change,) = plan_for([desired()], [foreign]).changes
     assert change.action is CONFLICT
     assert "tone of project theirs" in change.reason
     assert change.cure
@@ -170,7 +178,7 @@ def test_a_conflict_names_the_owner() -> None:
 # fmt: off
 FIELDS = [  # declared, live, and the fields that differ
     ({"display_name": "Tone"}, {"display_name": "x"}, {"displayName": ("x", "Tone")}),
-    ({"display_name": ""}, {"display_name": "made up by the service"}, {}),
+    ({"display_name": None}, {"display_name": "chosen by the service"}, {}),
     ({"description": "a"}, {"description": "b"}, {"description": ("b", "a")}),
     ({"temperature": 0.4}, {"temperature": 0.7}, {"temperature": (0.7, 0.4)}),
     ({"temperature": 0.7}, {"temperature": 0.699999988079071}, {}),
@@ -187,20 +195,20 @@ FIELDS = [  # declared, live, and the fields that differ
 # fmt: on
 
 
-@pytest.mark.parametrize(("declared", "there", "fields"), FIELDS)
+@pytest.mark.parametrize(("values", "observed", "fields"), FIELDS)
 @pytest.mark.parametrize("promoted", [1, None])
-def test_mutable_fields_are_compared_where_they_are_declared(
-    declared: dict[str, Any],
-    there: dict[str, Any],
+def test_mutable_fields_with_a_declared_value_are_compared(
+    values: dict[str, Any],
+    observed: dict[str, Any],
     fields: dict[str, tuple[Any, Any]],
     promoted: int | None,
 ) -> None:
-    want = desired(**declared)
-    changes = planned([want], [live(want, promoted=promoted, **there)]).changes
+    model = desired(**values)
+    changes = plan_for([model], [live(model, promoted=promoted, **observed)]).changes
     expected = UPDATE if promoted else PROMOTE
     assert [change.action for change in changes] == ([expected] if fields or not promoted else [])
-    found = {f.path: (f.before, f.after) for change in changes for f in change.fields}
-    assert found == fields
+    changed = {f.path: (f.before, f.after) for change in changes for f in change.fields}
+    assert changed == fields
     assert not any(field.forces_replacement for change in changes for field in change.fields)
 
 
@@ -209,19 +217,18 @@ def test_mutable_fields_are_compared_where_they_are_declared(
     [(Lifecycle(protect=True), "lifecycle.protect"),
      (Lifecycle(on_removal="retain"), "lifecycle.onRemoval")],
 )  # fmt: skip
-def test_the_flags_in_the_stamp_are_mutable(lifecycle: Lifecycle, path: str) -> None:
-    (change,) = planned([desired(lifecycle=lifecycle)], [exact(promoted=1)]).changes
+def test_the_lifecycle_in_the_stamp_is_mutable(lifecycle: Lifecycle, path: str) -> None:
+    (change,) = plan_for([desired(lifecycle=lifecycle)], [declared(promoted=1)]).changes
     assert (change.action, [field.path for field in change.fields]) == (UPDATE, [path])
 
 
 RATE = "hyperparameters.learningRate"
 SAME_VALUES = (
-    "its hyperparameters are declared in another way, although what is known of their values is"
-    " the same"
+    "its hyperparameters are declared differently, although their known values are the same"
 )
 NUMBERS = Hyperparameters(epoch_count=3, batch_size=8)
 # fmt: off
-REASONS = [  # declared, the fields that force a replacement, and why in words
+REASONS = [  # declared, the fields that force a replacement, and the reason
     ({"data": "new"}, ["dataset"], "the dataset changed (24 -> 24 examples)"),
     ({"data": "new", "preamble": "x"}, ["dataset", "preamble"],
      "the dataset changed (24 -> 24 examples); the preamble changed"),
@@ -240,97 +247,99 @@ REASONS = [  # declared, the fields that force a replacement, and why in words
 # fmt: on
 
 
-@pytest.mark.parametrize(("declared", "paths", "words"), REASONS)
-def test_a_replacement_says_what_forces_it(
-    declared: dict[str, Any], paths: list[str], words: str
+@pytest.mark.parametrize(("values", "paths", "reason"), REASONS)
+def test_a_replacement_has_the_changed_inputs_as_reason(
+    values: dict[str, Any], paths: list[str], reason: str
 ) -> None:
     used = UsedHyperparameters(epoch_count=5, batch_size=4, learning_rate=0.0010000000474974513)
-    (change,) = planned([desired(**declared)], [exact(promoted=1, used=used)]).changes
+    (change,) = plan_for([desired(**values)], [declared(promoted=1, used=used)]).changes
     assert change.action is REPLACE
     assert [field.path for field in change.fields] == paths
     assert all(field.forces_replacement for field in change.fields)
-    assert change.reason == words
+    assert change.reason == reason
 
 
 # fmt: off
 COUNTS = [
-    (DatasetCounts(12, 3, 2), "the dataset changed: +12 -3 examples (412 -> 421)"),
-    (DatasetCounts(0, 0, 0, order_only=True),
-     "the order of the examples changed, and training sees them in order"),
+    ({"added": 12, "removed": 3, "reworded": 2},
+     "the dataset changed: +12 -3 examples (412 -> 421)"),
+    ({"added": 0, "removed": 0, "reworded": 0, "order_only": True},
+     "the order of the examples changed, which changes the training"),
     (None, "the dataset changed (412 -> 421 examples)"),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize(("counts", "words"), COUNTS)
-def test_a_replacement_counts_examples_as_far_as_they_are_known(
-    counts: DatasetCounts | None, words: str
+@pytest.mark.parametrize(("counts", "reason"), COUNTS)
+def test_a_replacement_has_the_counts_of_changed_examples_if_they_are_known(
+    counts: dict[str, Any] | None, reason: str
 ) -> None:
     old, new = desired(data="old", examples=412), desired(data="new", examples=421)
-    digests = old.dataset.digest, new.dataset.digest
-    differences = {digests: counts} if counts else {}
-    (change,) = planned([new], [live(old, promoted=1)], differences=differences).changes
-    assert change.reason == words
-    assert change.dataset is not None
-    assert (change.dataset.before, change.dataset.after) == digests
-    assert (change.dataset.added, change.dataset.removed, change.dataset.reworded) == (
-        (counts.added, counts.removed, counts.reworded) if counts else (None, None, None)
-    )
+    changes = {"tone": dataset_change(old, new, **counts)} if counts else {}
+    (change,) = plan_for([new], [live(old, promoted=1)], dataset_changes=changes).changes
+    assert change.reason == reason
+    assert change.dataset == dataset_change(old, new, **(counts or {}))
 
 
-def test_a_base_that_the_provider_cannot_tune_fails_with_what_it_can() -> None:
-    for there in ([], [other(promoted=1)], [exact(FAILED)]):
-        (change,) = planned(
-            [desired()], there, tunable={"embedded": {"models/b", "models/a"}}
+def test_a_comparison_with_another_version_is_not_shown() -> None:
+    old, new = desired(data="old"), desired(data="new")
+    changes = {"tone": dataset_change(desired(data="older"), new, added=1, removed=1)}
+    (change,) = plan_for([new], [live(old, promoted=1)], dataset_changes=changes).changes
+    assert change.dataset == dataset_change(old, new)
+
+
+def test_an_untunable_base_model_fails_with_the_tunable_ones_as_cure() -> None:
+    for observed in ([], [other(promoted=1)], [declared(FAILED)]):
+        (change,) = plan_for(
+            [desired()], observed, base_models=with_tunable("models/b", "models/a")
         ).changes
         assert change.action is GIVEN_UP
         assert change.reason == f"provider embedded cannot tune {BASE}"
         assert "models/a, models/b" in change.cure
         assert (change.retires, change.cost) == ((), None)
-    (change,) = planned([desired()], tunable={"embedded": ()}).changes
+    (change,) = plan_for([desired()], base_models=with_tunable()).changes
     assert "embedded" in change.cure
     assert "Vertex" in change.cure
 
 
-def test_what_is_trained_already_needs_no_tunable_base() -> None:
+def test_a_version_that_is_trained_already_needs_no_tunable_base_model() -> None:
     for state in (TRAINING, READY):
-        (change,) = planned([desired()], [exact(state)], tunable={"embedded": ()}).changes
+        (change,) = plan_for([desired()], [declared(state)], base_models=with_tunable()).changes
         assert change.action.is_pending
 
 
-def test_a_child_stands_after_its_parent_and_shares_its_base_and_its_fate() -> None:
+def test_a_child_follows_its_parent_and_is_blocked_with_it() -> None:
     parent = desired("zebra")
-    kid = desired("ant", parent="zebra", source=f"tunedModels/{parent.model_id}")
-    names = [change.name for change in planned([kid, desired("bee"), parent]).changes]
+    child = desired("ant", parent="zebra", source=f"tunedModels/{parent.model_id}")
+    names = [change.name for change in plan_for([child, desired("bee"), parent]).changes]
     assert names == ["bee", "zebra", "ant"]
-    assert len(planned([kid, parent], tunable={"embedded": {BASE}}).pending) == 2
-    stuck = planned([kid, parent], [foreign(parent.model_id)])
-    assert [change.action for change in stuck.changes] == [CONFLICT, GIVEN_UP]
-    assert "zebra" in stuck.changes[1].reason
+    assert len(plan_for([child, parent], base_models=with_tunable(BASE)).pending) == 2
+    blocked = plan_for([child, parent], [unowned_model(parent.model_id)])
+    assert [change.action for change in blocked.changes] == [CONFLICT, GIVEN_UP]
+    assert "zebra" in blocked.changes[1].reason
 
 
-def test_advice_stands_beside_a_training_and_nags_nobody_else() -> None:
-    advice = {"tone": ["fewer epochs would do"]}
-    (change,) = planned([desired()], advice=advice).changes
+def test_training_warnings_are_shown_only_with_a_training() -> None:
+    warnings = {"tone": ["fewer epochs would do"]}
+    (change,) = plan_for([desired()], training_warnings=warnings).changes
     assert change.warnings == ("fewer epochs would do",)
-    (change,) = planned([desired()], [exact()], advice=advice).changes
+    (change,) = plan_for([desired()], [declared()], training_warnings=warnings).changes
     assert change.warnings == ()
 
 
-def test_equal_marks_are_settled_by_the_id_whatever_the_order() -> None:
+def test_the_id_orders_equal_promotion_times() -> None:
     formers = [other(data, promoted=1) for data in ("old", "older", "oldest")]
-    serves = serving(formers)
-    for there in (formers, formers[::-1]):
-        (replace,) = planned([desired()], there).changes
+    answering = serving(formers)
+    assert answering
+    for observed in (formers, formers[::-1]):
+        (replace,) = plan_for([desired()], observed).changes
         assert len(replace.retires) == 2
-        assert serves
-        assert serves.model_id not in {version.model_id for version in replace.retires}
-        gone = [change.before for change in planned([], there).changes]
-        assert gone[-1]
-        assert gone[-1].model_id == serves.model_id
+        assert answering.model_id not in {version.model_id for version in replace.retires}
+        deleted = [change.before for change in plan_for([], observed).changes]
+        assert deleted[-1]
+        assert deleted[-1].model_id == answering.model_id
 
 
-def test_names_with_and_without_a_manifest_stand_in_one_order() -> None:
-    there = [live(desired("b"), promoted=1)]
-    plan = planned([desired("c"), desired("a")], there)
+def test_names_with_and_without_a_manifest_are_in_one_order() -> None:
+    plan = plan_for([desired("c"), desired("a")], [live(desired("b"), promoted=1)])
     assert [change.name for change in plan.changes] == ["a", "b", "c"]

@@ -1,10 +1,10 @@
-"""When a plan as a whole is refused, and that the flag it names really allows it."""
+"""The conditions under which a whole plan is refused, and that the given cure allows it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import BASE, desired, live, planned
+from tests.support.builders import BASE, desired, live, plan_for
 from tunedmodels.observed import ModelState
 from tunedmodels.plan import safety
 from tunedmodels.plan.plan import Action, Change, Cost, Plan
@@ -20,91 +20,94 @@ def codes(plan: Plan) -> list[str]:
     return [refusal.code for refusal in plan.refusals]
 
 
-def test_no_manifests_are_refused_until_that_is_allowed() -> None:
-    plan = planned([], [])
+def test_a_plan_without_manifests_is_refused_unless_allowed() -> None:
+    plan = plan_for([], [])
     assert codes(plan) == ["no-manifests"]
     assert "--allow-empty" in plan.refusals[0].cure
-    assert codes(planned([], [], allowances=Allowances(empty=True))) == []
-    assert codes(planned([desired()], [])) == []
+    assert codes(plan_for([], [], allowances=Allowances(empty=True))) == []
+    assert codes(plan_for([desired()], [])) == []
 
 
-@pytest.mark.parametrize(("gone", "of", "refused"), [(3, 10, False), (4, 10, True), (1, 1, True)])
+@pytest.mark.parametrize(
+    ("removed", "total", "is_refused"), [(3, 10, False), (4, 10, True), (1, 1, True)]
+)
 def test_deleting_a_larger_share_than_the_policy_allows_is_refused(
-    gone: int, of: int, *, refused: bool
+    removed: int, total: int, *, is_refused: bool
 ) -> None:
-    names = [f"m{index}" for index in range(of)]
-    there = [live(desired(name), promoted=1) for name in names]
-    wants = [desired(name) for name in names[gone:]] or [desired("new")]
-    plan = planned(wants, there, policy=CAREFUL)
-    assert (codes(plan) == ["too-many-deletes"]) is refused
-    if refused:
+    names = [f"m{index}" for index in range(total)]
+    observed = [live(desired(name), promoted=1) for name in names]
+    models = [desired(name) for name in names[removed:]] or [desired("new")]
+    plan = plan_for(models, observed, policy=CAREFUL)
+    assert (codes(plan) == ["too-many-deletes"]) is is_refused
+    if is_refused:
         (refusal,) = plan.refusals
-        assert f"{gone} of {of}" in refusal.message
-        assert f"--allow-delete {gone}" in refusal.cure
-        assert codes(planned(wants, there, policy=CAREFUL, allowances=Allowances(gone))) == []
-        assert codes(planned(wants, there, policy=CAREFUL, allowances=Allowances(gone - 1)))
+        assert f"{removed} of {total}" in refusal.message
+        assert f"--allow-delete {removed}" in refusal.cure
+        for count, expected in ((removed, []), (removed - 1, ["too-many-deletes"])):
+            allowed = Allowances(delete=count)
+            plan = plan_for(models, observed, policy=CAREFUL, allowances=allowed)
+            assert codes(plan) == expected
 
 
 def test_only_ready_versions_of_names_without_a_manifest_count() -> None:
     jobs = [live(desired(f"m{index}"), state=ModelState.TRAINING) for index in range(9)]
     formers = [live(desired(data=str(minute)), promoted=minute) for minute in range(5)]
-    want = desired(lifecycle=Lifecycle(keep=0))
-    plan = planned([want], [*jobs, *formers, live(want, promoted=9)], policy=CAREFUL)
+    model = desired(lifecycle=Lifecycle(keep=0))
+    plan = plan_for([model], [*jobs, *formers, live(model, promoted=9)], policy=CAREFUL)
     assert len(plan.changes) == 9 + 5
     assert plan.refusals == ()
 
 
 def test_destroying_needs_no_other_allowance() -> None:
-    plan = planned([desired()], [live(promoted=1)], policy=CAREFUL, destroying=True)
+    plan = plan_for([desired()], [live(promoted=1)], policy=CAREFUL, destroying=True)
     assert (codes(plan), len(plan.changes)) == ([], 1)
-    assert codes(planned([], [live(promoted=1)], policy=CAREFUL, destroying=True)) == []
+    assert codes(plan_for([], [live(promoted=1)], policy=CAREFUL, destroying=True)) == []
 
 
 def test_a_protected_name_is_refused_and_the_cure_works() -> None:
-    want = desired(lifecycle=PROTECTED)
-    there = [live(want, promoted=1)]
-    plan = planned([desired("other")], there)
+    observed = [live(desired(lifecycle=PROTECTED), promoted=1)]
+    plan = plan_for([desired("other")], observed)
     assert (codes(plan), plan.refusals[0].message.split()[0]) == (["protected"], "tone")
     assert [change.name for change in plan.changes] == ["other"]
-    # The cure: declare it unprotected, which is an update, and remove it after that.
+    # The cure: declare it unprotected, which is an update, and then remove it.
     assert "protect: false}" in plan.refusals[0].cure
-    (update,) = planned([desired()], there).changes
+    (update,) = plan_for([desired()], observed).changes
     assert update.action is Action.UPDATE
-    assert codes(planned([desired("other")], [live(desired(), promoted=1)])) == []
+    assert codes(plan_for([desired("other")], [live(desired(), promoted=1)])) == []
 
 
-def test_a_former_version_that_protects_must_go_first() -> None:
+def test_a_protected_former_version_must_be_deleted_first() -> None:
     former = live(desired(data="old", lifecycle=PROTECTED), promoted=1)
-    there = [former, live(desired(), promoted=2)]
-    (refusal,) = planned([desired("other")], there).refusals
+    observed = [former, live(desired(), promoted=2)]
+    (refusal,) = plan_for([desired("other")], observed).refusals
     assert "keep: 0" in refusal.cure
-    (delete,) = planned([desired(lifecycle=Lifecycle(keep=0))], there).changes
+    (delete,) = plan_for([desired(lifecycle=Lifecycle(keep=0))], observed).changes
     assert delete.action is Action.DELETE
 
 
-@pytest.mark.parametrize("stamped", [True, False])
-def test_destroying_heeds_protection_in_the_stamp_and_in_the_manifest(*, stamped: bool) -> None:
-    free, bound = desired(), desired(lifecycle=PROTECTED)
-    want, was = (free, bound) if stamped else (bound, free)
-    assert codes(planned([want], [live(was, promoted=1)], destroying=True)) == ["protected"]
+@pytest.mark.parametrize("in_stamp", [True, False])
+def test_destroying_respects_protection_in_the_stamp_and_in_the_manifest(*, in_stamp: bool) -> None:
+    unprotected, protected = desired(), desired(lifecycle=PROTECTED)
+    model, applied = (unprotected, protected) if in_stamp else (protected, unprotected)
+    assert codes(plan_for([model], [live(applied, promoted=1)], destroying=True)) == ["protected"]
 
 
-def test_a_base_outside_the_policy_is_refused_only_where_it_would_be_tuned() -> None:
+def test_a_base_model_outside_the_policy_is_refused_only_for_a_training() -> None:
     policy = Policy(allowed_base_models=("models/other", "another"))
-    plan = planned([desired()], [], policy=policy)
+    plan = plan_for([desired()], [], policy=policy)
     assert codes(plan) == ["base-not-allowed"]
     assert "models/other" in plan.refusals[0].cure
-    assert codes(planned([desired()], [live(promoted=1)], policy=policy)) == []
+    assert codes(plan_for([desired()], [live(promoted=1)], policy=policy)) == []
     short = Policy(allowed_base_models=(BASE.removeprefix("models/"),))
-    assert codes(planned([desired()], [], policy=short)) == []
+    assert codes(plan_for([desired()], [], policy=short)) == []
 
 
-def test_a_child_is_allowed_what_its_root_is_allowed() -> None:
+def test_the_policy_applies_to_the_base_model_of_the_first_parent() -> None:
     root = desired("root")
-    kid = desired("kid", parent="root", source=f"tunedModels/{root.model_id}")
-    assert codes(planned([root, kid], policy=Policy(allowed_base_models=(BASE,)))) == []
+    child = desired("child", parent="root", source=f"tunedModels/{root.model_id}")
+    assert codes(plan_for([root, child], policy=Policy(allowed_base_models=(BASE,)))) == []
     other = Policy(allowed_base_models=("models/other",))
-    assert codes(planned([root, kid], policy=other)) == ["base-not-allowed"] * 2
+    assert codes(plan_for([root, child], policy=other)) == ["base-not-allowed"] * 2
 
 
 def spending(*costs: float | None) -> list[Change]:
@@ -115,27 +118,29 @@ def spending(*costs: float | None) -> list[Change]:
 
 
 @pytest.mark.parametrize(
-    ("limit", "costs", "words"),
+    ("limit", "costs", "message"),
     [
         (10.0, (6.0, 4.0), ""),
         (10.0, (6.0, 4.5), "about $10.50 (limit is $10.00)"),
-        (10.0, (None, 4.0), "m0 would cost is unknown"),
+        (10.0, (None, 4.0), "the cost of m0 is unknown"),
         (None, (None, 4000.0), ""),
         (0.0, (0.0,), ""),
     ],
 )
-def test_a_budget_is_kept(limit: float | None, costs: tuple[float | None, ...], words: str) -> None:
-    refusals = list(safety.too_dear(spending(*costs), Policy(max_cost_usd=limit)))
-    assert [refusal.code for refusal in refusals] == (["over-budget"] if words else [])
-    assert all(words in refusal.message for refusal in refusals)
+def test_a_budget_is_enforced(
+    limit: float | None, costs: tuple[float | None, ...], message: str
+) -> None:
+    refusals = list(safety.over_budget(spending(*costs), Policy(max_cost_usd=limit)))
+    assert [refusal.code for refusal in refusals] == (["over-budget"] if message else [])
+    assert all(message in refusal.message for refusal in refusals)
 
 
-def test_tuning_here_and_on_the_gemini_api_is_free() -> None:
-    plan = planned([desired()], [], policy=Policy(max_cost_usd=0))
+def test_training_without_a_listed_price_is_free() -> None:
+    plan = plan_for([desired()], [], policy=Policy(max_cost_usd=0))
     assert (plan.cost_usd, plan.refusals) == (0, ())
 
 
-def test_every_refusal_says_how_to_go_on() -> None:
-    plan = planned([], [live(promoted=1)], policy=CAREFUL)
+def test_every_refusal_has_a_cure() -> None:
+    plan = plan_for([], [live(promoted=1)], policy=CAREFUL)
     assert codes(plan) == ["no-manifests", "too-many-deletes"]
     assert all(refusal.cure for refusal in plan.refusals)

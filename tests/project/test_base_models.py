@@ -1,4 +1,4 @@
-"""What is known of base models, held against manifests: each fact is broken once, and placed."""
+"""The checks of declared models against the catalog of base models, one problem for each fact."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import desired, live, planned
+from tests.support.builders import desired, live, plan_for
 from tests.support.paths import GOLDEN
-from tests.support.project_dir import Desk, Ended
-from tunedmodels.datasets.tokens import estimate
+from tests.support.project_dir import CommandResult, ProjectDir
+from tunedmodels.datasets.tokens import estimate_tokens
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.plan.cost import Pricing
 from tunedmodels.plan.plan import Plan
 from tunedmodels.project import Project
-from tunedmodels.project.base_models import Judged, judged
-from tunedmodels.project.resolve import survey
+from tunedmodels.project.base_models import BaseModelReport, base_model_report
+from tunedmodels.project.resolve import resolve
 from tunedmodels.render.plan.text import plan_text
 
 TODAY = date(2026, 12, 1)
@@ -41,8 +40,8 @@ spec:
 """
 
 
-def written(folder: Path, model: str, project: str = "") -> Project:
-    """A project with one model; `project` and `model` are further lines of the two specs."""
+def open_project(folder: Path, model: str, project: str = "") -> Project:
+    """Write and open a project with one model; both texts are more lines of the two specs."""
     (folder / "tunedmodels.yaml").write_text(PROJECT.lstrip() + project)
     (folder / "tone.yaml").write_text(MODEL.lstrip() + model)
     (folder / "tone.jsonl").write_text(
@@ -51,20 +50,20 @@ def written(folder: Path, model: str, project: str = "") -> Project:
     return Project.open(folder)
 
 
-def judge(folder: Path, model: str, project: str = "", today: date = TODAY) -> Judged:
-    return judged(written(folder, model, project), today)
+def report(folder: Path, model: str, project: str = "", today: date = TODAY) -> BaseModelReport:
+    return base_model_report(open_project(folder, model, project), today)
 
 
 @pytest.fixture
 def validate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[], Ended]:
-    """Run `tunedmodels validate` in the folder of the project."""
+) -> Callable[[], CommandResult]:
+    """Return a function that runs `tunedmodels validate` in the project directory."""
     monkeypatch.chdir(tmp_path)
-    return lambda: Desk(tmp_path, capsys, monkeypatch).run("validate")
+    return lambda: ProjectDir(tmp_path, capsys, monkeypatch).run("validate")
 
 
-def said(problem: Problem) -> str:
+def as_text(problem: Problem) -> str:
     return f"{problem.severity}: {problem.code}: {problem.message} [{problem.cure}]"
 
 
@@ -72,74 +71,80 @@ ADAPTER = "  baseModel: models/gemini-2.5-pro\n  hyperparameters:\n    adapterSi
 # fmt: off
 FACTS = {
     "unknown":       ("  baseModel: models/gemini-2.5-flsh\n", 6, "warning: unknown-base: ",
-                      ["is not known", "Did you mean models/gemini-2.5-flash?"]),
-    "far from any":  ("  baseModel: models/what\n", 6, "warning: unknown-base: ",
+                      ["is unknown", "Did you mean models/gemini-2.5-flash?"]),
+    "no suggestion": ("  baseModel: models/what\n", 6, "warning: unknown-base: ",
                       ["models/gemini-2.5-pro", "spec.baseModels"]),
     "not tunable":   ("  provider: gemini\n  baseModel: models/gemini-1.0-pro-001\n", 7,
-                      "error: base-not-tunable: ", ["name another provider"]),
-    "not there":     ("  baseModel: models/gemini-3.5-flash\n", 6, "error: base-not-there: ",
-                      ["is not tuned in europe-west1, where provider eu is",
+                      "error: base-not-tunable: ", ["use another provider"]),
+    "other location":("  baseModel: models/gemini-3.5-flash\n", 6, "error: base-not-there: ",
+                      ["cannot be tuned in europe-west1, the location of eu",
                        "us-central1 or europe-west4"]),
     "adapter":       (ADAPTER, 8, "error: adapter-size: ",
-                      ["16 is not offered for models/gemini-2.5-pro", "to 1, 2, 4 or 8, or say"]),
-    "hearsay":       ("  baseModel: models/gemini-2.5-flash\n", 6, "warning: base-retired: ",
+                      ["16 is not available for models/gemini-2.5-pro",
+                       "to 1, 2, 4 or 8, or correct"]),
+    "unofficial":    ("  baseModel: models/gemini-2.5-flash\n", 6, "warning: base-retired: ",
                       ["retired on 2026-10-20", "(unofficial: a third party's notes"]),
 }
-FINE = {
+VALID = {
     "somewhere": "  baseModel: models/gemini-2.5-flash-lite\n",
     "anywhere": "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {adapterSize: 8}\n",
-    "somebody's own service": "  provider: local\n  baseModel: models/embedded-label-001\n",
+    "another service with the API": "  provider: local\n  baseModel: models/embedded-label-001\n",
     "embedded": "  provider: embedded\n  baseModel: models/embedded-text-001\n",
 }
 # fmt: on
 
 
-@pytest.mark.parametrize(("model", "line", "start", "words"), FACTS.values(), ids=FACTS)
-def test_a_fact_that_a_manifest_ignores_is_said_with_its_line_and_its_cure(
-    tmp_path: Path, model: str, line: int, start: str, words: list[str]
+@pytest.mark.parametrize(("model", "line", "start", "parts"), FACTS.values(), ids=FACTS)
+def test_a_problem_has_the_line_of_the_field_and_a_cure(
+    tmp_path: Path, model: str, line: int, start: str, parts: list[str]
 ) -> None:
-    found = judge(tmp_path, model).all
-    (problem,) = (each for each in found if each.severity is not Severity.ADVICE)
+    problems = report(tmp_path, model).all_problems
+    (problem,) = (each for each in problems if each.severity is not Severity.ADVICE)
     assert Path(problem.file).name == "tone.yaml"
     assert problem.line == line
-    assert said(problem).startswith(start)
-    assert [part for part in words if part not in said(problem)] == []
+    assert as_text(problem).startswith(start)
+    assert [part for part in parts if part not in as_text(problem)] == []
 
 
-@pytest.mark.parametrize("model", FINE.values(), ids=FINE)
-def test_a_base_model_that_fits_says_nothing(tmp_path: Path, model: str) -> None:
-    assert judge(tmp_path, model).all == ()
+@pytest.mark.parametrize("model", VALID.values(), ids=VALID)
+def test_a_valid_base_model_has_no_problem(tmp_path: Path, model: str) -> None:
+    assert report(tmp_path, model).all_problems == ()
 
 
-def test_where_a_model_will_answer_and_for_how_much_is_advice(tmp_path: Path) -> None:
-    known = judge(tmp_path, "  provider: us\n  baseModel: models/gemini-3.5-flash\n")
-    price, place = map(said, known.all)
-    assert place.startswith("advice: served-elsewhere: models/gemini-3.5-flash is tuned in us-cen")
-    assert "answers from us or eu" in place
-    assert "answers at 1.5 times its price (unofficial: " in price
-    assert known.advice == {"tone": []}  # a plan is no place for it
+def test_the_location_and_the_price_of_requests_are_advice(tmp_path: Path) -> None:
+    found = report(tmp_path, "  provider: us\n  baseModel: models/gemini-3.5-flash\n")
+    price, location = map(as_text, found.all_problems)
+    prefix = "advice: served-elsewhere: models/gemini-3.5-flash is tuned in us-cen"
+    assert location.startswith(prefix)
+    assert "answers from us or eu" in location
+    assert "costs 1.5 times its price (unofficial: " in price
+    assert found.training_warnings == {"tone": []}  # a plan does not show advice
 
 
-def test_what_can_be_tuned_instead_can_be_tuned_there_and_for_a_while(tmp_path: Path) -> None:
-    (problem,) = judge(tmp_path, "  baseModel: models/gemini-2.5-flash\n").all
+def test_alternatives_can_be_tuned_in_the_same_location_and_do_not_retire_soon(
+    tmp_path: Path,
+) -> None:
+    (problem,) = report(tmp_path, "  baseModel: models/gemini-2.5-flash\n").all_problems
     assert "gemini-2.5-pro" in problem.cure
     assert "gemini-3.5-flash," not in problem.cure  # not in europe-west1
-    assert "gemini-2.5-flash," not in problem.cure  # retires itself
+    assert "gemini-2.5-flash," not in problem.cure  # retires as well
 
 
-def test_a_model_that_continues_has_the_base_model_of_its_line(tmp_path: Path) -> None:
+def test_a_model_that_continues_has_the_base_model_of_its_parent(tmp_path: Path) -> None:
     base = "  provider: gemini\n  baseModel: models/gemini-1.5-flash-001-tuning\n"
-    opened = written(tmp_path, base)
+    opened = open_project(tmp_path, base)
     child = MODEL.replace("tone}", "child}") + "  provider: gemini\n  tunedModel: tone\n"
     (tmp_path / "child.yaml").write_text(child.lstrip())
-    found = judged(Project.open(opened.root), TODAY).problems["child"]
-    assert [problem.code for problem in found] == [
+    problems = base_model_report(Project.open(opened.root), TODAY).problems["child"]
+    assert [problem.code for problem in problems] == [
         "base-retired", "base-not-tunable", "base-not-continued",
     ]  # fmt: skip
-    assert {(problem.path, problem.line) for problem in found} == {("spec.tunedModel", 7)}
+    assert {(problem.path, problem.line) for problem in problems} == {("spec.tunedModel", 7)}
 
 
-def own(retires: date, *, certainty: str = "documented", days: int | None = None) -> str:
+def with_retirement(
+    retires: date, *, certainty: str = "documented", days: int | None = None
+) -> str:
     policy = "" if days is None else f"  policy: {{minBaseModelDays: {days}}}\n"
     return (
         f"{policy}  baseModels:\n    - name: mine\n      provider: vertex\n      tunable: true\n"
@@ -162,82 +167,90 @@ MINE = "  baseModel: models/mine\n"
         (-1, Severity.ERROR),
     ],
 )
-def test_the_nearer_a_retirement_is_the_worse(
+def test_the_severity_of_a_retirement_depends_on_the_remaining_days(
     tmp_path: Path, days: int, severity: Severity | None
 ) -> None:
     retires = TODAY + timedelta(days=days)
-    found = judge(tmp_path, MINE, own(retires)).all
-    # What is an error of the policy is a warning to those who do not train, as well.
+    problems = report(tmp_path, MINE, with_retirement(retires)).all_problems
+    # An error of the policy is also a warning, for models that are not trained.
     both = {Severity.WARNING, Severity.ERROR}
-    said = both if 0 < days <= 14 else {severity} if severity else set()
-    assert {problem.severity for problem in found} == said
-    assert all(str(retires) in problem.message for problem in found)
+    expected = both if 0 < days <= 14 else {severity} if severity else set()
+    assert {problem.severity for problem in problems} == expected
+    assert all(str(retires) in problem.message for problem in problems)
 
 
-def test_the_policy_says_how_long_a_base_model_must_live(tmp_path: Path) -> None:
+def test_the_policy_sets_the_minimum_of_remaining_days(tmp_path: Path) -> None:
     retires = TODAY + timedelta(days=14)
-    (problem,) = judge(tmp_path, MINE, own(retires, days=13)).all
+    (problem,) = report(tmp_path, MINE, with_retirement(retires, days=13)).all_problems
     assert problem.severity is Severity.WARNING
     retires = TODAY + timedelta(days=100)
     (problem,) = (
         problem
-        for problem in judge(tmp_path, MINE, own(retires, days=100)).all
+        for problem in report(tmp_path, MINE, with_retirement(retires, days=100)).all_problems
         if problem.severity is Severity.ERROR
     )
     assert "minBaseModelDays is 100" in problem.message
 
 
 @pytest.mark.parametrize("days", [91, 90, 14, 0, -1])
-def test_hearsay_of_a_retirement_stops_nobody(tmp_path: Path, days: int) -> None:
+def test_an_unofficial_retirement_prevents_no_training(tmp_path: Path, days: int) -> None:
     retires = TODAY + timedelta(days=days)
-    found = judge(tmp_path, MINE, own(retires, certainty="unofficial")).all
-    assert {problem.severity for problem in found} <= {Severity.WARNING}
+    unofficial = with_retirement(retires, certainty="unofficial")
+    problems = report(tmp_path, MINE, unofficial).all_problems
+    assert {problem.severity for problem in problems} <= {Severity.WARNING}
 
 
-def test_a_plan_says_when_a_base_model_goes(
+def test_a_plan_shows_the_retirement_of_a_base_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[[Path, str], None]
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # so that files have short names, and the lines one length
-    shown = []
+    monkeypatch.chdir(tmp_path)  # short file names, so that lines always have the same length
+    texts = []
     for days in (91, 90, 14, 0, -1):
-        known = judge(Path(), MINE, own(TODAY + timedelta(days=days)))
-        want = desired(provider="eu", source="models/mine")
-        for there in ([], [live(want, promoted=1)]):
-            plan = planned([want], there, bases=known.bases(), advice=known.advice)
-            about = "it serves" if there else "it is to be trained"
-            shown.append(f"===== {days} days before the retirement, {about}\n{plan_text(plan)}")
-    golden(GOLDEN / "retiring.txt", "\n".join(shown))
+        found = report(Path(), MINE, with_retirement(TODAY + timedelta(days=days)))
+        model = desired(provider="eu", source="models/mine")
+        for observed in ([], [live(model, promoted=1)]):
+            plan = plan_for(
+                [model],
+                observed,
+                base_models=found.facts(),
+                training_warnings=found.training_warnings,
+            )
+            state = "it serves" if observed else "it is to be trained"
+            texts.append(f"===== {days} days before the retirement, {state}\n{plan_text(plan)}")
+    golden(GOLDEN / "retiring.txt", "\n".join(texts))
 
 
-def test_what_is_known_is_no_obstacle_for_a_model_that_is_ready(tmp_path: Path) -> None:
-    known = judge(tmp_path, MINE, own(TODAY))
-    want = desired(provider="eu", source="models/mine", temperature=0.2)
-    there = live(want, promoted=1, temperature=0.9)
-    plan = planned([want], [there], bases=known.bases())
+def test_a_retired_base_model_does_not_block_a_ready_model(tmp_path: Path) -> None:
+    found = report(tmp_path, MINE, with_retirement(TODAY))
+    model = desired(provider="eu", source="models/mine", temperature=0.2)
+    observed = live(model, promoted=1, temperature=0.9)
+    plan = plan_for([model], [observed], base_models=found.facts())
     (change,) = plan.changes
     assert change.action == "update"
     assert "retired on 2026-12-01" in change.warnings[0]
 
 
-def test_training_has_the_price_of_the_base_model_in_its_place(tmp_path: Path) -> None:
-    known = judge(tmp_path, "  baseModel: models/gemini-2.5-pro\n")
-    assert known.prices["tone"] == Pricing(25.0, as_of="2026-11-22", is_official=False)
-    known = judge(tmp_path, "  baseModel: models/what\n")
-    assert known.prices["tone"] == Pricing(None)
-    known = judge(tmp_path, "  provider: local\n  baseModel: models/what\n")
-    assert known.prices["tone"].usd_per_million_tokens == 0
+def test_a_training_has_the_price_of_its_base_model_at_its_provider(tmp_path: Path) -> None:
+    price = report(tmp_path, "  baseModel: models/gemini-2.5-pro\n").prices["tone"]
+    assert price
+    assert price.usd_per_million_tokens == 25
+    assert (price.as_of, price.certainty) == (date(2026, 11, 22), "unofficial")
+    assert report(tmp_path, "  baseModel: models/what\n").prices["tone"] is None
+    free = report(tmp_path, "  provider: local\n  baseModel: models/what\n").prices["tone"]
+    assert free
+    assert free.usd_per_million_tokens == 0
 
 
 def plan_of(folder: Path, *sets: str) -> Plan:
     opened = Project.open(folder, sets=sets)
-    wants = survey(opened, use_cache=False).checked()
-    return planned(wants, bases=judged(opened, TODAY).bases())
+    models = resolve(opened, use_cache=False).desired_or_raise()
+    return plan_for(models, base_models=base_model_report(opened, TODAY).facts())
 
 
-def test_what_if_there_were_fewer_epochs_the_plan_says_what_it_costs_then(tmp_path: Path) -> None:
+def test_a_plan_with_other_epochs_on_the_command_line_shows_their_cost(tmp_path: Path) -> None:
     base = "  baseModel: models/mine\n  hyperparameters: {epochCount: 4}\n"
     row = "{name: mine, provider: vertex, tunable: true, price: {usdPerMillionTokens: 5000}}"
-    written(tmp_path, base, f"  baseModels: [{row}]\n")
+    open_project(tmp_path, base, f"  baseModels: [{row}]\n")
     full = plan_of(tmp_path)
     less = plan_of(tmp_path, "tone.hyperparameters.epochCount=2")
     assert full.cost_usd
@@ -247,54 +260,59 @@ def test_what_if_there_were_fewer_epochs_the_plan_says_what_it_costs_then(tmp_pa
     assert plan_of(tmp_path).cost_usd == less.cost_usd
 
 
-def test_the_preamble_is_paid_for_with_every_example(tmp_path: Path) -> None:
-    written(tmp_path, "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {epochCount: 1}\n")
-    (bare,) = plan_of(tmp_path).changes
-    words = "Say what number comes next."
-    (said,) = plan_of(tmp_path, f"tone.dataset.preamble={words}").changes
-    assert bare.cost
-    assert said.cost
-    assert bare.cost.tokens
-    assert said.cost.tokens == bare.cost.tokens + 120 * estimate(words)
+def test_the_cost_includes_the_preamble_before_every_example(tmp_path: Path) -> None:
+    open_project(
+        tmp_path, "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {epochCount: 1}\n"
+    )
+    (without,) = plan_of(tmp_path).changes
+    preamble = "Say what number comes next."
+    (with_preamble,) = plan_of(tmp_path, f"tone.dataset.preamble={preamble}").changes
+    assert without.cost
+    assert with_preamble.cost
+    assert without.cost.tokens
+    expected = without.cost.tokens + 120 * estimate_tokens(preamble)
+    assert with_preamble.cost.tokens == expected
 
 
-def test_validate_says_it_too(tmp_path: Path, validate: Callable[[], Ended]) -> None:
-    written(tmp_path, "  baseModel: models/gemini-3.5-flash\n")
-    told = validate()
-    assert told.code == 1
-    assert "tone.yaml:6: spec.baseModel: models/gemini-3.5-flash is not tuned in" in told.out
+def test_validate_reports_the_problems(
+    tmp_path: Path, validate: Callable[[], CommandResult]
+) -> None:
+    open_project(tmp_path, "  baseModel: models/gemini-3.5-flash\n")
+    result = validate()
+    assert result.code == 1
+    assert "tone.yaml:6: spec.baseModel: models/gemini-3.5-flash cannot be tuned in" in result.out
 
 
-def test_the_limits_of_the_base_model_hold_for_the_dataset(
-    tmp_path: Path, validate: Callable[[], Ended]
+def test_the_limits_of_the_base_model_apply_to_the_dataset(
+    tmp_path: Path, validate: Callable[[], CommandResult]
 ) -> None:
     rows = (
         "  baseModels:\n    - name: mine\n      provider: vertex\n      tunable: true\n"
         "      dataset: {maxExamples: 119, maxTokensPerExample: 4, maxBytes: 1000}\n"
     )
-    written(tmp_path, MINE, rows)
-    told = validate()
-    assert "has 120 examples; at most 119 are allowed" in told.out
-    assert "tone.jsonl:1: has about 9 tokens (estimated); at most 4 are allowed" in told.out
-    assert "bytes" in told.out
+    open_project(tmp_path, MINE, rows)
+    result = validate()
+    assert "has 120 examples; at most 119 are allowed" in result.out
+    assert "tone.jsonl:1: has about 9 tokens (estimated); at most 4 are allowed" in result.out
+    assert "bytes" in result.out
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         ("{name: x}", "provider"),
         ("{name: x, provider: openai}", "provider"),
         ("{name: x, provider: vertex, adapterSize: [1]}", "adapterSizes"),
         ("{name: models/x, provider: vertex}", "name"),
         ("{name: x, provider: vertex, price: {usdPerMillionTokens: -1}}", "usdPerMillionTokens"),
-        ("{name: x, provider: vertex, retirement: {date: soon}}", "is no date"),
+        ("{name: x, provider: vertex, retirement: {date: soon}}", "is not a valid date"),
     ],
 )
-def test_a_row_of_the_project_is_checked_as_strictly_as_the_rest(
-    tmp_path: Path, validate: Callable[[], Ended], row: str, words: str
+def test_an_invalid_entry_of_the_project_is_an_error(
+    tmp_path: Path, validate: Callable[[], CommandResult], row: str, message: str
 ) -> None:
     (tmp_path / "tunedmodels.yaml").write_text(PROJECT.lstrip() + f"  baseModels: [{row}]\n")
-    told = validate()
-    assert told.code == 1
-    assert "tunedmodels.yaml:10: spec.baseModels" in told.out
-    assert words in told.out
+    result = validate()
+    assert result.code == 1
+    assert "tunedmodels.yaml:10: spec.baseModels" in result.out
+    assert message in result.out

@@ -1,28 +1,29 @@
-"""Loss curves to look at: whole charts against golden files, and what no chart may do."""
+"""Drawings of loss curves: golden files, and invariants of every drawing."""
 
 from __future__ import annotations
 
 import math
-import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
-from tunedmodels.errors import TunedModelsError
+from tunedmodels.evaluation.chart_svg import draw_curve
 from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import LossPoint
-from tunedmodels.render.chart import curve_png, curve_text, sparkline
+from tunedmodels.render.chart import ASCII_BLOCKS, curve_svg, curve_text, sparkline
 
 GOLDEN = GOLDEN_FOLDER / "chart"
+SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
 def falling(epochs: int, *, steps: int = 25, to: float = 0.1) -> list[LossPoint]:
-    """An exponential way down from 2 with the jitter of small batches, the same every time."""
+    """Return an exponential decay from 2 with the jitter of small batches, without randomness."""
     points = []
     for step in range(1, epochs * steps + 1):
         loss = to + (2.0 - to) * math.exp(-1.4 * (step - 1) / steps)
@@ -51,19 +52,17 @@ CHARTS = {
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_a_curve_is_drawn_as_the_golden_file(
-    name: str, golden: Callable[[Path, str], None]
-) -> None:
+def test_a_chart_equals_its_golden_file(name: str, golden: Callable[[Path, str], None]) -> None:
     points, options = CHARTS[name]
     golden(GOLDEN / f"{name}.text", curve_text(points, **options) + "\n")
 
 
-def test_without_a_number_there_are_words() -> None:
+def test_without_a_finite_loss_there_is_a_sentence() -> None:
     assert curve_text([]) == "There is no loss to draw yet."
-    assert curve_text([LossPoint(1, 0, math.nan)]) == "No loss here is a number."
+    assert curve_text([LossPoint(1, 0, math.nan)]) == "No loss is a finite number."
 
 
-def test_an_epoch_that_was_not_reached_is_not_marked() -> None:
+def test_only_an_epoch_in_the_curve_is_marked() -> None:
     assert "▲" not in curve_text(falling(5), marked_epoch=10)
     assert "▲ epoch 5" in curve_text(falling(5), marked_epoch=5)
 
@@ -75,16 +74,13 @@ def test_an_epoch_that_was_not_reached_is_not_marked() -> None:
     st.integers(2, 30),
     st.none() | st.integers(1, 20),
 )
-def test_no_curve_breaks_its_frame(
+def test_every_chart_has_its_width_and_height(
     losses: list[float], steps: int, width: int, height: int, marked: int | None
 ) -> None:
     points = [LossPoint(n, n // steps, loss) for n, loss in enumerate(losses, 1)]
     lines = curve_text(points, width=width, height=height, marked_epoch=marked).split("\n")
     assert len(lines) in (1, height + 2, height + 3)
     assert max(map(len, lines)) <= max(width, 40)
-
-
-# Sparklines
 
 
 @pytest.mark.parametrize(
@@ -97,44 +93,46 @@ def test_no_curve_breaks_its_frame(
         ([4, math.nan, math.inf, -1], 9, "█!!▁"),
         ([], 9, ""),
         ([1.0], 0, ""),
+        ([float(n) for n in range(1000)], 12, "▁▂▂▃▄▄▅▆▆▇██"),
     ],
 )
-def test_a_sparkline_is_one_short_line(values: list[float], width: int, line: str) -> None:
+def test_a_sparkline_starts_at_zero_and_has_one_short_line(
+    values: list[float], width: int, line: str
+) -> None:
     assert sparkline(values, width) == line
 
 
-# Pictures
+def test_a_sparkline_can_be_ascii() -> None:
+    assert sparkline([8, 4, 1, math.inf], 20, blocks=ASCII_BLOCKS) == "#+.!"
 
 
-def test_a_picture_is_a_png_of_a_sensible_size_and_the_same_every_time(tmp_path: Path) -> None:
+def test_an_svg_file_is_valid_xml_and_the_same_every_time() -> None:
     points = falling(10)
-    content, again = (
-        curve_png(points, title="tone-1a2b3c4d", reading=read_curve(points)) for _ in range(2)
-    )
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", content[16:24]) == (1280, 720)
-    assert 10_000 < len(content) < 300_000
-    assert content == again
+    first, second = (curve_svg(points, read_curve(points), title="tone-1a2b3c4d") for _ in range(2))
+    root = ET.fromstring(first)  # noqa: S314  # our own text
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    texts = ["".join(element.itertext()) for element in root.iter(f"{SVG}text")]
+    assert texts[0] == "tone-1a2b3c4d"
+    assert any(text.startswith("best: ") for text in texts)
+    assert "levels off" in texts[-1]
+    assert first == second
 
 
 @pytest.mark.parametrize(
     "points",
     [[], falling(1)[:1], rising(), [LossPoint(1, 0, math.nan)], CHARTS["holes"][0]],
-    ids=["nothing", "one step", "diverged", "no number", "holes"],
+    ids=["no steps", "one step", "diverged", "no number", "holes"],
 )
-def test_any_curve_can_be_a_picture_under_any_title(
-    tmp_path: Path, points: list[LossPoint]
-) -> None:
-    title = "costs $5 \\frac or $6, 日本 <b>"
-    assert curve_png(points, title=title, reading=read_curve(points)).startswith(b"\x89PNG")
+def test_an_svg_file_escapes_its_title(points: list[LossPoint]) -> None:
+    title = "costs $5 \\frac or & $6, 日本 <b>\x1b"
+    text = curve_svg(points, read_curve(points), title=title)
+    root = ET.fromstring(text)  # noqa: S314  # our own text
+    assert root.findtext(f"{SVG}title") == title.replace("\x1b", "\\x1b")
 
 
-def test_without_matplotlib_the_cure_is_a_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(TunedModelsError) as caught:
-        curve_png(falling(2), title="tone", reading=None)
-    assert caught.value.cure == "pip install 'tunedmodels[png]'"
+def test_the_svg_file_has_the_drawing_of_the_library_page() -> None:
+    points = falling(10)
+    drawing = draw_curve(points, read_curve(points))
+    assert drawing
+    assert drawing.shapes in curve_svg(points, read_curve(points), title="tone")
+    assert 'class="best"' in drawing.shapes

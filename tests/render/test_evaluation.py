@@ -1,4 +1,4 @@
-"""What `evaluate` found, in every form: whole golden files, and laws of the document."""
+"""The renderers of an evaluation report: golden files, and invariants of the output."""
 
 from __future__ import annotations
 
@@ -8,183 +8,198 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 
 from tests.support.builders import evaluation
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
 from tunedmodels import __version__
-from tunedmodels.cli.evaluate import FORMS
-from tunedmodels.evaluation.gate import judge
-from tunedmodels.evaluation.report import Contender, Report, Role
-from tunedmodels.evaluation.scoring import Answered, Scores
-from tunedmodels.render.evaluation import ALL, EVALUATIONS, FEW, NONE, evaluation_text
-from tunedmodels.render.evaluation_json import EVALUATION_SCHEMA, evaluation_json
-from tunedmodels.render.layout import columns, plain
+from tunedmodels.cli.evaluate import command
+from tunedmodels.evaluation.gate import evaluate_gate
+from tunedmodels.evaluation.report import ComparedModel, ComparedRole, EvaluationReport
+from tunedmodels.evaluation.scoring import ScoredAnswer, Scores
+from tunedmodels.render.evaluation import EVALUATION_RENDERERS, evaluation_text
+from tunedmodels.render.evaluation_json import evaluation_json, evaluation_schema
+from tunedmodels.render.layout import columns
+from tunedmodels.render.options import ALL, FEW, NONE, RenderOptions
 
 GOLDEN = GOLDEN_FOLDER / "evaluation"
 ENDINGS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}
 HOSTILE = '<b>@everyone</b> | `rm -rf` ```\n# \x1b[31mred\x1b[0m ![x](http://evil) "q" \u202e'
 
 
-def scores(right: range, of: int = 100, *, got: str = "bug", wanted: str = "billing") -> Scores:
-    """Answers of which those in `right` are."""
+def scores(correct: range, count: int = 100, *, wrong: str = "bug") -> Scores:
+    """Return the scores of answers of which those in `correct` are correct."""
     answers = [
-        Answered(place + 2, f"message {place}", wanted, wanted if place in right else got,
-                 float(place in right))
-        for place in range(of)
-    ]  # fmt: skip
+        ScoredAnswer(
+            number + 2,
+            f"message {number}",
+            "billing",
+            "billing" if number in correct else wrong,
+            float(number in correct),
+        )
+        for number in range(count)
+    ]
     return Scores("labelAccuracy", tuple(answers))
 
 
-def report(*contenders: Contender, few_shot: int = 5, **rules: Any) -> Report:
-    """A report on the contenders, with the gate of `rules`."""
-    by_role = {each.role: each for each in contenders}
-    first, serving = contenders[0], by_role.get(Role.SERVING)
+def report(*models: ComparedModel, few_shot: int = 5, **rules: Any) -> EvaluationReport:
+    """Return a report on the models, with the gate of `rules`."""
+    by_role = {model.role: model for model in models}
+    first, serving = models[0], by_role.get(ComparedRole.SERVING)
     assert first.scores
-    beside = serving.scores if serving and serving is not first else None
-    verdict = judge(evaluation(metric="labelAccuracy", **rules), first.scores, beside)
-    return Report(
+    baseline = serving.scores if serving and serving is not first else None
+    verdict = evaluate_gate(evaluation(metric="labelAccuracy", **rules), first.scores, baseline)
+    return EvaluationReport(
         name="support-triage",
         path="data/support-triage.eval.csv",
         metric="labelAccuracy",
         examples=len(first.scores.answers),
         few_shot=few_shot,
-        contenders=contenders,
-        judged=first.model if rules else "",
+        models=models,
+        gated_model_id=first.model if rules else "",
         verdict=verdict if rules else None,
     )
 
 
 CANDIDATE, SERVING = "support-triage-caffce57", "support-triage-81bf1eb4"
 BASE = "models/gemini-9-flash"
+UNAVAILABLE = "models/x cannot answer until it is tuned"
 
 
-def better() -> Report:
+def better() -> EvaluationReport:
     return report(
-        Contender(Role.CANDIDATE, CANDIDATE, scores(range(2, 97))),
-        Contender(Role.SERVING, SERVING, scores(range(85))),
-        Contender(Role.FEW_SHOT, BASE, scores(range(20, 90), got="It is a bug.")),
-        Contender(Role.BASE, BASE, scores(range(30), got="I cannot know that.")),
+        ComparedModel(ComparedRole.CANDIDATE, CANDIDATE, scores(range(2, 97))),
+        ComparedModel(ComparedRole.SERVING, SERVING, scores(range(85))),
+        ComparedModel(ComparedRole.FEW_SHOT, BASE, scores(range(20, 90), wrong="It is a bug.")),
+        ComparedModel(ComparedRole.BASE, BASE, scores(range(30), wrong="I cannot know that.")),
         at_least=0.8,
         not_worse_than_serving_by=0.02,
     )
 
 
-def refused() -> Report:
+def refused() -> EvaluationReport:
     return report(
-        Contender(Role.CANDIDATE, CANDIDATE, scores(range(60))),
-        Contender(Role.SERVING, SERVING, scores(range(90))),
-        Contender(Role.BASE, BASE, scores(range(75))),
+        ComparedModel(ComparedRole.CANDIDATE, CANDIDATE, scores(range(60))),
+        ComparedModel(ComparedRole.SERVING, SERVING, scores(range(90))),
+        ComparedModel(ComparedRole.BASE, BASE, scores(range(75))),
         few_shot=0,
         at_least=0.5,
         not_worse_than_serving_by=0.02,
     )
 
 
-def undecided() -> Report:
+def undecided() -> EvaluationReport:
     return report(
-        Contender(Role.CANDIDATE, CANDIDATE, scores(range(1, 18), 20)),
-        Contender(Role.SERVING, SERVING, scores(range(18), 20)),
-        Contender(Role.FEW_SHOT, BASE, scores(range(16), 20)),
+        ComparedModel(ComparedRole.CANDIDATE, CANDIDATE, scores(range(1, 18), 20)),
+        ComparedModel(ComparedRole.SERVING, SERVING, scores(range(18), 20)),
+        ComparedModel(ComparedRole.FEW_SHOT, BASE, scores(range(16), 20)),
         at_least=0.8,
         not_worse_than_serving_by=0.02,
     )
 
 
-def alone() -> Report:
-    """One version, and a base that cannot be asked; git does not track the file."""
-    made = report(
-        Contender(Role.SERVING, SERVING, scores(range(95))),
-        Contender(Role.FEW_SHOT, BASE, None, "models/x knows no answers until it is tuned"),
-        Contender(Role.BASE, BASE, None, "models/x knows no answers until it is tuned"),
+def alone() -> EvaluationReport:
+    """Return a report on one version; its base cannot answer, and git does not track the file."""
+    single = report(
+        ComparedModel(ComparedRole.SERVING, SERVING, scores(range(95))),
+        ComparedModel(ComparedRole.FEW_SHOT, BASE, None, UNAVAILABLE),
+        ComparedModel(ComparedRole.BASE, BASE, None, UNAVAILABLE),
     )
-    return replace(made, shows_text=False)
+    return replace(single, can_show_text=False)
 
 
-def hostile() -> Report:
-    made = report(
-        Contender(Role.CANDIDATE, "x" * 40, scores(range(5, 20), 20, got=HOSTILE)),
-        Contender(Role.SERVING, SERVING, scores(range(15), 20, got=HOSTILE)),
-        Contender(Role.FEW_SHOT, f"models/{'y' * 60}", None, HOSTILE),
-        Contender(Role.BASE, BASE, scores(range(5), 20, got=HOSTILE * 20)),
+def hostile() -> EvaluationReport:
+    harmless = report(
+        ComparedModel(ComparedRole.CANDIDATE, "x" * 40, scores(range(5, 20), 20, wrong=HOSTILE)),
+        ComparedModel(ComparedRole.SERVING, SERVING, scores(range(15), 20, wrong=HOSTILE)),
+        ComparedModel(ComparedRole.FEW_SHOT, f"models/{'y' * 60}", None, HOSTILE),
+        ComparedModel(ComparedRole.BASE, BASE, scores(range(5), 20, wrong=HOSTILE * 20)),
         not_worse_than_serving_by=0.5,
     )
-    return replace(made, name="tone", path=f"data/{HOSTILE}.jsonl")
+    return replace(harmless, name="tone", path=f"data/{HOSTILE}.jsonl")
 
 
-REPORTS = {each.__name__: each for each in (better, refused, undecided, alone, hostile)}
+REPORTS = {make.__name__: make for make in (better, refused, undecided, alone, hostile)}
 every_report = pytest.mark.parametrize("name", REPORTS)
 
 
-@pytest.mark.parametrize("form", EVALUATIONS)
+@pytest.mark.parametrize("form", EVALUATION_RENDERERS)
 @every_report
-def test_a_report_in_every_form_is_the_golden_file(
+def test_every_form_equals_its_golden_file(
     name: str, form: str, golden: Callable[[Path, str], None]
 ) -> None:
-    shown = EVALUATIONS[form](REPORTS[name](), FEW, plain)
-    if form == "html":  # the style sheet is that of every page, and has golden files enough
-        head, _, rest = shown.partition("<style>")
-        shown = head.split("<meta http-equiv")[0] + rest.partition("</style>\n")[2]
-    golden(GOLDEN / f"{name}.{ENDINGS[form]}", shown.replace(__version__, "VERSION"))
+    text = EVALUATION_RENDERERS[form](REPORTS[name](), RenderOptions(max_examples=FEW))
+    if form == "html":  # the golden files of plans have the style sheet
+        head, _, rest = text.partition("<style>")
+        text = head.split("<meta http-equiv")[0] + rest.partition("</style>\n")[2]
+    golden(GOLDEN / f"{name}.{ENDINGS[form]}", text.replace(__version__, "VERSION"))
 
 
-def test_every_golden_file_has_its_report() -> None:
-    there = {path.name for path in GOLDEN.iterdir()}
-    assert there == {f"{name}.{ending}" for name in REPORTS for ending in ENDINGS.values()}
+def test_every_golden_file_has_a_report() -> None:
+    names = {path.name for path in GOLDEN.iterdir()}
+    assert names == {f"{name}.{ending}" for name in REPORTS for ending in ENDINGS.values()}
 
 
 def test_the_command_line_offers_every_form() -> None:
-    assert list(EVALUATIONS) == FORMS
+    (choices,) = [each.type for each in command.params if each.name == "output_format"]
+    assert isinstance(choices, click.Choice)
+    assert list(EVALUATION_RENDERERS) == list(choices.choices)
 
 
 @every_report
-@pytest.mark.parametrize("most", [NONE, FEW, ALL])
-def test_every_document_fits_the_published_schema(name: str, most: int) -> None:
-    jsonschema.Draft202012Validator.check_schema(EVALUATION_SCHEMA)
-    text = evaluation_json(REPORTS[name](), most=most)
-    jsonschema.validate(json.loads(text), EVALUATION_SCHEMA)
+@pytest.mark.parametrize("max_examples", [NONE, FEW, ALL])
+def test_every_document_is_valid_against_the_published_schema(name: str, max_examples: int) -> None:
+    schema = evaluation_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    text = evaluation_json(REPORTS[name](), RenderOptions(max_examples=max_examples))
+    jsonschema.validate(json.loads(text), schema)
     assert text.isascii()
 
 
 @every_report
-@pytest.mark.parametrize("most", [NONE, FEW, ALL])
-def test_no_line_is_wide_or_ends_in_blanks_or_steers_the_terminal(name: str, most: int) -> None:
-    for line in evaluation_text(REPORTS[name](), most=most)[:-1].split("\n"):
+@pytest.mark.parametrize("max_examples", [NONE, FEW, ALL])
+def test_no_line_is_too_wide_or_has_trailing_spaces_or_escapes(
+    name: str, max_examples: int
+) -> None:
+    text = evaluation_text(REPORTS[name](), RenderOptions(max_examples=max_examples))
+    for line in text[:-1].split("\n"):
         assert columns(line) <= 100, line
         assert line == line.rstrip()
         assert line.isprintable()
 
 
-@pytest.mark.parametrize("form", EVALUATIONS)
-def test_no_text_of_an_example_is_shown_unless_it_is_asked_for(form: str) -> None:
-    shown = EVALUATIONS[form](better(), NONE, plain)
-    assert "message" not in shown
-    assert "billing" not in shown
-    asked = EVALUATIONS[form](better(), FEW, plain)
-    assert "message 0" in asked
+@pytest.mark.parametrize("form", EVALUATION_RENDERERS)
+def test_examples_are_shown_only_on_request(form: str) -> None:
+    text = EVALUATION_RENDERERS[form](better(), RenderOptions(max_examples=NONE))
+    assert "message" not in text
+    assert "billing" not in text
+    with_examples = EVALUATION_RENDERERS[form](better(), RenderOptions(max_examples=FEW))
+    assert "message 0" in with_examples
 
 
-@pytest.mark.parametrize("form", EVALUATIONS)
-def test_no_text_is_shown_of_a_file_that_git_does_not_track(form: str) -> None:
-    shown = EVALUATIONS[form](replace(better(), shows_text=False), ALL, plain)
-    assert "message" not in shown
-    assert "billing" not in shown
+@pytest.mark.parametrize("form", EVALUATION_RENDERERS)
+def test_no_example_is_shown_of_a_file_that_git_does_not_track(form: str) -> None:
+    report_without_text = replace(better(), can_show_text=False)
+    text = EVALUATION_RENDERERS[form](report_without_text, RenderOptions(max_examples=ALL))
+    assert "message" not in text
+    assert "billing" not in text
 
 
-def test_tuning_pays_or_does_not_or_nobody_can_tell() -> None:
-    assert better().tuning.pays is True
-    assert refused().tuning.pays is False
-    assert undecided().tuning.pays is None
-    assert "examples would do" in undecided().tuning.words
-    assert alone().tuning.pays is None
-    assert "nothing to compare tuning with" in alone().tuning.words
+def test_tuning_pays_or_not_or_that_is_unknown() -> None:
+    assert better().tuning.is_worthwhile is True
+    assert refused().tuning.is_worthwhile is False
+    assert undecided().tuning.is_worthwhile is None
+    assert "examples would be enough" in undecided().tuning.message
+    assert alone().tuning.is_worthwhile is None
+    assert "Tuning cannot be compared with the base model" in alone().tuning.message
 
 
-def test_all_of_the_differences_are_shown_when_all_are_asked_for() -> None:
-    made = better()
-    shown, more = made.differences(made.contenders[0], ALL)
-    assert (len([each for each in shown if each.is_gain]), more) == (12, 0)
-    assert [each.after.line for each in shown if not each.is_gain] == [2, 3]
-    few, rest = made.differences(made.contenders[0], FEW)
-    assert len(few) + rest == len(shown)
+def test_a_report_returns_all_differences_on_request() -> None:
+    comparison = better()
+    differences, more = comparison.differences(comparison.models[0], ALL)
+    assert (len([each for each in differences if each.is_gain]), more) == (12, 0)
+    assert [each.after.line for each in differences if not each.is_gain] == [2, 3]
+    few, rest = comparison.differences(comparison.models[0], FEW)
+    assert len(few) + rest == len(differences)

@@ -1,4 +1,4 @@
-"""The table of base models: sourced, dated, and corrected by a project field by field."""
+"""The catalog of base models: sources, dates, and overrides of a project."""
 
 from __future__ import annotations
 
@@ -9,114 +9,117 @@ import pytest
 import yaml
 
 from tests.support.paths import ROOT
-from tunedmodels.datasets.tokens import ERROR
+from tunedmodels.datasets.tokens import RELATIVE_ERROR
 from tunedmodels.schema.base_models import (
-    BaseModelRow,
-    BaseModels,
+    BaseModelCatalog,
+    BaseModelInfo,
     Price,
-    Sourced,
-    bare,
+    SourcedFact,
     read_bundled,
+    strip_prefix,
 )
 from tunedmodels.schema.project import ProjectSpec
 
 CHANGELOG = ROOT / "CHANGELOG.md"
-OLDEST = timedelta(days=90)  # at a release; what was true a season ago may cost somebody money
+MAX_AGE = timedelta(days=90)  # at a release; an outdated price costs users money
 RELEASE = re.compile(r"^## \[\d[^\]]*\] - (\d{4}-\d\d-\d\d)$", re.MULTILINE)
 
 
-def facts() -> list[tuple[str, Sourced]]:
-    """Every fact of the bundled file with a source of its own, and where it stands."""
+def facts() -> list[tuple[str, SourcedFact]]:
+    """Return every fact of the bundled file that has its own source, with a name."""
     bundled = read_bundled()
-    found: list[tuple[str, Sourced]] = [(k, row.price) for k, row in bundled.providers.items()]
+    named: list[tuple[str, SourcedFact]] = [
+        (kind, info.price) for kind, info in bundled.providers.items()
+    ]
     for row in bundled.base_models:
-        parts: dict[str, Sourced | None] = {
+        parts: dict[str, SourcedFact | None] = {
             "": row,
             " price": row.price,
             " retirement": row.retirement,
             " inference": row.inference,
         }
-        found += [(f"{row.provider} {row.name}{k}", part) for k, part in parts.items() if part]
-    return found
+        name = f"{row.provider} {row.name}"
+        named += [(f"{name}{suffix}", part) for suffix, part in parts.items() if part]
+    return named
 
 
 def stale(released: date) -> list[str]:
-    """The facts that nobody looked up for too long when something was released."""
-    return [name for name, fact in facts() if fact.as_of and released - fact.as_of > OLDEST]
+    """Return the facts that are too old at a release."""
+    return [name for name, fact in facts() if fact.as_of and released - fact.as_of > MAX_AGE]
 
 
 @pytest.mark.parametrize(("name", "fact"), facts(), ids=[name for name, _ in facts()])
-def test_no_fact_lacks_its_source_and_its_date(name: str, fact: Sourced) -> None:
+def test_every_fact_has_a_source_and_a_date(name: str, fact: SourcedFact) -> None:
     assert fact.source, name
     assert fact.as_of, name
 
 
 def test_no_fact_is_too_old_at_the_latest_release() -> None:
-    # By the release and not by today's clock: a branch that nobody touches stays green.
+    # Compared with the release, not with the clock, so that an unchanged branch stays green.
     for released in RELEASE.findall(CHANGELOG.read_text(encoding="utf-8"))[:1]:
         assert stale(date.fromisoformat(released)) == []
 
 
-def test_a_release_long_after_the_last_look_would_be_noticed() -> None:
+def test_a_release_long_after_the_last_lookup_is_detected() -> None:
     newest = max(fact.as_of for _, fact in facts() if fact.as_of)
-    assert len(stale(newest + OLDEST + timedelta(days=1))) == len(facts())
+    assert len(stale(newest + MAX_AGE + timedelta(days=1))) == len(facts())
     assert RELEASE.findall("## [Unreleased]\n\n## [1.2.0] - 2027-01-31\n") == ["2027-01-31"]
 
 
-def test_nothing_stands_twice_in_the_table() -> None:
+def test_no_base_model_has_two_entries() -> None:
     rows = read_bundled().base_models
     assert len({(row.provider, row.name) for row in rows}) == len(rows)
 
 
-def test_a_price_that_is_read_by_others_is_marked_so() -> None:
+def test_prices_from_third_parties_are_marked_unofficial() -> None:
     priced = [row.price for row in read_bundled().base_models if row.price]
     assert priced
     assert {price.certainty for price in priced} == {"unofficial"}
 
 
-def test_a_row_of_the_project_corrects_a_bundled_one_field_by_field() -> None:
-    mine = BaseModelRow(
+def test_an_entry_of_the_project_overrides_a_bundled_one_field_by_field() -> None:
+    override = BaseModelInfo(
         name="gemini-2.5-flash", provider="vertex", price=Price(usd_per_million_tokens=4)
     )
-    row = BaseModels([mine]).find("vertex", "models/gemini-2.5-flash")
-    assert row
-    assert row.price == mine.price
-    assert row.adapter_sizes == (1, 2, 4, 8, 16)
-    assert row.source == "spec.baseModels of the Project"
+    info = BaseModelCatalog([override]).get("vertex", "models/gemini-2.5-flash")
+    assert info
+    assert info.price == override.price
+    assert info.adapter_sizes == (1, 2, 4, 8, 16)
+    assert info.source == "spec.baseModels of the Project"
 
 
-def test_a_row_of_the_project_adds_a_base_model() -> None:
-    mine = BaseModelRow(name="gemini-9", provider="vertex", tunable=True)
-    table = BaseModels([mine])
-    assert table.find("vertex", "models/gemini-9") == mine
-    assert "gemini-9" in table.names("vertex")
-    assert BaseModels().find("vertex", "models/gemini-9") is None
+def test_an_entry_of_the_project_adds_a_base_model() -> None:
+    addition = BaseModelInfo(name="gemini-9", provider="vertex", tunable=True)
+    catalog = BaseModelCatalog([addition])
+    assert catalog.get("vertex", "models/gemini-9") == addition
+    assert "gemini-9" in catalog.names("vertex")
+    assert BaseModelCatalog().get("vertex", "models/gemini-9") is None
 
 
 @pytest.mark.parametrize(
     ("provider", "base", "usd"),
     [
         ("embedded", "models/embedded-label-001", 0),
-        ("gemini", "models/nobody-knows", 0),
+        ("gemini", "models/unknown", 0),
         ("vertex", "models/gemini-2.5-pro", 25),
         ("vertex", "models/gemini-3.5-flash-lite", None),
-        ("vertex", "models/nobody-knows", None),
+        ("vertex", "models/unknown", None),
     ],
 )
-def test_training_costs_what_the_row_says_else_what_holds_for_the_provider(
+def test_the_price_is_that_of_the_base_model_or_else_of_the_provider(
     provider: str, base: str, usd: float | None
 ) -> None:
-    price = BaseModels().price(provider, base)  # type: ignore[arg-type]  # one of the three types
+    price = BaseModelCatalog().price(provider, base)  # type: ignore[arg-type]  # one of the three types
     assert (price.usd_per_million_tokens if price else None) == usd
 
 
 @pytest.mark.parametrize("base", ["models/x", "publishers/google/models/x", "x"])
-def test_a_base_model_has_one_name_whatever_stands_before_it(base: str) -> None:
-    assert bare(base) == "x"
+def test_strip_prefix_removes_every_prefix_of_a_base_model(base: str) -> None:
+    assert strip_prefix(base) == "x"
 
 
 def page_table() -> list[str]:
-    """The table of the page, from the bundled file."""
+    """Return the lines of the table in the page, from the bundled file."""
     lines = [
         "| base model | tuned in | answers from | adapter sizes | tokens | retires | $ per 1M |",
         "|---|---|---|---|--:|---|--:|",
@@ -124,7 +127,7 @@ def page_table() -> list[str]:
     for row in read_bundled().base_models:
         if row.provider != "vertex":
             continue
-        price = BaseModels().price(row.provider, row.name)
+        price = BaseModelCatalog().price(row.provider, row.name)
         tokens = row.dataset and row.dataset.max_tokens_per_example
         retires = row.retirement
         cells = [
@@ -140,22 +143,22 @@ def page_table() -> list[str]:
     return lines
 
 
-def test_the_page_on_providers_shows_the_table() -> None:
+def test_the_providers_page_shows_the_bundled_base_models() -> None:
     page = (CHANGELOG.parent / "docs/providers.md").read_text(encoding="utf-8")
     _, _, below = page.partition("<!-- base models -->\n")
     assert below.partition("\n<!-- end -->")[0].splitlines() == page_table()
 
 
-def test_the_row_of_the_page_is_one_that_a_project_may_write() -> None:
+def test_the_example_of_the_providers_page_is_valid_for_a_project() -> None:
     page = (CHANGELOG.parent / "docs/providers.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(spec:\n  baseModels:\n.*?)```", page, re.DOTALL)
     rows = ProjectSpec.model_validate(yaml.safe_load(example)["spec"]).base_models
-    assert BaseModels(rows).price("vertex", "models/gemini-2.5-flash") == rows[0].price
+    assert BaseModelCatalog(rows).price("vertex", "models/gemini-2.5-flash") == rows[0].price
 
 
-def test_the_error_that_the_page_names_is_the_one_that_plans_say() -> None:
+def test_the_providers_page_names_the_error_that_plans_show() -> None:
     page = (CHANGELOG.parent / "docs/providers.md").read_text(encoding="utf-8")
-    assert f"(+/- {round(100 * ERROR)} %)" in page
+    assert f"(+/- {round(100 * RELATIVE_ERROR)} %)" in page
     shown = (CHANGELOG.parent / "tests/golden/plan/cost.txt").read_text(encoding="utf-8")
     assert "551,690 training tokens, about $2.38 of the $10.00 limit" in page
     assert "551,690 training tokens, about $2.38 of the $10.00 limit" in shown

@@ -1,4 +1,4 @@
-"""The published schema: it takes what the loader takes, and refuses what an editor should mark."""
+"""The published schema accepts valid manifests, and rejects what an editor should mark."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def project(**spec: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)
-def test_every_living_example_is_valid(file: Path) -> None:
+def test_every_example_manifest_is_valid(file: Path) -> None:
     for document in yaml.safe_load_all(file.read_text()):
         check(document)
 
 
-def test_what_the_defaults_may_give_is_not_demanded() -> None:
+def test_fields_that_defaults_can_supply_are_not_required() -> None:
     check(project(defaults={"dataset": {"preamble": "x"}, "hyperparameters": {"epochCount": 3}}))
     document = model()
     del document["spec"]["baseModel"]
@@ -50,7 +50,7 @@ def test_what_the_defaults_may_give_is_not_demanded() -> None:
 
 
 # fmt: off
-BAD = [
+INVALID = [
     pytest.param(model(epochs=3),                                    id="unknown field"),
     pytest.param(model(base_model="models/x"),                       id="snake case"),
     pytest.param(model(tunedModel="other"),                          id="two bases"),
@@ -68,13 +68,13 @@ BAD = [
 # fmt: on
 
 
-@pytest.mark.parametrize("document", BAD)
-def test_what_is_wrong_in_itself_is_marked(document: object) -> None:
+@pytest.mark.parametrize("document", INVALID)
+def test_an_invalid_document_is_rejected(document: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check(document)
 
 
-def test_every_field_of_a_model_is_described_or_plain() -> None:
+def test_the_fields_of_a_model_are_in_order_and_without_titles() -> None:
     schema = manifest_schema()
     assert schema["$id"] == "https://tunedmodels.dev/schema/v1.json"
     spec = schema["$defs"]["TunedModelSpec"]["properties"]

@@ -1,4 +1,4 @@
-"""What the service decides where the hosted API is silent; `docs/embedded-service.md` lists it."""
+"""Tests of behavior that no source of the hosted API describes; see `docs/embedded-service.md`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from tunedmodels.service.embedded import EmbeddedService
 DOCUMENT = ROOT / "docs" / "embedded-service.md"
 
 
-def test_every_row_of_the_document_is_held_by_a_test_that_exists() -> None:
+def test_every_row_of_the_document_names_an_existing_test() -> None:
     rows = [
         line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")
     ]
-    rows = [
-        row for row in rows if not row.startswith(("| Point", "| Call", "| Promise", "| Metric"))
-    ]
+    headers = ("| Topic", "| Method", "| Guarantee", "| Metric")
+    rows = [row for row in rows if not row.startswith(headers)]
     sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert len(rows) > 30
     for row in rows:
@@ -34,22 +33,22 @@ def test_every_row_of_the_document_is_held_by_a_test_that_exists() -> None:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
-    with service(tmp_path / "store") as one:
-        yield one
+def embedded(tmp_path: Path) -> Iterator[EmbeddedService]:
+    with service(tmp_path / "store") as instance:
+        yield instance
 
 
-async def test_one_example_is_enough(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
+async def test_one_example_is_enough(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
         operation = await create(api, "a", body(examples=1))
     assert operation["metadata"]["totalSteps"] == 2
 
 
 @pytest.mark.parametrize("examples", [1, 500])
 async def test_defaults_do_not_depend_on_the_number_of_examples(
-    opened: EmbeddedService, examples: int
+    embedded: EmbeddedService, examples: int
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "a", body(examples=examples))
         model = await get(api, f"{PATH}/a")
     settings = {"epochCount": 5, "batchSize": 4, "learningRate": 0.001}
@@ -57,16 +56,14 @@ async def test_defaults_do_not_depend_on_the_number_of_examples(
     assert (model["temperature"], model["topP"], "topK" in model) == (0.0, 1.0, False)
 
 
-async def test_a_description_may_be_long(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
+async def test_a_description_can_be_long(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
         await create(api, "a", body(description="x" * 100_000))
         assert len((await get(api, f"{PATH}/a"))["description"]) == 100_000
 
 
-async def test_what_ended_is_not_cancelled_any_more(
-    opened: EmbeddedService, tmp_path: Path
-) -> None:
-    async with client(opened) as api:
+async def test_an_ended_job_is_not_cancelled(embedded: EmbeddedService, tmp_path: Path) -> None:
+    async with client(embedded) as api:
         operation = await create(api, "a")
         train_all(tmp_path / "store")
         for _ in range(2):
@@ -74,42 +71,42 @@ async def test_what_ended_is_not_cancelled_any_more(
         assert (await get(api, f"{PATH}/a"))["state"] == "ACTIVE"
 
 
-async def test_an_operation_is_there_as_long_as_its_model(
-    opened: EmbeddedService, tmp_path: Path
+async def test_an_operation_exists_as_long_as_its_model(
+    embedded: EmbeddedService, tmp_path: Path
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         operation = await create(api, "a")
         train_all(tmp_path / "store")
         assert (await get(api, f"/v1/{operation['name']}"))["done"]
         await api.delete(f"{PATH}/a")
-        gone = await api.get(f"/v1/{operation['name']}")
-        again = await create(api, "a")
-    assert gone.status_code == 404
-    assert again["name"] != operation["name"]
+        missing = await api.get(f"/v1/{operation['name']}")
+        recreated = await create(api, "a")
+    assert missing.status_code == 404
+    assert recreated["name"] != operation["name"]
 
 
-async def test_operations_are_listed_whatever_filter_or_page_is_asked_for(
-    opened: EmbeddedService,
+async def test_the_list_of_operations_ignores_filter_and_page_size(
+    embedded: EmbeddedService,
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "a")
-        asked = "filter=done%3Dtrue&pageSize=1&returnPartialSuccess=true"
-        listed = await get(api, f"{PATH}/a/operations?{asked}")
+        query = "filter=done%3Dtrue&pageSize=1&returnPartialSuccess=true"
+        listed = await get(api, f"{PATH}/a/operations?{query}")
     assert len(listed["operations"]) == 1
 
 
-async def test_two_changes_at_a_time_are_not_told_apart_by_an_etag(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
+async def test_etags_are_ignored_and_the_last_change_wins(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
         await create(api, "a")
-        for words in ("first", "second"):
-            sent = {"description": words}
-            answer = await api.patch(f"{PATH}/a", json=sent, headers={"if-match": "other"})
-            assert answer.status_code == 200
+        for description in ("first", "second"):
+            change = {"description": description}
+            response = await api.patch(f"{PATH}/a", json=change, headers={"if-match": "other"})
+            assert response.status_code == 200
         assert (await get(api, f"{PATH}/a"))["description"] == "second"
 
 
-async def test_jobs_queue_without_a_limit(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
+async def test_jobs_queue_without_a_limit(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
         for number in range(30):
             await create(api, f"m{number}")
         page = await get(api, f"{PATH}?pageSize=1000")
@@ -129,9 +126,9 @@ async def test_jobs_queue_without_a_limit(opened: EmbeddedService) -> None:
         "/v1alpha/tunedModels",
     ],
 )
-async def test_methods_beside_tuning_and_asking_are_not_here(
-    opened: EmbeddedService, call: str
+async def test_methods_other_than_tuning_and_generation_are_not_found(
+    embedded: EmbeddedService, call: str
 ) -> None:
-    async with client(opened) as api:
-        answer: Any = await api.post(call, json={})
-    assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+    async with client(embedded) as api:
+        response: Any = await api.post(call, json={})
+    assert (response.status_code, response.json()["error"]["status"]) == (404, "NOT_FOUND")

@@ -1,4 +1,4 @@
-"""A stage for the executor: declared models, a provider in memory, and all that was said."""
+"""A harness for the executor: declared models, a provider in memory, and the emitted events."""
 
 from __future__ import annotations
 
@@ -8,72 +8,70 @@ from typing import Any
 
 from tests.support import builders
 from tests.support.fakes.clock import FakeClock
-from tests.support.fakes.judge import FakeJudge
+from tests.support.fakes.gate_check import FakeGateCheck
 from tests.support.fakes.provider import FakeProvider
 from tunedmodels.apply.executor import apply
-from tunedmodels.apply.signals import Stop
+from tunedmodels.apply.signals import StopSignal
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.desired import Desired
 from tunedmodels.events import Ending, Event, Outcome, Sending
 from tunedmodels.observed import ObservedModel, serving
 from tunedmodels.plan.plan import Action, Plan
-from tunedmodels.plan.planner import make_plan
-from tunedmodels.plan.sweep import resolved
-from tunedmodels.schema.project import Policy
+from tunedmodels.plan.sweep import resolve_sweeps
 
 
 def examples(data: str) -> list[Example]:
-    """24 examples that differ from those of any other word."""
+    """Return 24 examples that differ from those of any other `data`."""
     return [Example(f"{data} {number}", "yes") for number in range(24)]
 
 
-def want(name: str = "tone", data: str = "data", **others: Any) -> Desired:
-    """A declared model whose dataset really has the digest that it says."""
-    declared = builders.desired(name, **others)
-    dataset = replace(declared.dataset, digest=digest(examples(data)), written=data)
-    return replace(declared, dataset=dataset)
+def declare(name: str = "tone", data: str = "data", **values: Any) -> Desired:
+    """Return a declared model whose dataset has the digest of `examples(data)`."""
+    model = builders.desired(name, **values)
+    dataset = replace(model.inputs.dataset, digest=digest(examples(data)), declared_path=data)
+    return builders.with_inputs(model, dataset=dataset)
 
 
 @dataclass
-class Stage:
-    """One project on one provider; `files` are the examples that lie on disk now, by their word."""
+class ApplyHarness:
+    """One project on one provider."""
 
-    wants: list[Desired]
+    desired: list[Desired]
     clock: FakeClock = field(default_factory=FakeClock)
     provider: FakeProvider = field(init=False)
-    stop: Stop = field(default_factory=Stop)
+    stop: StopSignal = field(default_factory=StopSignal)
     events: list[Event] = field(default_factory=list)
+    #: The examples on disk by declared path, where they differ from `examples(path)`.
     files: dict[str, list[Example]] = field(default_factory=dict)
-    judge: FakeJudge = field(init=False)
+    gate_check: FakeGateCheck = field(init=False)
 
     def __post_init__(self) -> None:
         self.provider = FakeProvider(self.clock)
-        self.judge = FakeJudge(self.clock)
+        self.gate_check = FakeGateCheck(self.clock)
 
     def plan(self) -> Plan:
-        return make_plan(
-            self.wants,
-            self.provider.models(),
-            project="demo",
-            policy=Policy(max_delete_percent=100),
-            now=self.clock.now(),
-        )
+        """Return a plan for the present state."""
+        return builders.plan_for(self.desired, self.provider.models(), now=self.clock.now())
 
     def emit(self, event: Event) -> None:
+        """Record an event."""
         self.events.append(event)
 
-    def load(self, declared: Desired) -> Sequence[Example]:
-        return self.files.get(declared.dataset.written) or examples(declared.dataset.written)
+    def load_examples(self, model: Desired) -> Sequence[Example]:
+        """Return the examples on disk."""
+        path = model.inputs.dataset.declared_path
+        return self.files.get(path) or examples(path)
 
     async def apply(self, plan: Plan | None = None, **options: Any) -> Outcome:
+        """Execute a plan, or that for the present state."""
         values: dict[str, Any] = {
             "desired": {
-                declared.name: declared
-                for declared in resolved(self.wants, self.provider.models(), "demo")
+                model.name: model
+                for model in resolve_sweeps(self.desired, self.provider.models(), "demo")
             },
             "providers": {self.provider.name: self.provider},
-            "load": self.load,
-            "judge": self.judge,
+            "load_examples": self.load_examples,
+            "check_gate": self.gate_check,
             "emit": self.emit,
             "clock": self.clock,
             "stop": self.stop,
@@ -82,24 +80,25 @@ class Stage:
         return await apply(plan or self.plan(), **values)
 
     def sent(self) -> list[str]:
-        """What was sent, as `call id`, in order."""
+        """Return the requests as `call id`, in order."""
         return [f"{e.call} {e.model_id}" for e in self.events if isinstance(e, Sending)]
 
     def serving(self, name: str = "tone") -> ObservedModel | None:
+        """Return the serving version of a name."""
         models = self.provider.models()
         return serving([m for m in models if m.stamp and m.stamp.name == name])
 
 
-def said(outcome: Outcome) -> list[tuple[str, str]]:
-    """The last words as (kind of event, name)."""
+def outcomes(outcome: Outcome) -> list[tuple[str, str]]:
+    """Return the final events as (event class, name)."""
     return [(type(event).__name__, event.name) for event in outcome.events]
 
 
-def words(ending: Ending) -> str:
-    """What an ending says."""
+def message(ending: Ending) -> str:
+    """Return the text of a final event; empty for a success."""
     return str(getattr(ending, "words", ""))
 
 
 def actions(plan: Plan) -> list[Action]:
-    """What a plan would do."""
+    """Return the actions of a plan, in order."""
     return [change.action for change in plan.changes]

@@ -1,4 +1,4 @@
-"""The embedded service for tests: over its real application, with an engine that only counts."""
+"""Helpers for tests of the embedded service: its real application with a counting engine."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tests.support.counting_engine import BASE
-from tunedmodels.service.api.base_models import Catalogue
+from tunedmodels.service.api.base_models import EngineCatalog
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.identity import Keys
-from tunedmodels.service.store.jobs import Jobs
-from tunedmodels.service.store.models import Store
-from tunedmodels.service.training.job import Ending, train
+from tunedmodels.service.identity import ApiKeys
+from tunedmodels.service.store.jobs import JobQueue
+from tunedmodels.service.store.models import ModelStore
+from tunedmodels.service.training.job import JobOutcome, train_job
 
 ENGINES = "tests.support.counting_engine:ENGINES"
 PATH = "/v1beta/tunedModels"
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 
-def service(folder: Path, *, jobs: int = 2, keys: Keys | None = None) -> EmbeddedService:
-    """A service on `folder`, closed by `with`."""
+def service(folder: Path, *, jobs: int = 2, keys: ApiKeys | None = None) -> EmbeddedService:
+    """Return a service on `folder`; `with` closes it."""
     return EmbeddedService(folder, jobs=jobs, engines=ENGINES, keys=keys)
 
 
-def client(of: EmbeddedService, *, key: str = "") -> httpx.AsyncClient:
-    """A client of a service in this process; what the service raises comes out here."""
+def client(embedded: EmbeddedService, *, key: str = "") -> httpx.AsyncClient:
+    """Return a client of a service in this process. Internal errors of the service are raised."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(of.app),
+        transport=httpx.ASGITransport(embedded.app),
         base_url="http://localhost",
         headers={"x-goog-api-key": key} if key else {},
     )
 
 
 def body(
-    orders: str = "one", *, examples: int = 4, hyperparameters: Any = None, **others: Any
+    commands: str = "one", *, examples: int = 4, hyperparameters: Any = None, **others: Any
 ) -> dict[str, Any]:
-    """The body of a create; `orders` are for the engine."""
-    inputs = [orders, *(f"input {number}" for number in range(1, examples))]
+    """Return the body of a create request; `commands` are for the counting engine."""
+    inputs = [commands, *(f"input {number}" for number in range(1, examples))]
     data = [{"textInput": text, "output": "yes"} for text in inputs]
     task: dict[str, Any] = {"trainingData": {"examples": {"examples": data}}}
     if hyperparameters is not None:
@@ -54,66 +54,68 @@ def body(
     return {"baseModel": BASE, "tuningTask": task, **others}
 
 
-async def create(to: httpx.AsyncClient, model_id: str, document: Any = None) -> dict[str, Any]:
+async def create(api: httpx.AsyncClient, model_id: str, document: Any = None) -> dict[str, Any]:
     """Create a model and return its operation."""
-    answer = await to.post(f"{PATH}?tunedModelId={model_id}", json=document or body())
-    assert answer.status_code == 200, answer.text
-    operation: dict[str, Any] = answer.json()
+    response = await api.post(f"{PATH}?tunedModelId={model_id}", json=document or body())
+    assert response.status_code == 200, response.text
+    operation: dict[str, Any] = response.json()
     return operation
 
 
-async def get(of: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    """The answer to a GET that must succeed."""
-    answer = await of.get(path)
-    assert answer.status_code == 200, answer.text
-    document: dict[str, Any] = answer.json()
+async def get(api: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """Return the response to a GET request that must succeed."""
+    response = await api.get(path)
+    assert response.status_code == 200, response.text
+    document: dict[str, Any] = response.json()
     return document
 
 
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """What `condition` returns, as soon as it is true."""
-    deadline = time.monotonic() + _PATIENCE_S
+async def wait_until(condition: Callable[[], Awaitable[Any]]) -> Any:
+    """Return the value of `condition` as soon as it is true."""
+    deadline = time.monotonic() + _TIMEOUT_S
     while not (value := await condition()):
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() < deadline, "the condition never became true"
         await anyio.sleep(0.01)
     return value
 
 
-async def ended(of: httpx.AsyncClient, operation: dict[str, Any]) -> dict[str, Any]:
-    """The operation, when it is done."""
+async def wait_done(api: httpx.AsyncClient, operation: dict[str, Any]) -> dict[str, Any]:
+    """Wait until an operation is done and return it."""
 
-    async def look() -> dict[str, Any] | None:
-        now = await get(of, f"/v1/{operation['name']}")
-        return now if now.get("done") else None
+    async def poll() -> dict[str, Any] | None:
+        current = await get(api, f"/v1/{operation['name']}")
+        return current if current.get("done") else None
 
-    result: dict[str, Any] = await until(look)
+    result: dict[str, Any] = await wait_until(poll)
     return result
 
 
-def train_all(folder: Path, *, must_leave: Callable[[], bool] = lambda: False) -> int:
-    """Train what is unfinished, in this process; returns how many jobs were taken."""
-    store = Store(folder)
-    jobs = Jobs(store)
-    taken = 0
+def train_all(folder: Path, *, should_stop: Callable[[], bool] = lambda: False) -> int:
+    """Train the unfinished jobs in this process and return the number of jobs taken."""
+    store = ModelStore(folder)
+    jobs = JobQueue(store)
+    count = 0
     try:
-        if jobs.unfinished():
-            store.files.prepare()
+        if jobs.list_unfinished():
+            store.files.create_directories()
         while lease := jobs.take():
-            taken += 1
+            count += 1
             try:
-                ending = train(lease.model, jobs, Catalogue(ENGINES), must_leave=must_leave)
+                outcome = train_job(
+                    lease.model, jobs, EngineCatalog(ENGINES), should_stop=should_stop
+                )
             finally:
                 lease.release()
-            if ending is Ending.LEFT:
+            if outcome is JobOutcome.INTERRUPTED:
                 break
     finally:
         store.close()
-    return taken
+    return count
 
 
 @contextmanager
-def listening(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serve an application on a port of this machine, 0 for any, in a thread; yields its URL."""
+def serve_in_thread(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serve an application on a local port (0: any) in a thread; yield its URL."""
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:

@@ -1,7 +1,7 @@
-"""Real processes of the command line, forked from one that has imported everything already.
+"""Real processes of the command line, forked from one that has already imported everything.
 
-A fresh interpreter spends a second on imports; a kill at every request takes dozens of processes.
-Time is short in them: a lock lasts a moment, and nobody waits long between two looks.
+A fresh interpreter needs a second for imports, and a test that kills a process at every request
+needs dozens of processes. Locks and polling intervals are shortened in them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.paths import ROOT
-from tunedmodels.apply.wait import Pace
+from tunedmodels.apply.wait import PollInterval
 from tunedmodels.cli.main import run
 
-SHORT: dict[str, dict[str, Any]] = {
-    "apply.executor": {"HOSTED": Pace(first_s=0.01, most_s=0.01)},
-    "providers.storage.lock": {"LIFE_S": 0.3},
-    "providers.vertex.create": {"SETTLING_S": (0.01,) * 5},
-    "providers.vertex.delete": {"FIRST_PAUSE_S": 0.01},
+SHORT_DELAYS: dict[str, dict[str, Any]] = {
+    "apply.wait": {"HOSTED_INTERVAL": PollInterval(min_s=0.01, max_s=0.01)},
+    "providers.storage.lock": {"TTL_S": 0.3},
+    "providers.vertex.create": {"LOOKUP_DELAYS_S": (0.01,) * 5},
+    "providers.vertex.delete": {"INITIAL_PAUSE_S": 0.01},
 }
-# What the commands import where they need it; here it is done once for all of them.
-WARM = (
+# Modules that the commands import lazily; imported here once for all processes.
+PRELOADED = (
     "evaluation.significance",
     "operations.apply",
     "operations.plan",
@@ -40,8 +40,8 @@ WARM = (
 )
 
 
-class Nursery:
-    """A process that forks others and waits for them."""
+class ForkedCli:
+    """A parent process that forks commands and waits for them."""
 
     def __enter__(self) -> Self:
         self._parent = subprocess.Popen(
@@ -62,12 +62,12 @@ class Nursery:
         self._parent.communicate()
 
     def start(self, folder: Path, environ: Mapping[str, str], *arguments: str) -> int:
-        """Start a command in a folder; returns its process id."""
+        """Start a command in a folder, and return its process id."""
         order = {"arguments": arguments, "folder": str(folder), "environ": dict(environ)}
         return int(self._ask(order))
 
     def wait(self, pid: int) -> int:
-        """Wait for the end of a command: its exit code, -9 when it was killed."""
+        """Wait for the end of a command, and return its exit code; -9 if it was killed."""
         return int(self._ask({"wait": pid}))
 
     def _ask(self, order: dict[str, Any]) -> Any:
@@ -85,36 +85,36 @@ def _main() -> None:
         if pid := order.get("wait"):
             answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         elif (answer := os.fork()) == 0:
-            _command(order)
+            _run_command(order)
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 
 
 def _prepare() -> None:
-    """Import what a command needs, and make its time short."""
-    for name in WARM:
+    """Import the modules of the commands, and shorten their delays."""
+    for name in PRELOADED:
         import_module(f"tunedmodels.{name}")
-    for name, values in SHORT.items():
+    for name, values in SHORT_DELAYS.items():
         module = import_module(f"tunedmodels.{name}")
         for key, value in values.items():
             assert hasattr(module, key)
             setattr(module, key, value)
 
 
-def _command(order: dict[str, Any]) -> None:
+def _run_command(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environ"])
-    said = os.open(f"said-{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, to in ((0, nothing), (1, said), (2, said)):
+    output = os.open(f"output-{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o600)
+    no_input = os.open(os.devnull, os.O_RDONLY)
+    for number, to in ((0, no_input), (1, output), (2, output)):
         os.dup2(to, number)
     code = 1
     try:
         code = int(run(order["arguments"]))
-    except SystemExit as left:
-        code = int(left.code or 0)
-    except BaseException:  # noqa: BLE001  # the process ends here, and the test reads why
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    except BaseException:  # noqa: BLE001  # the process ends here, and the test reads the traceback
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A plan for every state, with the examples that belong to it: what renderers are held to."""
+"""A plan for every state, with its examples, for the tests of the renderers."""
 
 from __future__ import annotations
 
@@ -11,31 +11,26 @@ from tests.support.builders import (
     NOON,
     desired,
     evaluation,
-    foreign,
     live,
-    planned,
-    ruled,
-    sha,
-    swept,
+    plan_for,
+    unowned_model,
+    with_dataset,
+    with_decision,
+    with_inputs,
+    with_sweep,
 )
-from tunedmodels.datasets.diff import Comparison, Numbered, Pair
+from tunedmodels.datasets.diff import Comparison, ExamplePair, NumberedExample
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.operations.dataset_diff import NOT_AT_HAND
+from tunedmodels.operations.dataset_diff import NOT_AVAILABLE
 from tunedmodels.plan import safety
-from tunedmodels.plan.plan import Cost, LabelChange, Note, Plan
-from tunedmodels.plan.planner import (
-    Allowances,
-    Bases,
-    DatasetCounts,
-    Obstacle,
-    Pricing,
-    Remembered,
-)
+from tunedmodels.plan.plan import Cost, DatasetChange, LabelChange, Note, Plan
+from tunedmodels.plan.planner import Allowances, BaseModelFacts, Blocker
+from tunedmodels.schema.base_models import Price
 from tunedmodels.schema.project import Blackout, Policy
 from tunedmodels.schema.tuned_model import Hyperparameters, Lifecycle
-from tunedmodels.stamp import HAND, Decision
+from tunedmodels.stamp import MANUAL, Decision
 
 TRAINING, FAILED, CANCELLED = ModelState.TRAINING, ModelState.FAILED, ModelState.CANCELLED
 
@@ -48,8 +43,24 @@ NEW = desired(
     preamble="Answer in one word.",
 )
 LABELS = [("account", 185, 182), ("billing", 131, 138), ("bug", 96, 101)]
-COUNTS = {
-    (OLD.dataset.digest, NEW.dataset.digest): DatasetCounts(
+
+
+def dataset_change(before: Desired, after: Desired, **counts: Any) -> DatasetChange:
+    """Return how the examples of two declared models differ."""
+    old, new = before.inputs.dataset, after.inputs.dataset
+    return DatasetChange(
+        before=old.digest,
+        after=new.digest,
+        before_examples=old.examples,
+        after_examples=new.examples,
+        **counts,
+    )
+
+
+NEW_EXAMPLES = {
+    "support-triage": dataset_change(
+        OLD,
+        NEW,
         added=14,
         removed=5,
         reworded=2,
@@ -57,11 +68,10 @@ COUNTS = {
         labels=tuple(LabelChange(label=k, before=b, after=a) for k, b, a in LABELS),
     )
 }
-UNKNOWN = DatasetCounts(None, None, None, None, unknown=NOT_AT_HAND)
 
 
-def row(number: int, text_input: str, output: str, line: int = 0) -> Numbered:
-    return Numbered(number, Example(text_input, output), line)
+def row(number: int, text_input: str, output: str, line: int = 0) -> NumberedExample:
+    return NumberedExample(number, Example(text_input, output), line)
 
 
 HOSTILE = (
@@ -71,7 +81,7 @@ HOSTILE = (
 EXAMPLES = {
     "support-triage": Comparison(
         added=(
-            row(398, "My card was charged twice for order 1177 and nobody", "billing", 398),
+            row(398, "My card was charged twice for order 1177 and no one", "billing", 398),
             row(400, "短い質問", "other", 400),
             *(row(n, f"Question {n}", "bug", n) for n in range(401, 410)),
         ),
@@ -79,12 +89,14 @@ EXAMPLES = {
             row(17, "Where is my invoice from last year?", "account"),
             row(212, "Hello?", "account"),
         ),
-        reworded=(
-            Pair(row(30, "I want my money", "account"), row(30, "I want my money", "billing", 31)),
-            Pair(row(44, "It is `broken`", ""), row(44, "It is `broken`", "bug", 45)),
+        relabeled=(
+            ExamplePair(
+                row(30, "I want my money", "account"), row(30, "I want my money", "billing", 31)
+            ),
+            ExamplePair(row(44, "It is `broken`", ""), row(44, "It is `broken`", "bug", 45)),
         ),
         edited=(
-            Pair(
+            ExamplePair(
                 row(52, "App closes when I open settings on my phone", "bug"),
                 row(52, "App crashes when I open settings on my phone", "bug", 53),
             ),
@@ -92,12 +104,12 @@ EXAMPLES = {
     ),
     "swap": Comparison(
         added=(row(1, HOSTILE, HOSTILE, 1),),
-        reworded=(Pair(row(2, HOSTILE, HOSTILE), row(2, HOSTILE, "x", 2)),),
+        relabeled=(ExamplePair(row(2, HOSTILE, HOSTILE), row(2, HOSTILE, "x", 2)),),
     ),
 }
 USED = UsedHyperparameters(epoch_count=5, batch_size=4, learning_rate=0.001)
 SERVING = live(OLD, promoted=3, used=USED)
-LESSON = (
+EPOCH_NOTE = (
     "5 epochs are declared. In tone-11111111: The loss levels off after epoch 3, at 0.1 from 2 "
     "untuned. To stop there, set hyperparameters.epochCount: 3."
 )
@@ -106,87 +118,90 @@ ROUTER = desired("intent-router", examples=96)
 STRICT = evaluation(at_least=0.85, not_worse_than_serving_by=0.02)
 GATED = desired(evaluation=STRICT)
 FORMER = live(desired(data="old"), promoted=1)
-SWEPT = desired(evaluation=STRICT, hyperparameters=Hyperparameters(batch_size=8))
-SWEPT = replace(SWEPT, dataset=replace(SWEPT.dataset, tokens=100_000))
-SWEEP = swept(SWEPT, 3, 5, 8, max_cost_usd=20.0)
-TRIED = SWEEP.candidates
-PRICED = Bases(prices={"tone": Pricing(5.0, as_of="2026-11-20")})
-UNPRICED = Bases(prices={"tone": Pricing(None)})
+WITHOUT_SWEEP = desired(evaluation=STRICT, hyperparameters=Hyperparameters(batch_size=8))
+WITHOUT_SWEEP = with_dataset(WITHOUT_SWEEP, tokens=100_000)
+SWEEP = with_sweep(WITHOUT_SWEEP, 3, 5, 8, max_cost_usd=20.0)
+CANDIDATES = SWEEP.candidates
+PRICED = BaseModelFacts(
+    prices={"tone": Price(usd_per_million_tokens=5.0, as_of=date(2026, 11, 20))}
+)
+UNPRICED = BaseModelFacts(prices={"tone": None})
 WEEK = Lifecycle(keep=0, grace="7d")
 
 
-def evil() -> Plan:
-    """A plan with a poisonous value wherever somebody else can put one."""
+def hostile_plan() -> Plan:
+    """Return a plan with a hostile value in every field that another person can write."""
     name = "evil\x1b[2J"
-    there = [
+    observed = [
         live(desired("broken"), state=FAILED, attempt=2, failure=HOSTILE),
         live(desired("polite"), promoted=1, description=HOSTILE, display_name=HOSTILE),
         live(desired(name), promoted=1),
-        foreign(desired("taken").model_id, resource=f"tunedModels/{HOSTILE}"),
+        unowned_model(desired("taken").model_id, resource=f"tunedModels/{HOSTILE}"),
         live(desired("swap", data="old"), promoted=1, source=HOSTILE),
     ]
     swap = desired("swap")
     label = LabelChange(label=HOSTILE, before=0, after=1)
-    wants = [
+    examples = dataset_change(
+        desired("swap", data="old"), swap, added=2, removed=1, reworded=1, edited=0, labels=(label,)
+    )
+    models = [
         desired("broken"),
         desired("polite", description="plain"),
         desired("taken"),
-        replace(swap, dataset=replace(swap.dataset, written=f"data/{HOSTILE}.jsonl")),
+        with_dataset(swap, declared_path=f"data/{HOSTILE}.jsonl"),
         desired("fresh", preamble=HOSTILE, source=f"models/{HOSTILE}"),
     ]
-    return planned(
-        wants,
-        there,
+    return plan_for(
+        models,
+        observed,
         environment="<prod> -->",
-        advice={"swap": [HOSTILE]},
-        differences={(sha("old"), sha("data")): DatasetCounts(2, 1, 1, labels=(label,))},
+        training_warnings={"swap": [HOSTILE]},
+        dataset_changes={"swap": examples},
     )
 
 
-def priced(plan: Plan, *usd: float | None, limit: float | None = None) -> Plan:
-    """The plan, as it would be where training costs something."""
+def with_prices(plan: Plan, *usd: float | None, limit: float | None = None) -> Plan:
+    """Return a plan whose trainings have these prices."""
     prices = [*usd, 2.22, 0.16]
     changes = tuple(
         change.model_copy(update={"cost": Cost(usd=price)})
         for change, price in zip(plan.changes, prices, strict=False)
     )
-    refusals = tuple(safety.too_dear(changes, Policy(max_cost_usd=limit)))
+    refusals = tuple(safety.over_budget(changes, Policy(max_cost_usd=limit)))
     return plan.model_copy(update={"changes": changes, "refusals": refusals})
 
 
-def weighed(want: Desired, tokens: int | None, **others: Any) -> Desired:
-    """The declared model with a dataset of so many tokens."""
-    return replace(want, dataset=replace(want.dataset, tokens=tokens, **others))
-
-
 FLASH, LITE = (
-    Pricing(usd, as_of="2026-09-24", is_official=False) for usd in (5.0, 1.5)
-)  # fmt: skip
+    Price(usd_per_million_tokens=usd, as_of=date(2026, 9, 24), certainty="unofficial")
+    for usd in (5.0, 1.5)
+)
 PRICES = {"support-triage": FLASH, "intent-router": LITE}
 
 
-def overruling(model: ObservedModel) -> ObservedModel:
-    """A model that a person promoted."""
+def promoted_manually(model: ObservedModel) -> ObservedModel:
+    """Return a live model that was promoted manually."""
     assert model.stamp
-    return replace(model, stamp=replace(model.stamp, by=HAND))
+    return replace(model, stamp=replace(model.stamp, promoted_by=MANUAL))
 
 
-def won(model: ObservedModel) -> ObservedModel:
-    """A model that the sweep chose."""
+def chosen_by_sweep(model: ObservedModel) -> ObservedModel:
+    """Return a live model that the sweep chose."""
     assert model.stamp
-    stamp = model.stamp.chosen_by(SWEEP.sweep_digest)
-    return replace(model, stamp=replace(stamp, tried=SWEEP.sweep_digest, score="exactMatch:0.912"))
+    stamp = model.stamp.with_choice_of(SWEEP.sweep_digest)
+    return replace(
+        model, stamp=replace(stamp, scored_by_sweep=SWEEP.sweep_digest, score="exactMatch:0.912")
+    )
 
 
 def adopted(model: ObservedModel) -> ObservedModel:
-    """A model of which nobody knows what it was trained on."""
+    """Return a live model that was adopted."""
     assert model.stamp
     return replace(model, stamp=replace(model.stamp, unverified=True))
 
 
 PLANS: dict[str, Callable[[], Plan]] = {
-    "create": lambda: planned([ROUTER], []),
-    "create-family": lambda: planned(
+    "create": lambda: plan_for([ROUTER], []),
+    "create-family": lambda: plan_for(
         [
             ROUTER,
             desired(
@@ -198,38 +213,52 @@ PLANS: dict[str, Callable[[], Plan]] = {
             ),
         ]
     ),
-    "replace": lambda: planned(
+    "replace": lambda: plan_for(
         [NEW, desired("same")],
         [SERVING, live(desired("support-triage", data="v0")), live(desired("same"), promoted=1)],
-        differences=COUNTS,
-        advice={"support-triage": ["lines 118 and 415 have the same input and different answers"]},
+        dataset_changes=NEW_EXAMPLES,
+        training_warnings={
+            "support-triage": ["lines 118 and 415 have the same input and different answers"]
+        },
     ),
-    "replace-keep-none": lambda: planned(
+    "replace-keep-none": lambda: plan_for(
         [desired("tone", lifecycle=Lifecycle(keep=0))],
         [live(desired(data="old"), promoted=2), live(desired(data="older"), promoted=1)],
-        differences={(sha("old"), sha("data")): UNKNOWN},
+        dataset_changes={
+            "tone": dataset_change(desired(data="old"), desired(), unknown=NOT_AVAILABLE)
+        },
     ),
-    "replace-order": lambda: planned(
+    "replace-order": lambda: plan_for(
         [desired("tone")],
         [live(desired(data="old"), promoted=2)],
-        differences={(sha("old"), sha("data")): DatasetCounts(0, 0, order_only=True)},
+        dataset_changes={
+            "tone": dataset_change(
+                desired(data="old"),
+                desired(),
+                added=0,
+                removed=0,
+                reworded=0,
+                edited=0,
+                order_only=True,
+            )
+        },
     ),
-    "wait": lambda: planned(
+    "wait": lambda: plan_for(
         [NEW, desired("same")],
         [SERVING, live(NEW, state=TRAINING), live(desired("same"), promoted=1)],
     ),
-    "wait-many": lambda: planned(
+    "wait-many": lambda: plan_for(
         [desired(name) for name in "abcd"], [live(desired(name), state=TRAINING) for name in "abcd"]
     ),
-    "retry": lambda: planned(
+    "retry": lambda: plan_for(
         [desired("one"), desired("two")],
         [
             live(desired("one"), state=FAILED, failure="quota exceeded for tuning"),
             live(desired("two"), state=CANCELLED),
         ],
     ),
-    "promote": lambda: planned([desired()], [live()]),
-    "rollback": lambda: planned(
+    "promote": lambda: plan_for([desired()], [live()]),
+    "rollback": lambda: plan_for(
         [desired(temperature=0.4)],
         [
             live(promoted=1),
@@ -237,19 +266,19 @@ PLANS: dict[str, Callable[[], Plan]] = {
             live(desired(data="older"), promoted=2),
         ],
     ),
-    "update": lambda: planned(
+    "update": lambda: plan_for(
         [
             desired(
                 "tone-rewriter",
                 temperature=0.4,
-                description="A polite tone, in words that everybody understands by day and night.",
+                description="A polite tone, in terms that every reader understands by day and night.",
                 reader_project_numbers=(2, 1),
                 lifecycle=Lifecycle(protect=True),
             )
         ],
         [live(desired("tone-rewriter", temperature=0.7, description="Polite"), promoted=1)],
     ),
-    "cancel": lambda: planned(
+    "cancel": lambda: plan_for(
         [desired()],
         [
             live(promoted=1),
@@ -257,7 +286,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
             live(desired("gone"), state=ModelState.QUEUED),
         ],
     ),
-    "delete": lambda: planned(
+    "delete": lambda: plan_for(
         [desired()],
         [
             live(promoted=3),
@@ -268,44 +297,52 @@ PLANS: dict[str, Callable[[], Plan]] = {
             live(desired("kept", lifecycle=Lifecycle(on_removal="retain")), promoted=1),
         ],
     ),
-    "destroy": lambda: planned(
+    "destroy": lambda: plan_for(
         [desired()], [live(promoted=1), live(desired(data="x"))], destroying=True
     ),
-    "conflict": lambda: planned(
+    "conflict": lambda: plan_for(
         [desired("one"), desired("two")],
-        [foreign(desired("one").model_id), live(desired("two", project="theirs"), promoted=1)],
+        [
+            unowned_model(desired("one").model_id),
+            live(desired("two", project="theirs"), promoted=1),
+        ],
     ),
-    "failed": lambda: planned(
+    "failed": lambda: plan_for(
         [desired("one"), desired("two", source="models/gemini-1.5-flash-001", provider="gemini")],
         [live(desired("one"), state=FAILED, attempt=2, failure="the examples are in no language")],
-        tunable={"gemini": ()},
+        base_models=BaseModelFacts(tunable={"gemini": ()}),
     ),
-    "warnings": lambda: planned(
-        [desired("tone")], advice={"tone": [f"the {n}th thing to look at" for n in range(4, 12)]}
+    "warnings": lambda: plan_for(
+        [desired("tone")],
+        training_warnings={"tone": [f"the {n}th thing to look at" for n in range(4, 12)]},
     ),
-    "cost": lambda: planned(
-        [weighed(NEW, 148_230), weighed(ROUTER, 21_400, is_counted=True), desired("same")],
-        [SERVING, live(desired("same"), promoted=1)],
-        differences=COUNTS,
-        bases=Bases(prices=PRICES),
-        policy=Policy(max_cost_usd=10),
-    ),
-    "cost-unknown": lambda: planned(
+    "cost": lambda: plan_for(
         [
-            weighed(NEW, 148_230),
-            weighed(replace(ROUTER, hyperparameters=Hyperparameters()), 21_400),
-            weighed(desired("tone"), 900),
-            weighed(desired("elsewhere"), None),
+            with_dataset(NEW, tokens=148_230),
+            with_dataset(ROUTER, tokens=21_400, tokens_are_exact=True),
+            desired("same"),
         ],
-        bases=Bases(prices={**PRICES, "tone": Pricing(None), "elsewhere": LITE}),
+        [SERVING, live(desired("same"), promoted=1)],
+        dataset_changes=NEW_EXAMPLES,
+        base_models=BaseModelFacts(prices=PRICES),
         policy=Policy(max_cost_usd=10),
     ),
-    "base-retired": lambda: planned(
+    "cost-unknown": lambda: plan_for(
+        [
+            with_dataset(NEW, tokens=148_230),
+            with_dataset(with_inputs(ROUTER, hyperparameters=Hyperparameters()), tokens=21_400),
+            with_dataset(desired("tone"), tokens=900),
+            with_dataset(desired("elsewhere"), tokens=None),
+        ],
+        base_models=BaseModelFacts(prices={**PRICES, "tone": None, "elsewhere": LITE}),
+        policy=Policy(max_cost_usd=10),
+    ),
+    "base-retired": lambda: plan_for(
         [desired("new"), desired("ready"), desired("moving")],
         [live(desired("ready"), promoted=1), live(desired("moving", data="x"), promoted=1)],
-        bases=Bases(
-            obstacles={
-                "new": Obstacle(
+        base_models=BaseModelFacts(
+            blockers={
+                "new": Blocker(
                     "models/gemini-2.5-pro retired on 2026-11-21",
                     "Set baseModel to models/gemini-3.5-flash.",
                 )
@@ -318,57 +355,57 @@ PLANS: dict[str, Callable[[], Plan]] = {
             },
         ),
     ),
-    "priced": lambda: priced(planned([ROUTER, desired("tone")])),
-    "refused-protected": lambda: planned(
+    "priced": lambda: with_prices(plan_for([ROUTER, desired("tone")])),
+    "refused-protected": lambda: plan_for(
         [desired()],
         [live(promoted=1), live(desired("gem", lifecycle=Lifecycle(protect=True)), promoted=1)],
     ),
-    "refused-deletes": lambda: planned(
+    "refused-deletes": lambda: plan_for(
         [desired()], [live(promoted=1), live(desired("gone"), promoted=1)], policy=Policy()
     ),
-    "refused-empty": lambda: planned([], [live(promoted=1)]),
-    "refused-base": lambda: planned(
+    "refused-empty": lambda: plan_for([], [live(promoted=1)]),
+    "refused-base": lambda: plan_for(
         [desired()], policy=Policy(allowed_base_models=("models/gemini-2.5-flash",))
     ),
-    "refused-budget": lambda: priced(planned([ROUTER, desired("tone")]), limit=1),
-    "unknown-price": lambda: priced(planned([ROUTER, desired("tone")]), None),
-    "notes": lambda: planned([desired()], [live(promoted=1)]).model_copy(
-        update={"notes": (Note(name="tone", words=LESSON),)}
+    "refused-budget": lambda: with_prices(plan_for([ROUTER, desired("tone")]), limit=1),
+    "unknown-price": lambda: with_prices(plan_for([ROUTER, desired("tone")]), None),
+    "notes": lambda: plan_for([desired()], [live(promoted=1)]).model_copy(
+        update={"notes": (Note(name="tone", words=EPOCH_NOTE),)}
     ),
-    "nothing": lambda: planned([desired()], [live(promoted=1)]),
-    "nothing-at-all": lambda: planned([], [], allowances=Allowances(empty=True)),
-    "gate-create": lambda: planned([desired(evaluation=STRICT)]),
-    "gate-replace": lambda: planned([GATED], [FORMER]),
-    "gate-pending": lambda: planned([GATED], [FORMER, live()]),
-    "gate-refused": lambda: planned(
-        [GATED], [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)]
+    "nothing": lambda: plan_for([desired()], [live(promoted=1)]),
+    "nothing-at-all": lambda: plan_for([], [], allowances=Allowances(empty=True)),
+    "gate-create": lambda: plan_for([desired(evaluation=STRICT)]),
+    "gate-replace": lambda: plan_for([GATED], [FORMER]),
+    "gate-pending": lambda: plan_for([GATED], [FORMER, live()]),
+    "gate-refused": lambda: plan_for(
+        [GATED], [FORMER, with_decision(live(), GATED, Decision.REFUSED, baseline=FORMER)]
     ),
-    "gate-inconclusive": lambda: planned(
+    "gate-inconclusive": lambda: plan_for(
         [desired(evaluation=evaluation(examples=20, at_least=0.85))],
         [
-            ruled(
+            with_decision(
                 live(),
                 desired(evaluation=evaluation(examples=20, at_least=0.85)),
                 Decision.INCONCLUSIVE,
             )
         ],
     ),
-    "gate-edited": lambda: planned(
+    "gate-edited": lambda: plan_for(
         [desired(evaluation=evaluation(at_least=0.6))],
-        [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)],
+        [FORMER, with_decision(live(), GATED, Decision.REFUSED, baseline=FORMER)],
     ),
-    "gate-moved-on": lambda: planned(
+    "gate-moved-on": lambda: plan_for(
         [desired(data="new", evaluation=STRICT)],
-        [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)],
+        [FORMER, with_decision(live(), GATED, Decision.REFUSED, baseline=FORMER)],
     ),
-    "gate-rollback": lambda: planned(
+    "gate-rollback": lambda: plan_for(
         [desired(evaluation=STRICT)], [live(promoted=1), live(desired(data="bad"), promoted=3)]
     ),
-    "gate-family": lambda: planned(
+    "gate-family": lambda: plan_for(
         [GATED, desired("ant", parent="tone", source=f"tunedModels/{GATED.model_id}")],
-        [FORMER, ruled(live(), GATED, Decision.REFUSED, rival=FORMER)],
+        [FORMER, with_decision(live(), GATED, Decision.REFUSED, baseline=FORMER)],
     ),
-    "grace": lambda: planned(
+    "grace": lambda: plan_for(
         [desired(lifecycle=WEEK), desired("two", lifecycle=WEEK), desired("gone", lifecycle=WEEK)],
         [
             live(promoted=3),
@@ -379,54 +416,62 @@ PLANS: dict[str, Callable[[], Plan]] = {
         ],
         now=NOON,
     ),
-    "sweep-create": lambda: planned([SWEEP]),
-    "sweep-replace": lambda: planned([SWEEP], [FORMER]),
-    "sweep-half-done": lambda: planned(
+    "sweep-create": lambda: plan_for([SWEEP]),
+    "sweep-replace": lambda: plan_for([SWEEP], [FORMER]),
+    "sweep-half-done": lambda: plan_for(
         [SWEEP],
         [
             FORMER,
-            live(TRIED[0]),
-            live(TRIED[1], state=FAILED, failure="quota exceeded for tuning"),
-            live(TRIED[2], state=TRAINING),
+            live(CANDIDATES[0]),
+            live(CANDIDATES[1], state=FAILED, failure="quota exceeded for tuning"),
+            live(CANDIDATES[2], state=TRAINING),
         ],
     ),
-    "sweep-wait": lambda: planned([SWEEP], [FORMER, *(live(c, state=TRAINING) for c in TRIED)]),
-    "sweep-choose": lambda: planned([SWEEP], [FORMER, *map(live, TRIED)]),
-    "sweep-failed": lambda: planned(
-        [SWEEP], [FORMER, *(live(c, state=FAILED, attempt=2, failure="no") for c in TRIED)]
+    "sweep-wait": lambda: plan_for(
+        [SWEEP], [FORMER, *(live(c, state=TRAINING) for c in CANDIDATES)]
     ),
-    "sweep-settled": lambda: planned(
-        [SWEEP], [live(desired(data="old"), promoted=1), won(live(TRIED[1], promoted=3))]
+    "sweep-choose": lambda: plan_for([SWEEP], [FORMER, *map(live, CANDIDATES)]),
+    "sweep-failed": lambda: plan_for(
+        [SWEEP], [FORMER, *(live(c, state=FAILED, attempt=2, failure="no") for c in CANDIDATES)]
     ),
-    "sweep-rejected": lambda: planned(
+    "sweep-settled": lambda: plan_for(
         [SWEEP],
-        [FORMER, won(ruled(live(TRIED[1]), TRIED[1], Decision.REFUSED, rival=FORMER))],
+        [live(desired(data="old"), promoted=1), chosen_by_sweep(live(CANDIDATES[1], promoted=3))],
     ),
-    "sweep-rollback": lambda: planned(
-        [SWEEP], [won(live(TRIED[1], promoted=1)), live(desired(data="bad"), promoted=3)]
+    "sweep-rejected": lambda: plan_for(
+        [SWEEP],
+        [
+            FORMER,
+            chosen_by_sweep(
+                with_decision(live(CANDIDATES[1]), CANDIDATES[1], Decision.REFUSED, baseline=FORMER)
+            ),
+        ],
     ),
-    "sweep-refused-budget": lambda: planned(
-        [swept(SWEPT, 3, 5, 8, max_cost_usd=1.0)], [FORMER], bases=PRICED
+    "sweep-rollback": lambda: plan_for(
+        [SWEEP],
+        [chosen_by_sweep(live(CANDIDATES[1], promoted=1)), live(desired(data="bad"), promoted=3)],
     ),
-    "sweep-unknown-price": lambda: planned(
-        [swept(SWEPT, 3, 5, 8, max_cost_usd=1.0)], [FORMER], bases=UNPRICED
+    "sweep-refused-budget": lambda: plan_for(
+        [with_sweep(WITHOUT_SWEEP, 3, 5, 8, max_cost_usd=1.0)], [FORMER], base_models=PRICED
     ),
-    "drift": lambda: planned(
-        [desired(name, temperature=0.4) for name in ("edited", "erased", "gone", "overruled")],
+    "sweep-unknown-price": lambda: plan_for(
+        [with_sweep(WITHOUT_SWEEP, 3, 5, 8, max_cost_usd=1.0)], [FORMER], base_models=UNPRICED
+    ),
+    "drift": lambda: plan_for(
+        [desired(name, temperature=0.4) for name in ("edited", "erased", "overruled")],
         [
             live(desired("edited", temperature=0.4), promoted=1, temperature=0.9),
-            foreign(desired("erased", temperature=0.4).model_id),
+            unowned_model(desired("erased", temperature=0.4).model_id),
             live(desired("overruled", temperature=0.4), promoted=1),
-            overruling(live(desired("overruled", data="older"), promoted=2)),
+            promoted_manually(live(desired("overruled", data="older"), promoted=2)),
         ],
-        remembered={"gone": Remembered(desired("gone").model_id, NOON)},
     ),
-    "unverified": lambda: planned([desired()], [adopted(live(promoted=1))]),
-    "blackout": lambda: planned(
+    "unverified": lambda: plan_for([desired()], [adopted(live(promoted=1))]),
+    "blackout": lambda: plan_for(
         [desired()],
         policy=Policy(
             blackouts=(Blackout(first=date(2026, 12, 20), last=date(2027, 1, 5), reason="feast"),)
         ),
     ),
-    "hostile": evil,
+    "hostile": hostile_plan,
 }

@@ -1,7 +1,7 @@
-"""A project in an empty folder, and the command line, in this process or in one of its own.
+"""A project in a temporary directory, and the command line in this process or in another one.
 
-In this process a command costs a tenth, and jobs are trained by real workers all the same; what is
-about signals and kills needs a process of its own.
+In this process a command takes a tenth of the time; jobs are still trained by real workers. Tests
+of signals and kills need another process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ spec:
   baseModel: models/embedded-label-001
   dataset: {path: data/tone.jsonl}
 """
-TONE = [
+TONE_EXAMPLES = [
     ("thank you so much", "friendly"),
     ("stop wasting my time", "angry"),
     ("what a lovely day", "friendly"),
@@ -41,15 +41,15 @@ CREDENTIALS = (
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_OAUTH_ACCESS_TOKEN",
 )
-# The login of whoever runs the tests, and the account of the machine, are none of their business.
-NOBODY = {"CLOUDSDK_CONFIG": "no-such-folder", "NO_GCE_CHECK": "true"}
-# What a question may leave behind: nothing but what it knows of the datasets, kept out of git.
+# Hides the login of the user and the account of the machine from the tests.
+NO_CREDENTIALS = {"CLOUDSDK_CONFIG": "no-such-folder", "NO_GCE_CHECK": "true"}
+# The files that a read-only command may write: the cache of dataset scans, ignored by git.
 CACHE = {"manifests/.tunedmodels/.gitignore", "manifests/.tunedmodels/surveys"}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it said."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -57,7 +57,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Desk:
+class ProjectDir:
     """The working directory, with the project in `manifests`."""
 
     folder: Path
@@ -66,8 +66,8 @@ class Desk:
 
     def run(
         self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> Ended:
-        """Run one command to its end; no mistake of a person may ever become an exception."""
+    ) -> CommandResult:
+        """Run one command in this process; an error of the user must not raise an exception."""
         self.capture.readouterr()
         with self.patch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
@@ -75,13 +75,13 @@ class Desk:
                 patch.setenv(name, value)
             try:
                 code = run(list(arguments))
-            except SystemExit as left:
-                code = int(left.code or 0)
-        said = self.capture.readouterr()
-        return Ended(int(code), said.out, said.err)
+            except SystemExit as exit_:
+                code = int(exit_.code or 0)
+        output = self.capture.readouterr()
+        return CommandResult(int(code), output.out, output.err)
 
     def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        """Start one command as a process of its own, and let it run."""
+        """Start one command as another process."""
         return subprocess.Popen(
             [sys.executable, "-m", "tunedmodels", *arguments],
             cwd=self.folder,
@@ -93,9 +93,10 @@ class Desk:
         )
 
     def environ(self) -> dict[str, str]:
-        """An environment without anything of this machine's owner."""
-        kept = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "NO_COLOR": "1", **NOBODY}
-        return kept | {key: value for key, value in os.environ.items() if key.startswith("COV")}
+        """Return an environment without credentials of the user."""
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "NO_COLOR": "1"}
+        coverage = {key: value for key, value in os.environ.items() if key.startswith("COV")}
+        return environ | NO_CREDENTIALS | coverage
 
     def write(self, path: str, content: str | bytes) -> None:
         """Write a file."""
@@ -112,7 +113,7 @@ class Desk:
         (self.folder / path).unlink()
 
     def model(self, name: str = "tone", **spec: Any) -> None:
-        """Declare a model on `data/NAME.jsonl`."""
+        """Write the manifest of a model with the dataset `data/NAME.jsonl`."""
         spec = {
             "baseModel": "models/embedded-label-001",
             "dataset": {"path": f"data/{name}.jsonl"},
@@ -127,60 +128,60 @@ class Desk:
         self.write(f"manifests/{name}.yaml", json.dumps(manifest, indent=1))
 
     def dataset(self, name: str = "tone", *, times: int = 6, tail: str = "") -> None:
-        """Write a dataset of `4 x times` examples, no two alike."""
+        """Write a dataset of `4 x times` different examples."""
         rows = [
-            json.dumps({"text_input": f"{words} {number}", "output": label})
+            json.dumps({"text_input": f"{text} {number}", "output": label})
             for number in range(times)
-            for words, label in TONE
+            for text, label in TONE_EXAMPLES
         ]
         self.write(f"manifests/data/{name}.jsonl", "\n".join(rows) + "\n" + tail)
 
-    def hopeless_gate(self, name: str = "tone") -> None:
-        """Declare a gate that no version passes: it expects the other label of every answer."""
+    def declare_failing_gate(self, name: str = "tone") -> None:
+        """Declare a gate that no version passes: it expects the wrong label for every example."""
         other = {"friendly": "angry", "angry": "friendly"}
         rows = [
-            json.dumps({"text_input": f"{words}, said {number}", "output": other[label]})
+            json.dumps({"text_input": f"{text}, said {number}", "output": other[label]})
             for number in range(10)
-            for words, label in TONE
+            for text, label in TONE_EXAMPLES
         ]
         self.write(f"manifests/data/{name}.eval.jsonl", "\n".join(rows) + "\n")
         self.model(name, evaluation={"path": f"data/{name}.eval.jsonl", "atLeast": 0.8})
 
     def status(self, name: str = "tone") -> dict[str, Any]:
-        """What `status --format json` says of one name."""
+        """Return the entry of one name in `status --format json`."""
         ended = self.run("status", "--format", "json")
         assert ended.code == 0, ended.err
         models: list[dict[str, Any]] = json.loads(ended.out)["models"]
         return next(model for model in models if model["name"] == name)
 
     def plan(self, *arguments: str) -> dict[str, Any]:
-        """What `plan --format json` says."""
+        """Return the document of `plan --format json`."""
         ended = self.run("plan", "--format", "json", *arguments)
         assert ended.out, ended.err
         document: dict[str, Any] = json.loads(ended.out)
         return document
 
     def actions(self) -> list[str]:
-        """What the plan would do."""
+        """Return the actions of the plan."""
         return [change["action"] for change in self.plan()["changes"]]
 
     def files(self) -> set[str]:
-        """Every file below the working directory."""
+        """Return every file below the working directory."""
         return {str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture
-def desk(
+def project_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Desk:
-    """A project with one model, not applied yet."""
+) -> ProjectDir:
+    """A project with one declared model, not applied yet."""
     monkeypatch.chdir(tmp_path)
     for name in ("CI", "TUNEDMODELS_DIR", *CREDENTIALS):
         monkeypatch.delenv(name, raising=False)
-    for name, value in NOBODY.items():
+    for name, value in NO_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    desk = Desk(tmp_path, capsys, monkeypatch)
-    desk.write("manifests/tunedmodels.yaml", PROJECT)
-    desk.write("manifests/tone.yaml", MODEL)
-    desk.dataset()
-    return desk
+    directory = ProjectDir(tmp_path, capsys, monkeypatch)
+    directory.write("manifests/tunedmodels.yaml", PROJECT)
+    directory.write("manifests/tone.yaml", MODEL)
+    directory.dataset()
+    return directory

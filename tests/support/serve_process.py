@@ -1,4 +1,4 @@
-"""`tunedmodels serve` as a process of its own, for tests of what happens to a process."""
+"""`tunedmodels serve` as another process, for tests that stop or kill it."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ LABEL = "models/embedded-label-001"
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server that listens, and a client of it."""
+class ServeProcess:
+    """A running server and a client for it."""
 
     process: subprocess.Popen[str]
     url: str
-    said: str
+    output: str
     api: httpx.Client
 
     def stop(self) -> str:
-        """Stop it in order and return what it said on the way."""
+        """Stop the server gracefully, and return its remaining output."""
         self.process.terminate()
-        _, words = self.process.communicate(timeout=30)
-        assert self.process.returncode == 0, words
-        return words
+        _, output = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, output
+        return output
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the server."""
         self.process.kill()
         self.process.wait(timeout=30)
 
 
 @contextmanager
-def serving(store: Path, *options: str, key: str = "") -> Iterator[Server]:
-    """Run `tunedmodels serve` on a store; killed at the end if it has not ended by then."""
+def run_server(store: Path, *options: str, key: str = "") -> Iterator[ServeProcess]:
+    """Run `tunedmodels serve` on a store, and kill it at the end of the block if it still runs."""
     command = [sys.executable, "-m", "tunedmodels", "serve", "--port", "0", "--store", str(store)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
@@ -49,22 +49,22 @@ def serving(store: Path, *options: str, key: str = "") -> Iterator[Server]:
     ) as process:
         try:
             assert process.stderr is not None
-            said = ""
-            while "listens on" not in said:
+            output = ""
+            while "listens on" not in output:
                 line = process.stderr.readline()
-                assert line, said
-                said += line
-            (url,) = (word for word in said.split() if word.startswith("http"))
+                assert line, output
+                output += line
+            (url,) = (word for word in output.split() if word.startswith("http"))
             headers = {"x-goog-api-key": key} if key else {}
             limits = httpx.Limits(max_keepalive_connections=0)
             with httpx.Client(base_url=url, headers=headers, timeout=20, limits=limits) as api:
-                yield Server(process, url, said, api)
+                yield ServeProcess(process, url, output, api)
         finally:
             process.kill()
 
 
-def job(*, epochs: int = 5, examples: int = 4, **others: Any) -> dict[str, Any]:
-    """The body of a create; it takes about a second for 60 epochs of 100 examples."""
+def create_body(*, epochs: int = 5, examples: int = 4, **others: Any) -> dict[str, Any]:
+    """Return the body of a create request; 60 epochs of 100 examples take about a second."""
     pairs = [
         {"textInput": f"{word} {number}", "output": word}
         for number in range(examples // 2)
@@ -77,9 +77,9 @@ def job(*, epochs: int = 5, examples: int = 4, **others: Any) -> dict[str, Any]:
     return {"baseModel": LABEL, "tuningTask": task, **others}
 
 
-def models(api: httpx.Client) -> dict[str, dict[str, Any]]:
-    """Every model by its id."""
-    answer = api.get("/v1beta/tunedModels", params={"pageSize": 1000})
-    assert answer.status_code == 200, answer.text
-    listed = json.loads(answer.content).get("tunedModels", [])
+def list_models(api: httpx.Client) -> dict[str, dict[str, Any]]:
+    """Return every model by its id."""
+    response = api.get("/v1beta/tunedModels", params={"pageSize": 1000})
+    assert response.status_code == 200, response.text
+    listed = json.loads(response.content).get("tunedModels", [])
     return {model["name"].removeprefix("tunedModels/"): model for model in listed}

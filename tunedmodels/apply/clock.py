@@ -1,4 +1,4 @@
-"""The time, as the executor sees it: an argument, so that tests never wait."""
+"""The time, passed to the executor as an argument, so that tests do not wait."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a run asks about time."""
+    """The clock of a run."""
 
     def now(self) -> datetime:
-        """Return the date and time in UTC, for the marks that others read."""
+        """Return the date and time in UTC, for values that are stored."""
 
     def elapsed(self) -> float:
-        """Return seconds since some moment; never goes back, for deadlines."""
+        """Return the seconds since an arbitrary start, which never decrease, for deadlines."""
 
     async def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Wait for `seconds`."""
 
 
 class SystemClock:
@@ -33,5 +33,5 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Wait for `seconds`."""
         await asyncio.sleep(seconds)

@@ -1,7 +1,7 @@
-"""The gate of a version, while a plan is carried out: asked at most once, and never in the way.
+"""Evaluate versions for their gate while a plan is executed.
 
-Judging takes minutes and changes nothing at the service. So it holds no place among the starts, it
-gives way to an interrupt, and what serves goes on serving meanwhile.
+An evaluation takes minutes and changes nothing at the service, so it does not occupy a request
+slot, and an interrupt or the deadline of the run cancels it. The serving version is unaffected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from tunedmodels.apply.context import HaltedError, Judgement, Run
+from tunedmodels.apply.context import ApplyContext, GateResult, StopRequestedError
 from tunedmodels.desired import Desired
 from tunedmodels.events import Evaluating, Judged
 from tunedmodels.observed import ObservedModel
@@ -20,70 +20,78 @@ from tunedmodels.plan.plan import Change
 
 T = TypeVar("T")
 
-
-OVERTIME: Final = "the time to wait is over; the next apply asks only what is left"
-
-
-class OvertimeError(Exception):
-    """The time to wait was over before all was answered."""
+DEADLINE_MESSAGE: Final = (
+    "the time limit was reached; the next apply asks only the remaining questions"
+)
 
 
-async def judge(
-    run: Run,
+class DeadlineExceededError(Exception):
+    """The deadline of the run passed before all questions were answered."""
+
+
+async def evaluate_gate(
+    context: ApplyContext,
     change: Change,
     declared: Desired,
     version: ObservedModel,
-    rival: ObservedModel | None,
-) -> Judgement:
-    """Have a ready version judged, and tell how far it is and what came of it.
+    baseline: ObservedModel | None,
+) -> GateResult:
+    """Evaluate a ready version for its gate, and emit its progress and the decision.
 
-    Raises HaltedError after an interrupt, and OvertimeError when the time to wait is over.
+    Raises StopRequestedError after an interrupt, and DeadlineExceededError after the deadline.
     """
-    judgement = await _asked(run, change, declared, version, rival)
-    said = (judgement.decision, judgement.score, judgement.words)
-    run.emit(Judged(change.name, version.model_id, *said))
-    return judgement
+    result = await _evaluate(context, change, declared, version, baseline)
+    context.emit(
+        Judged(change.name, version.model_id, result.decision, result.score, result.message)
+    )
+    return result
 
 
-async def score(run: Run, change: Change, declared: Desired, version: ObservedModel) -> Judgement:
-    """Have a ready version scored, whatever its gate would say; raises as `judge` does."""
-    measure = declared.evaluation.measure if declared.evaluation else None
-    return await _asked(run, change, replace(declared, evaluation=measure), version, None)
+async def score(
+    context: ApplyContext, change: Change, declared: Desired, version: ObservedModel
+) -> GateResult:
+    """Score a ready version without the thresholds of its gate; raises as `evaluate_gate` does."""
+    evaluation = declared.evaluation.without_thresholds if declared.evaluation else None
+    return await _evaluate(context, change, replace(declared, evaluation=evaluation), version, None)
 
 
-async def _asked(
-    run: Run,
+async def _evaluate(
+    context: ApplyContext,
     change: Change,
     declared: Desired,
     version: ObservedModel,
-    rival: ObservedModel | None,
-) -> Judgement:
-    def tell(done: int, total: int) -> None:
-        run.emit(Evaluating(change.name, version.model_id, done, total))
+    baseline: ObservedModel | None,
+) -> GateResult:
+    def on_progress(done: int, total: int) -> None:
+        context.emit(Evaluating(change.name, version.model_id, done, total))
 
-    asked = declared.evaluation.examples if declared.evaluation else 0
-    tell(0, asked * (2 if rival else 1))
-    return await _unless_stopped(run, run.judge(declared, version, rival, tell))
+    examples = declared.evaluation.examples if declared.evaluation else 0
+    on_progress(0, examples * (2 if baseline else 1))
+    check = context.check_gate(declared, version, baseline, on_progress)
+    return await _unless_stopped(context, check)
 
 
-async def _unless_stopped(run: Run, work: Coroutine[object, object, T]) -> T:
-    """Return what `work` returns; an interrupt or the end of the time cancels it."""
+async def _unless_stopped(context: ApplyContext, work: Coroutine[object, object, T]) -> T:
+    """Return the result of `work`; a stop request or the deadline cancels it."""
     task = asyncio.ensure_future(work)
-    limits = [asyncio.ensure_future(run.stop.wait()), asyncio.ensure_future(_overtime(run))]
+    limits = [
+        asyncio.ensure_future(context.stop.wait()),
+        asyncio.ensure_future(_wait_for_deadline(context)),
+    ]
     try:
         await asyncio.wait({task, *limits}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in (task, *limits):
-            each.cancel()
+        for future in (task, *limits):
+            future.cancel()
         await asyncio.gather(task, *limits, return_exceptions=True)
     if not task.cancelled():
         return task.result()
-    if run.stop.requested:
-        raise HaltedError("interrupted before all was answered; what was answered is kept")
-    raise OvertimeError
+    if context.stop.is_set:
+        raise StopRequestedError("interrupted during the evaluation; the answers so far are kept")
+    raise DeadlineExceededError
 
 
-async def _overtime(run: Run) -> None:
-    if math.isinf(run.deadline_s):
+async def _wait_for_deadline(context: ApplyContext) -> None:
+    if math.isinf(context.deadline_s):
         await asyncio.Event().wait()
-    await run.clock.sleep(max(0.0, run.deadline_s - run.clock.elapsed()))
+    await context.clock.sleep(max(0.0, context.deadline_s - context.clock.elapsed()))

@@ -1,8 +1,8 @@
-"""The journal: what a run was about to do, on disk before it did it.
+"""The journal: the events of a run, on disk before the requests that they announce.
 
-One file of JSON lines per run. It is for people who ask what happened; no decision is ever taken
-from it, since the live models say what is true. Loss points are left out, which the service keeps,
-and so is what an evaluation asked and was answered, which is somebody's data.
+One file of JSON lines per run, for a user who investigates what happened. No decision is based on
+it, since the live models are the source of truth. It omits loss points, which the service keeps,
+and the questions and answers of evaluations, which are user data.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Final, Self
 from tunedmodels.errors import StoreError
 from tunedmodels.events import Evaluating, Event, Progressed, Sending, Uploaded
 
-KEPT: Final = 50  # files; a month of daily runs stays readable, and the folder stays small
+MAX_FILES: Final = 50  # more than a month of daily runs, in a small folder
 
 
 class Journal:
-    """Writes events to `FOLDER/<UTC time>-<pid>.jsonl`, opened with the first event.
+    """Writes events to `FOLDER/<UTC time>-<pid>.jsonl`, which is created for the first event.
 
-    Only the newest 50 files stay. Used as a context manager, which closes the file.
+    Only the newest 50 files are kept. Use it as a context manager, which closes the file.
     """
 
     def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
@@ -47,12 +47,12 @@ class Journal:
             self._file.close()
 
     def write(self, event: Event) -> None:
-        """Put an event on disk; a `Sending` is synced before this returns.
+        """Write an event to disk; a `Sending` is synced before this returns.
 
-        Raises StoreError when the disk does not take it: then the request must not leave.
+        Raises StoreError when the write fails: then the request must not be sent.
         """
-        is_asking = isinstance(event, Evaluating) and event.done
-        if is_asking or isinstance(event, Progressed | Uploaded):
+        is_repeated = isinstance(event, Evaluating) and event.done
+        if is_repeated or isinstance(event, Progressed | Uploaded):
             return
         line = {"time": self._now().isoformat(), "event": type(event).__name__, **asdict(event)}
         try:
@@ -64,14 +64,14 @@ class Journal:
         except OSError as error:
             raise StoreError(
                 f"the journal in {self._folder} cannot be written: {error.strerror or error}",
-                cure="Nothing more was sent; jobs that were started go on. Make the folder "
-                "writable or free some space, then run `tunedmodels apply` again.",
+                cure="No further request was sent; jobs that were started continue. Make the "
+                "folder writable or free some space, then run `tunedmodels apply` again.",
             ) from error
 
     def _open(self) -> TextIOWrapper:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Names begin with the time, so that their order is the order of the runs.
-        for old in sorted(self._folder.glob("*.jsonl"))[: -(KEPT - 1)]:
-            old.unlink(missing_ok=True)  # another run may tidy up at this moment
+        # Names begin with the time, so that sorting them gives the order of the runs.
+        for old in sorted(self._folder.glob("*.jsonl"))[: -(MAX_FILES - 1)]:
+            old.unlink(missing_ok=True)  # another run may delete it at the same time
         path = self._folder / f"{self._now():%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
         return path.open("a", encoding="utf-8")

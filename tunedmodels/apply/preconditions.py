@@ -1,7 +1,7 @@
-"""What must still hold when a change is carried out: pure comparisons, one per promise of a plan.
+"""Check that the conditions of a plan still hold when a change is executed.
 
-Each raises RefusedError in words when the world is no longer as the plan saw it. The plan was read
-and approved; whatever differs from it is for a new plan to say.
+The plan was read and approved, so a change that differs from it needs a new plan. The functions
+are pure comparisons; each `require_` function raises RefusedError when its condition is not met.
 """
 
 from __future__ import annotations
@@ -15,190 +15,211 @@ from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, RefusedError
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.gate import differences, gate_of
-from tunedmodels.plan.history import wanted as planned_as
-from tunedmodels.plan.plan import Change, Version, Wanted
+from tunedmodels.plan.gate import describe_changes, gate_for
+from tunedmodels.plan.plan import Change
+from tunedmodels.plan.version import DesiredVersion, LiveVersion, desired_version
 from tunedmodels.stamp import Stamp
 
-Load = Callable[[Desired], Sequence[Example]]
+LoadExamples = Callable[[Desired], Sequence[Example]]
 
-LOST_CURE: Final = "Run `tunedmodels apply` again: the id makes a repeat harmless."
-CURE: Final = "Nothing was changed for it. To see what is to do now, run `tunedmodels plan`."
-
-
-def before(change: Change) -> Version:
-    """Return the version that a change begins from, where it must have one."""
-    if change.before is None:
-        raise _refused(f"the plan does not say which version to {change.action}")
-    return change.before
-
-
-def still_declared(change: Change, desired: Mapping[str, Desired]) -> tuple[Desired, Wanted]:
-    """Return the declaration that `change` is about, which must be as it was planned."""
-    wanted = change.after
-    declared = desired.get(change.name)
-    if wanted is None or declared is None:
-        raise _refused(f"{change.name} is not declared any more")
-    # Where the file lies and how long we wait change nothing at the service.
-    incidental = {
-        "dataset_path": wanted.dataset_path,
-        "validation_path": wanted.validation_path,
-        "timeout_s": wanted.timeout_s,
-    }
-    if planned_as(declared, wanted.model_id).model_copy(update=incidental) != wanted:
-        raise _refused(f"the manifest or the dataset of {change.name} changed since the plan")
-    if change.gate or change.action.trains:  # said before anything is trained for it
-        gate = change.gate and change.gate.model_copy(update={"rival": None})
-        _refuse_any(differences(gate, gate_of(declared, None)))
-    return declared, wanted
-
-
-def same_gate(
-    change: Change, declared: Desired, live: ObservedModel, versions: Sequence[ObservedModel]
-) -> None:
-    """Refuse to promote through another gate, or beside another rival, than was planned.
-
-    A version that served before has none.
-    """
-    if change.gate and live.promoted:
-        raise _refused(f"{live.model_id} was promoted or demoted since the plan")
-    now = None if live.promoted else gate_of(declared, serving(list(versions)))
-    _refuse_any(differences(change.gate, now))
-
-
-def stamped(live: ObservedModel) -> Stamp:
-    """Return the stamp of a version that must have one."""
-    if live.stamp is None:
-        raise _refused(f"{live.model_id} has lost its stamp")
-    return live.stamp
-
-
-def not_declared_again(change: Change, version: Version, desired: Mapping[str, Desired]) -> None:
-    """Refuse to remove the very version that the manifests declare by now."""
-    declared = desired.get(change.name)
-    there = (version.provider, version.model_id)
-    if declared and (declared.provider, declared.model_id) == there:
-        raise _refused(f"{version.model_id} was to be removed, but is declared again")
+LOST_RESPONSE_CURE: Final = (
+    "Run `tunedmodels apply` again: a repeated create has the same id and starts no second job."
+)
+REPLAN_CURE: Final = (
+    "Nothing was changed for this name. To see the current changes, run `tunedmodels plan`."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """What a job is given."""
+class JobExamples:
+    """The examples that a job is given."""
 
     training: Sequence[Example]
     validation: Sequence[Example] = ()
 
 
-def data_as_planned(load: Load, declared: Desired, wanted: Wanted) -> Data:
-    """Read the examples, which must be those of the plan, in their order."""
-    training = _as_planned(load, declared, wanted.dataset)
-    if declared.validation is None:
-        return Data(training)
-    held_out = replace(declared, dataset=declared.validation)
-    return Data(training, _as_planned(load, held_out, wanted.validation))
+def require_before(change: Change) -> LiveVersion:
+    """Return the live version that a change starts from. Raises RefusedError without one."""
+    if change.before is None:
+        raise _refused(f"the plan does not say which version to {change.action}")
+    return change.before
 
 
-def _as_planned(load: Load, declared: Desired, planned: str) -> Sequence[Example]:
-    dataset = declared.dataset
+def require_still_declared(
+    change: Change, desired: Mapping[str, Desired]
+) -> tuple[Desired, DesiredVersion]:
+    """Return the declared model of a change, which must be the planned one, and its version."""
+    planned = change.after
+    declared = desired.get(change.name)
+    if planned is None or declared is None:
+        raise _refused(f"{change.name} is no longer declared")
+    # The path of a file and the time limit have no effect at the service.
+    incidental = {
+        "dataset_path": planned.dataset_path,
+        "validation_path": planned.validation_path,
+        "timeout_s": planned.timeout_s,
+    }
+    if desired_version(declared, planned.model_id).model_copy(update=incidental) != planned:
+        raise _refused(f"the manifest or the dataset of {change.name} changed since the plan")
+    if change.gate or change.action.trains:  # refuse before the job is paid for
+        gate = change.gate and change.gate.model_copy(update={"baseline": None})
+        _refuse_if_any(describe_changes(gate, gate_for(declared, None)))
+    return declared, planned
+
+
+def require_same_gate(
+    change: Change, declared: Desired, model: ObservedModel, versions: Sequence[ObservedModel]
+) -> None:
+    """Raise RefusedError unless gate and baseline of a promotion are the planned ones.
+
+    A version that served before is promoted without a gate.
+    """
+    if change.gate and model.promoted:
+        raise _refused(f"{model.model_id} was promoted or demoted since the plan")
+    gate = None if model.promoted else gate_for(declared, serving(list(versions)))
+    _refuse_if_any(describe_changes(change.gate, gate))
+
+
+def require_stamp(model: ObservedModel) -> Stamp:
+    """Return the stamp of a version that must have one."""
+    if model.stamp is None:
+        raise _refused(f"{model.model_id} has lost its stamp")
+    return model.stamp
+
+
+def require_not_declared_again(
+    change: Change, version: LiveVersion, desired: Mapping[str, Desired]
+) -> None:
+    """Raise RefusedError when the version to remove is the one that the manifests now declare."""
+    declared = desired.get(change.name)
+    if declared and _key(declared) == _key(version):
+        raise _refused(f"{version.model_id} was planned for removal and is declared again")
+
+
+def load_planned_examples(
+    load_examples: LoadExamples, declared: Desired, planned: DesiredVersion
+) -> JobExamples:
+    """Read the examples of a job, which must be those of the plan, in the same order."""
+    training = _load_dataset(load_examples, declared, planned.dataset)
+    validation = declared.inputs.validation
+    if validation is None:
+        return JobExamples(training)
+    validated = replace(declared, inputs=replace(declared.inputs, dataset=validation))
+    return JobExamples(training, _load_dataset(load_examples, validated, planned.validation))
+
+
+def _load_dataset(
+    load_examples: LoadExamples, declared: Desired, planned_digest: str
+) -> Sequence[Example]:
+    dataset = declared.inputs.dataset
     try:
-        examples = load(declared)
+        examples = load_examples(declared)
     except OSError as error:
-        raise _refused(f"{dataset.written} cannot be read any more: {error}") from error
+        raise _refused(f"{dataset.declared_path} can no longer be read: {error}") from error
     except ProblemsFoundError as error:
-        first = error.problems[0]
+        problem = error.problems[0]
         raise _refused(
-            f"{dataset.written} changed since the plan: {first.place}: {first.message}"
+            f"{dataset.declared_path} changed since the plan: {problem.location}: {problem.message}"
         ) from error
-    if digest(examples) != planned:
+    if digest(examples) != planned_digest:
         raise _refused(
-            f"the dataset {dataset.written} changed since the plan "
+            f"the dataset {dataset.declared_path} changed since the plan "
             f"({dataset.examples} examples then, {len(examples)} now)"
         )
     return examples
 
 
-def ours(live: ObservedModel, project: str, name: str) -> bool:
-    """Whether a live model bears the stamp of this project and name."""
-    return live.stamp is not None and (live.stamp.project, live.stamp.name) == (project, name)
+def is_ours(model: ObservedModel, project: str, name: str) -> bool:
+    """Whether a live model has the stamp of this project and name."""
+    return model.stamp is not None and (model.stamp.project, model.stamp.name) == (project, name)
 
 
-def is_begun(change: Change, live: ObservedModel, project: str) -> bool:
-    """Whether there is a job to go on from, if only to tell how it ended.
+def has_job(change: Change, model: ObservedModel, project: str) -> bool:
+    """Whether a change waits for the job of a live model, or reports its result, and creates none.
 
-    Of a record that counts what a plan to create knew nothing of: a job that failed since then
-    would be paid for once more without being asked. A plan knows of those that were cancelled.
+    A job record counts when the plan was to create a job and that job has failed since: another
+    job would be paid for without approval. A plan already takes cancelled jobs into account.
     """
-    if not live.is_record or not change.action.trains:
+    if not model.is_job_record or not change.action.trains:
         return True
-    return live.state is ModelState.FAILED and ours(live, project, change.name)
+    return model.state is ModelState.FAILED and is_ours(model, project, change.name)
 
 
-def exact(live: ObservedModel, wanted: Wanted, project: str, name: str) -> ObservedModel:
-    """Return a live model under the wanted id, which must be the wanted version and ours."""
-    if not ours(live, project, name):
-        raise _refused(f"{live.model_id} exists and bears no stamp of project {project}")
-    if live.fingerprint != wanted.fingerprint:
-        raise _refused(f"{live.model_id} exists and was trained from something else")
-    return live
-
-
-def unchanged(
-    version: Version, live: ObservedModel | None, project: str, name: str
+def require_same_version(
+    model: ObservedModel, planned: DesiredVersion, project: str, name: str
 ) -> ObservedModel:
-    """Return the live model, which must be just as the plan saw it."""
-    same = _same_version(version, live, project, name)
+    """Return the live model with the planned id, which must be ours and the planned version."""
+    if not is_ours(model, project, name):
+        raise _refused(f"{model.model_id} exists without a stamp of project {project}")
+    if model.fingerprint != planned.fingerprint:
+        raise _refused(f"{model.model_id} exists with other training inputs")
+    return model
+
+
+def require_unchanged(
+    version: LiveVersion, model: ObservedModel | None, project: str, name: str
+) -> ObservedModel:
+    """Return the live model, which must be exactly as planned."""
+    same = _require_same(version, model, project, name)
     if same.state is not version.state:
         raise _refused(f"{version.model_id} was {version.state} and is {same.state} now")
     return same
 
 
-def still_running(version: Version, live: ObservedModel, project: str, name: str) -> ObservedModel:
-    """Return a live model that is to be cancelled: it may move on within its job, not beyond."""
-    same = _same_version(version, live, project, name)
+def require_cancellable(
+    version: LiveVersion, model: ObservedModel, project: str, name: str
+) -> ObservedModel:
+    """Return a live model to cancel: its job may have progressed, but not finished."""
+    same = _require_same(version, model, project, name)
     if not (same.state.is_running or same.state is ModelState.CANCELLED):
         raise _refused(f"{version.model_id} was {version.state} and is {same.state} now")
     return same
 
 
-def not_serving(version: Version, versions: Sequence[ObservedModel]) -> None:
-    """Refuse to delete what answers for its name, unless the plan said that it does."""
-    if serves(version, versions) and not version.serves:
+def require_not_serving(version: LiveVersion, versions: Sequence[ObservedModel]) -> None:
+    """Raise RefusedError when a version to delete serves, unless the plan says that it does."""
+    if is_serving(version, versions) and not version.serves:
         raise _refused(f"{version.model_id} serves now, which it did not when it was planned")
 
 
-def replaced(version: Version, wanted: Wanted, versions: Sequence[ObservedModel]) -> None:
-    """Refuse to retire a version before the wanted one is seen to answer in its place."""
-    if not serves(wanted, versions):
-        raise _refused(f"{version.model_id} stays, because {wanted.model_id} does not serve yet")
+def require_successor(
+    version: LiveVersion, planned: DesiredVersion, versions: Sequence[ObservedModel]
+) -> None:
+    """Raise RefusedError when a version would retire before the planned one serves."""
+    if not is_serving(planned, versions):
+        raise _refused(f"{version.model_id} is kept, because {planned.model_id} does not serve yet")
 
 
-def serves(version: Version | Wanted, versions: Sequence[ObservedModel]) -> bool:
-    """Whether a version answers for its name; `versions` are all of that name."""
-    answers = serving(list(versions))
-    # A model that moved to another provider has the same id in both places.
-    there = (version.provider, version.model_id)
-    return answers is not None and (answers.provider, answers.model_id) == there
+def is_serving(version: LiveVersion | DesiredVersion, versions: Sequence[ObservedModel]) -> bool:
+    """Whether a version is the serving one; `versions` are all live versions of its name."""
+    model = serving(list(versions))
+    return model is not None and _key(model) == _key(version)
 
 
-def _same_version(
-    version: Version, live: ObservedModel | None, project: str, name: str
+def _require_same(
+    version: LiveVersion, model: ObservedModel | None, project: str, name: str
 ) -> ObservedModel:
-    if live is None:
-        raise _refused(f"{version.model_id} is gone since the plan")
-    if not ours(live, project, name):
-        raise _refused(f"{version.model_id} bears no stamp of project {project} any more")
-    if live.fingerprint != version.fingerprint:
+    if model is None:
+        raise _refused(f"{version.model_id} was deleted since the plan")
+    if not is_ours(model, project, name):
+        raise _refused(f"{version.model_id} no longer has a stamp of project {project}")
+    if model.fingerprint != version.fingerprint:
         raise _refused(f"{version.model_id} is another version than the planned one")
-    planned = datetime.fromisoformat(version.promoted) if version.promoted else None
-    if live.promoted != planned:
+    promoted = datetime.fromisoformat(version.promoted) if version.promoted else None
+    if model.promoted != promoted:
         raise _refused(f"{version.model_id} was promoted or demoted since the plan")
-    return live
+    return model
 
 
-def _refuse_any(words: Sequence[str]) -> None:
-    if words:
-        raise _refused("; ".join(words))
+def _key(version: Desired | ObservedModel | LiveVersion | DesiredVersion) -> tuple[str, str]:
+    # A model that moved to another provider has the same id in both.
+    return version.provider, version.model_id
 
 
-def _refused(words: str) -> RefusedError:
-    return RefusedError(words, cure=CURE)
+def _refuse_if_any(differences: Sequence[str]) -> None:
+    if differences:
+        raise _refused("; ".join(differences))
+
+
+def _refused(message: str) -> RefusedError:
+    return RefusedError(message, cure=REPLAN_CURE)

@@ -1,7 +1,8 @@
-"""How a ready version comes to serve, or does not: its gate, then one atomic PATCH.
+"""Promote a ready version, or record that its gate did not let it serve.
 
-What serves goes on serving until that PATCH, which carries the mark, the score and the decision of
-the gate at once. A refusal is written as well, so that every machine knows it.
+The serving version is unchanged until a single PATCH promotes the new one: it writes promotion
+time, score and gate decision together. A rejection is written to the version as well, so that every
+machine knows it.
 """
 
 from __future__ import annotations
@@ -9,148 +10,162 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tunedmodels.apply import preconditions, remove
-from tunedmodels.apply.context import Judgement, Run, about
-from tunedmodels.apply.gate import OVERTIME, OvertimeError, judge
+from tunedmodels.apply.context import ApplyContext, GateResult, event_key
+from tunedmodels.apply.gate import DEADLINE_MESSAGE, DeadlineExceededError, evaluate_gate
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
-from tunedmodels.events import Call, Ending, Rejected, StillRunning, Succeeded
-from tunedmodels.observed import ModelState, ObservedModel, next_mark, serving
+from tunedmodels.events import Ending, Rejected, RequestKind, StillRunning, Succeeded
+from tunedmodels.model_fields import field_hashes
+from tunedmodels.observed import ModelState, ObservedModel, next_promotion_time, serving
 from tunedmodels.plan import reasons
-from tunedmodels.plan.gate import Gate, cure, judged, refusal
-from tunedmodels.plan.plan import Change, Wanted
+from tunedmodels.plan.gate import Gate, cure, recorded_decision, refusal
+from tunedmodels.plan.plan import Change, DesiredVersion
 from tunedmodels.providers.provider import Edit
-from tunedmodels.stamp import Stamp, word_marks
+from tunedmodels.stamp import Stamp
 
 
-async def promote_planned(run: Run, change: Change) -> Ending:
-    """Promote a version that is ready already."""
-    declared, wanted = preconditions.still_declared(change, run.desired)
+async def promote_ready(context: ApplyContext, change: Change) -> Ending:
+    """Promote a version that was ready when the plan was made."""
+    declared, planned = preconditions.require_still_declared(change, context.desired)
     if change.before:
-        async with run.starts:
-            live = await run.provider(change.before.provider).get(change.before.model_id)
-        preconditions.unchanged(change.before, live, run.project, change.name)
-    return await promote(run, change, declared, wanted)
+        async with context.request_slots:
+            model = await context.provider(change.before.provider).get(change.before.model_id)
+        preconditions.require_unchanged(change.before, model, context.project, change.name)
+    return await promote(context, change, declared, planned)
 
 
-async def promote(run: Run, change: Change, declared: Desired, wanted: Wanted) -> Ending:
-    """Make the wanted version serve if its gate lets it, then retire what the plan lists.
+async def promote(
+    context: ApplyContext, change: Change, declared: Desired, planned: DesiredVersion
+) -> Ending:
+    """Promote the planned version if its gate allows it, then retire the versions of the plan.
 
-    A version that serves already is judged no more.
+    A version that already serves is not evaluated again.
     """
-    candidate = _Candidate(run, change, declared, wanted)
-    judgement = None
+    promotion = _Promotion(context, change, declared, planned)
+    result = None
     if change.gate:
         try:
-            judgement = await candidate.judged(change.gate)
-        except OvertimeError:
-            return StillRunning(change.name, wanted.model_id, OVERTIME)
-    async with run.starts:
-        live, versions = await candidate.look()
-        if not preconditions.serves(wanted, versions):
-            if change.gate and judgement and not change.gate.admits(judgement.decision):
-                return await candidate.reject(live, change.gate, judgement)
-            await candidate.make_it_serve(live, versions, judgement)
+            result = await promotion.evaluate(change.gate)
+        except DeadlineExceededError:
+            return StillRunning(change.name, planned.model_id, DEADLINE_MESSAGE)
+    async with context.request_slots:
+        model, versions = await promotion.observe()
+        if not preconditions.is_serving(planned, versions):
+            if change.gate and result and not change.gate.allows(result.decision):
+                return await promotion.reject(model, change.gate, result)
+            await promotion.promote(model, versions, result)
         else:
-            await candidate.mark_as_chosen(live)
+            await promotion.record_choice(model)
         for version in change.retires:
-            await remove.retire(run, change, version, wanted)
-    return Succeeded(*about(change))
+            await remove.retire(context, change, version, planned)
+    return Succeeded(*event_key(change))
 
 
-def edit(change: Change, wanted: Wanted, live: ObservedModel, stamp: Stamp) -> Edit:
-    """Return the planned mutable fields, or the words that are live where the plan has none.
+def planned_edit(
+    change: Change, planned: DesiredVersion, model: ObservedModel, stamp: Stamp
+) -> Edit:
+    """Return an edit with the planned mutable fields, or the live ones if the plan has none.
 
-    The candidates of a sweep may be older than its words, so that the chosen one takes them on.
+    The candidates of a sweep may be older than the declared fields, so the chosen one gets them.
     """
     if not change.sweep and (not change.fields or change.action.trains):
-        return Edit(description=live.description, stamp=stamp)
-    return Edit(
-        description=wanted.description,
-        stamp=replace(
-            stamp, protect=wanted.protect, retain=wanted.retain, words=word_marks(wanted)
-        ),
-        display_name=wanted.display_name or None,
-        temperature=wanted.temperature,
-        top_p=wanted.top_p,
-        top_k=wanted.top_k,
-        reader_project_numbers=wanted.reader_project_numbers,
-        labels=wanted.labels or None,
+        return Edit.of_stamp(model, stamp)
+    stamp = replace(
+        stamp,
+        protect=planned.protect,
+        retain=planned.retain,
+        field_hashes=field_hashes(planned.fields),
     )
+    return Edit(stamp, planned.fields)
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """The version of a change, once it is ready."""
+class _Promotion:
+    """The promotion of the ready version of one change."""
 
-    run: Run
+    context: ApplyContext
     change: Change
     declared: Desired
-    wanted: Wanted
+    planned: DesiredVersion
 
-    async def look(self) -> tuple[ObservedModel, list[ObservedModel]]:
-        """Return it as it is now, which must be ready, and all versions of its name."""
-        versions = await self.run.versions(self.change.name)
-        live = await self.run.provider(self.wanted.provider).get(self.wanted.model_id)
-        if live is None or live.state is not ModelState.READY:
+    async def observe(self) -> tuple[ObservedModel, list[ObservedModel]]:
+        """Return the version as it is now, and all versions of its name.
+
+        Raises RefusedError unless the version is ready and the conditions of the plan still hold.
+        """
+        versions = await self.context.observe_versions(self.change.name)
+        model = await self.context.provider(self.planned.provider).get(self.planned.model_id)
+        if model is None or model.state is not ModelState.READY:
             raise RefusedError(
-                f"{self.wanted.model_id} is not ready any more", cure=preconditions.CURE
+                f"{self.planned.model_id} is no longer ready", cure=preconditions.REPLAN_CURE
             )
-        preconditions.exact(live, self.wanted, self.run.project, self.change.name)
-        if not preconditions.serves(self.wanted, versions):
-            if live.objection:
-                raise RefusedError(live.objection, cure=reasons.CURE_OBJECTION)
-            preconditions.same_gate(self.change, self.declared, live, versions)
-        return live, versions
+        preconditions.require_same_version(
+            model, self.planned, self.context.project, self.change.name
+        )
+        if not preconditions.is_serving(self.planned, versions):
+            if model.blocked_reason:
+                raise RefusedError(model.blocked_reason, cure=reasons.CURE_BLOCKED)
+            preconditions.require_same_gate(self.change, self.declared, model, versions)
+        return model, versions
 
-    async def judged(self, gate: Gate) -> Judgement | None:
-        """Return what its gate says: now, or to another run that was quicker."""
-        async with self.run.starts:
-            live, versions = await self.look()
-        if preconditions.serves(self.wanted, versions):
+    async def evaluate(self, gate: Gate) -> GateResult | None:
+        """Return the decision of the gate, from the stamp if another run has already written it.
+
+        Return None if the version serves already.
+        """
+        async with self.context.request_slots:
+            model, versions = await self.observe()
+        if preconditions.is_serving(self.planned, versions):
             return None
-        known, score = judged(live, gate), preconditions.stamped(live).score
-        if known and not gate.admits(known):
-            return Judgement(known, score, refusal(gate, known, score))
-        rival = serving(versions) if gate.rival else None
-        return await judge(self.run, self.change, self.declared, live, rival)
+        decision = recorded_decision(model, gate)
+        score = preconditions.require_stamp(model).score
+        if decision and not gate.allows(decision):
+            return GateResult(decision, score, refusal(gate, decision, score))
+        baseline = serving(versions) if gate.baseline else None
+        return await evaluate_gate(self.context, self.change, self.declared, model, baseline)
 
-    async def make_it_serve(
-        self, live: ObservedModel, versions: list[ObservedModel], judgement: Judgement | None
+    async def promote(
+        self, model: ObservedModel, versions: list[ObservedModel], result: GateResult | None
     ) -> None:
-        """Promote it: mark, score and decision in one request."""
-        mark = next_mark(self.run.clock.now(), versions)
-        stamp = preconditions.stamped(live).promoted_at(mark, head=self.run.commit)
-        if self.change.gate and judgement:
-            stamp = _with_decision(stamp, self.change.gate, judgement)
-        elif preconditions.stamped(live).is_rejected:
-            stamp = replace(stamp, gate="")  # there is no gate any more that keeps it back
-        stamp = self._chosen(stamp)
-        await self._send("promote", live, edit(self.change, self.wanted, live, stamp))
+        """Write promotion time, score and gate decision in one request."""
+        time = next_promotion_time(self.context.clock.now(), versions)
+        stamp = preconditions.require_stamp(model).promoted_at(
+            time, promoted_commit=self.context.commit
+        )
+        if self.change.gate and result:
+            stamp = _with_decision(stamp, self.change.gate, result)
+        elif preconditions.require_stamp(model).is_rejected:
+            stamp = replace(stamp, gate_record="")  # the gate that rejected it was removed
+        stamp = self._with_choice(stamp)
+        edit = planned_edit(self.change, self.planned, model, stamp)
+        await self._send("promote", model, edit)
 
-    async def mark_as_chosen(self, live: ObservedModel) -> None:
-        """Write on a version that serves already that its sweep chose it, if there is one."""
-        stamp = self._chosen(preconditions.stamped(live))
-        if stamp != live.stamp:
-            await self._send("update", live, edit(self.change, self.wanted, live, stamp))
+    async def record_choice(self, model: ObservedModel) -> None:
+        """Write to a version that already serves that its sweep chose it, if it has a sweep."""
+        stamp = self._with_choice(preconditions.require_stamp(model))
+        if stamp != model.stamp:
+            edit = planned_edit(self.change, self.planned, model, stamp)
+            await self._send("update", model, edit)
 
-    async def reject(self, live: ObservedModel, gate: Gate, judgement: Judgement) -> Rejected:
-        """Write on it that it does not come to serve, unless that is known."""
-        stamp = self._chosen(_with_decision(preconditions.stamped(live), gate, judgement))
-        if stamp != live.stamp:
-            await self._send("judge", live, Edit(description=live.description, stamp=stamp))
-        to_do = cure(gate, judgement.decision, self.change.name, live.model_id)
-        return Rejected(*about(self.change), judgement.words, to_do)
+    async def reject(self, model: ObservedModel, gate: Gate, result: GateResult) -> Rejected:
+        """Write the rejection to the version, unless its stamp already has it."""
+        stamp = _with_decision(preconditions.require_stamp(model), gate, result)
+        stamp = self._with_choice(stamp)
+        if stamp != model.stamp:
+            await self._send("judge", model, Edit.of_stamp(model, stamp))
+        next_step = cure(gate, result.decision, self.change.name, model.model_id)
+        return Rejected(*event_key(self.change), result.message, next_step)
 
-    def _chosen(self, stamp: Stamp) -> Stamp:
-        # In the same request as the promotion: a sweep is over when its best one serves.
-        return stamp.chosen_by(self.change.sweep.digest) if self.change.sweep else stamp
+    def _with_choice(self, stamp: Stamp) -> Stamp:
+        # In the same request as the promotion: a sweep is over when its best candidate serves.
+        return stamp.with_choice_of(self.change.sweep.digest) if self.change.sweep else stamp
 
-    async def _send(self, call: Call, live: ObservedModel, edit: Edit) -> None:
-        provider = self.run.provider(live.provider)
-        await self.run.send(
-            call, self.change.name, live.model_id, lambda: provider.update(live.model_id, edit)
+    async def _send(self, call: RequestKind, model: ObservedModel, edit: Edit) -> None:
+        provider = self.context.provider(model.provider)
+        await self.context.send(
+            call, self.change.name, model.model_id, lambda: provider.update(model.model_id, edit)
         )
 
 
-def _with_decision(stamp: Stamp, gate: Gate, judgement: Judgement) -> Stamp:
-    return replace(stamp, score=judgement.score, gate=str(gate.mark(judgement.decision)))
+def _with_decision(stamp: Stamp, gate: Gate, result: GateResult) -> Stamp:
+    return replace(stamp, score=result.score, gate_record=str(gate.record(result.decision)))

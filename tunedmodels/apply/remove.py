@@ -1,7 +1,7 @@
-"""How versions leave: jobs that are cancelled, and versions that are deleted or retire.
+"""Remove versions: cancel running jobs, delete versions, retire former ones.
 
-Every step looks again before it acts. What serves is deleted only where the plan says so, and a
-former version retires only once its successor is seen to answer in its place.
+Every step observes the live model again before it acts. The serving version is deleted only when
+the plan says so, and a former version retires only after its successor is seen to serve.
 """
 
 from __future__ import annotations
@@ -9,106 +9,117 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from tunedmodels.apply import preconditions
-from tunedmodels.apply.context import Run, about, ending_of
+from tunedmodels.apply.context import ApplyContext, event_key, outcome_of
 from tunedmodels.errors import RefusedError
 from tunedmodels.events import Ending, StillRunning, Succeeded
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.plan import Action, Change, Version, Wanted
+from tunedmodels.plan.plan import Action, Change, DesiredVersion, LiveVersion
 from tunedmodels.providers.provider import Provider
 
 
-async def cancel(run: Run, change: Change) -> Ending:
-    """Cancel a job, then delete its model: what it would answer is unpredictable (F15)."""
-    version = preconditions.before(change)
-    provider = run.provider(version.provider)
-    async with run.starts:
-        if not await _stop_job(run, change, version, provider):
-            return Succeeded(*about(change))
-    settled = await run.look(
+async def cancel(context: ApplyContext, change: Change) -> Ending:
+    """Cancel a job, then delete its model, whose answers would be unpredictable (F15)."""
+    version = preconditions.require_before(change)
+    provider = context.provider(version.provider)
+    async with context.request_slots:
+        if not await _cancel_job(context, change, version, provider):
+            return Succeeded(*event_key(change))
+    model = await context.get_until(
         provider,
         version.model_id,
-        lambda model: run.stop.requested or model is None or not model.state.is_running,
+        lambda model: context.stop.is_set or model is None or not model.state.is_running,
     )
-    if settled is not None and settled.state.is_running:
+    if model is not None and model.state.is_running:
         return StillRunning(
             change.name,
             version.model_id,
-            "asked to stop and still at work; the next apply looks again",
+            "the cancellation was requested and has no effect yet; the next apply checks again",
         )
-    if settled is not None and settled.state is ModelState.READY:
+    if model is not None and model.state is ModelState.READY:
         raise RefusedError(
-            f"{version.model_id} was ready before the cancel reached it, and is kept",
-            cure=preconditions.CURE,
+            f"{version.model_id} was ready before the cancellation had an effect, and is kept",
+            cure=preconditions.REPLAN_CURE,
         )
-    async with run.starts:
-        await run.send(
+    async with context.request_slots:
+        await context.send(
             "delete", change.name, version.model_id, lambda: provider.delete(version.model_id)
         )
-    return Succeeded(*about(change))
+    return Succeeded(*event_key(change))
 
 
-async def _stop_job(run: Run, change: Change, version: Version, provider: Provider) -> bool:
-    """Cancel a job that still runs; return whether there is a model to delete after that."""
-    preconditions.not_declared_again(change, version, run.desired)
-    live = await provider.get(version.model_id)
-    if live is None:
+async def _cancel_job(
+    context: ApplyContext, change: Change, version: LiveVersion, provider: Provider
+) -> bool:
+    """Cancel a job that still runs; return whether a model is left to delete."""
+    preconditions.require_not_declared_again(change, version, context.desired)
+    model = await provider.get(version.model_id)
+    if model is None:
         return False
-    preconditions.still_running(version, live, run.project, change.name)
-    if live.state.is_running:
-        await run.send(
+    preconditions.require_cancellable(version, model, context.project, change.name)
+    if model.state.is_running:
+        await context.send(
             "cancel", change.name, version.model_id, lambda: provider.cancel(version.model_id)
         )
     return True
 
 
-async def delete(run: Run, change: Change) -> Ending:
-    """Delete a version, which may serve only if the plan said so."""
-    version = preconditions.before(change)
-    async with run.starts:
-        preconditions.not_serving(version, await run.versions(change.name))
-        await _delete(run, change, version)
-    return Succeeded(*about(change))
+async def delete(context: ApplyContext, change: Change) -> Ending:
+    """Delete a version, which may serve only if the plan says so."""
+    version = preconditions.require_before(change)
+    async with context.request_slots:
+        versions = await context.observe_versions(change.name)
+        preconditions.require_not_serving(version, versions)
+        await _delete(context, change, version)
+    return Succeeded(*event_key(change))
 
 
-async def _delete(run: Run, change: Change, version: Version) -> None:
-    preconditions.not_declared_again(change, version, run.desired)
-    provider = run.provider(version.provider)
-    live = await provider.get(version.model_id)
-    if live is None:
-        return  # what was to be done is done
-    preconditions.unchanged(version, live, run.project, change.name)
-    await run.send(
+async def _delete(context: ApplyContext, change: Change, version: LiveVersion) -> None:
+    preconditions.require_not_declared_again(change, version, context.desired)
+    provider = context.provider(version.provider)
+    model = await provider.get(version.model_id)
+    if model is None:
+        return  # it is deleted already
+    preconditions.require_unchanged(version, model, context.project, change.name)
+    await context.send(
         "delete", change.name, version.model_id, lambda: provider.delete(version.model_id)
     )
 
 
-async def retire(run: Run, change: Change, version: Version, wanted: Wanted) -> None:
-    """Delete one former version; if that is not to be, say so: the promotion stands."""
+async def retire(
+    context: ApplyContext, change: Change, version: LiveVersion, successor: DesiredVersion
+) -> None:
+    """Delete one former version; a failure is emitted and does not undo the promotion."""
 
-    async def leave() -> None:
-        preconditions.replaced(version, wanted, await run.versions(change.name))
-        await _delete(run, change, version)
+    async def delete_former() -> None:
+        versions = await context.observe_versions(change.name)
+        preconditions.require_successor(version, successor, versions)
+        await _delete(context, change, version)
 
-    await _leaving(run, (change.name, version.model_id, Action.DELETE), leave())
+    await _emit_failure(context, (change.name, version.model_id, Action.DELETE), delete_former())
 
 
-async def discard(run: Run, change: Change, loser: Wanted) -> None:
-    """Delete a candidate that its sweep did not choose, unless it serves or served after all."""
+async def discard(context: ApplyContext, change: Change, loser: DesiredVersion) -> None:
+    """Delete a candidate that its sweep did not choose; a failure is emitted.
 
-    async def leave() -> None:
-        provider = run.provider(loser.provider)
-        live = await provider.get(loser.model_id)
-        if live is None or live.is_record or live.promoted or live.state.is_running:
-            return  # what serves, served or is trained again is for the next plan to see
-        preconditions.exact(live, loser, run.project, change.name)
-        await run.send(
+    A candidate that serves, has served or is being trained again is left to the next plan.
+    """
+
+    async def delete_loser() -> None:
+        provider = context.provider(loser.provider)
+        model = await provider.get(loser.model_id)
+        if model is None or model.is_job_record or model.promoted or model.state.is_running:
+            return
+        preconditions.require_same_version(model, loser, context.project, change.name)
+        await context.send(
             "delete", change.name, loser.model_id, lambda: provider.delete(loser.model_id)
         )
 
-    await _leaving(run, (change.name, loser.model_id, Action.DELETE), leave())
+    await _emit_failure(context, (change.name, loser.model_id, Action.DELETE), delete_loser())
 
 
-async def _leaving(run: Run, said: tuple[str, str, Action], work: Awaitable[None]) -> None:
-    ending = await ending_of(said, work)
+async def _emit_failure(
+    context: ApplyContext, key: tuple[str, str, Action], work: Awaitable[None]
+) -> None:
+    ending = await outcome_of(key, work)
     if ending:
-        run.emit(ending)
+        context.emit(ending)

@@ -1,7 +1,8 @@
-"""Ctrl-C: once stops gently, twice leaves now.
+"""Handle Ctrl-C: the first signal stops gracefully, the second one exits at once.
 
-The first signal cancels nothing: a create that is on its way gets its answer, so that nothing is
-left unknown. Only the second one cancels, and a third one meets the handlers of before.
+The first signal cancels nothing: a create that was sent still receives its response, so that its
+result is known. The second signal cancels the task and restores the previous handlers, which a
+third signal would reach.
 """
 
 from __future__ import annotations
@@ -14,53 +15,53 @@ from contextlib import contextmanager
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stop:
-    """The wish that a run begins nothing new. It is never taken back."""
+class StopSignal:
+    """A one-way stop request: a run starts nothing new after it."""
 
     def __init__(self) -> None:
-        self._asked = asyncio.Event()
+        self._event = asyncio.Event()
 
     @property
-    def requested(self) -> bool:
-        """Whether the wish was uttered."""
-        return self._asked.is_set()
+    def is_set(self) -> bool:
+        """Whether a stop was requested."""
+        return self._event.is_set()
 
     def request(self) -> None:
-        """Utter it."""
-        self._asked.set()
+        """Request a stop."""
+        self._event.set()
 
     async def wait(self) -> None:
-        """Return once it was uttered."""
-        await self._asked.wait()
+        """Return when a stop was requested."""
+        await self._event.wait()
 
 
 @contextmanager
-def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Bind SIGINT and SIGTERM to `stop` within the running task, in the main thread.
+def stop_on_signals(stop: StopSignal) -> Iterator[None]:
+    """Bind SIGINT and SIGTERM to `stop` while the block runs, in a task of the main thread.
 
-    The second signal cancels the task; it leaves this block as KeyboardInterrupt (exit 130).
+    The second signal cancels the task and leaves the block as KeyboardInterrupt (exit 130).
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task(loop)
-    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
     is_leaving = False
 
-    def give_back() -> None:
-        for number, handler in former.items():
+    def restore_handlers() -> None:
+        for number, handler in previous.items():
             if loop.remove_signal_handler(number):
                 signal.signal(number, handler)
 
-    def heed() -> None:
+    def on_signal() -> None:
         nonlocal is_leaving
-        if not stop.requested:
+        if not stop.is_set:
             stop.request()
         elif task is not None:
             is_leaving = True
-            give_back()
+            restore_handlers()
             task.cancel()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, heed)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield
     except asyncio.CancelledError:
@@ -68,4 +69,4 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise
     finally:
-        give_back()
+        restore_handlers()

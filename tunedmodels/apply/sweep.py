@@ -1,20 +1,19 @@
-"""A sweep, while a plan is carried out: every candidate trained and scored, the best one promoted.
+"""Execute a sweep: train and score every candidate, then promote the best one.
 
-Candidates go side by side, and none of them waits for another or stops it. What is known of each
-is written on it at once, so that a run which ends at any moment is gone on with by any other.
+Candidates run concurrently and do not affect each other. The result of each is written to its stamp
+at once, so that any later run can continue a sweep that was interrupted.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunedmodels.aio import first
+from tunedmodels.aio import gather
 from tunedmodels.apply import preconditions, promote, remove
-from tunedmodels.apply.context import Run, about, ending_of
-from tunedmodels.apply.gate import OVERTIME, OvertimeError, score
+from tunedmodels.apply.context import ApplyContext, event_key, outcome_of
+from tunedmodels.apply.gate import DEADLINE_MESSAGE, DeadlineExceededError, score
 from tunedmodels.apply.train import train
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
@@ -31,185 +30,200 @@ from tunedmodels.events import (
     Tried,
 )
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.plan.plan import Action, Change, Sweep, Wanted
+from tunedmodels.plan.plan import Action, Change, DesiredVersion, PlannedSweep
 from tunedmodels.plan.reasons import raise_retry
-from tunedmodels.plan.sweep import chosen
+from tunedmodels.plan.sweep import sweep_winner
 from tunedmodels.providers.provider import Edit
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """A candidate came to its end; `value` is its score from 0 to 1, None where it is given up."""
+    """The result of a candidate that has ended."""
 
+    #: The score from 0 to 1; None when the candidate failed and may not be retried.
     value: float | None = None
 
 
-_Outcome = _Result | Skipped | Refused | Failed | StillRunning
+_CandidateOutcome = _Result | Skipped | Refused | Failed | StillRunning
 
 
-async def sweep(run: Run, change: Change) -> Ending:
-    """Train and score what the plan lists, choose the best, and let it serve if its gate lets it.
+async def sweep(context: ApplyContext, change: Change) -> Ending:
+    """Train and score the planned candidates, choose the best and promote it if its gate allows it.
 
-    Where a candidate has not come to its end, nothing is chosen: its last word is returned, and
-    those of others like it are emitted.
+    While a candidate has no result, none is chosen: its final event is returned, and those of
+    further such candidates are emitted.
     """
-    trials = _trials(run, change)
-    over = chosen(run.desired[change.name], await run.versions(change.name))
+    trials = _trials(context, change)
+    versions = await context.observe_versions(change.name)
+    winner = sweep_winner(context.desired[change.name], versions)
     for trial in trials:
-        # Another run was quicker: what lost is gone, and must not be trained once more.
-        if over.chosen_by and trial.wanted.fingerprint == over.fingerprint:
-            return await trial.win(change, _without(trial, trials))
-    ended = await _all(trials)
-    open_ = [each for each in ended if not isinstance(each, _Result)]
-    for each in open_[1:]:
-        run.emit(each)
-    return open_[0] if open_ else await _choice(run, change, dict(zip(trials, ended, strict=True)))
+        # Another run finished the sweep: the losers are deleted and must not be trained again.
+        if winner.chosen_by_sweep and trial.planned.fingerprint == winner.fingerprint:
+            return await trial.promote(change, _without(trial, trials))
+    outcomes = await gather(trial.run() for trial in trials)
+    unfinished = [outcome for outcome in outcomes if not isinstance(outcome, _Result)]
+    for ending in unfinished[1:]:
+        context.emit(ending)
+    if unfinished:
+        return unfinished[0]
+    return await _choose(context, change, dict(zip(trials, outcomes, strict=True)))
 
 
-async def _all(trials: Sequence[_Trial]) -> list[_Outcome]:
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(trial.outcome()) for trial in trials]
-    except BaseExceptionGroup as errors:
-        raise first(errors) from errors
-    return [task.result() for task in tasks]
-
-
-async def _choice(run: Run, change: Change, results: Mapping[_Trial, _Outcome]) -> Ending:
+async def _choose(
+    context: ApplyContext, change: Change, outcomes: Mapping[_Trial, _CandidateOutcome]
+) -> Ending:
     values = {
-        trial: result.value
-        for trial, result in results.items()
-        if isinstance(result, _Result) and result.value is not None
+        trial: outcome.value
+        for trial, outcome in outcomes.items()
+        if isinstance(outcome, _Result) and outcome.value is not None
     }
     if not values:
-        attempts = max([await trial.attempts() for trial in results])
-        words = f"none of the {len(results)} candidates of its sweep could be trained"
-        return Failed(*about(change), words, raise_retry(attempts))
-    best = max(values, key=values.__getitem__)  # of equal ones max returns the first declared
-    given_up = len(results) - len(values)
-    words = f"the best of {len(values)} candidates"
-    words += f"; {given_up} more could not be trained" if given_up else ""
-    run.emit(Chosen(change.name, best.wanted.model_id, f"{values[best]:.3f}", words))
-    return await best.win(change, _without(best, results))
+        attempts = max([await trial.attempts() for trial in outcomes])
+        message = f"none of the {len(outcomes)} candidates of its sweep could be trained"
+        return Failed(*event_key(change), message, raise_retry(attempts))
+    best = max(values, key=values.__getitem__)  # of equal scores max returns the first declared
+    failed = len(outcomes) - len(values)
+    message = f"the best of {len(values)} candidates"
+    message += f"; {failed} more could not be trained" if failed else ""
+    context.emit(Chosen(change.name, best.planned.model_id, f"{values[best]:.3f}", message))
+    return await best.promote(change, _without(best, outcomes))
 
 
-def _without(best: _Trial, trials: Iterable[_Trial]) -> list[_Trial]:
-    return [trial for trial in trials if trial is not best]
+def _without(excluded: _Trial, trials: Iterable[_Trial]) -> list[_Trial]:
+    return [trial for trial in trials if trial is not excluded]
 
 
-def _trials(run: Run, change: Change) -> list[_Trial]:
-    declared, shared = preconditions.still_declared(change, run.desired)
-    planned = change.sweep
-    if planned is None or declared.sweep_digest != planned.digest:
+def _trials(context: ApplyContext, change: Change) -> list[_Trial]:
+    declared, shared = preconditions.require_still_declared(change, context.desired)
+    planned_sweep = change.sweep
+    if planned_sweep is None or declared.sweep_digest != planned_sweep.digest:
         raise RefusedError(
-            f"the sweep of {change.name} changed since the plan", cure=preconditions.CURE
+            f"the sweep of {change.name} changed since the plan", cure=preconditions.REPLAN_CURE
         )
-    wants = {each.fingerprint: each for each in declared.candidates}
-    return [
-        _Trial(
-            run,
-            planned,
-            wants[each.fingerprint],
-            change.model_copy(
-                update={
-                    "action": each.action,
-                    "before": each.before,
-                    "after": planned.wanted(shared, each),
-                    "retires": (),
-                }
-            ),
-            planned.wanted(shared, each),
+    by_fingerprint = {candidate.fingerprint: candidate for candidate in declared.candidates}
+    trials = []
+    for candidate in planned_sweep.candidates:
+        planned = planned_sweep.desired_version(shared, candidate)
+        own_change = change.model_copy(
+            update={
+                "action": candidate.action,
+                "before": candidate.before,
+                "after": planned,
+                "retires": (),
+            }
         )
-        for each in planned.candidates
-    ]
+        desired = by_fingerprint[candidate.fingerprint]
+        trials.append(_Trial(context, planned_sweep, desired, own_change, planned))
+    return trials
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Trial:
-    """One candidate: `change` is the part of the plan that is about it alone."""
+    """The training and the score of one candidate."""
 
-    run: Run
-    sweep: Sweep
+    context: ApplyContext
+    sweep: PlannedSweep
     declared: Desired
+    #: The part of the planned change that concerns this candidate alone.
     change: Change
-    wanted: Wanted
+    planned: DesiredVersion
 
-    async def outcome(self) -> _Outcome:
-        """Train and score it; an error here is the last word on it alone."""
-        return await ending_of(about(self.change), self._tried())
+    async def run(self) -> _CandidateOutcome:
+        """Train and score the candidate; an error becomes its own final event."""
+        return await outcome_of(event_key(self.change), self._train_and_score())
 
-    async def _tried(self) -> _Result | Failed | StillRunning:
+    async def _train_and_score(self) -> _Result | Failed | StillRunning:
         if self.change.action is Action.FAILED:
             return _Result()
-        self.run.emit(Started(*about(self.change), candidate=True))
-        ended = await train(self.run, self.change, self.declared, self.wanted)
-        if isinstance(ended, Failed) and await self._is_given_up():
-            said = (self.change.name, self.wanted.model_id)
-            self.run.emit(Tried(*said, "", ended.words))
+        self.context.emit(Started(*event_key(self.change), candidate=True))
+        result = await train(self.context, self.change, self.declared, self.planned)
+        if isinstance(result, Failed) and await self._cannot_retry():
+            self.context.emit(Tried(self.change.name, self.planned.model_id, "", result.words))
             return _Result()
-        return await self._scored(ended) if isinstance(ended, ObservedModel) else ended
+        return await self._score(result) if isinstance(result, ObservedModel) else result
 
     async def attempts(self) -> int:
-        """Return how often it was tried so far."""
-        live = await self.run.provider(self.wanted.provider).get(self.wanted.model_id)
-        return live.stamp.attempt if live and live.stamp else 1
+        """Return how often the candidate was trained so far."""
+        model = await self._get()
+        return model.stamp.attempt if model and model.stamp else 1
 
-    async def _is_given_up(self) -> bool:
-        """Whether nothing can be done for it; what was deleted meanwhile may be tried again."""
-        live = await self.run.provider(self.wanted.provider).get(self.wanted.model_id)
-        if live is None or live.state.is_running:
+    async def _get(self) -> ObservedModel | None:
+        return await self.context.provider(self.planned.provider).get(self.planned.model_id)
+
+    async def _cannot_retry(self) -> bool:
+        """Whether no retry is left; a version that was deleted meanwhile may be trained again."""
+        model = await self._get()
+        if model is None or model.state.is_running:
             return False
-        is_used_up = preconditions.stamped(live).attempt > self.declared.lifecycle.retry
-        return bool(live.objection) if live.state is ModelState.READY else is_used_up
+        attempt = preconditions.require_stamp(model).attempt
+        if model.state is ModelState.READY:
+            return bool(model.blocked_reason)
+        return attempt > self.declared.lifecycle.retry
 
-    async def _scored(self, live: ObservedModel) -> _Result | StillRunning:
-        """Return its score: the one that it bears from this very sweep, or what it reaches now."""
-        stamp = preconditions.stamped(live)
-        known = _value(stamp.score) if stamp.tried == self.sweep.digest else None
+    async def _score(self, model: ObservedModel) -> _Result | StillRunning:
+        """Return the score that this sweep wrote to the stamp, or a new one."""
+        stamp = preconditions.require_stamp(model)
+        known = _parse_score(stamp.score) if stamp.scored_by_sweep == self.sweep.digest else None
         if known is not None:
             return _Result(known)
         try:
-            judgement = await score(self.run, self.change, self.declared, live)
-        except OvertimeError:
-            return StillRunning(self.change.name, self.wanted.model_id, OVERTIME)
-        await self._write(judgement.score)
-        said = (self.change.name, self.wanted.model_id)
-        self.run.emit(Tried(*said, judgement.score, judgement.words))
-        return _Result(_value(judgement.score))
+            result = await score(self.context, self.change, self.declared, model)
+        except DeadlineExceededError:
+            return StillRunning(self.change.name, self.planned.model_id, DEADLINE_MESSAGE)
+        await self._write_score(result.score)
+        self.context.emit(
+            Tried(self.change.name, self.planned.model_id, result.score, result.message)
+        )
+        return _Result(_parse_score(result.score))
 
-    async def _write(self, reached: str) -> None:
-        provider = self.run.provider(self.wanted.provider)
-        async with self.run.starts:
-            live = await provider.get(self.wanted.model_id)
-            if live is None or live.state is not ModelState.READY:
+    async def _write_score(self, new_score: str) -> None:
+        async with self.context.request_slots:
+            model = await self._get()
+            if model is None or model.state is not ModelState.READY:
                 raise RefusedError(
-                    f"{self.wanted.model_id} is not ready any more", cure=preconditions.CURE
+                    f"{self.planned.model_id} is no longer ready", cure=preconditions.REPLAN_CURE
                 )
-            preconditions.exact(live, self.wanted, self.run.project, self.change.name)
-            stamp = replace(preconditions.stamped(live), score=reached, tried=self.sweep.digest)
-            edit = Edit(description=live.description, stamp=stamp)
-            said = (self.change.name, live.model_id)
-            await self.run.send("score", *said, lambda: provider.update(live.model_id, edit))
+            preconditions.require_same_version(
+                model, self.planned, self.context.project, self.change.name
+            )
+            stamp = replace(
+                preconditions.require_stamp(model),
+                score=new_score,
+                scored_by_sweep=self.sweep.digest,
+            )
+            edit = Edit.of_stamp(model, stamp)
+            provider = self.context.provider(self.planned.provider)
+            await self.context.send(
+                "score",
+                self.change.name,
+                model.model_id,
+                lambda: provider.update(model.model_id, edit),
+            )
 
-    async def win(self, planned: Change, losers: Sequence[_Trial]) -> Ending:
-        """Let it serve if its gate lets it; only then the others go, and what is beyond `keep`."""
-        run, served = self.run, self.change.before and self.change.before.promoted
-        gate = None if served else planned.gate  # whoever served before is past its gate
-        change = self.change.model_copy(update={"action": planned.action, "gate": gate})
-        ending = await promote.promote(run, change, self.declared, self.wanted)
+    async def promote(self, sweep_change: Change, losers: Sequence[_Trial]) -> Ending:
+        """Promote the candidate if its gate allows it, then delete losers and retired versions."""
+        context = self.context
+        has_served = bool(self.change.before and self.change.before.promoted)
+        gate = None if has_served else sweep_change.gate  # a former serving version needs no gate
+        change = self.change.model_copy(update={"action": sweep_change.action, "gate": gate})
+        ending = await promote.promote(context, change, self.declared, self.planned)
         if not isinstance(ending, Succeeded | Rejected):
             return ending
-        async with run.starts:
+        async with context.request_slots:
             for loser in losers:
-                await remove.discard(run, change, loser.wanted)
-            # Where a former version wins, `keep` covers others than planned: the next plan knows.
-            for version in () if served or isinstance(ending, Rejected) else planned.retires:
-                await remove.retire(run, change, version, self.wanted)
+                await remove.discard(context, change, loser.planned)
+            # If a former version wins, `keep` covers others than planned; the next plan decides.
+            is_as_planned = isinstance(ending, Succeeded) and not has_served
+            for version in sweep_change.retires if is_as_planned else ():
+                await remove.retire(context, change, version, self.planned)
         return ending
 
 
-def _value(score: str) -> float | None:
-    """Read a score as a stamp holds it; None for what is none, as anybody can write there."""
+def _parse_score(score: str) -> float | None:
+    """Return the value of a score in the form of a stamp; None if it is not a finite number.
+
+    Stamps can be edited by other users of the service.
+    """
     try:
         value = float(score.partition(":")[2])
     except ValueError:

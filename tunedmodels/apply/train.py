@@ -1,6 +1,6 @@
-"""Starting a training job at most once, and waiting for it.
+"""Start a training job at most once, and wait for it.
 
-The id of a version is its content, so that a create which is repeated finds the job of the first.
+The id of a version is derived from its content, so a repeated create finds the existing job.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TypeGuard
 
 from tunedmodels.apply import preconditions, wait
-from tunedmodels.apply.context import Run, about
+from tunedmodels.apply.context import ApplyContext, event_key
 from tunedmodels.desired import Desired
 from tunedmodels.errors import (
     AlreadyExistsError,
@@ -20,97 +20,114 @@ from tunedmodels.errors import (
 from tunedmodels.events import Failed, Sent, StillRunning
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan import reasons
-from tunedmodels.plan.plan import Action, Change, Wanted
+from tunedmodels.plan.plan import Action, Change, DesiredVersion
 from tunedmodels.stamp import Stamp
 
 
 async def train(
-    run: Run, change: Change, declared: Desired, wanted: Wanted
+    context: ApplyContext, change: Change, declared: Desired, planned: DesiredVersion
 ) -> ObservedModel | Failed | StillRunning:
-    """Start the job of a version unless there is one, and wait for it.
+    """Start the job of a version unless it exists, and wait for it.
 
-    Return the model once it is READY, else the last word on the change.
+    Return the model when it is READY, and otherwise the final event of the change.
     """
-    provider = run.provider(wanted.provider)
-    async with run.starts:
-        live = await provider.get(wanted.model_id)
-        if change.action is Action.RETRY:
-            model = await _retried(run, change, declared, wanted, live)
-        elif live is not None and preconditions.is_begun(change, live, run.project):
-            # A former run, or somebody else with the same manifests, began it.
-            model = preconditions.exact(live, wanted, run.project, change.name)
-        elif not change.action.trains:
-            raise RefusedError(f"{wanted.model_id} is gone since the plan", cure=preconditions.CURE)
-        else:
-            data = preconditions.data_as_planned(run.load, declared, wanted)
-            stamp = declared.stamp(commit=run.commit)
-            model = await _create(run, change, declared, data, stamp)
-    if model.state.is_running and not run.waits:
+    provider = context.provider(planned.provider)
+    async with context.request_slots:
+        model = await _start(context, change, declared, planned)
+    if model.state.is_running and not context.wait:
         return wait.still_running(change, model.model_id, provider, "not waited for")
     if model.state is not ModelState.READY:
-        deadline_s = min(run.deadline_s, run.clock.elapsed() + wanted.timeout_s)
-        watcher = run.watchers[wanted.provider]
-        ended = await watcher.until_ended(change, wanted.model_id, deadline_s)
-        if not isinstance(ended, ObservedModel):
-            return ended
-        model = ended
-    if model.objection:
-        return Failed(*about(change), model.objection, reasons.CURE_OBJECTION)
+        deadline_s = min(context.deadline_s, context.clock.elapsed() + planned.timeout_s)
+        poller = context.pollers[planned.provider]
+        result = await poller.wait_until_ended(change, planned.model_id, deadline_s)
+        if not isinstance(result, ObservedModel):
+            return result
+        model = result
+    if model.blocked_reason:
+        return Failed(*event_key(change), model.blocked_reason, reasons.CURE_BLOCKED)
     return model
 
 
-async def _retried(
-    run: Run, change: Change, declared: Desired, wanted: Wanted, live: ObservedModel | None
+async def _start(
+    context: ApplyContext, change: Change, declared: Desired, planned: DesiredVersion
 ) -> ObservedModel:
-    """Train a failed version again under the same id, which must be free for that."""
-    provider = run.provider(wanted.provider)
-    attempt = change.before.attempt if change.before else 1
-    if live is not None:
-        preconditions.exact(live, wanted, run.project, change.name)
-        if live.state.is_running or live.state is ModelState.READY:
-            return live  # somebody retried it meanwhile
-        if live.stamp and live.stamp.attempt != attempt:
-            raise RefusedError(
-                f"{live.model_id} was tried again since the plan, and is {live.state}",
-                cure=preconditions.CURE,
-            )
-    # Read before anything is deleted: a dataset that changed must not cost the old model.
-    data = preconditions.data_as_planned(run.load, declared, wanted)
-    if live is not None and not live.is_record:
-        await run.send(
-            "delete", change.name, wanted.model_id, lambda: provider.delete(wanted.model_id)
+    """Return the model of the planned version; its job is created if it does not exist."""
+    model = await context.provider(planned.provider).get(planned.model_id)
+    if change.action is Action.RETRY:
+        return await _retry(context, change, declared, planned, model)
+    if model is not None and preconditions.has_job(change, model, context.project):
+        # An earlier run, or another process with the same manifests, created it.
+        return preconditions.require_same_version(model, planned, context.project, change.name)
+    if not change.action.trains:
+        raise RefusedError(
+            f"{planned.model_id} was deleted since the plan", cure=preconditions.REPLAN_CURE
         )
-        await run.look(provider, wanted.model_id, lambda model: model is None)
-    stamp = declared.stamp(commit=run.commit, attempt=attempt + 1)
-    return await _create(run, change, declared, data, stamp)
+    examples = preconditions.load_planned_examples(context.load_examples, declared, planned)
+    return await _create(context, change, declared, examples, declared.stamp(commit=context.commit))
+
+
+async def _retry(
+    context: ApplyContext,
+    change: Change,
+    declared: Desired,
+    planned: DesiredVersion,
+    model: ObservedModel | None,
+) -> ObservedModel:
+    """Train a failed version again under the same id, after the failed model was deleted."""
+    provider = context.provider(planned.provider)
+    attempt = change.before.attempt if change.before else 1
+    if model is not None:
+        preconditions.require_same_version(model, planned, context.project, change.name)
+        if model.state.is_running or model.state is ModelState.READY:
+            return model  # another process has retried it since the plan
+        if model.stamp and model.stamp.attempt != attempt:
+            raise RefusedError(
+                f"{model.model_id} was tried again since the plan, and is {model.state}",
+                cure=preconditions.REPLAN_CURE,
+            )
+    # Read the examples first: if the dataset changed, the failed model must not be deleted.
+    examples = preconditions.load_planned_examples(context.load_examples, declared, planned)
+    if model is not None and not model.is_job_record:
+        await context.send(
+            "delete", change.name, planned.model_id, lambda: provider.delete(planned.model_id)
+        )
+        await context.get_until(provider, planned.model_id, lambda current: current is None)
+    stamp = declared.stamp(commit=context.commit, attempt=attempt + 1)
+    return await _create(context, change, declared, examples, stamp)
 
 
 async def _create(
-    run: Run, change: Change, declared: Desired, data: preconditions.Data, stamp: Stamp
+    context: ApplyContext,
+    change: Change,
+    declared: Desired,
+    examples: preconditions.JobExamples,
+    stamp: Stamp,
 ) -> ObservedModel:
-    """Start a job. Where the answer is lost, the job is looked for under the id, which is ours."""
-    provider, model_id = run.provider(declared.provider), declared.model_id
+    """Create a job. If the response is lost, look for the job by its id, which we chose."""
+    provider, model_id = context.provider(declared.provider), declared.model_id
     try:
-        return await run.send(
+        return await context.send(
             "create",
             change.name,
             model_id,
-            lambda: provider.create(declared, data.training, stamp, validation=data.validation),
+            lambda: provider.create(
+                declared, examples.training, stamp, validation=examples.validation
+            ),
         )
     except AlreadyExistsError as error:
-        raise RefusedError(error.message, cure=error.cure or preconditions.CURE) from error
+        raise RefusedError(error.message, cure=error.cure or preconditions.REPLAN_CURE) from error
     except OutcomeUnknownError as error:
-        found = None
-        with suppress(ProviderError):  # the loss of the answer is the news, not that of this one
-            found = await run.look(provider, model_id, _is_there)
-        if not _is_there(found):
+        model = None
+        with suppress(ProviderError):  # report the error of the create, not that of the search
+            model = await context.get_until(provider, model_id, _exists)
+        if not _exists(model):
             raise OutcomeUnknownError(
-                f"the answer to the create of {model_id} was lost: {error.message}",
-                cure=error.cure or preconditions.LOST_CURE,
+                f"the response to the create of {model_id} was lost: {error.message}",
+                cure=error.cure or preconditions.LOST_RESPONSE_CURE,
             ) from error
-        run.emit(Sent(change.name, model_id, "create"))
-        return found
+        context.emit(Sent(change.name, model_id, "create"))
+        return model
 
 
-def _is_there(model: ObservedModel | None) -> TypeGuard[ObservedModel]:
-    return model is not None and not model.is_record
+def _exists(model: ObservedModel | None) -> TypeGuard[ObservedModel]:
+    return model is not None and not model.is_job_record

@@ -1,1 +1,1 @@
-"""The command line: one file per command; arguments in, one call, words out."""
+"""The command line: one module per command, which parses arguments and prints the result."""

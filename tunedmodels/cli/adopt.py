@@ -1,4 +1,4 @@
-"""`tunedmodels adopt`: take over a live model that bears no stamp."""
+"""`tunedmodels adopt`: adopt a live model that has no stamp."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import cache, open_project, overlays, trusts_cache, yes
-from tunedmodels.cli.terminal import may_ask
-from tunedmodels.errors import Exit, TunedModelsError
+from tunedmodels.cli.options import (
+    cache_option,
+    can_use_cache,
+    confirm,
+    open_project,
+    overlay_options,
+    yes_option,
+)
+from tunedmodels.errors import Exit
 
 
 @click.command("adopt")
 @click.argument("name")
 @click.argument("model_id", metavar="[ID]", required=False)
-@overlays
-@cache
-@yes
+@overlay_options
+@cache_option
+@yes_option
 @click.pass_obj
 def command(
     folder: Path | None,
@@ -29,30 +35,26 @@ def command(
     no_cache: bool,
     yes: bool,
 ) -> int:
-    """Take over a live model without a stamp.
+    """Adopt a live model that has no stamp.
 
-    NAME is a declared model; the live one bears the id that it would get, or ID. Its base model and
-    hyperparameters must be the declared ones. What it was trained on cannot be proved: it is shown
-    as unverified until another version is trained. Nothing else is changed, and nothing promoted.
+    NAME is a declared model. ID is the live model; the default is the id of the declared version.
+    Its base model and hyperparameters must be the declared ones. Its training data cannot be
+    verified: the model is shown as unverified until another version is trained. Writes the stamp
+    only; promotes nothing.
     """
-    from tunedmodels.operations.adopt import adopt, candidate
+    from tunedmodels.operations.adopt import adopt, find_candidate
 
     project = open_project(folder, environment, sets)
-    use_cache = trusts_cache(no_cache=no_cache)
-    found = asyncio.run(candidate(project, name, model_id, use_cache=use_cache))
-    want, live = found.want, found.live
-    click.echo(f"{live.resource} would become a version of {name}, of project {project.name}.")
-    click.echo("As declared:  the base model and the hyperparameters that the service tells")
-    click.echo(
-        f"Unverified:   that it was trained on {want.dataset.written}"
-        f" ({want.dataset.examples} examples)" + (" and with the preamble" * bool(want.preamble))
-    )
-    if not yes:
-        if not may_ask():
-            raise TunedModelsError("There is nobody to ask here", cure="Say it with --yes.")
-        if not click.confirm("Adopt it?"):
-            click.echo("Nothing was done.")
-            return Exit.DONE
-    asyncio.run(adopt(project, found))
-    click.echo(f"adopted {live.model_id}. To make it serve: tunedmodels apply")
+    use_cache = can_use_cache(no_cache=no_cache)
+    adoption = asyncio.run(find_candidate(project, name, model_id, use_cache=use_cache))
+    desired, existing = adoption.desired, adoption.observed
+    click.echo(f"{existing.resource} will become a version of {name}, of project {project.name}.")
+    click.echo("Verified:    base model and hyperparameters, as reported by the service")
+    dataset = desired.inputs.dataset
+    preamble = ", and the preamble" * bool(desired.inputs.preamble)
+    click.echo(f"Unverified:  {dataset.declared_path} ({dataset.examples} examples){preamble}")
+    if not confirm("Adopt this model?", yes=yes):
+        return Exit.DONE
+    asyncio.run(adopt(project, adoption))
+    click.echo(f"Adopted {existing.model_id}. To make it serve: tunedmodels apply")
     return Exit.DONE

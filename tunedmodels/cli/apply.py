@@ -1,4 +1,4 @@
-"""`tunedmodels apply`: show the plan, ask, carry it out, and say how it ended."""
+"""`tunedmodels apply`: show the plan, ask for confirmation, apply it and report the result."""
 
 from __future__ import annotations
 
@@ -11,51 +11,64 @@ import click
 
 from tunedmodels.cli.options import (
     Digest,
-    Events,
-    Wait,
-    allowances,
-    cache,
-    complain,
-    events,
+    Duration,
+    EventsOutput,
+    allowance_options,
+    cache_option,
+    can_use_cache,
+    confirm,
+    events_option,
     open_project,
-    overlays,
-    trusts_cache,
-    watched,
-    yes,
+    overlay_options,
+    show_progress,
+    warn,
+    yes_option,
 )
-from tunedmodels.cli.terminal import may_ask, style
+from tunedmodels.cli.terminal import style
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
 
 if TYPE_CHECKING:
-    from tunedmodels.operations.apply import Manner
-    from tunedmodels.operations.approve import Moved
-    from tunedmodels.operations.plan import Planned
+    from tunedmodels.operations.apply import ApplyOptions
+    from tunedmodels.operations.approve import StaleChanges
+    from tunedmodels.operations.plan import PlanResult
     from tunedmodels.plan.plan import Plan
+    from tunedmodels.plan.planner import Allowances
     from tunedmodels.project import Project
+
+_PROMPTS = {
+    "Apply": ("Apply this plan?", "Approve it with --yes, --digest sha256:... or a PLAN_FILE."),
+    "Destroy": ("Destroy these models?", "Pass --yes to confirm."),
+}
 
 
 @click.command("apply")
 @click.argument("plan_file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@overlays
-@cache
-@allowances
-@yes
-@click.option("--digest", type=Digest(), help="Run only if the plan has this digest.")
+@overlay_options
+@cache_option
+@allowance_options
+@yes_option
+@click.option("--digest", type=Digest(), help="Apply only if the plan has this digest.")
 @click.option(
     "--keep-going",
     is_flag=True,
-    help="Of a PLAN_FILE, run what still holds; otherwise one stale change holds back all.",
+    help="Apply the changes of PLAN_FILE that still hold, even if others are stale.",
 )
-@events
-@click.option("--no-wait", is_flag=True, help="End after the starts, with exit code 3.")
-@click.option("--timeout", type=Wait(), help="Wait at most so long, for example 90m; then exit 3.")
+@events_option
+@click.option(
+    "--no-wait", is_flag=True, help="Start the jobs and exit with code 3 without waiting."
+)
+@click.option(
+    "--timeout",
+    type=Duration(),
+    help="Maximum time to wait, for example 90m; exit code 3 when exceeded.",
+)
 @click.option(
     "--parallelism",
     metavar="N",
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="Starts at once; waiting jobs do not count.",
+    help="Maximum number of changes in progress; waiting jobs do not count.",
 )
 @click.pass_obj
 def command(
@@ -67,7 +80,7 @@ def command(
     allow_delete: int,
     allow_empty: bool,
     digest: str | None,
-    events: Events,
+    events: EventsOutput,
     keep_going: bool,
     timeout: float | None,
     parallelism: int,
@@ -75,51 +88,61 @@ def command(
     no_wait: bool,
     yes: bool,
 ) -> int:
-    """Make the live models be as declared.
+    """Change the live models to match the manifests.
 
-    Shows the plan and asks; --yes, --digest or a PLAN_FILE that was approved stand for the answer,
-    and without a terminal one of them is needed. A PLAN_FILE is refused where a manifest, a dataset
-    or a live model is no longer as it was planned. Ctrl-C once: nothing new is begun. Twice: leave.
+    Shows the plan and asks for confirmation. --yes, --digest or an approved PLAN_FILE replaces the
+    confirmation; without an interactive terminal one of them is required. A PLAN_FILE is refused if
+    a manifest, a dataset or a live model changed since it was made. After the first Ctrl-C nothing
+    new is started; the second one exits at once.
 
-    A version with a gate (spec.evaluation) serves once it has passed it; one that did not pass is
-    marked and never trained again, and what serves goes on serving.
+    A version with a gate (spec.evaluation) serves only after it has passed the gate. A version that
+    does not pass is marked and never trained again; the serving version stays.
 
-    Exit code 0 done, 1 error, 3 jobs still run, 4 refused, 5 a gate did not pass (now or before),
-    130 interrupted; of several what matters most: 130, 1, 4, 5, 3.
+    Exit codes: 0 done, 1 error, 3 jobs still running, 4 refused, 5 a gate did not pass (in this or
+    an earlier apply), 130 interrupted. If several apply, the first of 130, 1, 4, 5, 3.
     """
-    from tunedmodels.operations.apply import Manner
+    from tunedmodels.operations.apply import ApplyOptions
     from tunedmodels.plan.planner import Allowances
 
-    use_cache = trusts_cache(no_cache=no_cache)
-    moved: Moved = {}
+    use_cache = can_use_cache(no_cache=no_cache)
+    stale: StaleChanges = {}
     if plan_file:
         if digest:
-            raise click.UsageError("Give a PLAN_FILE or --digest, not both: the file has its own.")
-        project, planned, moved = _from_file(
+            raise click.UsageError(
+                "PLAN_FILE and --digest are mutually exclusive: the file contains its digest."
+            )
+        project, result, stale = _plan_from_file(
             folder, plan_file, environment, sets, use_cache=use_cache, keep_going=keep_going
         )
     else:
-        from tunedmodels.operations.approve import require
-        from tunedmodels.operations.plan import plan
-
         if keep_going:
-            raise click.UsageError("--keep-going is for a PLAN_FILE.")
+            raise click.UsageError("--keep-going requires a PLAN_FILE.")
         project = open_project(folder, environment, sets)
         allowed = Allowances(delete=allow_delete, empty=allow_empty)
-        planned = asyncio.run(plan(project, allowed, use_cache=use_cache))
-        if digest:
-            require(planned.plan, digest)
-    manner = Manner(parallelism=parallelism, waits=not no_wait, timeout_s=timeout)
+        result = _new_plan(project, allowed, digest, use_cache=use_cache)
+    options = ApplyOptions(parallelism=parallelism, wait=not no_wait, timeout_s=timeout)
     is_approved = bool(yes or digest or plan_file)
-    code = show_ask_run(
-        project, planned, manner, is_approved=is_approved, verb="Apply", events=events
+    code = confirm_and_apply(
+        project, result, options, is_approved=is_approved, verb="Apply", events=events
     )
-    for name, words in moved.items():
-        click.echo(f"Held back, {name}: {'; '.join(words)}", err=True)
-    return Exit.REFUSED if moved and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
+    for name, reasons in stale.items():
+        click.echo(f"Skipped {name}, which is stale: {'; '.join(reasons)}", err=True)
+    return Exit.REFUSED if stale and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
 
 
-def _from_file(
+def _new_plan(
+    project: Project, allowed: Allowances, digest: str | None, *, use_cache: bool
+) -> PlanResult:
+    from tunedmodels.operations.approve import require_digest
+    from tunedmodels.operations.plan import plan
+
+    result = asyncio.run(plan(project, allowed, use_cache=use_cache))
+    if digest:
+        require_digest(result.plan, digest)
+    return result
+
+
+def _plan_from_file(
     folder: Path | None,
     file: Path,
     environment: str,
@@ -127,104 +150,102 @@ def _from_file(
     *,
     use_cache: bool,
     keep_going: bool,
-) -> tuple[Project, Planned, Moved]:
-    from tunedmodels.operations.approve import approved
+) -> tuple[Project, PlanResult, StaleChanges]:
+    from tunedmodels.operations.approve import plan_again
     from tunedmodels.render.plan.json import read_plan
 
     try:
         saved = read_plan(file.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
-        cure = f"To make one:\n    tunedmodels plan --out {file}"
-        raise TunedModelsError(f"There is no plan file {file}", cure=cure) from None
+        cure = f"To create it:\n    tunedmodels plan --out {file}"
+        raise TunedModelsError(f"The plan file {file} does not exist", cure=cure) from None
     except RefusedError as refusal:
         raise RefusedError(f"{file}: {refusal.message}", cure=refusal.cure) from None
     if (environment and environment != saved.environment) or (sets and sets != saved.sets):
         raise RefusedError(
             f"{file} was planned with other --env or --set options",
-            cure="Leave them out: the plan file brings its own.",
+            cure="Leave them out: the plan file contains its own.",
         )
     try:
         project = open_project(folder, saved.environment, saved.sets)
-        planned, moved = asyncio.run(
-            approved(project, saved, use_cache=use_cache, keep_going=keep_going)
+        result, stale = asyncio.run(
+            plan_again(project, saved, use_cache=use_cache, keep_going=keep_going)
         )
-    except ProblemsFoundError as found:
+    except ProblemsFoundError as error:
         raise RefusedError(
-            f"The plan is stale: {found.message} in what is declared now. Nothing was changed.",
-            cure="To see them: tunedmodels validate",
-        ) from found
-    return project, planned, moved
+            f"The plan is stale: {error.message} in the current manifests. Nothing was changed.",
+            cure="To see the problems: tunedmodels validate",
+        ) from error
+    return project, result, stale
 
 
-def show_ask_run(
+def confirm_and_apply(
     project: Project,
-    planned: Planned,
-    manner: Manner,
+    result: PlanResult,
+    apply_options: ApplyOptions,
     *,
     is_approved: bool,
     verb: str,
-    events: Events,
+    events: EventsOutput,
 ) -> int:
-    """Show a plan, have it confirmed unless it is approved, run it, and return the exit code."""
-    from tunedmodels.operations.apply import require_open
+    """Show a plan, ask for confirmation unless it is approved, apply it, and return the exit code.
+
+    `verb` is "Apply" or "Destroy".
+    """
+    from tunedmodels.operations.apply import require_no_blackout
+    from tunedmodels.render.options import RenderOptions
     from tunedmodels.render.plan.text import plan_text
 
-    plan, err = planned.plan, events.take_stdout
-    click.echo(planned.read, nl=False, err=err)
-    text = plan_text(plan, examples=planned.examples, style=style(err=err))
-    click.echo(text, nl=False, err=err)
+    plan, err = result.plan, events.is_stdout
+    click.echo(result.summary, nl=False, err=err)
+    options = RenderOptions(dataset_diffs=result.examples, style=style(err=err))
+    click.echo(plan_text(plan, options), nl=False, err=err)
     if plan.refusals:
-        asyncio.run(_tell_refused(planned, verb, events))
+        asyncio.run(_report_refusal(result, verb, events))
         return Exit.REFUSED
     if not plan.pending:
-        return _standing(plan)
-    require_open(project, datetime.now(UTC).date())
+        return _exit_code(plan)
+    require_no_blackout(project, datetime.now(UTC).date())
     click.echo(err=err)
-    if not is_approved and not may_ask():
-        raise TunedModelsError(
-            "There is nobody to ask here, so nothing was done",
-            cure="Approve the plan beforehand: --yes, --digest sha256:..., or a plan file."
-            if verb == "Apply"
-            else "Say it with --yes.",
-        )
-    if not is_approved and not click.confirm(f"{verb} this?", err=err):
-        click.echo("Nothing was done.", err=err)
+    question, cure = _PROMPTS[verb]
+    if not confirm(question, yes=is_approved, err=err, cure=cure):
         return Exit.DONE
-    code = asyncio.run(_run(project, planned, manner, verb, events))
-    return _standing(plan) if code == Exit.DONE else code
+    code = asyncio.run(_run(project, result, apply_options, verb, events))
+    return _exit_code(plan) if code == Exit.DONE else code
 
 
-def _standing(plan: Plan) -> int:
-    """Return the code of a plan of which nothing is left to do but for people."""
+def _exit_code(plan: Plan) -> int:
+    """Return the exit code of a plan whose remaining changes require the user."""
     if plan.blocked:
         return Exit.ERROR
     return Exit.GATE if plan.rejected else Exit.DONE
 
 
 async def _run(
-    project: Project, planned: Planned, manner: Manner, verb: str, events: Events
+    project: Project, result: PlanResult, options: ApplyOptions, verb: str, events: EventsOutput
 ) -> int:
-    from tunedmodels.listeners.subscribe import about_plan, audience
-    from tunedmodels.operations.apply import carry_out
+    from tunedmodels.listeners.subscribe import open_listeners, plan_run_info
+    from tunedmodels.operations.apply import apply_plan
 
-    about = about_plan(verb.lower(), planned.plan)
-    async with audience(about, events=events.file, complain=complain) as hearers:
-        with watched(events, hearers) as emit:
-            applied = await carry_out(
-                project, planned.plan, planned.desired, emit=emit, manner=manner
+    run = plan_run_info(verb.lower(), result.plan)
+    async with open_listeners(run, events=events.file, on_warning=warn) as listeners:
+        with show_progress(events, listeners) as emit:
+            applied = await apply_plan(
+                project, result.plan, result.desired, emit=emit, options=options
             )
-        hearers.code = applied.outcome.code
-    if applied.worst:
-        from tunedmodels.render.evaluation import worst_text
+        listeners.exit_code = applied.outcome.code
+    if applied.worst_answers:
+        from tunedmodels.render.evaluation import worst_answers_text
 
-        err = events.take_stdout
-        click.echo(worst_text(applied.worst, style(err=err)), nl=False, err=err)
+        err = events.is_stdout
+        click.echo(worst_answers_text(applied.worst_answers, style(err=err)), nl=False, err=err)
     return applied.outcome.code
 
 
-async def _tell_refused(planned: Planned, verb: str, events: Events) -> None:
-    from tunedmodels.listeners.subscribe import about_plan, audience
+async def _report_refusal(result: PlanResult, verb: str, events: EventsOutput) -> None:
+    """Tell the listeners that the plan is refused."""
+    from tunedmodels.listeners.subscribe import open_listeners, plan_run_info
 
-    about = about_plan(verb.lower(), planned.plan)
-    async with audience(about, events=events.file, complain=complain) as hearers:
-        hearers.code = Exit.REFUSED
+    run = plan_run_info(verb.lower(), result.plan)
+    async with open_listeners(run, events=events.file, on_warning=warn) as listeners:
+        listeners.exit_code = Exit.REFUSED

@@ -1,4 +1,4 @@
-"""`tunedmodels cancel`: stop a job before it ends."""
+"""`tunedmodels cancel`: stop the running jobs of a model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import open_project, yes
-from tunedmodels.cli.terminal import may_ask
-from tunedmodels.errors import Exit, TunedModelsError
+from tunedmodels.cli.options import confirm, open_project, yes_option
+from tunedmodels.errors import Exit
 
 if TYPE_CHECKING:
     from tunedmodels.observed import ModelState
@@ -18,38 +17,35 @@ if TYPE_CHECKING:
 
 @click.command("cancel")
 @click.argument("name")
-@yes
+@yes_option
 @click.pass_obj
 def command(folder: Path | None, *, name: str, yes: bool) -> int:
-    """Stop the running job of a model.
+    """Stop the running jobs of a model.
 
-    The half-trained version is deleted: its answers could not be trusted. The one that serves goes
-    on serving. The next apply trains again, unless the manifest changes before that.
+    Deletes the half-trained version, whose answers cannot be trusted. The serving version is not
+    changed. The next apply trains again, unless the manifest changes before.
     """
     from tunedmodels.apply.clock import SystemClock
-    from tunedmodels.operations.models import all_names, cancel, pick
+    from tunedmodels.operations.models import cancel, find_model, read_models
 
     project = open_project(folder)
-    model = pick(asyncio.run(all_names(project)), name)
+    model = find_model(asyncio.run(read_models(project)), name)
     running = [version.model_id for version in model.versions if version.state.is_running]
     if not running:
-        click.echo(f"No job of {name} is running.")
+        click.echo(f"{name} has no running job.")
         return Exit.DONE
-    if not yes:
-        if not may_ask():
-            raise TunedModelsError("There is nobody to ask here", cure="Say it with --yes.")
-        if not click.confirm(f"Stop {', '.join(running)} and lose the work done so far?"):
-            return Exit.DONE
+    if not confirm(f"Cancel {', '.join(running)} and discard the training so far?", yes=yes):
+        return Exit.DONE
     for model_id, state in asyncio.run(cancel(project, name, clock=SystemClock())).items():
-        click.echo(_said(model_id, state))
+        click.echo(_describe(model_id, state))
     return Exit.DONE
 
 
-def _said(model_id: str, state: ModelState) -> str:
+def _describe(model_id: str, state: ModelState) -> str:
     from tunedmodels.observed import ModelState
 
     if state is ModelState.READY:
-        return f"{model_id} was ready before the cancel reached it, and is kept"
+        return f"Kept {model_id}: it was ready before the cancel request took effect"
     if state.is_running:
-        return f"{model_id} was asked to stop; tunedmodels status says when it has"
-    return f"cancelled and deleted {model_id}"
+        return f"Requested the end of {model_id}; to see its state: tunedmodels status"
+    return f"Cancelled and deleted {model_id}"

@@ -1,151 +1,329 @@
-"""`tunedmodels comment`: the plan where it is reviewed, and later what became of it."""
+"""`tunedmodels comment`: show a plan, and later its result, in the pull request."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import open_project, warn_deprecated
 from tunedmodels.errors import Exit, TunedModelsError
 
 if TYPE_CHECKING:
-    from tunedmodels.events import Account
-    from tunedmodels.forges.registry import Place
+    from tunedmodels.events import RunLog
+    from tunedmodels.forges.registry import DetectedForge
     from tunedmodels.plan.plan import Plan
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-@click.command("comment")
-@click.option(
-    "--plan",
-    "plan_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The plan that `plan --out` saved.",
-)
-@click.option(
-    "--events",
-    "events_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Say what became of it, from the lines that `apply --events` wrote.",
-)
-@click.option("--running", is_flag=True, help="With --events: no last line means it goes on.")
-@click.option("--env", "environment", metavar="NAME", help="Whose comment, where no file says it.")
-@click.option("--stale", metavar="REASON", help="Mark the comment as out of date, and say why.")
-@click.option("--read-digest", is_flag=True, help="Print the digest it shows; write nothing.")
-@click.option("--dry-run", is_flag=True, help="Print the comment; send nothing.")
-@click.option("--summary", is_flag=True, help="Print all of it, for a job summary; send nothing.")
-@click.option("--forge", type=click.Choice(["github", "gitlab"]), help="Else that of this CI.")
-@click.option("--repo", metavar="NAME", default="", help="OWNER/NAME, or GitLab's project.")
-@click.option("--pr", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
-@click.pass_obj
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FORGE = click.Choice(["github", "gitlab"])
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The forge and the pull request that the options name."""
+
+    forge: str | None
+    repository: str
+    number: int | None
+
+    def detect(self) -> DetectedForge:
+        """Return the forge of the options, or of the CI run. Raises TunedModelsError."""
+        from tunedmodels.forges.registry import detect_forge
+
+        return detect_forge(
+            os.environ, name=self.forge or "", repository=self.repository, number=self.number
+        )
+
+    def detect_or_none(self) -> DetectedForge | None:
+        """Return the forge, or None outside of CI, where a comment can only be printed."""
+        try:
+            return self.detect()
+        except TunedModelsError:
+            return None
+
+
+def _forge_options(command: Command) -> Command:
+    """Add `--forge`, `--repo` and `--pr`, and pass them to the command as `target`."""
+
+    @wraps(command)
+    def command_with_target(
+        *arguments: Any,  # noqa: ANN401  # the other options of any command
+        forge: str | None,
+        repository: str,
+        number: int | None,
+        **options: Any,  # noqa: ANN401  # the other options of any command
+    ) -> Any:  # noqa: ANN401  # the result of any command
+        return command(*arguments, target=_Target(forge, repository, number), **options)
+
+    wrapped = cast("Command", command_with_target)
+    wrapped = click.option(
+        "--pr", "number", metavar="N", type=click.IntRange(min=1), help="Pull request number."
+    )(wrapped)
+    wrapped = click.option(
+        "--repo",
+        "repository",
+        metavar="NAME",
+        default="",
+        help="Repository: OWNER/NAME on GitHub, path or id of the project on GitLab.",
+    )(wrapped)
+    return click.option(
+        "--forge",
+        type=_FORGE,
+        help="Forge. Default: that of the CI run.",
+    )(wrapped)
+
+
+def _scope_options(command: Command) -> Command:
+    """Add the options that name the environment whose comment is meant."""
+    command = click.option(
+        "--plan",
+        "plan_file",
+        type=_FILE,
+        help="Saved plan that names the environment and the project, instead of --env.",
+    )(command)
+    return click.option("--env", "environment", metavar="NAME", help="Environment of the comment.")(
+        command
+    )
+
+
+@click.group("comment", invoke_without_command=True)
+@click.option("--plan", "plan_file", type=_FILE, hidden=True)
+@click.option("--events", "events_file", type=_FILE, hidden=True)
+@click.option("--running", is_flag=True, hidden=True)
+@click.option("--env", "environment", hidden=True)
+@click.option("--stale", "reason", hidden=True)
+@click.option("--read-digest", is_flag=True, hidden=True)
+@click.option("--dry-run", is_flag=True, hidden=True)
+@click.option("--summary", is_flag=True, hidden=True)
+@click.option("--forge", type=_FORGE, hidden=True)
+@click.option("--repo", "repository", default="", hidden=True)
+@click.option("--pr", "number", type=click.IntRange(min=1), hidden=True)
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
+    *,
+    forge: str | None,
+    repository: str,
+    number: int | None,
+    **options: Any,  # noqa: ANN401  # the options of the deprecated spelling
+) -> int | None:
+    """Show a plan and its result in the pull request.
+
+    There is one comment per environment on GitHub or GitLab; it is created once and then edited.
+    Repository, pull request and token (GITHUB_TOKEN or GH_TOKEN; GITLAB_TOKEN) come from the
+    variables of the CI run.
+    """
+    has_options = any(ctx.get_parameter_source(name) is _COMMAND_LINE for name in ctx.params)
+    if ctx.invoked_subcommand is None:
+        if not has_options:
+            raise click.exceptions.NoArgsIsHelpError(ctx)
+        return _run_deprecated(ctx.obj, target=_Target(forge, repository, number), **options)
+    if has_options:
+        raise click.UsageError("Options come after the subcommand: comment plan FILE --dry-run.")
+    return None
+
+
+@command.command("plan")
+@click.argument("plan_file", metavar="FILE", type=_FILE)
+@click.option("--dry-run", is_flag=True, help="Print the comment without sending it.")
+@click.option(
+    "--summary", is_flag=True, help="Print the whole plan for a job summary without sending it."
+)
+@_forge_options
+def plan_command(
+    *,
+    plan_file: Path,
+    dry_run: bool,
+    summary: bool,
+    target: _Target,
+) -> int:
+    """Show a plan.
+
+    FILE is a plan that `tunedmodels plan --out` saved.
+    """
+    if dry_run and summary:
+        raise click.UsageError("--dry-run and --summary are mutually exclusive.")
+    click.echo(_show_plan(target, _read_plan(plan_file), is_sent=not dry_run, is_summary=summary))
+    return Exit.DONE
+
+
+@command.command("result")
+@click.argument("events_file", metavar="FILE", type=_FILE)
+@click.option(
+    "--running", is_flag=True, help="The apply is in progress unless FILE contains its last line."
+)
+@click.option("--dry-run", is_flag=True, help="Print the comment without sending it.")
+@_forge_options
+def result_command(
+    *,
+    events_file: Path,
+    running: bool,
+    dry_run: bool,
+    target: _Target,
+) -> int:
+    """Show the result of an apply.
+
+    FILE contains the events that `tunedmodels apply --events` wrote. The comment then shows whether
+    the plan was applied, interrupted or rejected by a gate, and the remaining changes. Only an
+    existing comment is edited.
+    """
+    run_log = _read_run_log(events_file)
+    click.echo(_show_result(target, run_log, is_running=running, is_sent=not dry_run))
+    return Exit.DONE
+
+
+@command.command("stale")
+@click.argument("reason")
+@_scope_options
+@_forge_options
+@click.pass_obj
+def stale_command(
+    folder: Path | None,
+    *,
+    reason: str,
+    environment: str | None,
+    plan_file: Path | None,
+    target: _Target,
+) -> int:
+    """Mark the comment as stale.
+
+    REASON is one sentence.
+    """
+    click.echo(_mark_stale(target, _scope(folder, environment, plan_file), reason))
+    return Exit.DONE
+
+
+@command.command("digest")
+@_scope_options
+@_forge_options
+@click.pass_obj
+def digest_command(
+    folder: Path | None,
+    *,
+    environment: str | None,
+    plan_file: Path | None,
+    target: _Target,
+) -> int:
+    """Print the digest of the approved plan.
+
+    It is the digest that the comment showed when the pull request was merged, for
+    `tunedmodels apply --digest`. Exit code 4 if the comment is missing or stale.
+    """
+    click.echo(_read_digest(target, _scope(folder, environment, plan_file)))
+    return Exit.DONE
+
+
+def _run_deprecated(  # the old spelling had all options in one command
     folder: Path | None,
     *,
     plan_file: Path | None,
     events_file: Path | None,
     running: bool,
     environment: str | None,
-    stale: str | None,
-    forge: str | None,
-    repo: str,
-    number: int | None,
+    reason: str | None,
     read_digest: bool,
     dry_run: bool,
     summary: bool,
+    target: _Target,
 ) -> int:
-    """Show a plan in its pull request, and what became of it.
-
-    Writes one comment per environment on GitHub or GitLab, and edits it from then on. Repository,
-    pull request and token (GITHUB_TOKEN or GH_TOKEN; GITLAB_TOKEN) come from the variables of the
-    CI. After the merge, --read-digest says what was approved, for `apply --digest`, and --events
-    makes the comment say how that ended: applied, interrupted, not promoted, and what is left.
-
-    Exit code 0 done, 1 error, 4 when there is no digest that could be trusted.
-    """
-    from tunedmodels.operations import comment
-
-    if sum(map(bool, (stale, read_digest, dry_run, summary))) > 1:
+    """Run the spelling of version 0.1, which selects the subcommand by options."""
+    if sum(map(bool, (reason, read_digest, dry_run, summary))) > 1:
         raise click.UsageError(
-            "--stale, --read-digest, --dry-run and --summary exclude each other."
+            "--stale, --read-digest, --dry-run and --summary are mutually exclusive."
         )
-    if events_file and (plan_file or environment is not None or stale or read_digest):
-        raise click.UsageError("--events says whose comment it is and what it says.")
+    if events_file and (plan_file or environment is not None or reason or read_digest):
+        raise click.UsageError("--events cannot be combined with another subject of the comment.")
     if running and not events_file:
-        raise click.UsageError("--running is for --events.")
-    plan = _plan(plan_file, environment) if plan_file else None
-    account = _account(events_file) if events_file else None
-    is_shown = dry_run or summary
-    place = _place(forge or "", repo, number, is_needed=not is_shown)
-    if account:
-        words = _told(place, account, is_shown=is_shown, is_running=running)
-    elif plan and not (read_digest or stale):
-        words = _planned(place, plan, is_shown=is_shown, is_whole=summary)
-    elif place and (read_digest or stale):
-        whose = (plan.environment, plan.project) if plan else _whose(folder, environment or "")
-        words = asyncio.run(
-            comment.mark_outdated(place, *whose, stale)
-            if stale
-            else comment.read_digest(place, *whose)
-        )
+        raise click.UsageError("--running requires --events.")
+    is_sent = not (dry_run or summary)
+    if events_file:
+        warn_deprecated("comment --events FILE", "comment result FILE")
+        run_log = _read_run_log(events_file)
+        text = _show_result(target, run_log, is_running=running, is_sent=is_sent)
+    elif reason:
+        warn_deprecated("comment --stale REASON", "comment stale REASON")
+        text = _mark_stale(target, _scope(folder, environment, plan_file), reason)
+    elif read_digest:
+        warn_deprecated("comment --read-digest", "comment digest")
+        text = _read_digest(target, _scope(folder, environment, plan_file))
+    elif plan_file:
+        warn_deprecated("comment --plan FILE", "comment plan FILE")
+        _, plan = _scope(folder, environment, plan_file), _read_plan(plan_file)
+        text = _show_plan(target, plan, is_sent=is_sent, is_summary=summary)
     else:
-        raise click.UsageError("Which plan? Name the file that `plan --out` saved with --plan.")
-    click.echo(words)
+        raise click.UsageError("Name a subcommand: plan, result, stale or digest.")
+    click.echo(text)
     return Exit.DONE
 
 
-def _plan(file: Path, environment: str | None) -> Plan:
+def _read_plan(file: Path) -> Plan:
     from tunedmodels.render.plan.json import read_plan
 
-    plan = read_plan(file.read_text(encoding="utf-8"))
-    if environment not in (None, plan.environment):
-        raise click.UsageError(f"{file} is of another environment: leave out --env.")
-    return plan
+    return read_plan(file.read_text(encoding="utf-8"))
 
 
-def _account(file: Path) -> Account:
-    from tunedmodels.listeners.jsonl import read_account
+def _read_run_log(file: Path) -> RunLog:
+    from tunedmodels.listeners.jsonl import read_run_log
 
     try:
-        return read_account(file.read_text(encoding="utf-8", errors="replace"))
+        return read_run_log(file.read_text(encoding="utf-8", errors="replace"))
     except TunedModelsError as error:
         raise TunedModelsError(f"{file}: {error.message}", cure=error.cure) from None
 
 
-def _place(forge: str, repo: str, number: int | None, *, is_needed: bool) -> Place | None:
-    from tunedmodels.forges.registry import find_place
+def _scope(folder: Path | None, environment: str | None, plan_file: Path | None) -> tuple[str, str]:
+    """Return environment and project of the comment: those of the plan, or of `--env` and `-C`.
 
+    The project is empty if it cannot be opened, and then matches the comment of any project.
+    """
+    if plan_file:
+        plan = _read_plan(plan_file)
+        if environment not in (None, plan.environment):
+            raise click.UsageError(f"{plan_file} is of another environment: leave out --env.")
+        return plan.environment, plan.project
     try:
-        return find_place(os.environ, name=forge, repository=repo, number=number)
+        return environment or "", open_project(folder, environment or "").name
     except TunedModelsError:
-        if is_needed:
-            raise
-        return None  # at a desk, to look at it
+        return environment or "", ""
 
 
-def _told(place: Place | None, account: Account, *, is_shown: bool, is_running: bool) -> str:
+def _show_plan(target: _Target, plan: Plan, *, is_sent: bool, is_summary: bool) -> str:
     from tunedmodels.operations import comment
 
-    if place and not is_shown:
-        return asyncio.run(comment.tell(place, account, is_running=is_running))
-    run = place.run if place else None
-    return comment.account_text(account, run, is_running=is_running).rstrip()
+    if is_sent and not is_summary:
+        return asyncio.run(comment.write_plan(target.detect(), plan))
+    detected = target.detect_or_none()
+    text = comment.summary_text if is_summary else comment.plan_comment_text
+    return text(plan, detected.run if detected else None).rstrip()
 
 
-def _planned(place: Place | None, plan: Plan, *, is_shown: bool, is_whole: bool) -> str:
+def _show_result(target: _Target, run_log: RunLog, *, is_running: bool, is_sent: bool) -> str:
     from tunedmodels.operations import comment
 
-    if place and not is_shown:
-        return asyncio.run(comment.write_comment(place, plan))
-    text = comment.summary_text if is_whole else comment.comment_text
-    return text(plan, place.run if place else None).rstrip()
+    if is_sent:
+        return asyncio.run(comment.write_result(target.detect(), run_log, is_running=is_running))
+    detected = target.detect_or_none()
+    run = detected.run if detected else None
+    return comment.result_comment_text(run_log, run, is_running=is_running).rstrip()
 
 
-def _whose(folder: Path | None, environment: str) -> tuple[str, str]:
-    """Return environment and project; without its name the one of a broken project is found too."""
-    try:
-        return environment, open_project(folder, environment).name
-    except TunedModelsError:
-        return environment, ""
+def _mark_stale(target: _Target, scope: tuple[str, str], reason: str) -> str:
+    from tunedmodels.operations.comment import mark_stale
+
+    return asyncio.run(mark_stale(target.detect(), *scope, reason))
+
+
+def _read_digest(target: _Target, scope: tuple[str, str]) -> str:
+    from tunedmodels.operations.comment import read_digest
+
+    return asyncio.run(read_digest(target.detect(), *scope))

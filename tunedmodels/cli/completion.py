@@ -1,4 +1,4 @@
-"""`tunedmodels completion`: the script that makes a shell complete our commands and options."""
+"""`tunedmodels completion`: print the shell completion script."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print the shell completion script.
 
     SHELL is bash, zsh or fish. For bash: eval "$(tunedmodels completion bash)"
     """
-    complete = get_completion_class(shell)
-    assert complete is not None  # noqa: S101 - click knows the three shells above
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None  # noqa: S101 - click supports the three shells above
     root = ctx.find_root().command
-    click.echo(complete(root, {}, "tunedmodels", "_TUNEDMODELS_COMPLETE").source())
+    completion = completion_class(root, {}, "tunedmodels", "_TUNEDMODELS_COMPLETE")
+    click.echo(completion.source())

@@ -1,4 +1,4 @@
-"""`tunedmodels destroy`: the end of a project's models, by the same way as any other plan."""
+"""`tunedmodels destroy`: delete all models of a project, with a plan as for any other change."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.apply import show_ask_run
-from tunedmodels.cli.options import Events, events, open_project, yes
+from tunedmodels.cli.apply import confirm_and_apply
+from tunedmodels.cli.options import EventsOutput, events_option, open_project, yes_option
 
 
 @click.command("destroy")
-@yes
-@events
+@yes_option
+@events_option
 @click.pass_obj
-def command(folder: Path | None, *, yes: bool, events: Events) -> int:
-    """Delete every model of this project.
+def command(folder: Path | None, *, yes: bool, events: EventsOutput) -> int:
+    """Delete all models of this project.
 
-    Cancels what is running first. Models with `protect` refuse it; those with `onRemoval: retain`
-    stay, as does everything that carries no stamp of this project.
+    Cancels running jobs first. Refused if a model has `protect`. Keeps models with `onRemoval:
+    retain`, and models without a stamp of this project.
     """
-    from tunedmodels.operations.apply import Manner
+    from tunedmodels.operations.apply import ApplyOptions
     from tunedmodels.operations.plan import EVERYTHING, plan
 
     project = open_project(folder)
-    planned = asyncio.run(plan(project, EVERYTHING, use_cache=True, destroying=True))
-    return show_ask_run(project, planned, Manner(), is_approved=yes, verb="Destroy", events=events)
+    result = asyncio.run(plan(project, EVERYTHING, use_cache=True, destroying=True))
+    return confirm_and_apply(
+        project, result, ApplyOptions(), is_approved=yes, verb="Destroy", events=events
+    )

@@ -1,4 +1,4 @@
-"""`tunedmodels doctor`: which credential is in use, what it may do, and what mends the rest."""
+"""`tunedmodels doctor`: check credentials, access and this machine, and suggest how to fix them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import format_option, open_project
 from tunedmodels.cli.terminal import style, write_utf8
 from tunedmodels.errors import Exit
 
 
 @click.command("doctor")
-@click.option("--provider", metavar="NAME", help="Look at this provider alone, used or not.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--provider", metavar="NAME", help="Check only this provider, used or not.")
+@format_option("text", "json")
 @click.pass_obj
-def command(folder: Path | None, *, provider: str | None, form: str) -> int:
+def command(folder: Path | None, *, provider: str | None, output_format: str) -> int:
     """Check credentials, access and this machine.
 
-    Asks each provider of the project what the credential may do, and says for everything that
-    fails the command or the role that mends it. Nothing is changed and nothing is paid for. Exit
-    code 1 when something fails.
+    Asks each provider of the project which permissions the credential has. For each failure, shows
+    the command or the role that fixes it. Changes nothing and costs nothing. Exit code 1 if a check
+    fails.
     """
-    from tunedmodels.operations.doctor import check_up
-    from tunedmodels.render.doctor import doctor_document, doctor_text
+    from tunedmodels.operations.doctor import diagnose
+    from tunedmodels.render.doctor import doctor_json, doctor_text
 
-    found = asyncio.run(check_up(open_project(folder), provider, os.environ))
-    if form == "json":
-        write_utf8(doctor_document(found))
+    reports = asyncio.run(diagnose(open_project(folder), provider, os.environ))
+    if output_format == "json":
+        write_utf8(doctor_json(reports))
     else:
-        click.echo(doctor_text(found, style()), nl=False)
-    return Exit.DONE if all(each.is_well for each in found) else Exit.ERROR
+        click.echo(doctor_text(reports, style()), nl=False)
+    return Exit.DONE if all(report.has_no_failures for report in reports) else Exit.ERROR

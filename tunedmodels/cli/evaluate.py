@@ -1,4 +1,4 @@
-"""`tunedmodels evaluate`: how good the versions of a model are, and whether tuning pays."""
+"""`tunedmodels evaluate`: score the versions of a model and its base model."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project, overlays
+from tunedmodels.cli.options import format_option, open_project, overlay_options
 from tunedmodels.cli.terminal import is_live, style, write_utf8
 from tunedmodels.errors import Exit
-
-FORMS = ["text", "json", "markdown", "html"]
 
 
 @click.command("evaluate")
 @click.argument("name")
-@click.option("--version", metavar="ID", help="The version to compare with the serving one.")
+@click.option(
+    "--version",
+    metavar="ID",
+    help="Version to compare with the serving one. Default: the newest that never served.",
+)
 @click.option(
     "--few-shot",
     metavar="N",
     type=click.IntRange(0, 100),
-    help="Training examples in the prompt of the base model; else as the manifest says.",
+    help="Number of training examples in the prompt of the base model. Default: as declared.",
 )
 @click.option(
     "--examples",
     type=click.Choice(["none", "few", "all"]),
     default="none",
-    help="Which of the examples that are answered differently to show.",
+    show_default=True,
+    help="Number of examples with different answers to show.",
 )
-@click.option("--format", "form", type=click.Choice(FORMS), default="text")
-@click.option("--no-cache", is_flag=True, help="Ask every question again.")
-@overlays
+@format_option("text", "json", "markdown", "html")
+@click.option("--no-cache", is_flag=True, help="Send every example again.")
+@overlay_options
 @click.pass_obj
 def command(
     folder: Path | None,
@@ -43,45 +46,50 @@ def command(
     version: str | None,
     few_shot: int | None,
     examples: str,
-    form: str,
+    output_format: str,
     no_cache: bool,
     environment: str,
     sets: tuple[str, ...],
 ) -> int:
-    """Score the versions of a model, and its base beside them.
+    """Score the versions of a model and its base model.
 
-    All are asked the held-out examples of spec.evaluation: the newest version that never served,
-    the one that serves, and the base model, with training examples in its prompt and without. Exit
-    code 5 says that the gate does not let the version through.
+    Sends the held-out examples of spec.evaluation to the newest version that never served, to the
+    serving version, and to the base model with and without training examples in its prompt. Exit
+    code 5 if the version does not pass its gate.
     """
-    from tunedmodels.operations.evaluate import Manner, evaluate
-    from tunedmodels.render.evaluation import ALL, EVALUATIONS, FEW, NONE
+    from tunedmodels.operations.evaluate import EvaluateOptions, evaluate
+    from tunedmodels.render.evaluation import EVALUATION_RENDERERS
+    from tunedmodels.render.options import ALL, FEW, NONE, RenderOptions
 
     project = open_project(folder, environment, sets)
-    manner = Manner(version=version, few_shot=few_shot, remembers=not no_cache)
-    with _progress() as tell:
-        report = asyncio.run(evaluate(project, name, manner, on_progress=tell))
-    most = {"none": NONE, "few": FEW, "all": ALL}[examples]
-    shown = EVALUATIONS[form](report, most, style())
-    if form == "text":
-        click.echo(shown, nl=False)
+    options = EvaluateOptions(version=version, few_shot=few_shot, use_cache=not no_cache)
+    with _progress_line() as on_progress:
+        report = asyncio.run(evaluate(project, name, options, on_progress=on_progress))
+    max_examples = {"none": NONE, "few": FEW, "all": ALL}[examples]
+    render_options = RenderOptions(max_examples=max_examples, style=style())
+    text = EVALUATION_RENDERERS[output_format](report, render_options)
+    if output_format == "text":
+        click.echo(text, nl=False)
     else:
-        write_utf8(shown)
-    return Exit.GATE if report.verdict and not report.verdict.promotes else Exit.DONE
+        write_utf8(text)
+    return Exit.GATE if report.verdict and not report.verdict.can_serve else Exit.DONE
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Tell a person who waits how far it is, on a line of standard error that goes away."""
+def _progress_line() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Yield a function that shows the progress on a line of standard error, if it is a terminal.
+
+    The line is erased at the end.
+    """
     if not is_live(err=True):
         yield None
         return
 
-    def tell(whom: str, done: int, total: int) -> None:
-        sys.stderr.write(f"\r\x1b[2Kasking {whom}: {done} of {total}")
+    def show(model: str, answered: int, total: int) -> None:
+        sys.stderr.write(f"\r\x1b[2Kevaluating {model}: {answered} of {total}")
         sys.stderr.flush()
 
     try:
-        yield tell
+        yield show
     finally:
         sys.stderr.write("\r\x1b[2K")

@@ -1,4 +1,4 @@
-"""`tunedmodels generate`: ask a model something."""
+"""`tunedmodels generate`: send a prompt to a model."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project, read_stdin
+from tunedmodels.cli.options import open_project, read_prompt, version_option
 
 
 @click.command("generate")
 @click.argument("name")
 @click.argument("text", required=False)
-@click.option("--version", metavar="ID", help="A ready version; else the one that serves.")
-@click.option("--stream", is_flag=True, help="Print the answer as it comes.")
+@version_option
+@click.option("--stream", is_flag=True, help="Print the answer while it arrives.")
 @click.pass_obj
 def command(
     folder: Path | None, *, name: str, text: str | None, version: str | None, stream: bool
 ) -> None:
-    """Ask a model.
+    """Send a prompt to a model.
 
-    The preamble of its dataset is put before TEXT. Without TEXT, or with -, standard input is read.
+    The prompt is TEXT with the preamble of the dataset. Without TEXT, or with -, it is read from
+    standard input.
     """
     from tunedmodels.operations.models import generate
 
     project = open_project(folder)
-    asked = read_stdin(text)
+    prompt = read_prompt(text)
 
-    async def ask() -> None:
+    async def print_answer() -> None:
         pieces = []
-        async for piece in generate(project, name, asked, version):
+        async for piece in generate(project, name, prompt, version):
             pieces.append(piece)
             if stream:
                 click.echo(piece, nl=False)
         click.echo("" if stream else "".join(pieces))
 
-    asyncio.run(ask())
+    asyncio.run(print_answer())

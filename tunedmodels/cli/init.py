@@ -1,4 +1,4 @@
-"""`tunedmodels init`: a small project that works, as a start of one's own."""
+"""`tunedmodels init`: create a small working project, or manifests for live models."""
 
 from __future__ import annotations
 
@@ -13,124 +13,134 @@ from pathlib import Path
 import click
 
 from tunedmodels.cli.options import open_project
-from tunedmodels.cli.terminal import may_ask
+from tunedmodels.cli.terminal import can_prompt
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.files import write_whole
+from tunedmodels.files import write_output
 
 PROJECT = "tunedmodels.yaml"
 FILES = (PROJECT, "tone.yaml", "data/tone.jsonl")
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 
+_OTHER_DIRECTORY = "Name another directory: tunedmodels init DIR"
+
 
 @click.command("init")
 @click.argument("target", metavar="[DIR]", default="manifests", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="Name of the project: the owner in every stamp.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the project, which is the owner in every stamp. Default: the directory name.",
+)
 @click.option(
     "--from-live",
     is_flag=True,
-    help="Write manifests for the live models that have none, in place of the small project.",
+    help="Write manifests for live models that have none, instead of an example model.",
 )
 @click.option(
     "--provider",
     type=click.Choice(["embedded", "gemini"]),
     default="embedded",
     show_default=True,
-    help="Where to look with --from-live, when there is no Project yet.",
+    help="Provider to read with --from-live if DIR has no Project file.",
 )
 @click.pass_obj
 def command(
     folder: Path | None, target: Path, *, name: str | None, from_live: bool, provider: str
 ) -> None:
-    """Write a small project that works.
+    """Create a small working project.
 
-    Into ./manifests, or DIR. Existing files are never written over.
+    DIR is the directory to write to; the default is ./manifests. Existing files are never
+    overwritten.
 
-    With --from-live, manifests for what exists: models of this project, and models without a stamp.
-    A live model does not tell its examples; each manifest says so, and names the file for them.
+    With --from-live, writes manifests for live models of this project and for live models without a
+    stamp. A live model does not report its examples; each manifest says so and names their file.
     """
     target = (folder or Path()) / target
     if from_live:
-        _from_live(target, name, provider)
+        _write_live_manifests(target, name, provider)
         return
-    name = _name(name, Path.cwd().name)
-    _write(target, _texts(name))
-    place = "" if os.path.normpath(target) == "manifests" else f"-C {target} "
+    name = _choose_name(name, Path.cwd().name)
+    _write(target, _starter_files(name))
+    option = _directory_option(target)
     click.echo("\nNext:")
-    click.echo(f"    tunedmodels {place}plan")
-    click.echo(f"    tunedmodels {place}apply")
-    click.echo(f'    tunedmodels {place}generate tone "Thanks a lot, you are wonderful"')
+    click.echo(f"    tunedmodels {option}plan")
+    click.echo(f"    tunedmodels {option}apply")
+    click.echo(f'    tunedmodels {option}generate tone "Thanks a lot, you are wonderful"')
+
+
+def _directory_option(target: Path) -> str:
+    """Return the `-C` option for a directory that is not found by default, with a space."""
+    return "" if os.path.normpath(target) == "manifests" else f"-C {target} "
 
 
 def _write(target: Path, texts: Mapping[str, str]) -> None:
-    """Write new files: all of them, or none, when one of them is there already."""
-    there = [str(target / path) for path in texts if (target / path).exists()]
-    if there:
+    """Write new files. Raises TunedModelsError, and writes none of them, if one of them exists."""
+    existing = [str(target / path) for path in texts if (target / path).exists()]
+    if existing:
         raise TunedModelsError(
-            f"{', '.join(there)} exist already; nothing was written",
-            cure="Name another folder: tunedmodels init DIR",
+            f"{', '.join(existing)} already exist; nothing was written", cure=_OTHER_DIRECTORY
         )
-    folders = [folder for folder in (target / "data", target) if not folder.exists()]
-    done: list[Path] = []
+    new_folders = [folder for folder in (target / "data", target) if not folder.exists()]
+    written: list[Path] = []
     try:
         (target / "data").mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            write_whole(target / path, text.encode())
-            done.append(target / path)
+            write_output(target / path, text.encode())
+            written.append(target / path)
     except (OSError, TunedModelsError) as error:
-        for file in done:
+        for file in written:
             file.unlink()
-        for folder in folders:
+        for folder in new_folders:
             with suppress(OSError):
                 folder.rmdir()
         if isinstance(error, FileExistsError | NotADirectoryError):
             raise TunedModelsError(
-                f"{target} is no folder, nor can it become one; nothing was written",
-                cure="Name another folder: tunedmodels init DIR",
+                f"{target} is not a directory and cannot be created; nothing was written",
+                cure=_OTHER_DIRECTORY,
             ) from None
         raise
     for path in texts:
-        click.echo(f"wrote {target / path}")
+        click.echo(f"Wrote {target / path}")
 
 
-def _from_live(target: Path, name: str | None, provider: str) -> None:
+def _write_live_manifests(target: Path, name: str | None, provider: str) -> None:
     import asyncio
 
-    from tunedmodels.manifests.discover import holds_project
-    from tunedmodels.operations.import_live import draft_all
+    from tunedmodels.manifests.discover import has_project
+    from tunedmodels.operations.import_live import draft_manifests
 
-    if not holds_project(target):
-        texts = _texts(_name(name, Path.cwd().name))
+    if not has_project(target):
+        texts = _starter_files(_choose_name(name, Path.cwd().name))
         project = texts[PROJECT].replace("provider: embedded", f"provider: {provider}")
         kept = ("tunedmodels.schema.json", ".gitignore")
         _write(target, {PROJECT: project} | {path: texts[path] for path in kept})
-    drafts = asyncio.run(draft_all(open_project(target)))
+    drafts = asyncio.run(draft_manifests(open_project(target)))
     _write(target, {f"{draft.name}.yaml": draft.text for draft in drafts})
     if not drafts:
-        click.echo("Every live model has a manifest, or belongs to another project.")
+        click.echo("Every live model has a manifest or belongs to another project.")
         return
-    click.echo("\nWhat no live model tells are its examples. Bring these files:")
+    click.echo("\nLive models do not report their examples. Provide these files:")
     for draft in drafts:
         click.echo(f"    {target / draft.examples}    for {draft.model_id}")
-    place = "" if os.path.normpath(target) == "manifests" else f"-C {target} "
-    click.echo(f"\nTo see what is missing: tunedmodels {place}validate")
+    click.echo(f"\nTo see what is missing: tunedmodels {_directory_option(target)}validate")
 
 
-def _name(name: str | None, folder: str) -> str:
-    near = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-0123456789")[:31].strip("-")
-    name = name or (
-        click.prompt("Name of the project", default=near or "my-models")
-        if may_ask()
-        else near or "my-models"
-    )
+def _choose_name(name: str | None, folder: str) -> str:
+    """Return the name of the project: `name`, the answer to a prompt, or that of the directory."""
+    if not name:
+        words = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-0123456789")
+        default = words[:31].strip("-") or "my-models"
+        name = click.prompt("Name of the project", default=default) if can_prompt() else default
     if not NAME.fullmatch(name):
         raise TunedModelsError(
-            f"{name!r} is no name",
+            f"{name!r} is not a valid name",
             cure="Use up to 31 lower-case letters, digits and hyphens; begin with a letter.",
         )
     return name
 
 
-def _texts(name: str) -> dict[str, str]:
+def _starter_files(name: str) -> dict[str, str]:
+    """Return the files of the small project, by path."""
     from tunedmodels.schema.json_schema import manifest_schema
 
     starter = files("tunedmodels.cli") / "starter"

@@ -1,4 +1,4 @@
-"""`tunedmodels lock`: who is at work in the places of this project, and how to take their lock."""
+"""`tunedmodels lock`: show and break the locks of running applies."""
 
 from __future__ import annotations
 
@@ -7,55 +7,49 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project, yes
-from tunedmodels.cli.terminal import may_ask
-from tunedmodels.errors import Exit, TunedModelsError
+from tunedmodels.cli.options import confirm, open_project, yes_option
+from tunedmodels.errors import Exit
 
 
 @click.group("lock")
 def command() -> None:
-    """Show or break the lock that an apply holds.
+    """Show or break the locks of running applies.
 
-    Where a repeated create would be paid for twice, as at Vertex AI, one apply works at a time. Its
-    lock opens by itself a minute after the apply died; nobody need break it for that.
+    Where a repeated create request would be billed twice, as on Vertex AI, only one apply may run
+    at a time. Its lock expires by itself one minute after the apply died.
     """
 
 
 @command.command("show")
 @click.pass_obj
 def show(folder: Path | None) -> int:
-    """Say who holds a lock, and when it opens by itself."""
-    from tunedmodels.operations.connect import holders
+    """Show who holds each lock, and when it expires."""
+    from tunedmodels.operations.connect import lock_holders
     from tunedmodels.render.status import locks_text
 
-    held = asyncio.run(holders(open_project(folder)))
-    click.echo(locks_text(held), nl=False)
+    holders = asyncio.run(lock_holders(open_project(folder)))
+    click.echo(locks_text(holders), nl=False)
     return Exit.DONE
 
 
 @command.command("break")
-@yes
+@yes_option
 @click.pass_obj
 def break_(folder: Path | None, *, yes: bool) -> int:
-    """Take the lock from whoever holds it.
+    """Break the locks that are held.
 
-    An apply whose lock was broken starts, stops and deletes nothing more, and refuses what it had
-    still to do of that. Look at the jobs before applying again: one that was just started may not
-    be listed yet.
+    An apply whose lock was broken creates, cancels and deletes nothing more, and refuses its
+    remaining changes of that kind. Check the jobs before the next apply: one that was just created
+    may not be listed yet.
     """
-    from tunedmodels.operations.connect import break_all, holders
+    from tunedmodels.operations.connect import break_locks, lock_holders
     from tunedmodels.render.status import locks_text
 
     project = open_project(folder)
-    held = asyncio.run(holders(project))
-    click.echo(locks_text(held), nl=False)
-    if not held:
+    holders = asyncio.run(lock_holders(project))
+    click.echo(locks_text(holders), nl=False)
+    if not holders or not confirm("Break the locks?", yes=yes):
         return Exit.DONE
-    if not yes:
-        if not may_ask():
-            raise TunedModelsError("There is nobody to ask here", cure="Say it with --yes.")
-        if not click.confirm("Break it?"):
-            return Exit.DONE
-    for name, holder in asyncio.run(break_all(project, list(held))).items():
+    for name, holder in asyncio.run(break_locks(project, list(holders))).items():
         click.echo(f"{name}: broke the lock of {holder.owner}")
     return Exit.DONE

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the way they open the project."""
+"""Options, prompts and output that several commands share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
-from tunedmodels.cli.terminal import in_ci, is_live, style
+from tunedmodels.cli.terminal import can_prompt, in_ci, is_live, style
+from tunedmodels.errors import TunedModelsError
 
 if TYPE_CHECKING:
     from tunedmodels.events import Event
@@ -30,15 +31,15 @@ class Digest(click.ParamType[str]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Take the text as it is; anything that can be no digest is a usage error."""
+        """Return the text unchanged; text that cannot be a digest is a usage error."""
         text = str(value)
         if not re.fullmatch(r"(sha256:)?[0-9a-f]{8,64}", text):
-            words = f"{text[:80]!r} is no digest; 8 or more of its hex digits are needed"
-            self.fail(words, param, ctx)
+            message = f"{text[:80]!r} is not a digest; 8 or more of its hex digits are required"
+            self.fail(message, param, ctx)
         return text
 
 
-class Wait(click.ParamType[float]):
+class Duration(click.ParamType[float]):
     """A duration such as 90m, in seconds."""
 
     name = "duration"
@@ -46,131 +47,181 @@ class Wait(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read the text; anything that is no duration is a usage error."""
-        from tunedmodels.schema.fields import seconds
+        """Return the seconds; text that is not a duration is a usage error."""
+        from tunedmodels.schema.fields import parse_duration
 
         try:
-            return seconds(str(value))
+            return parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-def overlays(command: Command) -> Command:
-    """Add `--env` and `--set`, which change what the manifests say."""
+def overlay_options(command: Command) -> Command:
+    """Add `--env` and `--set`, which override values of the manifests."""
     command = click.option(
         "--set",
         "sets",
         metavar="NAME.PATH=VALUE",
         multiple=True,
-        help="Change one value, such as tone.hyperparameters.epochCount=3.",
+        help="Override one value, for example tone.hyperparameters.epochCount=3; repeatable.",
     )(command)
     return click.option(
-        "--env", "environment", metavar="NAME", default="", help="Merge overlays/NAME.yaml."
+        "--env",
+        "environment",
+        metavar="NAME",
+        default="",
+        help="Environment: merge overlays/NAME.yaml.",
     )(command)
 
 
-def cache(command: Command) -> Command:
-    """Add `--no-cache`; CI reads every dataset whatever a cache says."""
+def cache_option(command: Command) -> Command:
+    """Add `--no-cache`; CI always reads every dataset."""
     return click.option(
         "--no-cache",
         is_flag=True,
-        help="Read every dataset, also those that look unchanged. CI always does.",
+        help="Read every dataset, even if it looks unchanged; always on in CI.",
     )(command)
 
 
-def allowances(command: Command) -> Command:
-    """Add the flags that a refused plan names."""
+def allowance_options(command: Command) -> Command:
+    """Add the options that a refused plan names in its cure."""
     command = click.option(
-        "--allow-empty", is_flag=True, help="Plan although no TunedModel is declared."
+        "--allow-empty", is_flag=True, help="Allow a project without any TunedModel."
     )(command)
     return click.option(
         "--allow-delete",
         metavar="N",
         type=click.IntRange(min=0),
         default=0,
-        help="Delete up to N ready versions, whatever the policy's percentage.",
+        help="Allow up to N deletions of ready versions, regardless of the policy's percentage.",
     )(command)
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
-    """Where events go as JSON lines; where they take standard output, words move to the other."""
+class EventsOutput:
+    """The destination of `--events`."""
 
     file: TextIO | None = None
-    take_stdout: bool = False
+    is_stdout: bool = False
+    """Whether events take standard output; messages then go to standard error."""
 
 
-class EventsFile(click.ParamType[Events]):
+class EventsFile(click.ParamType[EventsOutput]):
     """A file to append to, opened at once, or - for standard output."""
 
     name = "FILE"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Events:
-        """Open it; that this cannot be done is a usage error."""
-        if isinstance(value, Events):
+    ) -> EventsOutput:
+        """Open the file; a file that cannot be opened is a usage error."""
+        if isinstance(value, EventsOutput):
             return value
         opened = click.File("a", encoding="utf-8", lazy=False).convert(str(value), param, ctx)
-        return Events(cast("TextIO", opened), take_stdout=value == "-")
+        return EventsOutput(cast("TextIO", opened), is_stdout=value == "-")
 
 
-def events(command: Command) -> Command:
-    """Add `--events`, which hands every event on to another program."""
+def events_option(command: Command) -> Command:
+    """Add `--events`, which writes every event for another program."""
     return click.option(
         "--events",
         type=EventsFile(),
-        default=Events(),
-        help="Append every event to FILE as JSON lines; - is standard output, and words move away.",
+        default=EventsOutput(),
+        help="Append events to FILE as JSON lines. With -, write them to standard output and"
+        " messages to standard error.",
     )(command)
 
 
-def yes(command: Command) -> Command:
-    """Add `--yes`, which answers the question before it is asked."""
-    return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(command)
+def yes_option(command: Command) -> Command:
+    """Add `--yes`, which confirms without a prompt."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")(command)
+
+
+def format_option(*formats: str, details: str = "") -> Callable[[Command], Command]:
+    """Return a decorator that adds `--format`; the first format is the default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help=f"Output format: {details}." if details else "Output format.",
+    )
+
+
+def version_option(command: Command) -> Command:
+    """Add `--version`, which names a ready version."""
+    return click.option(
+        "--version",
+        metavar="ID",
+        help="Ready version, by its id or its last 8 digits. Default: the serving version.",
+    )(command)
+
+
+def confirm(
+    question: str, *, yes: bool, err: bool = False, cure: str = "Pass --yes to confirm."
+) -> bool:
+    """Return whether the user confirms; `yes` confirms without a prompt.
+
+    `err` prompts on standard error. Raises TunedModelsError when the terminal is not interactive.
+    """
+    if yes:
+        return True
+    if not can_prompt():
+        message = "Cannot ask for confirmation: this is not an interactive terminal"
+        raise TunedModelsError(f"{message}. Nothing was changed", cure=cure)
+    if click.confirm(question, err=err):
+        return True
+    click.echo("Nothing was changed.", err=err)
+    return False
 
 
 def open_project(folder: Path | None, environment: str = "", sets: tuple[str, ...] = ()) -> Project:
-    """Open the project of `-C`, or the one that lies here. Raises ProblemsFoundError."""
+    """Open the project of `-C`, or the one in the current directory. Raises ProblemsFoundError."""
     from tunedmodels.project import Project
 
     return Project.open(folder, environment=environment, sets=sets)
 
 
-def trusts_cache(*, no_cache: bool) -> bool:
-    """Whether an unchanged dataset may cost a stat instead of a read."""
+def can_use_cache(*, no_cache: bool) -> bool:
+    """Return whether a dataset that looks unchanged may be skipped instead of read."""
     return not (no_cache or in_ci())
 
 
-def read_stdin(argument: str | None) -> str:
-    """Return the argument, or standard input for `-` and for nothing when it is piped."""
-    is_open = sys.stdin is not None  # not so after `<&-`
+def read_prompt(argument: str | None) -> str:
+    """Return the argument; for `-`, or without one, return piped standard input."""
+    is_open = sys.stdin is not None  # it is None after `<&-`
     if is_open and (argument == "-" or (argument is None and not sys.stdin.isatty())):
-        # Replaced, not refused: one odd byte must not keep a log from being asked about.
+        # Invalid bytes are replaced, so that a log with a few of them can still be sent.
         argument = sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
     if not argument or argument.isspace():
-        raise click.UsageError("What should the model be asked? Give a text, or pipe one in.")
+        raise click.UsageError("The prompt is missing. Give it as TEXT or on standard input.")
     return argument
 
 
-# FOLDED
-# What commands that follow jobs share: a view for a person, beside those who listen elsewhere.
-def complain(words: str) -> None:
-    """Say what a listener could not do."""
-    click.echo(style(err=True)("Warning: ", "warning") + words, err=True)
+def warn(message: str) -> None:
+    """Print a warning to standard error."""
+    click.echo(style(err=True)("Warning: ", "warning") + message, err=True)
+
+
+def warn_deprecated(old: str, new: str) -> None:
+    """Print a warning that `old` is deprecated in favor of `new`."""
+    warn(f"`{old}` is deprecated; use `{new}`.")
 
 
 @contextmanager
-def watched(events: Events, hearers: Callable[[Event], None]) -> Iterator[Callable[[Event], None]]:
-    """Show events to a person while this block runs, and hand each one on."""
-    from tunedmodels.render.progress_live import progress
+def show_progress(
+    events: EventsOutput, listeners: Callable[[Event], None]
+) -> Iterator[Callable[[Event], None]]:
+    """Yield a function that shows an event on the terminal and passes it to the listeners."""
+    from tunedmodels.render.progress import open_progress
 
-    err = events.take_stdout
+    err = events.is_stdout
     out = sys.stderr if err else sys.stdout
-    with progress(live=is_live(err=err), style=style(err=err), out=out) as view:
+    with open_progress(live=is_live(err=err), style=style(err=err), out=out) as view:
 
         def emit(event: Event) -> None:
             view(event)
-            hearers(event)
+            listeners(event)
 
         yield emit

@@ -1,4 +1,4 @@
-"""`tunedmodels outputs`: what an application must call."""
+"""`tunedmodels outputs`: print the resources that applications call."""
 
 from __future__ import annotations
 
@@ -7,52 +7,53 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import Wait, open_project
+from tunedmodels.cli.options import Duration, format_option, open_project
 from tunedmodels.errors import TunedModelsError
 
 
 @click.command("outputs")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "yaml", "env", "names"]),
-    default="text",
-    help="env prints TUNEDMODELS_NAME=... lines, names one name per line.",
+@format_option(
+    "text",
+    "json",
+    "yaml",
+    "env",
+    "names",
+    details="env prints TUNEDMODELS_NAME=... lines, names prints one name per line",
 )
 @click.option(
-    "--allow-missing", is_flag=True, help="Leave out declared names that nothing serves yet."
+    "--allow-missing", is_flag=True, help="Omit declared names that have no serving version yet."
 )
 @click.option("--wait", is_flag=True, help="Wait until every declared name is served.")
 @click.option(
-    "--timeout", type=Wait(), default="2h", show_default=True, help="How long --wait waits."
+    "--timeout", type=Duration(), default="2h", show_default=True, help="Maximum time for --wait."
 )
 @click.pass_obj
 def command(
-    folder: Path | None, *, form: str, allow_missing: bool, wait: bool, timeout: float
+    folder: Path | None, *, output_format: str, allow_missing: bool, wait: bool, timeout: float
 ) -> None:
-    """Print what an application must call, by name.
+    """Print the resources that applications call, by name.
 
-    The resource of the serving version changes with every promotion; read it from here. When
-    nothing serves a declared name, nothing is printed and the exit code is 1, so that no
-    application gets a part of its configuration. Waiting trains and promotes nothing.
+    The resource of the serving version changes with each promotion. If a declared name has no
+    serving version, prints nothing and exits with code 1, so that an application never receives an
+    incomplete configuration. Trains and promotes nothing, also while waiting.
     """
-    from tunedmodels.observed import missing
-    from tunedmodels.operations.models import all_names
-    from tunedmodels.render.outputs import OUTPUTS
+    from tunedmodels.observed import unserved_names
+    from tunedmodels.operations.models import read_models
+    from tunedmodels.render.outputs import OUTPUT_RENDERERS
 
     project = open_project(folder)
     if wait:
-        from tunedmodels.operations.watch import until_served
+        from tunedmodels.operations.watch import wait_until_served
 
-        models = asyncio.run(until_served(project, timeout_s=timeout))
+        models = asyncio.run(wait_until_served(project, timeout_s=timeout))
     else:
-        models = asyncio.run(all_names(project))
-    absent = missing(models)
-    if absent and not allow_missing:
-        names = ", ".join(absent)
+        models = asyncio.run(read_models(project))
+    unserved = unserved_names(models)
+    if unserved and not allow_missing:
+        reason = " after the time to wait" if wait else " yet"
         raise TunedModelsError(
-            f"nothing serves {names}" + (", and the time to wait is over" if wait else " yet"),
+            f"No version serves {', '.join(unserved)}{reason}",
             cure="To train what is declared: tunedmodels apply\n"
-            "To print the others all the same: --allow-missing",
+            "To print the remaining names, pass --allow-missing.",
         )
-    click.echo(OUTPUTS[form](models), nl=False)
+    click.echo(OUTPUT_RENDERERS[output_format](models), nl=False)

@@ -1,4 +1,4 @@
-"""`tunedmodels promote`: choose by hand which ready version serves."""
+"""`tunedmodels promote`: promote a version manually."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tunedmodels.cli.options import open_project
 @click.argument("version", required=False)
 @click.pass_obj
 def command(folder: Path | None, *, name: str, version: str | None) -> None:
-    """Make a ready version the one that serves.
+    """Make a ready version the serving version.
 
-    Without VERSION (an id, or its last 8 digits) the newest ready one that does not serve yet. One
-    that its gate keeps from serving must be named: that overrules the gate.
+    VERSION is an id or its last 8 digits; the default is the newest ready version that does not
+    serve. A version that its gate rejected must be named, which overrules the gate.
     """
     from tunedmodels.operations.models import promote
     from tunedmodels.stamp import Decision
 
     project = open_project(folder)
-    done = asyncio.run(promote(project, name, version))
-    if done.model_id == done.former:
-        click.echo(f"{done.model_id} serves already.")
+    result = asyncio.run(promote(project, name, version))
+    if result.model_id == result.previous_id:
+        click.echo(f"{result.model_id} already serves.")
         return
-    instead = f", instead of {done.former}" if done.former else ""
-    click.echo(f"{done.model_id} serves now{instead}.")
-    if done.overruled:
-        ruling = "refused it" if done.overruled.decision is Decision.REFUSED else "could not decide"
-        click.echo(f"Its gate {ruling}; that is overruled now, by hand.")
-    click.echo("The next apply goes back to what the manifest declares, if that is another one.")
+    instead = f" instead of {result.previous_id}" if result.previous_id else ""
+    click.echo(f"{result.model_id} now serves{instead}.")
+    if gate := result.overruled_gate:
+        decision = "refused" if gate.decision is Decision.REFUSED else "did not decide about"
+        click.echo(f"This overrules its gate, which {decision} the version.")
+    click.echo("The next apply promotes the declared version again if it is another one.")

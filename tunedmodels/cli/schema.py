@@ -1,4 +1,4 @@
-"""`tunedmodels schema`: the shapes that editors and other programs rest on."""
+"""`tunedmodels schema`: JSON Schemas for editors and other programs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from importlib import import_module
 
 import click
 
-# Where each one is made: a function, or the schema itself. Imported only when it is asked for.
+# The function that makes each schema. It is imported only when its schema is requested.
 _SCHEMAS = {
     "manifest": "tunedmodels.schema.json_schema:manifest_schema",
     "plan": "tunedmodels.render.plan.json:plan_schema",
-    "policy": "tunedmodels.render.plan.json:policy_schema",
-    "status": "tunedmodels.render.status:STATUS_SCHEMA",
-    "outputs": "tunedmodels.render.outputs:OUTPUTS_SCHEMA",
-    "validate": "tunedmodels.render.problems:PROBLEMS_SCHEMA",
-    "evaluation": "tunedmodels.render.evaluation_json:EVALUATION_SCHEMA",
-    "doctor": "tunedmodels.render.doctor:DOCTOR_SCHEMA",
+    "policy": "tunedmodels.render.plan.policy_json:policy_schema",
+    "status": "tunedmodels.render.status_json:status_schema",
+    "show": "tunedmodels.render.status_json:show_schema",
+    "provenance": "tunedmodels.render.provenance_json:provenance_schema",
+    "verify": "tunedmodels.render.provenance_json:verification_schema",
+    "outputs": "tunedmodels.render.outputs:outputs_schema",
+    "validate": "tunedmodels.render.problems_json:problems_schema",
+    "evaluation": "tunedmodels.render.evaluation_json:evaluation_schema",
+    "doctor": "tunedmodels.render.doctor:doctor_schema",
     "events": "tunedmodels.listeners.jsonl:events_schema",
 }
 
@@ -26,10 +29,10 @@ _SCHEMAS = {
 def command(name: str) -> None:
     """Print a JSON Schema.
 
-    NAME is manifest (the default, for editors); plan, status, outputs, validate, doctor or
-    evaluation, for what is printed as JSON; policy, for plan --policy-format; or events, for a line
-    of --events.
+    NAME is manifest (for editors), plan, status, show, outputs, validate, evaluation, doctor or
+    verify (for the JSON output of that command), provenance (for show --card json), policy (for
+    plan --format policy) or events (for a line of --events). Default: manifest.
     """
-    module, _, attribute = _SCHEMAS[name].partition(":")
-    schema = getattr(import_module(module), attribute)
-    click.echo(json.dumps(schema() if callable(schema) else schema, indent=2, ensure_ascii=False))
+    module, _, function = _SCHEMAS[name].partition(":")
+    schema = getattr(import_module(module), function)()
+    click.echo(json.dumps(schema, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""`tunedmodels show`: one model, with its loss curve as text or as a picture."""
+"""`tunedmodels show`: show one model, with its loss curve as text or as an SVG file."""
 
 from __future__ import annotations
 
@@ -8,78 +8,84 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import format_option, open_project
 from tunedmodels.cli.terminal import style
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.files import write_whole
+from tunedmodels.files import write_output
 
 if TYPE_CHECKING:
-    from tunedmodels.observed import Named
+    from tunedmodels.observed import ModelVersions
     from tunedmodels.project import Project
 
 
 @click.command("show")
 @click.argument("name")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@format_option("text", "json")
 @click.option(
-    "--png",
+    "--svg",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also draw the loss curve into a file.",
+    help="Also write the loss curve to FILE as an SVG drawing.",
 )
 @click.option(
     "--card",
     type=click.Choice(["markdown", "json"]),
-    help="Print the lineage of one version instead: where it comes from, and how it was judged.",
+    help="Print the provenance of one version instead: its origin and its evaluations.",
 )
-@click.option("--version", metavar="ID", help="A ready version, for --card; else what serves.")
+@click.option(
+    "--version",
+    metavar="ID",
+    help="Ready version for --card, by its id or its last 8 digits. Default: the serving version.",
+)
 @click.pass_obj
 def command(
     folder: Path | None,
     *,
     name: str,
-    form: str,
-    png: Path | None,
+    output_format: str,
+    svg: Path | None,
     card: str | None,
     version: str | None,
 ) -> None:
-    """Show one model: versions, settings and loss curve."""
-    from tunedmodels.operations.models import all_names, pick
-    from tunedmodels.render.status import show_document, show_text
+    """Show the versions, settings and loss curve of a model."""
+    from tunedmodels.operations.models import find_model, read_models
+    from tunedmodels.render.status import show_text
+    from tunedmodels.render.status_json import show_json
 
     if version and not card:
-        raise click.UsageError("--version is for --card; show lists every version.")
+        raise click.UsageError("--version requires --card; without it, all versions are shown.")
     project = open_project(folder)
-    model = pick(asyncio.run(all_names(project)), name)
-    if png:
-        _draw(model, png)
+    model = find_model(asyncio.run(read_models(project)), name)
+    if svg:
+        _write_svg(model, svg)
     if card:
         text = _card(project, model, version, card)
     else:
-        text = show_document(model) if form == "json" else show_text(model, style())
+        text = show_json(model) if output_format == "json" else show_text(model, style())
     click.echo(text, nl=False)
-    if png:
-        click.echo(f"wrote {png}", err=True)
+    if svg:
+        click.echo(f"Wrote {svg}", err=True)
 
 
-def _card(project: Project, model: Named, version: str | None, form: str) -> str:
-    from tunedmodels.operations.models import ready
-    from tunedmodels.operations.verify import lineage
-    from tunedmodels.render.lineage import card_json, card_markdown
+def _card(project: Project, model: ModelVersions, version: str | None, card_format: str) -> str:
+    from tunedmodels.operations.models import ready_version
+    from tunedmodels.operations.verify import read_provenance
+    from tunedmodels.render.provenance import provenance_markdown
+    from tunedmodels.render.provenance_json import provenance_json
 
-    found = lineage(project, model, ready(model, version))
-    return card_json(found) if form == "json" else card_markdown(found)
+    card = read_provenance(project, model, ready_version(model, version))
+    return provenance_json(card) if card_format == "json" else provenance_markdown(card)
 
 
-def _draw(model: Named, png: Path) -> None:
+def _write_svg(model: ModelVersions, path: Path) -> None:
     from tunedmodels.evaluation.curves import read_curve
-    from tunedmodels.render.chart import curve_png
-    from tunedmodels.render.status import drawn
+    from tunedmodels.render.chart import curve_svg
+    from tunedmodels.render.status import version_with_curve
 
-    version = drawn(model)
+    version = version_with_curve(model)
     if version is None:
         raise TunedModelsError(
-            f"{model.name} has no loss curve yet", cure="It has one after its first training step."
+            f"{model.name} has no loss curve yet", cure="Wait for its first training step."
         )
     reading = read_curve(version.curve, epoch_count=version.used.epoch_count)
-    write_whole(png, curve_png(version.curve, title=version.model_id, reading=reading))
+    write_output(path, curve_svg(version.curve, reading, title=version.model_id).encode())

@@ -1,4 +1,4 @@
-"""`tunedmodels status`: every name, its versions, and how far they are."""
+"""`tunedmodels status`: list all models."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import format_option, open_project
 from tunedmodels.cli.terminal import style
 
 
 @click.command("status")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@format_option("text", "json")
 @click.pass_obj
-def command(folder: Path | None, *, form: str) -> None:
-    """List all models, their versions and their progress."""
-    from tunedmodels.operations.models import all_names
-    from tunedmodels.render.status import status_document, status_text
+def command(folder: Path | None, *, output_format: str) -> None:
+    """List all models with their versions and progress."""
+    from tunedmodels.operations.models import read_models
+    from tunedmodels.render.status import status_text
+    from tunedmodels.render.status_json import status_json
 
-    models = asyncio.run(all_names(open_project(folder)))
-    text = status_document(models) if form == "json" else status_text(models, style())
+    models = asyncio.run(read_models(open_project(folder)))
+    text = status_json(models) if output_format == "json" else status_text(models, style())
     click.echo(text, nl=False)

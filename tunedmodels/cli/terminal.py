@@ -1,4 +1,4 @@
-"""Words on the terminal: colour where a person looks, plain text everywhere else."""
+"""The terminal: whether it is interactive, colors, and UTF-8 output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 Style = Callable[[str, str], str]
 
-_COLOURS: dict[str, dict[str, object]] = {
+_STYLES: dict[str, dict[str, object]] = {
     "create": {"fg": "green"},
     "replace": {"fg": "yellow"},
     "retry": {"fg": "green"},
@@ -32,36 +32,35 @@ _COLOURS: dict[str, dict[str, object]] = {
 
 
 def is_live(*, err: bool = False) -> bool:
-    """Whether a person watches standard output (or standard error): a terminal, not CI."""
-    # Python has None for a stream that was closed before it began (`>&-`).
+    """Return whether standard output (or standard error) is a terminal outside of CI."""
+    # The stream is None if it was closed before Python started (`>&-`).
     stream = sys.stderr if err else sys.stdout
     is_terminal = stream is not None and stream.isatty()
     return is_terminal and not in_ci() and os.environ.get("TERM") != "dumb"
 
 
 def in_ci() -> bool:
-    """Whether this runs in continuous integration, where caches are not trusted."""
+    """Return whether this process runs in continuous integration."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
-def may_ask() -> bool:
-    """Whether there is a person to answer a question."""
-    return (
-        all(each is not None and each.isatty() for each in (sys.stdin, sys.stdout)) and not in_ci()
-    )
+def can_prompt() -> bool:
+    """Return whether the user can answer a prompt: both streams are terminals, outside of CI."""
+    streams = (sys.stdin, sys.stdout)
+    return all(stream is not None and stream.isatty() for stream in streams) and not in_ci()
 
 
 def style(*, err: bool = False) -> Style:
-    """Return how to colour a text by its role; without colour the words say the same."""
+    """Return a function that colors a text by its role, or leaves it plain."""
     if "NO_COLOR" in os.environ or not is_live(err=err):
         return lambda text, _role: text
 
-    def coloured(text: str, role: str) -> str:
-        return click.style(text, **_COLOURS.get(role, {}))  # type: ignore[arg-type]  # click types each keyword
+    def color(text: str, role: str) -> str:
+        return click.style(text, **_STYLES.get(role, {}))  # type: ignore[arg-type]  # click types each keyword
 
-    return coloured
+    return color
 
 
 def write_utf8(text: str) -> None:
-    """Write a document to standard output, in UTF-8 and with its own line ends in every locale."""
+    """Write a document to standard output in UTF-8, with unchanged line ends, in every locale."""
     click.echo(text.encode(), nl=False)

@@ -1,4 +1,4 @@
-"""`tunedmodels validate`: everything that can be checked without asking anybody."""
+"""`tunedmodels validate`: check manifests and datasets without a network."""
 
 from __future__ import annotations
 
@@ -6,57 +6,65 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import cache, open_project, overlays, trusts_cache
+from tunedmodels.cli.options import (
+    cache_option,
+    can_use_cache,
+    format_option,
+    open_project,
+    overlay_options,
+)
 from tunedmodels.cli.terminal import style, write_utf8
 from tunedmodels.errors import Exit, ProblemsFoundError, Severity
 
 
 @click.command("validate")
-@overlays
-@cache
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "github", "markdown"]),
-    default="text",
-    help="github prints annotations for a workflow, markdown the words of a comment.",
+@overlay_options
+@cache_option
+@format_option(
+    "text",
+    "json",
+    "github",
+    "markdown",
+    details="github prints workflow annotations, markdown prints the text of a comment",
 )
 @click.pass_obj
 def command(
-    folder: Path | None, *, environment: str, sets: tuple[str, ...], form: str, no_cache: bool
+    folder: Path | None,
+    *,
+    environment: str,
+    sets: tuple[str, ...],
+    output_format: str,
+    no_cache: bool,
 ) -> int:
-    """Check manifests and datasets, offline.
+    """Check manifests and datasets offline.
 
-    Says every problem of every file with its line and its cure. Exit code 1 when there is an error;
-    warnings and advice alone give 0.
+    Reports every problem of every file with its line and its cure. Exit code 1 if there is an
+    error; warnings and advice alone exit with 0.
     """
-    from tunedmodels.project.base_models import judged
-    from tunedmodels.project.resolve import survey
-    from tunedmodels.render.problems import (
-        counted,
-        problems_document,
-        problems_github,
-        problems_text,
-    )
+    from tunedmodels.project.base_models import base_model_report
+    from tunedmodels.project.resolve import resolve
+    from tunedmodels.render.problems import count_phrase, problems_github, problems_text
 
     checked = ""
     try:
         project = open_project(folder, environment, sets)
-        surveyed = survey(project, use_cache=trusts_cache(no_cache=no_cache))
-        problems = tuple(sorted({*surveyed.problems, *judged(project).all}))
-        checked = f" in {surveyed.counted}"
-    except ProblemsFoundError as found:
-        problems = found.problems
-    if form == "json":
-        write_utf8(problems_document(problems))
-    elif form == "markdown":
+        resolution = resolve(project, use_cache=can_use_cache(no_cache=no_cache))
+        problems = tuple(sorted({*resolution.problems, *base_model_report(project).all_problems}))
+        checked = f" in {resolution.summary}"
+    except ProblemsFoundError as error:
+        problems = error.problems
+    if output_format == "json":
+        from tunedmodels.render.problems_json import problems_json
+
+        write_utf8(problems_json(problems))
+    elif output_format == "markdown":
         from tunedmodels.render.problems import problems_markdown
 
         write_utf8(problems_markdown(problems, environment=environment))
-    elif form == "github":
+    elif output_format == "github":
         click.echo(problems_github(problems), nl=False)
     else:
         click.echo(problems_text(problems, style()), nl=False)
-        click.echo(f"{counted(problems).capitalize()}{checked}.")
-    is_wrong = any(problem.severity is Severity.ERROR for problem in problems)
-    return Exit.ERROR if is_wrong else Exit.DONE
+        click.echo(f"{count_phrase(problems).capitalize()}{checked}.")
+    has_errors = any(problem.severity is Severity.ERROR for problem in problems)
+    return Exit.ERROR if has_errors else Exit.DONE

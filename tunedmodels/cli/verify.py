@@ -1,4 +1,4 @@
-"""`tunedmodels verify`: prove from git what a live version was trained on."""
+"""`tunedmodels verify`: verify from git what a live version was trained on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project, overlays
+from tunedmodels.cli.options import format_option, open_project, overlay_options, version_option
 from tunedmodels.cli.terminal import style
 from tunedmodels.errors import Exit
 
 
 @click.command("verify")
 @click.argument("name")
-@overlays
-@click.option("--version", metavar="ID", help="A ready version; else the one that serves.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@overlay_options
+@version_option
+@format_option("text", "json")
 @click.pass_obj
 def command(
     folder: Path | None,
@@ -25,22 +25,23 @@ def command(
     environment: str,
     sets: tuple[str, ...],
     version: str | None,
-    form: str,
+    output_format: str,
 ) -> int:
-    """Prove from git what a live version was trained on.
+    """Verify from git what a live version was trained on.
 
-    Reads the manifest and the dataset of the commit in its stamp again and compares what follows
-    from them with the live version; of the one that serves, the files here must be the same too.
-    Exit code 0 when all of it holds, 1 when one byte of an example differs.
+    Rebuilds the version from the manifest and the dataset of the commit in its stamp, and compares
+    the result with the live version. The serving version is compared with the files of the working
+    tree as well. Exit code 1 if anything differs, even one byte of an example.
     """
     from tunedmodels.operations.verify import verify
-    from tunedmodels.render.lineage import verification_json, verification_text
+    from tunedmodels.render.provenance import verification_text
+    from tunedmodels.render.provenance_json import verification_json
 
     project = open_project(folder, environment, sets)
-    found = asyncio.run(verify(project, name, version))
-    if form == "json":
-        text = verification_json(found.name, found.version, found.commit, found.checks)
+    verification = asyncio.run(verify(project, name, version))
+    if output_format == "json":
+        text = verification_json(verification)
     else:
-        text = verification_text(found.version, found.checks, style())
+        text = verification_text(verification, style())
     click.echo(text, nl=False)
-    return Exit.DONE if found.holds else Exit.ERROR
+    return Exit.DONE if verification.is_verified else Exit.ERROR

@@ -1,4 +1,4 @@
-"""`tunedmodels watch`: follow jobs that were started before."""
+"""`tunedmodels watch`: follow jobs that an earlier apply started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import Events, Wait, complain, events, open_project, watched
+from tunedmodels.cli.options import (
+    Duration,
+    EventsOutput,
+    events_option,
+    open_project,
+    show_progress,
+    warn,
+)
 from tunedmodels.errors import Exit
 
 if TYPE_CHECKING:
@@ -18,34 +25,39 @@ if TYPE_CHECKING:
 
 @click.command("watch")
 @click.argument("names", nargs=-1)
-@click.option("--timeout", type=Wait(), help="Watch at most so long, for example 90m; then exit 3.")
-@events
+@click.option(
+    "--timeout",
+    type=Duration(),
+    help="Maximum time to watch, for example 90m; exit code 3 when exceeded.",
+)
+@events_option
 @click.pass_obj
 def command(
-    folder: Path | None, *, names: tuple[str, ...], timeout: float | None, events: Events
+    folder: Path | None, *, names: tuple[str, ...], timeout: float | None, events: EventsOutput
 ) -> int:
-    """Follow running jobs to their end.
+    """Follow running jobs until they end.
 
-    All of them, or those of NAMES. Promotes nothing: that is for apply. On the embedded provider
-    watching also lets the jobs go on. Exit code 0 all ready, 1 one failed, 3 still running.
+    NAMES are the models; the default is all. Promotes nothing: apply does. The embedded provider
+    trains its jobs while this command runs. Exit codes: 0 all ready, 1 a job failed, 3 jobs still
+    running.
     """
     return asyncio.run(_watch(open_project(folder), names, timeout, events))
 
 
 async def _watch(
-    project: Project, names: tuple[str, ...], timeout_s: float | None, events: Events
+    project: Project, names: tuple[str, ...], timeout_s: float | None, events: EventsOutput
 ) -> int:
-    from tunedmodels.listeners.listener import About
-    from tunedmodels.listeners.subscribe import audience, link
-    from tunedmodels.operations.watch import running, watch
+    from tunedmodels.listeners.listener import RunInfo
+    from tunedmodels.listeners.subscribe import ci_run_url, open_listeners
+    from tunedmodels.operations.watch import running_jobs, watch
 
-    jobs = await running(project, names)
+    jobs = await running_jobs(project, names)
     if not jobs:
-        click.echo("No job is running.", err=events.take_stdout)
+        click.echo("There are no running jobs.", err=events.is_stdout)
         return Exit.DONE
-    about = About("watch", project.name, project.environment, link=link(os.environ))
-    async with audience(about, events=events.file, complain=complain) as hearers:
-        with watched(events, hearers) as emit:
+    run = RunInfo("watch", project.name, project.environment, run_url=ci_run_url(os.environ))
+    async with open_listeners(run, events=events.file, on_warning=warn) as listeners:
+        with show_progress(events, listeners) as emit:
             outcome = await watch(project, jobs, emit=emit, timeout_s=timeout_s)
-        hearers.code = outcome.code
+        listeners.exit_code = outcome.code
     return outcome.code

@@ -1,4 +1,4 @@
-"""A block of rows, as every reader yields them, and the order in what looks like chaos: lines."""
+"""Blocks of rows, as every reader yields them, and the line numbers of all rows of a file."""
 
 from __future__ import annotations
 
@@ -8,30 +8,27 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tunedmodels.datasets.problems import Found
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.problems import ProblemCollector
+from tunedmodels.datasets.source import ExampleSource
 
-ROWS = 512  # rows per block where a reader counts rows and not bytes
+ROWS_PER_BLOCK = 512  # where a reader counts rows and not bytes
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# How Python's surrogateescape shows a byte that is not UTF-8.
+# The code points by which Python's surrogateescape represents a byte that is not UTF-8.
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows of a file, in order: columns, since most checks are one C call per column.
-
-    `lines` holds the line on which each row begins, from 1.
-    """
+    """Consecutive rows of a file as columns, since most checks are one C call per column."""
 
     inputs: list[str]
     outputs: list[str]
-    lines: Sequence[int]
+    lines: Sequence[int]  #: the line on which each row begins, from 1
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[str, str, int]]) -> Block:
-        """Make a block of (input, output, line)."""
+    def from_rows(cls, rows: Iterable[tuple[str, str, int]]) -> Block:
+        """Return a block of rows (input, output, line)."""
         block = cls([], [], lines := [])
         for text_input, output, line in rows:
             block.inputs.append(text_input)
@@ -40,43 +37,46 @@ class Block:
         return block
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """Go through the rows as (input, output)."""
+        """Return the rows as pairs (input, output)."""
         return zip(self.inputs, self.outputs, strict=True)
 
 
-def tidy(block: Block, source: Source, found: Found) -> Block:
-    r"""Return the rows with every line end as `\n`, without those that are not UTF-8 (reported)."""
+def normalize(block: Block, source: ExampleSource, problems: ProblemCollector) -> Block:
+    r"""Return the rows with every line end as `\n`.
+
+    Rows that are not UTF-8 are reported and omitted.
+    """
     rows = [
-        (_one_line_end(text_input), _one_line_end(output), line)
+        (_normalize_line_ends(text_input), _normalize_line_ends(output), line)
         for text_input, output, line in zip(block.inputs, block.outputs, block.lines, strict=True)
-        if _is_unicode(text_input, line, source.input_field, found)
-        and _is_unicode(output, line, source.output_field, found)
+        if _is_unicode(text_input, line, source.input_field, problems)
+        and _is_unicode(output, line, source.output_field, problems)
     ]
-    return Block.of(rows)
+    return Block.from_rows(rows)
 
 
-def _one_line_end(text: str) -> str:
+def _normalize_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _is_unicode(text: str, line: int, field: str, found: Found) -> bool:
-    broken = None if text.isascii() else _SURROGATE.search(text)
-    if not broken:
+def _is_unicode(text: str, line: int, field: str, problems: ProblemCollector) -> bool:
+    surrogate = None if text.isascii() else _SURROGATE.search(text)
+    if not surrogate:
         return True
-    code = ord(broken[0])
-    what = f"byte 0x{code - 0xDC00:02x}" if code in _ESCAPED_BYTES else f"\\u{code:04x}"
-    found.error(
+    code = ord(surrogate[0])
+    name = f"byte 0x{code - 0xDC00:02x}" if code in _ESCAPED_BYTES else f"\\u{code:04x}"
+    problems.error(
         line,
         "not-utf8",
-        f"{what} at character {broken.start() + 1:,} is not UTF-8",
+        f"{name} at character {surrogate.start() + 1:,} is not UTF-8",
         "Save the file as UTF-8.",
         path=field,
     )
     return False
 
 
-class Lines:
-    """Which line the n-th example stands on, in a few bytes: mostly one range for a whole file."""
+class LineIndex:
+    """The line of each example, in little memory: a range for each run of consecutive lines."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []

@@ -1,7 +1,6 @@
-"""How two datasets differ, as multisets: what came, what went, and what came back in other words.
+"""The difference between two datasets as multisets: added, removed, relabeled and edited examples.
 
-Examples are matched by what they hold, so that moving, sorting or converting a file is no change of
-any of them.
+Examples are matched by their content, so moving, sorting or converting a file changes none of them.
 """
 
 from __future__ import annotations
@@ -13,37 +12,34 @@ from typing import NamedTuple
 
 from tunedmodels.datasets.examples import Example
 
-MOST_LABELS = 50
-_LONGEST_LABEL = 60  # characters
-_TIMES = 4  # a label stands in several examples; an answer in words of its own does not
+MAX_LABELS = 50
+_MAX_LABEL_CHARS = 60
+_MIN_EXAMPLES_PER_LABEL = 4  # on average; free text rarely repeats, labels do
 
-# An input that is nine tenths the same is the old one with a slip mended. Only the ends of long
-# texts are looked at, and not more pairs than a second is enough for.
-_SIMILAR = 90
-_END = 200  # characters
-_MOST_PAIRS = 250_000
+# Two inputs that are 90 % equal are the same input with a correction. Only the ends of long texts
+# are compared, and only as many pairs as one second allows.
+_MIN_SIMILARITY = 90
+_END_CHARS = 200
+_MAX_PAIRS = 250_000
 
 
-class Numbered(NamedTuple):
-    """An example, where it stands in its dataset (from 1), and on which line of its file.
+class NumberedExample(NamedTuple):
+    """An example with its position in the dataset and in the file."""
 
-    `line` is 0 where there is no file, only the examples.
-    """
-
-    number: int
+    number: int  #: position in the dataset, from 1
     example: Example
-    line: int = 0
+    line: int = 0  #: line of the file; 0 if the examples do not come from a file
 
 
-class Pair(NamedTuple):
-    """An example that is there in other words: as it was, and as it is."""
+class ExamplePair(NamedTuple):
+    """One example before and after a change."""
 
-    before: Numbered
-    after: Numbered
+    before: NumberedExample
+    after: NumberedExample
 
 
 class LabelCount(NamedTuple):
-    """How many examples have one output, before and after."""
+    """The number of examples with one output, before and after."""
 
     label: str
     before: int
@@ -52,126 +48,154 @@ class LabelCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two datasets, each part in the order of its dataset.
+    """The differences between two datasets, each part in the order of its dataset."""
 
-    `reworded` has the same input and another output, `edited` nearly the same input; `added` and
-    `removed` are the rest. `order_only`: the same examples in another order, which is another
-    training run all the same. `labels` counts the outputs where they are labels, else it is empty.
-    """
+    added: tuple[NumberedExample, ...] = ()
+    """The examples only in the new dataset that belong to no pair."""
 
-    added: tuple[Numbered, ...] = ()
-    removed: tuple[Numbered, ...] = ()
-    reworded: tuple[Pair, ...] = ()
-    edited: tuple[Pair, ...] = ()
+    removed: tuple[NumberedExample, ...] = ()
+    """The examples only in the old dataset that belong to no pair."""
+
+    relabeled: tuple[ExamplePair, ...] = ()
+    """Pairs with the same input and another output."""
+
+    edited: tuple[ExamplePair, ...] = ()
+    """Pairs with nearly the same input."""
+
     order_only: bool = False
+    """Whether only the order differs, which still changes the training."""
+
     labels: tuple[LabelCount, ...] = ()
+    """The counts of the outputs if they are labels, otherwise empty."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether no example came, went or changed."""
-        return not (self.added or self.removed or self.reworded or self.edited)
+        """Whether no example was added, removed or changed."""
+        return not (self.added or self.removed or self.relabeled or self.edited)
+
+    @property
+    def added_count(self) -> int:
+        """The examples only in the new dataset, including the new side of each pair."""
+        return len(self.added) + len(self.relabeled) + len(self.edited)
+
+    @property
+    def removed_count(self) -> int:
+        """The examples only in the old dataset, including the old side of each pair."""
+        return len(self.removed) + len(self.relabeled) + len(self.edited)
 
 
-def numbered(examples: Iterable[Example]) -> list[Numbered]:
-    """Give examples that come from no file their numbers, from 1."""
-    return [Numbered(number, example) for number, example in enumerate(examples, 1)]
+def number_examples(examples: Iterable[Example]) -> list[NumberedExample]:
+    """Return examples that do not come from a file with their numbers, from 1."""
+    return [NumberedExample(number, example) for number, example in enumerate(examples, 1)]
 
 
 def compare(
-    old: Sequence[Numbered], new: Sequence[Numbered], *, has_labels: bool | None = None
+    old: Sequence[NumberedExample],
+    new: Sequence[NumberedExample],
+    *,
+    has_labels: bool | None = None,
 ) -> Comparison:
-    """Compare two datasets by what they hold.
+    """Compare two datasets by content.
 
-    `has_labels` says whether the outputs are labels; None means that they speak for themselves.
+    `has_labels` says whether the outputs are labels; None means to decide by the outputs.
     """
     added, removed = _surplus(new, old), _surplus(old, new)
-    reworded = _reworded(removed, added)
-    _drop(reworded, removed, added)
-    edited = _edited(removed, added)
-    _drop(edited, removed, added)
-    moved = not (added or removed or reworded or edited)
+    relabeled = _pair_relabeled(removed, added)
+    _remove_paired(relabeled, removed, added)
+    edited = _pair_edited(removed, added)
+    _remove_paired(edited, removed, added)
+    is_equal = not (added or removed or relabeled or edited)
     return Comparison(
         added=tuple(added),
         removed=tuple(removed),
-        reworded=tuple(reworded),
+        relabeled=tuple(relabeled),
         edited=tuple(edited),
-        order_only=moved and [row.example for row in old] != [row.example for row in new],
-        labels=_labels(old, new, has_labels=has_labels),
+        order_only=is_equal and [row.example for row in old] != [row.example for row in new],
+        labels=_count_labels(old, new, has_labels=has_labels),
     )
 
 
-def _surplus(these: Iterable[Numbered], those: Iterable[Numbered]) -> list[Numbered]:
-    """Return what `these` have more often than `those`: of equal examples the last ones."""
-    matched = Counter(row.example for row in those)
+def _surplus(
+    rows: Iterable[NumberedExample], others: Iterable[NumberedExample]
+) -> list[NumberedExample]:
+    """Return the examples that `rows` contain more often than `others`: the last of equal ones."""
+    unmatched = Counter(row.example for row in others)
     surplus = []
-    for row in these:
-        if matched[row.example] > 0:
-            matched[row.example] -= 1
+    for row in rows:
+        if unmatched[row.example] > 0:
+            unmatched[row.example] -= 1
         else:
             surplus.append(row)
     return surplus
 
 
-def _reworded(removed: Iterable[Numbered], added: Iterable[Numbered]) -> list[Pair]:
-    """Pair what has the same input, the first with the first."""
-    waiting: dict[str, deque[Numbered]] = defaultdict(deque)
+def _pair_relabeled(
+    removed: Iterable[NumberedExample], added: Iterable[NumberedExample]
+) -> list[ExamplePair]:
+    """Pair examples with the same input, in order."""
+    by_input: dict[str, deque[NumberedExample]] = defaultdict(deque)
     for row in removed:
-        waiting[row.example.text_input].append(row)
+        by_input[row.example.text_input].append(row)
     return [
-        Pair(waiting[row.example.text_input].popleft(), row)
+        ExamplePair(by_input[row.example.text_input].popleft(), row)
         for row in added
-        if waiting[row.example.text_input]
+        if by_input[row.example.text_input]
     ]
 
 
-def _edited(removed: Sequence[Numbered], added: Sequence[Numbered]) -> list[Pair]:
-    """Pair what has nearly the same input, the most similar first."""
-    if not removed or not added or len(removed) * len(added) > _MOST_PAIRS:
+def _pair_edited(
+    removed: Sequence[NumberedExample], added: Sequence[NumberedExample]
+) -> list[ExamplePair]:
+    """Pair examples with nearly the same input, the most similar first."""
+    if not removed or not added or len(removed) * len(added) > _MAX_PAIRS:
         return []
-    from rapidfuzz import fuzz, process  # noqa: PLC0415  # only where something was edited
+    from rapidfuzz import fuzz, process  # noqa: PLC0415  # start-up: only for edited examples
 
-    new = [_ends(row.example.text_input) for row in added]
+    new_inputs = [_ends(row.example.text_input) for row in added]
     similar = [
-        (-score, then, now)
-        for then, row in enumerate(removed)
-        for _, score, now in process.extract(
+        (-score, old, new)
+        for old, row in enumerate(removed)
+        for _, score, new in process.extract(
             _ends(row.example.text_input),
-            new,
+            new_inputs,
             scorer=fuzz.ratio,
-            score_cutoff=_SIMILAR,
+            score_cutoff=_MIN_SIMILARITY,
             limit=None,
         )
     ]
-    pairs: dict[int, int] = {}  # place in `added` -> place in `removed`
-    taken: set[int] = set()
-    for _, then, now in sorted(similar):
-        if now not in pairs and then not in taken:
-            pairs[now] = then
-            taken.add(then)
-    return [Pair(removed[pairs[now]], added[now]) for now in sorted(pairs)]
+    old_by_new: dict[int, int] = {}  # index in `added` -> index in `removed`
+    paired: set[int] = set()
+    for _, old, new in sorted(similar):
+        if new not in old_by_new and old not in paired:
+            old_by_new[new] = old
+            paired.add(old)
+    return [ExamplePair(removed[old_by_new[new]], added[new]) for new in sorted(old_by_new)]
 
 
 def _ends(text: str) -> str:
-    return text if len(text) <= 2 * _END else text[:_END] + text[-_END:]
+    return text if len(text) <= 2 * _END_CHARS else text[:_END_CHARS] + text[-_END_CHARS:]
 
 
-def _drop(pairs: Iterable[Pair], removed: list[Numbered], added: list[Numbered]) -> None:
-    then = {pair.before.number for pair in pairs}
-    now = {pair.after.number for pair in pairs}
-    removed[:] = [row for row in removed if row.number not in then]
-    added[:] = [row for row in added if row.number not in now]
+def _remove_paired(
+    pairs: Iterable[ExamplePair], removed: list[NumberedExample], added: list[NumberedExample]
+) -> None:
+    before = {pair.before.number for pair in pairs}
+    after = {pair.after.number for pair in pairs}
+    removed[:] = [row for row in removed if row.number not in before]
+    added[:] = [row for row in added if row.number not in after]
 
 
-def _labels(
-    old: Sequence[Numbered], new: Sequence[Numbered], *, has_labels: bool | None
+def _count_labels(
+    old: Sequence[NumberedExample], new: Sequence[NumberedExample], *, has_labels: bool | None
 ) -> tuple[LabelCount, ...]:
-    """Count the outputs, the most frequent first, where they are labels."""
+    """Count the outputs if they are labels, the most frequent first."""
     before, after = (Counter(row.example.output for row in rows) for rows in (old, new))
     labels = before.keys() | after.keys()
-    if has_labels is False or len(labels) > MOST_LABELS:
+    if has_labels is False or len(labels) > MAX_LABELS:
         return ()
     if has_labels is None and (
-        len(after) * _TIMES > len(new) or any(len(label) > _LONGEST_LABEL for label in labels)
+        len(after) * _MIN_EXAMPLES_PER_LABEL > len(new)
+        or any(len(label) > _MAX_LABEL_CHARS for label in labels)
     ):
         return ()
     ranked = sorted(labels, key=lambda label: (-after[label], -before[label], label))

@@ -1,50 +1,58 @@
-"""All examples of a file as values, for a job that trains on them."""
+"""Loading all examples of a file as values, for training, evaluation and comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunedmodels.datasets.blocks import tidy
-from tunedmodels.datasets.diff import Numbered
+from tunedmodels.datasets.blocks import normalize
+from tunedmodels.datasets.diff import NumberedExample
 from tunedmodels.datasets.examples import Example, Preference
-from tunedmodels.datasets.problems import Found
+from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.readers import read
-from tunedmodels.datasets.source import Source, responses
+from tunedmodels.datasets.source import ExampleSource, response_sources
 from tunedmodels.errors import ProblemsFoundError
 
 
-def load(file: Path, source: Source, *, written: str | None = None) -> list[Example]:
-    """Return the examples in order: those of which `survey` gives the digest.
+def load(file: Path, source: ExampleSource, *, display_path: str | None = None) -> list[Example]:
+    """Return the examples in order, the same ones whose digest `scan` returns.
 
-    `written` is how problems name the file. Raises ProblemsFoundError where a row cannot be read;
-    limits are not checked again.
+    `display_path` is how problems name the file. Raises ProblemsFoundError when a row cannot be
+    read; limits are not checked.
     """
-    return [Example(*pair) for pair, _ in _rows(file, source, written)]
+    return [Example(*pair) for pair, _ in _read_rows(file, source, display_path)]
 
 
 def load_preferences(
-    file: Path, source: Source, rejected_field: str, *, written: str | None = None
+    file: Path, source: ExampleSource, rejected_field: str, *, display_path: str | None = None
 ) -> list[Preference]:
-    """Return the preferences in order: those of which `survey_preferences` gives the digest.
+    """Return the preferences in order, the same ones whose digest `scan_preferences` returns.
 
     Raises ProblemsFoundError as `load` does.
     """
-    better, worse = responses(source, rejected_field)
-    rows = zip(_rows(file, better, written), _rows(file, worse, written), strict=True)
+    better, worse = response_sources(source, rejected_field)
+    rows = zip(
+        _read_rows(file, better, display_path),
+        _read_rows(file, worse, display_path),
+        strict=True,
+    )
     return [Preference(*pair, rejected) for (pair, _), ((_, rejected), _) in rows]
 
 
-def load_numbered(file: Path, source: Source, *, written: str | None = None) -> list[Numbered]:
-    """Return the examples as `load` does, each with the line of the file on which it begins."""
-    rows = enumerate(_rows(file, source, written), 1)
-    return [Numbered(number, Example(*pair), line) for number, (pair, line) in rows]
+def load_numbered(
+    file: Path, source: ExampleSource, *, display_path: str | None = None
+) -> list[NumberedExample]:
+    """Return the examples as `load` does, each with the line on which it begins."""
+    rows = enumerate(_read_rows(file, source, display_path), 1)
+    return [NumberedExample(number, Example(*pair), line) for number, (pair, line) in rows]
 
 
-def _rows(file: Path, source: Source, written: str | None) -> Iterator[tuple[tuple[str, str], int]]:
-    found = Found(written or str(file))
-    for block in read(file, source, found):
-        rows = tidy(block, source, found)
+def _read_rows(
+    file: Path, source: ExampleSource, display_path: str | None
+) -> Iterator[tuple[tuple[str, str], int]]:
+    problems = ProblemCollector(display_path or str(file))
+    for block in read(file, source, problems):
+        rows = normalize(block, source, problems)
         yield from zip(rows.pairs(), rows.lines, strict=True)
-    if found.errors:
-        raise ProblemsFoundError(found.problems())
+    if problems.error_count:
+        raise ProblemsFoundError(problems.by_line())

@@ -1,7 +1,8 @@
-"""One pass over a file of examples: the digest, every check, and memory that stays flat.
+"""Scanning a file of examples: one pass for the digest and every check, in bounded memory.
 
-Rows come in blocks; a block is digested, checked and forgotten. What a row leaves behind is two
-fingerprints (`repeats`), and now and then a line number.
+Rows come in blocks; a block is digested, checked and released. Each row only leaves two hashes (see
+`checks.duplicates`) and, in some files, its line number. A JSON document is the exception: it is
+read whole, up to a maximum size.
 """
 
 from __future__ import annotations
@@ -13,92 +14,144 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tunedmodels.datasets.blocks import Block, Lines
-from tunedmodels.datasets.checks import judge_bytes, judge_count, judge_outputs
-from tunedmodels.datasets.checks.duplicates import Fingerprints, Repeats
-from tunedmodels.datasets.checks.prefixes import Markers
-from tunedmodels.datasets.checks.rows import Checks
+from tunedmodels.datasets.blocks import Block, LineIndex
+from tunedmodels.datasets.checks import check_count, check_outputs, check_size
+from tunedmodels.datasets.checks.duplicates import DuplicateReport, ExampleHashes
+from tunedmodels.datasets.checks.prefixes import InputPrefixes
+from tunedmodels.datasets.checks.rows import RowChecker
 from tunedmodels.datasets.examples import digest
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.load import load_preferences
-from tunedmodels.datasets.problems import PER_CODE, Found
+from tunedmodels.datasets.problems import MAX_PER_CODE, ProblemCollector
 from tunedmodels.datasets.readers import read
-from tunedmodels.datasets.source import Source, responses
-from tunedmodels.datasets.tokens import Tally, estimate
+from tunedmodels.datasets.source import ExampleSource, file_size, response_sources
+from tunedmodels.datasets.tokens import TokenCounter, estimate_tokens
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 
-MAX_LABELS = 50
+MAX_LABELS: Final = 50
+REJECTED_FIELD: Final = "rejected"  # the default name of the field of the worse response
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What stands in a file of examples.
-
-    `digest` (`examples.digest`) and `labels` are over the rows without an error, `examples` counts
-    all rows with two texts; so the digest means something only where `is_usable`. `labels` counts
-    each output, and is None where there are more than `MAX_LABELS`. `size` is in bytes. `tokens` is
-    an estimate (`datasets.tokens`), without the preamble.
-    """
+class DatasetScan:
+    """The content and the problems of a file of examples."""
 
     digest: str
+    """The digest (`examples.digest`) of the rows without errors; meaningful if `is_usable`."""
+
     examples: int
+    """The number of rows with two texts, with or without errors."""
+
     size: int
+    """The size of the file in bytes."""
+
     problems: tuple[Problem, ...] = ()
+
     labels: Mapping[str, int] | None = None
+    """How often each output occurs in rows without errors; None for more than `MAX_LABELS`."""
+
     tokens: int = 0
+    """The estimated number of tokens (`datasets.tokens`), without the preamble."""
 
     @property
     def is_usable(self) -> bool:
-        """Whether nothing worse than a warning was found."""
+        """Whether the scan found no errors."""
         return all(problem.severity is not Severity.ERROR for problem in self.problems)
 
 
-def survey(
+def scan(
     file: Path,
-    source: Source,
+    source: ExampleSource,
     *,
-    written: str,
+    display_path: str,
     limits: Limits,
     preamble: str = "",
     task: str | None = None,
-) -> Survey:
-    """Read `file` once and tell what stands in it and what is wrong with it.
+) -> DatasetScan:
+    """Read `file` once and return its digest, counts and problems.
 
-    `written` is how problems name the file. `preamble` counts for the length of inputs alone.
-    Raises nothing for what a file holds, or does not: that is what `problems` are for.
+    `display_path` is how problems name the file. `preamble` only counts towards the length of
+    inputs. Nothing is raised for a missing file or for its content: these are problems.
     """
-    found = Found(written)
-    with Fingerprints() as fingerprints:
-        tally = _Tally(Checks(source, limits, preamble, found), fingerprints)
-        for block in read(file, source, found):
-            tally.add(block)
-            if not tally.examples and found.errors >= PER_CODE:
-                break  # no example among a thousand rows: the rest would say nothing new
-        size = _size(file)
-        judge_bytes(size, limits, found)
-        if tally.examples:
-            tally.report(source, found)
-            judge_count(tally.examples, limits, task, found)
-            judge_outputs(tally.examples, tally.distinct, limits, found)
+    problems = ProblemCollector(display_path)
+    with ExampleHashes() as hashes:
+        state = _ScanState(RowChecker(source, limits, preamble, problems), hashes)
+        for block in read(file, source, problems):
+            state.add(block)
+            if not state.examples and problems.error_count >= MAX_PER_CODE:
+                break  # no example in a thousand rows: further rows would add no information
+        size = file_size(file)
+        check_size(size, limits, problems)
+        if state.examples:
+            state.report(source, problems)
+            check_count(state.examples, limits, task, problems)
+            check_outputs(state.examples, state.distinct_outputs, limits, problems)
         else:
-            found.only_first("missing-field")
-            if not found.errors:
-                found.error(0, "no-examples", "holds no example", "Write at least one.")
-    return Survey(tally.digest, tally.examples, size, found.problems(), tally.labels, tally.tokens)
+            problems.keep_first("missing-field")
+            if not problems.error_count:
+                problems.error(0, "no-examples", "contains no examples", "Write at least one.")
+    return DatasetScan(
+        state.digest, state.examples, size, problems.by_line(), state.labels, state.tokens
+    )
 
 
-class _Tally:
-    """What is known of the blocks so far."""
+def scan_preferences(
+    file: Path,
+    source: ExampleSource,
+    rejected_field: str,
+    *,
+    display_path: str,
+    limits: Limits,
+    preamble: str = "",
+) -> DatasetScan:
+    """Scan a file of preferences, that is of inputs with a better and a worse response.
 
-    def __init__(self, checks: Checks, fingerprints: Fingerprints) -> None:
+    The file is read as two files of examples that share their inputs, so that every check of an
+    example applies to both responses. Then the responses of each input are compared. Labels are
+    not counted.
+    """
+    better, worse = (
+        scan(file, response, display_path=display_path, limits=limits, preamble=preamble)
+        for response in response_sources(source, rejected_field)
+    )
+    problems = tuple(sorted(dict.fromkeys((*better.problems, *worse.problems))))
+    if not (better.is_usable and worse.is_usable):
+        return DatasetScan("", better.examples, better.size, problems)
+    try:
+        rows = load_preferences(file, source, rejected_field, display_path=display_path)
+    except ProblemsFoundError as error:  # another process changed the file after the scan
+        return DatasetScan("", better.examples, better.size, tuple(error.problems))
+    collector = ProblemCollector(display_path)
+    equal = [number for number, row in enumerate(rows, 1) if row.output == row.rejected]
+    if equal:
+        collector.error(
+            0,
+            "no-preference",
+            f"has {len(equal)} examples whose two responses are equal; the first is example "
+            f"{equal[0]}",
+            "Remove them: neither response is preferred.",
+        )
+    return DatasetScan(
+        digest(rows),
+        better.examples,
+        better.size,
+        (*problems, *collector.by_line()),
+        tokens=better.tokens + sum(estimate_tokens(row.rejected) for row in rows),
+    )
+
+
+class _ScanState:
+    """The state of a scan after the blocks so far."""
+
+    def __init__(self, checker: RowChecker, hashes: ExampleHashes) -> None:
         self.examples = 0
         self.labels: Counter[str] | None = Counter()
-        self._checks = checks
-        self._fingerprints = fingerprints
-        self._hash = hashlib.sha256()
-        self._lines = Lines()
-        self._markers = Markers()
-        self._tokens = Tally()
+        self._checker = checker
+        self._hashes = hashes
+        self._sha256 = hashlib.sha256()
+        self._lines = LineIndex()
+        self._prefixes = InputPrefixes()
+        self._tokens = TokenCounter()
 
     @property
     def tokens(self) -> int:
@@ -106,101 +159,53 @@ class _Tally:
 
     @property
     def digest(self) -> str:
-        return self._hash.hexdigest()
+        return self._sha256.hexdigest()
 
     @property
-    def distinct(self) -> int | None:
-        """How many different outputs there are; None where nobody needs to know."""
-        return self._fingerprints.distinct_outputs() if self.labels is None else len(self.labels)
+    def distinct_outputs(self) -> int | None:
+        """The number of different outputs; None if the file is too large to count them."""
+        return self._hashes.distinct_outputs() if self.labels is None else len(self.labels)
 
     def add(self, block: Block) -> None:
         self.examples += len(block.inputs)
-        block, encoded = self._checks.admit(block)
-        self._hash.update(encoded)
+        block, encoded = self._checker.check(block)
+        self._sha256.update(encoded)
         self._tokens.add(encoded, len(block.inputs))
-        self._fingerprints.add(block)
+        self._hashes.add(block)
         self._lines.add(block.lines)
-        self._markers.add(block)
+        self._prefixes.add(block)
         if self.labels is not None:
             self.labels.update(block.outputs)
             if len(self.labels) > MAX_LABELS:
                 self.labels = None
 
-    def report(self, source: Source, found: Found) -> None:
-        """Report what only shows in the file as a whole."""
-        self._markers.report(source, found)
-        duplicates, contradictions = self._fingerprints.duplicates_and_contradictions()
+    def report(self, source: ExampleSource, problems: ProblemCollector) -> None:
+        """Report the problems that only the file as a whole shows."""
+        self._prefixes.report(source, problems)
+        duplicates, contradictions = self._hashes.duplicates_and_contradictions()
         self._warn(
             duplicates,
             "duplicate",
-            "says the same as line {first}",
-            "Drop one of them.",
-            found,
+            "is the same as line {first}",
+            "Remove one of them.",
+            problems,
         )
         self._warn(
             contradictions,
             "contradiction",
-            "has the same input as line {first} and another output",
-            "Keep the right one.",
-            found,
+            "has the same input as line {first} but another output",
+            "Keep the correct one.",
+            problems,
         )
 
-    def _warn(self, repeats: Repeats, code: str, message: str, cure: str, found: Found) -> None:
-        for row, first in repeats.rows:
-            found.warn(self._lines[row], code, message.format(first=self._lines[first]), cure)
-        found.count(code, repeats.count - len(repeats.rows))
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return 0
-
-
-# FOLDED
-# Preferences: a file of inputs with two responses each, of which one is the better.
-#
-# It is read as two files of examples that share their inputs, so that every check of a single
-# example holds for both responses; what only shows between the two is looked at here.
-REJECTED_FIELD: Final = "rejected"
-
-
-def survey_preferences(
-    file: Path,
-    source: Source,
-    rejected_field: str,
-    *,
-    written: str,
-    limits: Limits,
-    preamble: str = "",
-) -> Survey:
-    """Read `file` and tell what stands in it, as `survey` does; labels are not counted."""
-    better, worse = (
-        survey(file, side, written=written, limits=limits, preamble=preamble)
-        for side in responses(source, rejected_field)
-    )
-    problems = tuple(sorted(dict.fromkeys((*better.problems, *worse.problems))))
-    if not (better.is_usable and worse.is_usable):
-        return Survey("", better.examples, better.size, problems)
-    try:
-        rows = load_preferences(file, source, rejected_field, written=written)
-    except ProblemsFoundError as changed:  # by somebody, since it was read a moment ago
-        return Survey("", better.examples, better.size, tuple(changed.problems))
-    found = Found(written)
-    same = sum(row.output == row.rejected for row in rows)
-    if same:
-        first = next(at for at, row in enumerate(rows, 1) if row.output == row.rejected)
-        found.error(
-            0,
-            "no-preference",
-            f"has {same} examples whose two responses are the same, first example {first}",
-            "Drop them: there is nothing to prefer.",
-        )
-    return Survey(
-        digest(rows),
-        better.examples,
-        better.size,
-        (*problems, *found.problems()),
-        tokens=better.tokens + sum(estimate(row.rejected) for row in rows),
-    )
+    def _warn(
+        self,
+        duplicates: DuplicateReport,
+        code: str,
+        message: str,
+        cure: str,
+        problems: ProblemCollector,
+    ) -> None:
+        for row, first in duplicates.rows:
+            problems.warn(self._lines[row], code, message.format(first=self._lines[first]), cure)
+        problems.add_omitted(code, duplicates.count - len(duplicates.rows))

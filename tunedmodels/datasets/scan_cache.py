@@ -1,12 +1,12 @@
-"""Surveys remembered from run to run, as git's index does: an unchanged file costs a stat.
+"""A cache of dataset scans between runs: an unchanged file costs one `stat`, as in git's index.
 
-One file, read once and written once. An entry holds what `stat` said of the dataset when it was
-read (size, times, inode); it counts as long as `stat` says the same, for the same question and the
-same rules. Whatever is wrong with the cache itself, it is built anew.
+The cache is one file, read once and written once. An entry contains the `stat` of the dataset when
+it was read (size, times, inode), and is valid while `stat` returns the same, for the same request
+and the same `RULES`. A cache that cannot be read is rebuilt.
 
 A file may be edited twice within one tick of the file system's clock, before and after we read it,
-and look unedited (git calls it racy). So a survey is only remembered when the file had been at rest
-for longer than a tick when reading began.
+and look unchanged (git calls such an entry racy). So a scan is only stored if the file had not
+changed for longer than a tick when reading began.
 """
 
 from __future__ import annotations
@@ -14,51 +14,52 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from tunedmodels import __version__
-from tunedmodels.datasets.checks.leakage import Side, overlap
+from tunedmodels.datasets.checks.leakage import DatasetFile, find_overlap
 from tunedmodels.datasets.limits import GEMINI_API, Limits
-from tunedmodels.datasets.scan import Survey, survey, survey_preferences
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.scan import DatasetScan, scan, scan_preferences
+from tunedmodels.datasets.source import ExampleSource
 from tunedmodels.errors import Problem
+from tunedmodels.files import write_atomic
 
-RULES = 3  # to be raised with every change of a check, a message or the digest
+RULES = 4  # increase it with every change of a check, a message or the digest
 
 _TICK_NS = 100_000_000  # ten ticks of Linux (CONFIG_HZ=100)
 _COARSE_TICK_NS = 2_000_000_000  # FAT; HFS+ and old NFS have 1 s
-_ENTRIES = 100_000  # beyond it, what this run did not ask for is dropped
+_MAX_ENTRIES = 100_000  # beyond it, entries that this run did not request are removed
 
 _Value = TypeVar("_Value")
-State = tuple[int, ...]
+FileState = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What `survey` is asked: see there."""
+class ScanRequest:
+    """The arguments of `scan`, or of `scan_preferences` if `rejected_field` is set."""
 
     file: Path
-    source: Source
-    written: str
+    source: ExampleSource
+    display_path: str
     limits: Limits = GEMINI_API
     preamble: str = ""
     task: str | None = None
-    rejected_field: str | None = None  # of preferences
+    rejected_field: str | None = None
 
     @property
     def key(self) -> str:
-        """The question, apart from what stands in the file."""
+        """The cache key: everything that the result depends on, except the content of the file."""
         parts = (
-            "survey",
-            *_reading(self.file, self.source, self.written),
-            _mark(self.limits),
+            "scan",
+            *_reading_key(self.file, self.source, self.display_path),
+            _limits_key(self.limits),
             str(len(self.preamble)),
             str(self.preamble[-1:].isspace()),
             self.task or "",
@@ -66,21 +67,21 @@ class Request:
         )
         return "\0".join(parts)
 
-    def answer(self) -> Survey:
-        """Read the file."""
+    def scan(self) -> DatasetScan:
+        """Read and scan the file."""
         if self.rejected_field:
-            return survey_preferences(
+            return scan_preferences(
                 self.file,
                 self.source,
                 self.rejected_field,
-                written=self.written,
+                display_path=self.display_path,
                 limits=self.limits,
                 preamble=self.preamble,
             )
-        return survey(
+        return scan(
             self.file,
             self.source,
-            written=self.written,
+            display_path=self.display_path,
             limits=self.limits,
             preamble=self.preamble,
             task=self.task,
@@ -88,134 +89,118 @@ class Request:
 
 
 class _Entry(msgspec.Struct, Generic[_Value], array_like=True, frozen=True):
-    states: tuple[State, ...]
+    states: tuple[FileState, ...]
     value: _Value
 
 
-class _Saved(msgspec.Struct, array_like=True, frozen=True):
+class _CacheFile(msgspec.Struct, array_like=True, frozen=True):
     rules: str
     entries: dict[str, msgspec.Raw]
 
 
-class SurveyCache:
-    """What is remembered in `file`. As a context manager it saves itself at the end.
+class ScanCache:
+    """The cache in `file`; the caller saves it with `save`.
 
-    `now_ns` is the clock of the file system: nanoseconds since 1970.
+    `now_ns` is the clock of the file system, in nanoseconds since 1970.
     """
 
     def __init__(self, file: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._file = file
         self._now_ns = now_ns
-        self._entries = _read(file)
-        self._asked: set[str] = set()
+        self._entries = _read_entries(file)
+        self._requested: set[str] = set()
         self._changed = False
 
-    def __enter__(self) -> Self:
-        return self
+    def scan(self, request: ScanRequest) -> DatasetScan:
+        """Return the cached or new scan of the request."""
+        return self._get_or_compute(request.key, (request.file,), _SCANS, request.scan)
 
-    def __exit__(self, *exc: object) -> None:
-        self.save()
-
-    def survey(self, request: Request) -> Survey:
-        """Return `datasets.survey.survey` of the request, remembered or made now."""
-        return self._recall(request.key, (request.file,), _SURVEYS, request.answer)
-
-    def overlap(self, train: Side, held_out: Side) -> tuple[Problem, ...]:
-        """Return `datasets.overlap.overlap`, remembered or made now."""
-        key = "\0".join(["overlap", *_reading(*train), *_reading(*held_out)])
+    def find_overlap(self, train: DatasetFile, held_out: DatasetFile) -> tuple[Problem, ...]:
+        """Return the cached or new result of `checks.leakage.find_overlap`."""
+        key = "\0".join(["overlap", *_reading_key(*train), *_reading_key(*held_out)])
         files = (train.file, held_out.file)
-        return self._recall(key, files, _OVERLAPS, lambda: overlap(train, held_out))
+        return self._get_or_compute(key, files, _OVERLAPS, lambda: find_overlap(train, held_out))
 
     def save(self) -> None:
-        """Write the file if anything is new. A disk that takes nothing is no failure here."""
+        """Write the file if an entry is new. A disk error is ignored: the next run scans again."""
         if not self._changed:
             return
         entries = self._entries
-        if len(entries) > _ENTRIES:
-            entries = {key: entries[key] for key in self._asked if key in entries}
-        half = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        if len(entries) > _MAX_ENTRIES:
+            entries = {key: entries[key] for key in self._requested if key in entries}
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                half.write_bytes(msgspec.msgpack.encode(_Saved(_rules(), entries)))
-                half.replace(self._file)
-            finally:
-                half.unlink(missing_ok=True)
+            write_atomic(self._file, msgspec.msgpack.encode(_CacheFile(_rules_version(), entries)))
         self._changed = False
 
-    def _recall(
+    def _get_or_compute(
         self,
         key: str,
         files: tuple[Path, ...],
         decoder: msgspec.msgpack.Decoder[_Entry[_Value]],
-        answer: Callable[[], _Value],
+        compute: Callable[[], _Value],
     ) -> _Value:
-        self._asked.add(key)
-        states = _states(files)
+        self._requested.add(key)
+        states = _file_states(files)
         if states and (raw := self._entries.get(key)):
-            with suppress(msgspec.DecodeError):  # written by somebody else: made anew
+            with suppress(msgspec.DecodeError):  # written by another program: computed again
                 entry = decoder.decode(raw)
                 if entry.states == states:
                     return entry.value
         begun_ns = self._now_ns()
-        value = answer()
-        if states and _at_rest(states, begun_ns) and _states(files) == states:
+        value = compute()
+        if states and _is_settled(states, begun_ns) and _file_states(files) == states:
             self._entries[key] = msgspec.Raw(msgspec.msgpack.encode(_Entry(states, value)))
             self._changed = True
         return value
 
 
-_SURVEYS = msgspec.msgpack.Decoder(_Entry[Survey])
+_SCANS = msgspec.msgpack.Decoder(_Entry[DatasetScan])
 _OVERLAPS = msgspec.msgpack.Decoder(_Entry[tuple[Problem, ...]])
 
 
-def survey_all(requests: Iterable[Request], cache: SurveyCache | None = None) -> list[Survey]:
-    """Survey many files, in the order of the requests; without a cache each one is read."""
-    ask = cache.survey if cache else Request.answer
-    return [ask(request) for request in requests]
-
-
-def _read(file: Path) -> dict[str, msgspec.Raw]:
+def _read_entries(file: Path) -> dict[str, msgspec.Raw]:
     try:
-        saved = msgspec.msgpack.decode(file.read_bytes(), type=_Saved)
+        cache_file = msgspec.msgpack.decode(file.read_bytes(), type=_CacheFile)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
-    return saved.entries if saved.rules == _rules() else {}
+    return cache_file.entries if cache_file.rules == _rules_version() else {}
 
 
-def _rules() -> str:
+def _rules_version() -> str:
     return f"{__version__}/{RULES}"
 
 
-def _states(files: tuple[Path, ...]) -> tuple[State, ...] | None:
-    """Return what changes when a file does, or None where one is not there."""
+def _file_states(files: tuple[Path, ...]) -> tuple[FileState, ...] | None:
+    """Return values that change when a file changes, or None when a file is missing."""
     states = []
     for file in files:
         try:
-            seen = file.stat()
+            stat = file.stat()
         except (OSError, ValueError):  # ValueError: a NUL in the path
             return None
-        states.append((seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev))
+        states.append((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev))
     return tuple(states)
 
 
-def _at_rest(states: tuple[State, ...], begun_ns: int) -> bool:
+def _is_settled(states: tuple[FileState, ...], begun_ns: int) -> bool:
+    """Return whether all files were unchanged for longer than a tick when reading began."""
     for _, modified_ns, changed_ns, *_ in states:
-        # A time without a fraction of a second is one of a coarse clock, in all likelihood.
+        # A time without a fraction of a second most probably comes from a coarse clock.
         tick_ns = _TICK_NS if modified_ns % 1_000_000_000 else _COARSE_TICK_NS
         if max(modified_ns, changed_ns) + tick_ns >= begun_ns:
             return False
     return True
 
 
-def _reading(file: Path, source: Source, written: str) -> tuple[str, ...]:
-    whole = os.path.join(os.getcwd(), file)  # noqa: PTH109, PTH118  # a Path costs 10 times as much
-    return whole, written, str(source.format), source.input_field, source.output_field
+def _reading_key(file: Path, source: ExampleSource, display_path: str) -> tuple[str, ...]:
+    absolute = os.path.join(os.getcwd(), file)  # noqa: PTH109, PTH118  # a Path takes 10 times as long
+    return absolute, display_path, str(source.format), source.input_field, source.output_field
 
 
 @lru_cache(maxsize=64)
-def _mark(limits: Limits) -> str:
+def _limits_key(limits: Limits) -> str:
     return hashlib.sha256(repr(limits).encode()).hexdigest()[:16]
 
 
-__all__ = ["Request", "SurveyCache", "survey_all"]
+__all__ = ["ScanCache", "ScanRequest"]

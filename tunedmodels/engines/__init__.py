@@ -1,8 +1,8 @@
-"""What really learns inside the embedded service: one file per engine, behind one contract.
+"""The engines of the embedded service: one module or package per engine, behind one contract.
 
-`ENGINES` is the table of base models. Reading it imports no numpy, since `models.list` and
-`validate` only want names; an engine imports what it computes with when it first works. A new
-engine is one file, one line here, and `tests/contract/test_engine.py` passing for it.
+`ENGINES` is the table of base models. Reading it does not import numpy, since `models.list` and
+`validate` only need the names; an engine imports its numeric modules when it is first used. To add
+an engine, add its module and one line here; `tests/contract/test_engine.py` must pass for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Adapters on disk: one safetensors file each, that names its base and can tell if it is whole.
+"""Adapters on disk: one safetensors file each, with the name of its base model and a checksum.
 
-safetensors holds arrays and strings and runs no code when it is read, as a pickle would. It has no
-checksum, so a flipped bit would be a silent change of the model: the metadata carries a SHA-256.
+A safetensors file contains arrays and strings; unlike a pickle, it runs no code when it is read. It
+has no checksum, so a flipped bit would change the model silently: the metadata contains a SHA-256.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from safetensors.numpy import save as to_bytes
 
 from tunedmodels.engines.engine import Adapter
 
-# One key, because safetensors writes several in an order that changes from run to run: equal
-# adapters are equal files.
+# A single key, because safetensors writes several in an order that changes from run to run, and
+# equal adapters must be equal files.
 _KEY = "tunedmodels"
 
 
 def save(path: Path, adapter: Adapter) -> None:
-    """Write the adapter to `path`: after a crash, the former file is there or the new one, whole.
+    """Write the adapter to `path`; after a crash, `path` is either the former or the new file.
 
-    Raises OSError when the disk does not take it; `path` is then as it was.
+    Raises OSError when the disk fails; `path` is then unchanged.
     """
     arrays = {name: np.asarray(array, order="C") for name, array in adapter.arrays.items()}
-    about = {
+    metadata = {
         "baseModel": adapter.base_model,
         "notes": dict(adapter.notes),
         "sha256": _digest(adapter.base_model, arrays, adapter.notes),
     }
-    content = to_bytes(arrays, metadata={_KEY: json.dumps(about, sort_keys=True)})
+    content = to_bytes(arrays, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -48,55 +48,57 @@ def save(path: Path, adapter: Adapter) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    _sync_directory(path.parent)
 
 
 def load(path: Path, base_model: str) -> Adapter:
-    """Read an adapter of `base_model` back, equal to what was saved.
+    """Return the adapter of `base_model` that was saved in `path`.
 
-    Raises FileNotFoundError, and ValueError in words when the file is damaged, is no adapter of
-    ours, or belongs to another base.
+    Raises FileNotFoundError, and ValueError when the file is damaged, is not an adapter, or belongs
+    to another base model.
     """
     try:
-        # The library takes the path as it is, and reports a missing file in several ways.
+        # The library reports a missing file in several ways; stat raises FileNotFoundError.
         path.stat()
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        base, notes, expected = str(about["baseModel"]), about["notes"], about["sha256"]
+            metadata = json.loads((file.metadata() or {})[_KEY])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        base, notes, expected = str(metadata["baseModel"]), metadata["notes"], metadata["sha256"]
         actual = _digest(base, arrays, notes)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} holds no learned parameters that can be read ({_words(error)}); "
+            f"{path} does not contain readable parameters ({_describe_error(error)}); "
             "restore the file or train the model again"
         ) from error
     if actual != expected:
         raise ValueError(
-            f"{path} is damaged: its content does not fit its checksum; "
+            f"{path} is damaged: its content does not match its checksum; "
             "restore the file or train the model again"
         )
     if base != base_model:
-        raise ValueError(f"{path} belongs to the base {base} and means nothing on {base_model}")
+        raise ValueError(
+            f"{path} belongs to the base model {base} and cannot be used with {base_model}"
+        )
     return Adapter(base_model=base, arrays=arrays, notes=notes)
 
 
 def _digest(base_model: str, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str]) -> str:
-    """Hash everything an adapter says, whatever the order of its names."""
+    """Return the digest of all contents of an adapter, independent of the order of its names."""
     shapes = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
-    said = json.dumps([base_model, dict(notes), shapes], sort_keys=True)
-    digest = hashlib.sha256(said.encode())
+    header = json.dumps([base_model, dict(notes), shapes], sort_keys=True)
+    digest = hashlib.sha256(header.encode())
     for name in sorted(arrays):
         digest.update(arrays[name].tobytes())
     return digest.hexdigest()
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return f"{_KEY} metadata is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _sync_folder(folder: Path) -> None:
-    # A rename is on disk only when its folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync_directory(directory: Path) -> None:
+    # A rename is durable only after its directory is synced.
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

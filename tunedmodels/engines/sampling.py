@@ -1,4 +1,4 @@
-"""From scores to a choice, and from a text to the pieces that are streamed."""
+"""Choosing an index from logits, and splitting an answer into the tokens that are streamed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tunedmodels.engines.engine import Sampling
 # A token of the embedded service is a word with the white space before it.
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
-# Below this, division by the temperature only makes infinities, and the likeliest wins anyway.
-_COLDEST = 1e-6
+# At lower temperatures the division only leads to infinities; the likeliest index is chosen.
+_MIN_TEMPERATURE = 1e-6
 
 
 def choose(logits: NDArray[np.float64], sampling: Sampling) -> int:
-    """Return the index of the likeliest (the first of equals), or one drawn by its probability.
+    """Return the likeliest index (the first of equal ones), or one drawn by its probability.
 
-    The draw is among the `top_k` likeliest, of those among the fewest that together reach `top_p`,
-    with probabilities softmax(logits / temperature); the same `seed` draws the same.
+    The draw is among the `top_k` likeliest, and of these among the fewest that together reach
+    `top_p`, with probabilities softmax(logits / temperature). Equal seeds draw equal indices.
     """
     likeliest_first = np.argsort(-logits, kind="stable")
-    if sampling.temperature < _COLDEST:
+    if sampling.temperature < _MIN_TEMPERATURE:
         return int(likeliest_first[0])
     kept = likeliest_first[: sampling.top_k or None]
     shares = softmax(logits[kept] / sampling.temperature)
@@ -36,14 +36,14 @@ def choose(logits: NDArray[np.float64], sampling: Sampling) -> int:
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probabilities of `logits`, of any finite size."""
-    raised = np.exp(logits - logits.max())
-    return np.asarray(raised / raised.sum())
+    """Return the probabilities for `logits` of any finite size."""
+    exponentials = np.exp(logits - logits.max())
+    return np.asarray(exponentials / exponentials.sum())
 
 
-def pieces(text: str, sampling: Sampling) -> Iterator[str]:
+def stream_tokens(text: str, sampling: Sampling) -> Iterator[str]:
     """Yield `text` token by token, up to its first stop sequence and `max_output_tokens`."""
-    ends = [text.find(stop) for stop in sampling.stop_sequences if stop]
-    end = min((place for place in ends if place >= 0), default=len(text))
-    tokens = (found.group() for found in _TOKEN.finditer(text[:end]))
+    stops = [text.find(stop) for stop in sampling.stop_sequences if stop]
+    end = min((offset for offset in stops if offset >= 0), default=len(text))
+    tokens = (match.group() for match in _TOKEN.finditer(text[:end]))
     yield from islice(tokens, sampling.max_output_tokens)

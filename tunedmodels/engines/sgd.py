@@ -1,4 +1,4 @@
-"""What is the same in every engine that learns by plain mini-batch stochastic gradient descent."""
+"""The shared part of engines that learn by plain mini-batch stochastic gradient descent."""
 
 from __future__ import annotations
 
@@ -9,61 +9,58 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.engine import MAP_NOTE, Adapter, Step, TuningRequest
+from tunedmodels.engines.engine import FEATURE_MAP_NOTE, Adapter, TrainingStep, TuningRequest
 
 
-class Descent(ABC):
-    """One job in memory. Iterating takes the steps that are left, and may stop at any of them."""
+class SgdTraining(ABC):
+    """One training run in memory. Iterating takes the remaining steps; it may stop at any step."""
 
     def __init__(self, request: TuningRequest, resume: Adapter | None) -> None:
         if not request.examples:
-            raise ValueError("there are no examples to learn from")
+            raise ValueError("the training set has no examples")
         self.request = request
-        self.done = resume.steps if resume else 0
-        self._order = _order(request)
+        self.steps_done = resume.steps if resume else 0
+        self._order = _example_order(request)
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TrainingStep]:
         """Take one step at a time."""
         request = self.request
-        while self.done < request.total_steps:
-            start = self.done * request.batch_size
-            # A rate beyond all measure ends in infinities, which show in the loss.
+        while self.steps_done < request.total_steps:
+            start = self.steps_done * request.batch_size
+            # A rate that is far too high leads to infinities, which the loss shows.
             with np.errstate(over="ignore", invalid="ignore"):
-                mean_loss = self.learn(self._order[start : start + request.batch_size])
-            self.done += 1
+                mean_loss = self.train_batch(self._order[start : start + request.batch_size])
+            self.steps_done += 1
             if not math.isfinite(mean_loss):
                 raise ValueError(
-                    f"the loss of step {self.done} is {mean_loss}: the learning rate "
+                    f"the loss of step {self.steps_done} is {mean_loss}: the learning rate "
                     f"{request.learning_rate:g} is far too high; try a tenth of it"
                 )
-            yield Step(self.done, request.epoch_at(self.done), mean_loss)
+            yield TrainingStep(self.steps_done, request.finished_epochs(self.steps_done), mean_loss)
 
     @abstractmethod
-    def learn(self, batch: NDArray[np.intp]) -> float:
-        """Move the parameters by the batch's mean error; return the mean loss before that."""
+    def train_batch(self, batch: NDArray[np.intp]) -> float:
+        """Update the parameters by the batch's mean error; return the mean loss before that."""
 
 
-def check_base(adapter: Adapter, base_model: str, map_version: str) -> None:
-    """Refuse parameters that mean nothing on this base, or on this version of its features.
-
-    Raises ValueError in words.
-    """
+def require_compatible(adapter: Adapter, base_model: str, map_version: str) -> None:
+    """Raise ValueError if the adapter belongs to another base model or feature map version."""
     if adapter.base_model != base_model:
         raise ValueError(
-            f"these parameters were learned on {adapter.base_model} and mean nothing on "
+            f"these parameters were learned on {adapter.base_model} and cannot be used with "
             f"{base_model}"
         )
-    if adapter.arrays and adapter.notes.get(MAP_NOTE) != map_version:
+    if adapter.arrays and adapter.notes.get(FEATURE_MAP_NOTE) != map_version:
         raise ValueError(
-            "these parameters were learned by another version of the feature map; "
+            "these parameters were learned with another version of the feature map; "
             "train the model again"
         )
 
 
-def _order(request: TuningRequest) -> NDArray[np.intp]:
-    """Return the examples' places in the order in which they are seen, epoch after epoch.
+def _example_order(request: TuningRequest) -> NDArray[np.intp]:
+    """Return the indices of the examples in training order, for all epochs.
 
-    Each epoch is shuffled by (seed, epoch) alone, so a resumed run needs no generator's state.
+    The order of each epoch depends on (seed, epoch) only, so a resumed run needs no random state.
     """
     seeds = ([request.seed % 2**64, epoch] for epoch in range(request.epoch_count))
     return np.concatenate(

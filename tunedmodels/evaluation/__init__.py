@@ -1,1 +1,1 @@
-"""What training and held-out results mean: loss curves read for people."""
+"""Evaluation of tuned models: metrics, gates, reports and the interpretation of loss curves."""

@@ -1,9 +1,9 @@
-"""Answers remembered from run to run, so that nothing is asked twice.
+"""A cache of answers between runs, so that no question is asked twice.
 
-One file of JSON lines per model and manner of asking, only appended to: a run that was killed lost
-one answer at most. A version never changes, and neither does its preamble, so its answer to an
-input holds whatever the metric, the thresholds or the other examples become. A line that cannot be
-read is asked again.
+There is one file of JSON lines per model and sampling settings, to which answers are appended: a
+run that is killed loses at most one answer. A version and its preamble never change, so its answer
+to an input is valid for any metric, thresholds and other examples. A line that cannot be read is
+ignored, and its question is asked again.
 """
 
 from __future__ import annotations
@@ -19,42 +19,48 @@ import msgspec
 from tunedmodels.observed import ObservedModel
 from tunedmodels.schema.tuned_model import GenerationConfig
 
-KEPT: Final = 200  # files; the versions of years, and an evaluation in the making
+MAX_FILES: Final = 200  # files: the versions of years, and the evaluation of a new one
 
 _Line = tuple[str, str]
 _DECODER: Final = msgspec.json.Decoder(_Line)
 
 
-class Answers:
-    """What one model answered, in a file below `folder`.
+class AnswerCache:
+    """The answers of one model, in a file in `directory`.
 
-    `name` is for people. `parts` are all that decides its answers apart from the input.
+    `name` makes the file name readable. `parts` are everything that the answers depend on, except
+    the inputs.
     """
 
-    def __init__(self, folder: Path, name: str, *parts: str) -> None:
-        self._file = folder / f"{name}-{_digest(*parts)[:16]}.jsonl"
-        self._got: dict[str, str] | None = None
+    def __init__(self, directory: Path, name: str, *parts: str) -> None:
+        self._file = directory / f"{name}-{_digest(*parts)[:16]}.jsonl"
+        self._answers: dict[str, str] | None = None
 
     @classmethod
-    def of_version(cls, folder: Path, model: ObservedModel, how: GenerationConfig) -> Answers:
-        """Return what a version answered; one that was trained anew under its id is another one."""
-        made = model.created.isoformat() if model.created else ""
-        parts = (model.provider, model.resource, model.fingerprint, made)
-        return cls(folder, model.model_id, *parts, drawn(how))
+    def for_version(
+        cls, directory: Path, model: ObservedModel, config: GenerationConfig
+    ) -> AnswerCache:
+        """Return the answers of a version.
+
+        A version that was trained again with the same id has other answers.
+        """
+        created = model.created.isoformat() if model.created else ""
+        parts = (model.provider, model.resource, model.fingerprint, created)
+        return cls(directory, model.model_id, *parts, sampling_key(config))
 
     def get(self, text_input: str) -> str | None:
-        """Return the answer to an input, if it is known."""
-        if self._got is None:
-            self._got = dict(self._read())
-        return self._got.get(_digest(text_input))
+        """Return the known answer to an input, or None."""
+        if self._answers is None:
+            self._answers = dict(self._read())
+        return self._answers.get(_digest(text_input))
 
-    def put(self, text_input: str, got: str) -> None:
-        """Remember an answer at once. A disk that takes nothing is no failure here."""
+    def put(self, text_input: str, answer: str) -> None:
+        """Append an answer immediately. A disk error is ignored: the question is asked again."""
         key = _digest(text_input)
-        if self._got is not None:
-            self._got[key] = got
-        # The line end comes first, so that half a line of a run that was killed spoils no other.
-        line = b"\n" + msgspec.json.encode((key, got))
+        if self._answers is not None:
+            self._answers[key] = answer
+        # The line end comes first, so that an incomplete line of a killed run damages no other.
+        line = b"\n" + msgspec.json.encode((key, answer))
         with suppress(OSError):
             is_new = not self._file.exists()
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ class Answers:
             finally:
                 os.close(opened)
             if is_new:
-                self._tidy()
+                self._delete_old_files()
 
     def _read(self) -> list[_Line]:
         lines: list[_Line] = []
@@ -74,25 +80,25 @@ class Answers:
                     lines.append(_DECODER.decode(line))
         return lines
 
-    def _tidy(self) -> None:
+    def _delete_old_files(self) -> None:
         files = sorted(self._file.parent.glob("*.jsonl"), key=lambda file: file.stat().st_mtime)
-        for old in files[:-KEPT]:
+        for old in files[:-MAX_FILES]:
             old.unlink(missing_ok=True)
 
 
-class Forgetful:
-    """Knows nothing and remembers nothing: everything is asked."""
+class NoAnswerCache:
+    """A cache without answers, so that every question is asked."""
 
     def get(self, text_input: str) -> str | None:
-        """Return nothing."""
+        """Return None."""
 
-    def put(self, text_input: str, got: str) -> None:
-        """Forget it."""
+    def put(self, text_input: str, answer: str) -> None:
+        """Ignore the answer."""
 
 
-def drawn(how: GenerationConfig) -> str:
-    """Return a way of drawing answers as text that is equal for equal ways."""
-    return how.model_dump_json(exclude_none=True)
+def sampling_key(config: GenerationConfig) -> str:
+    """Return sampling settings as text, which is equal for equal settings."""
+    return config.model_dump_json(exclude_none=True)
 
 
 def _digest(*parts: str) -> str:

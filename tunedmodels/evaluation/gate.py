@@ -1,148 +1,165 @@
-"""The gate: whether a version is good enough to serve, said with its numbers.
+"""The gate: whether the scores of a version are good enough to serve.
 
-A threshold is passed when the measured value reaches it *and* the examples suffice to say so:
+A threshold passes when the measured value reaches it *and* there are enough examples to show it:
 
-  atLeast               below it: refused. The 90 % interval wholly at or above it: passed.
-  notWorseThanServingBy the interval of the gain wholly above -margin: passed. Wholly below 0, so
-                        that the new version is worse beyond bad luck: refused.
-  anything between      inconclusive: more examples are needed, and it says how many would do.
-                        `onInconclusive` decides what becomes of the version.
+  atLeast               refused if the value is below it; passed if the whole 90 % interval is at
+                        or above it.
+  notWorseThanServingBy passed if the whole interval of the gain is above -margin; refused if it is
+                        wholly below 0, so that the new version is significantly worse.
+  otherwise             inconclusive: more examples are needed. `onInconclusive` decides whether
+                        the version may serve.
 
-A threshold that passes does not hide one that does not: the gate says the worst of its thresholds.
+The decision of the gate is the worst decision of its thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.evaluation.scoring import Scores
-from tunedmodels.evaluation.significance import Gain, Interval, enough
+from tunedmodels.evaluation.significance import Gain, Interval, examples_needed
 from tunedmodels.stamp import Decision
+from tunedmodels.text import plural
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate says of a version, and whether it may serve.
-
-    `words` are sentences for people. `gain` is None where nothing serves to compare with. `enough`
-    is how many examples would do where these do not, None where no number would or none is needed.
-    """
+class GateVerdict:
+    """The decision of the gate on a version, with its reasons."""
 
     decision: Decision
-    promotes: bool
-    words: str
+    can_serve: bool  #: whether the version may be promoted
+    message: str  #: sentences for the user
     score: Interval
     examples: int
+
     gain: Gain | None = None
-    enough: int | None = None
+    """The gain over the baseline, or None without a baseline."""
+
+    examples_needed: int | None = None
+    """The number of examples that would decide an inconclusive gate.
+
+    None if no number would, or if the gate is not inconclusive.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class _Finding:
+class _ThresholdResult:
     decision: Decision
-    words: str
-    enough: int | None = None
+    message: str
+    examples_needed: int | None = None
 
 
-def judge(
+def evaluate_gate(
     evaluation: DesiredEvaluation,
     candidate: Scores,
-    serving: Scores | None = None,
+    baseline: Scores | None = None,
     *,
-    no_serving: str = "",
-) -> Verdict:
-    """Hold a version against the thresholds of its evaluation.
+    no_baseline_reason: str = "",
+) -> GateVerdict:
+    """Compare the scores of a version with the thresholds of its evaluation.
 
-    `serving` are the scores of the version that it would replace, None when there is none or it
-    could not be asked; then `no_serving` says in a clause why, such as "it was trained with another
+    `baseline` are the scores of the serving version, or None if there is none or it could not be
+    evaluated; for the latter, `no_baseline_reason` is a clause such as "it was trained with another
     preamble".
     """
-    rules = evaluation.rules
-    gain = candidate.gain_over(serving) if serving else None
-    findings = []
-    if rules.at_least is not None:
-        findings.append(_at_least(rules.at_least, candidate.score))
-    if rules.not_worse_than_serving_by is not None:
-        findings.append(_not_worse(rules.not_worse_than_serving_by, gain, no_serving))
+    spec = evaluation.spec
+    gain = candidate.gain_over(baseline) if baseline else None
+    results = []
+    if spec.at_least is not None:
+        results.append(_check_at_least(spec.at_least, candidate.score))
+    if spec.not_worse_than_serving_by is not None:
+        margin = spec.not_worse_than_serving_by
+        results.append(_check_not_worse(margin, gain, no_baseline_reason))
     order = list(Decision)
-    worst = max((each.decision for each in findings), key=order.index, default=Decision.PASSED)
-    is_open = worst is Decision.INCONCLUSIVE and rules.on_inconclusive == "promote"
-    counts = [each.enough for each in findings if each.decision is Decision.INCONCLUSIVE]
-    return Verdict(
+    worst = max((result.decision for result in results), key=order.index, default=Decision.PASSED)
+    can_serve_undecided = worst is Decision.INCONCLUSIVE and spec.on_inconclusive == "promote"
+    needed = _examples_needed(results)
+    return GateVerdict(
         decision=worst,
-        promotes=worst is Decision.PASSED or is_open,
-        words=" ".join(_sentences(evaluation, candidate, findings, worst)),
+        can_serve=worst is Decision.PASSED or can_serve_undecided,
+        message=" ".join(_sentences(evaluation, candidate, results, worst)),
         score=candidate.score,
         examples=len(candidate.answers),
         gain=gain,
-        enough=None if None in counts else max(filter(None, counts), default=None),
+        examples_needed=None if None in needed else max(filter(None, needed), default=None),
     )
+
+
+def _examples_needed(results: Sequence[_ThresholdResult]) -> list[int | None]:
+    return [
+        result.examples_needed for result in results if result.decision is Decision.INCONCLUSIVE
+    ]
 
 
 def _sentences(
-    evaluation: DesiredEvaluation, candidate: Scores, findings: list[_Finding], worst: Decision
+    evaluation: DesiredEvaluation,
+    candidate: Scores,
+    results: Sequence[_ThresholdResult],
+    worst: Decision,
 ) -> Iterator[str]:
-    rules, count = evaluation.rules, len(candidate.answers)
-    examples = "1 example" if count == 1 else f"{count:,} examples"
-    yield f"{rules.metric} {bounds(candidate.score)} on {examples}."
-    yield from (each.words for each in findings if each.words)
+    spec, count = evaluation.spec, len(candidate.answers)
+    examples = f"{count:,} {plural(count, 'example')}"
+    yield f"{spec.metric} {format_score(candidate.score)} on {examples}."
+    yield from (result.message for result in results)
     if worst is not Decision.INCONCLUSIVE:
         return
-    counts = [each.enough for each in findings if each.decision is Decision.INCONCLUSIVE]
-    if None in counts:
-        yield "More examples would hardly tell."
-    elif counts:
-        yield f"About {max(filter(None, counts)):,} examples would do."
-    if rules.on_inconclusive == "promote":
-        yield "It may serve all the same, as onInconclusive says."
+    needed = _examples_needed(results)
+    if None in needed:
+        yield "More examples are unlikely to decide it."
+    elif needed:
+        yield f"About {max(filter(None, needed)):,} examples would be enough."
+    if spec.on_inconclusive == "promote":
+        yield "It may serve, because onInconclusive is promote."
 
 
-def _at_least(threshold: float, score: Interval) -> _Finding:
-    wanted = f"{threshold:g}"
+def _check_at_least(threshold: float, score: Interval) -> _ThresholdResult:
+    at_least = f"atLeast {threshold:g}"
     if score.value < threshold:
-        by_luck = score.high >= threshold
-        clearly = "though by as little as luck may do" if by_luck else "clearly"
-        return _Finding(Decision.REFUSED, f"That is below atLeast {wanted}, {clearly}.")
+        if score.high < threshold:
+            return _ThresholdResult(Decision.REFUSED, f"That is clearly below {at_least}.")
+        message = f"That is below {at_least}, although the difference may be chance."
+        return _ThresholdResult(Decision.REFUSED, message)
     if score.low >= threshold:
-        return _Finding(Decision.PASSED, f"That is at least {wanted}.")
-    return _Finding(
+        return _ThresholdResult(Decision.PASSED, f"That is at least {threshold:g}.")
+    return _ThresholdResult(
         Decision.INCONCLUSIVE,
-        f"So few examples cannot tell it from less than atLeast {wanted}.",
-        enough(score.value - threshold, score.spread),
+        f"These are too few examples to show that it reaches {at_least}.",
+        examples_needed(score.value - threshold, score.spread),
     )
 
 
-def _not_worse(margin: float, gain: Gain | None, no_serving: str) -> _Finding:
-    allowed = f"{margin:g}"
+def _check_not_worse(margin: float, gain: Gain | None, no_baseline_reason: str) -> _ThresholdResult:
     if gain is None:
-        if no_serving:
-            words = f"The version that serves could not be compared: {no_serving}."
-            return _Finding(Decision.INCONCLUSIVE, words)
-        return _Finding(Decision.PASSED, "Nothing serves that it could be worse than.")
-    measured = f"{signed(gain.value)} against the version that serves ({between(gain)})"
+        if no_baseline_reason:
+            message = f"The serving version could not be compared: {no_baseline_reason}."
+            return _ThresholdResult(Decision.INCONCLUSIVE, message)
+        message = "No serving version exists to compare with."
+        return _ThresholdResult(Decision.PASSED, message)
+    difference = f"{format_difference(gain.value)} ({format_interval(gain)})"
+    measured = f"Against the serving version {difference}"
     if gain.low > -margin:
-        return _Finding(Decision.PASSED, f"{measured}: not worse by {allowed}.")
+        return _ThresholdResult(Decision.PASSED, f"{measured}: not worse by {margin:g}.")
     if gain.high < 0:
-        return _Finding(Decision.REFUSED, f"{measured}: worse, and that is no bad luck.")
-    return _Finding(
+        return _ThresholdResult(Decision.REFUSED, f"{measured}: significantly worse.")
+    return _ThresholdResult(
         Decision.INCONCLUSIVE,
-        f"{measured}: so few examples cannot tell whether it is worse by {allowed}.",
-        enough(gain.value + margin, gain.spread),
+        f"{measured}: too few examples to tell whether it is worse by {margin:g}.",
+        examples_needed(gain.value + margin, gain.spread),
     )
 
 
-def bounds(score: Interval) -> str:
+def format_score(score: Interval) -> str:
     """Return a score with its interval: `0.870 (0.82 to 0.92)`."""
     return f"{score.value:.3f} ({score.low:.2f} to {score.high:.2f})"
 
 
-def between(gain: Gain) -> str:
+def format_interval(gain: Gain) -> str:
     """Return the interval of a gain: `-0.05 to +0.03`."""
     return f"{gain.low:+.2f} to {gain.high:+.2f}"
 
 
-def signed(value: float) -> str:
-    """Return a difference of scores: `+0.031`; no difference has no sign."""
+def format_difference(value: float) -> str:
+    """Return a difference of scores: `+0.031`; a difference of zero has no sign."""
     return f"{value:+.3f}" if round(value, 3) else "0.000"

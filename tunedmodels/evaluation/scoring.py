@@ -1,8 +1,8 @@
-"""Asking a model the held-out examples, and what its answers are worth.
+"""Scoring a model on held-out examples, and few-shot prompting as an alternative to tuning.
 
-An example that got no answer is no wrong answer: it makes the evaluation fail, with the service's
-words. What was answered until then is kept, so that the next try asks only the rest. Nothing here
-repeats a request: the floor of the providers does that.
+An example without an answer is not a wrong answer: the evaluation fails with the error of the
+service. The answers until then are kept, so that the next attempt only asks the remaining
+questions. Requests are not retried here: the provider retries them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tunedmodels.datasets.diff import Numbered
+from tunedmodels.datasets.diff import NumberedExample
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.errors import ProviderError, TunedModelsError
@@ -29,44 +29,44 @@ from tunedmodels.schema.tuned_model import GenerationConfig
 if TYPE_CHECKING:
     from tunedmodels.evaluation.significance import Rows
 
-
-GIVEN_UP: Final = 3  # questions without an answer: the others would hardly get one
+MAX_FAILURES: Final = 3  # questions without an answer; further ones would probably fail as well
 
 Ask = Callable[[str], Awaitable[str]]
+"""Asks a model and returns its answer."""
+
 OnProgress = Callable[[int, int], None]
-"""Called with the examples that are answered so far, and all of them."""
+"""Called with the number of answered examples and the number of all examples."""
 
-
-Failure = tuple[int, ProviderError]  # the line of the example, and what the service said
+_Failure = tuple[int, ProviderError]  # (line of the example, error of the service)
 
 
 class UnansweredError(ProviderError):
-    """An example got no answer, so that nothing can be said of the whole; `why` is a clause."""
+    """An example got no answer, so the model has no score; `why` is the reason as a clause."""
 
     def __init__(self, message: str, *, cure: str, why: str) -> None:
         super().__init__(message, cure=cure)
         self.why = why
 
 
-class Known(Protocol):
-    """Answers that need not be asked for again, by input; see `answers.Answers`."""
+class AnswerSource(Protocol):
+    """Known answers by input, such as `answer_cache.AnswerCache`."""
 
     def get(self, text_input: str) -> str | None:
-        """Return the answer that was given to this input."""
+        """Return the known answer to an input."""
 
-    def put(self, text_input: str, got: str) -> None:
-        """Remember an answer."""
+    def put(self, text_input: str, answer: str) -> None:
+        """Store an answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """One held-out example, the answer to it, and its value from 0 to 1. `line` is the file's."""
+class ScoredAnswer:
+    """The answer to one held-out example, and its value."""
 
-    line: int
+    line: int  #: of the file
     text_input: str = field(repr=False)
     expected: str = field(repr=False)
-    got: str = field(repr=False)
-    value: float
+    answer: str = field(repr=False)
+    value: float  #: from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -74,157 +74,156 @@ class Scores:
     """The answers of one model to all examples, in their order."""
 
     metric: str
-    answers: tuple[Answered, ...]
+    answers: tuple[ScoredAnswer, ...]
 
     @cached_property
     def rows(self) -> Rows:
-        """What is added up for the score, per example; see `metrics.Metric`."""
-        expected, got = zip(*((one.expected, one.got) for one in self.answers), strict=True)
-        return METRICS[self.metric].tally(expected, got)
+        """The summands of the score, one row per example; see `metrics.Metric`."""
+        pairs = ((answer.expected, answer.answer) for answer in self.answers)
+        expected, actual = zip(*pairs, strict=True)
+        return METRICS[self.metric].summands(expected, actual)
 
     @cached_property
     def score(self) -> Interval:
         """The score from 0 to 1, with its 90 % interval."""
-        return significance.interval(self.rows, METRICS[self.metric].read)
+        return significance.interval(self.rows, METRICS[self.metric].score_sums)
 
     @property
     def value(self) -> float:
-        """The score alone."""
+        """The score without its interval."""
         return self.score.value
 
     def gain_over(self, other: Scores) -> Gain:
-        """Compare with the answers of another model to the same examples."""
-        return significance.gain(other.rows, self.rows, METRICS[self.metric].read)
+        """Return the gain over the answers of another model to the same examples."""
+        return significance.gain(other.rows, self.rows, METRICS[self.metric].score_sums)
 
-    def worst(self, most: int) -> tuple[Answered, ...]:
-        """Return the answers of the lowest value that are not wholly right, in the file's order."""
-        wrong = [one for one in self.answers if one.value < 1]
-        return tuple(sorted(sorted(wrong, key=lambda one: one.value)[:most], key=_line))
+    def worst(self, limit: int) -> tuple[ScoredAnswer, ...]:
+        """Return up to `limit` answers with the lowest values below 1, in the order of the file."""
+        wrong = [answer for answer in self.answers if answer.value < 1]
+        worst = sorted(wrong, key=lambda answer: answer.value)[:limit]
+        return tuple(sorted(worst, key=lambda answer: answer.line))
 
 
-def asking(
+def ask_function(
     provider: Provider,
     resource: str,
-    how: GenerationConfig,
-    worded: Callable[[str], str],
+    config: GenerationConfig,
+    to_prompt: Callable[[str], str],
     *,
     system: str = "",
 ) -> Ask:
-    """Return how to ask a model; `worded` makes the whole question of an input.
+    """Return a function that asks a model; `to_prompt` makes the prompt for an input.
 
-    `system` is the system instruction, of a model that was trained with one.
+    `system` is the system instruction, for a model that was trained with one.
     """
 
     async def ask(text_input: str) -> str:
-        pieces = provider.generate(resource, worded(text_input), how, system=system)
+        pieces = provider.generate(resource, to_prompt(text_input), config, system=system)
         return "".join([piece async for piece in pieces])
 
     return ask
 
 
-async def score(
+async def score_answers(
     evaluation: DesiredEvaluation,
-    examples: Sequence[Numbered],
+    examples: Sequence[NumberedExample],
     ask: Ask,
     *,
-    known: Known,
+    answers: AnswerSource,
     on_progress: OnProgress | None = None,
 ) -> Scores:
-    """Ask what is not known yet, `evaluation.rules.concurrency` questions at once.
+    """Ask for the unknown answers, up to `spec.concurrency` at the same time, and score all.
 
-    `examples` are those of the evaluation's file. Equal inputs are asked once. Raises
-    TunedModelsError before anything is asked when an expected text cannot be judged by the metric,
-    and UnansweredError when an example got no answer.
+    `examples` are the examples of the evaluation. Equal inputs are asked once. Raises
+    TunedModelsError, before anything is asked, if the metric cannot score an expected text, and
+    UnansweredError if an example got no answer.
     """
-    _require_judgeable(evaluation, examples)
+    _require_scorable(evaluation, examples)
     lines: dict[str, int] = {}
-    for each in examples:
-        lines.setdefault(each.example.text_input, each.line)
-    got = {text: there for text in lines if (there := known.get(text)) is not None}
-    failures: list[Failure] = []
-    missing = iter([text for text in lines if text not in got])
+    for row in examples:
+        lines.setdefault(row.example.text_input, row.line)
+    known = {text: answer for text in lines if (answer := answers.get(text)) is not None}
+    failures: list[_Failure] = []
+    unknown = iter([text for text in lines if text not in known])
 
     async def work() -> None:
-        # One iterator for all workers: whoever is free takes the next question.
-        for text in missing:
-            if len(failures) >= GIVEN_UP:
+        # All workers share one iterator: an idle worker takes the next question.
+        for text in unknown:
+            if len(failures) >= MAX_FAILURES:
                 return
             try:
-                got[text] = await ask(text)
+                known[text] = await ask(text)
             except ProviderError as error:
                 failures.append((lines[text], error))
                 continue
-            known.put(text, got[text])
+            answers.put(text, known[text])
             if on_progress:
-                on_progress(sum(each.example.text_input in got for each in examples), len(examples))
+                on_progress(sum(row.example.text_input in known for row in examples), len(examples))
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(evaluation.rules.concurrency):
+        for _ in range(evaluation.spec.concurrency):
             group.create_task(work())
     if failures:
-        raise _unanswered(evaluation, lines, len(got), min(failures, key=lambda one: one[0]))
-    return Scores(evaluation.rules.metric, tuple(_judged(evaluation, examples, got)))
+        first = min(failures, key=lambda failure: failure[0])
+        raise _unanswered_error(evaluation, lines, len(known), first)
+    return Scores(evaluation.spec.metric, tuple(_score_each(evaluation, examples, known)))
 
 
-def _judged(
-    evaluation: DesiredEvaluation, examples: Sequence[Numbered], got: dict[str, str]
-) -> Iterator[Answered]:
-    value = METRICS[evaluation.rules.metric].value
-    for each in examples:
-        text_input, expected = each.example.text_input, each.example.output
-        answer = got[text_input]
-        yield Answered(each.line, text_input, expected, answer, value(expected, answer))
+def choose_few_shot(
+    examples: Iterable[Example], limit: int, *, without: Collection[str]
+) -> list[Example]:
+    """Return up to `limit` training examples for a few-shot prompt (F17).
 
-
-def _require_judgeable(evaluation: DesiredEvaluation, examples: Sequence[Numbered]) -> None:
-    metric = METRICS[evaluation.rules.metric]
-    for each in examples:
-        if why := metric.refuse(each.example.output):
-            raise TunedModelsError(
-                f"{evaluation.written}:{each.line}: {evaluation.rules.output_field} {why}",
-                cure="Mend the example, or choose another evaluation.metric. Nothing was asked.",
-            )
-
-
-def _unanswered(
-    evaluation: DesiredEvaluation, lines: Mapping[str, int], answered: int, first: Failure
-) -> UnansweredError:
-    line, error = first
-    place = f"{evaluation.written}:{line}"
-    some = f" ({answered} of {len(lines)} questions were answered)" if answered else ""
-    return UnansweredError(
-        f"{place}: no answer: {error.message}{some}",
-        cure=error.cure or "Try again: what was answered is kept, and only the rest is asked.",
-        why=error.message if not answered else f"{place}: {error.message}{some}",
-    )
-
-
-def _line(one: Answered) -> int:
-    return one.line
-
-
-# FOLDED
-# Few-shot prompting, the alternative to tuning (F17): training examples in the prompt itself.
-def shots(examples: Iterable[Example], most: int, *, without: Collection[str]) -> list[Example]:
-    """Choose up to `most` examples: the same ones every time, in whatever order they come.
-
-    They go by the digest of their input, one for each output before any gets a second one, so that
-    every label is shown as far as there is room. Inputs in `without`, which are those of the
-    evaluation, are never chosen.
+    The choice does not depend on the order of `examples`: they are sorted by the digest of their
+    input, and every output gets one example before any output gets a second one. Inputs in
+    `without`, which are those of the evaluation, are never chosen.
     """
     by_output: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(set(examples), key=_digest):
         if example.text_input not in without:
             by_output[example.output].append(example)
     rounds = chain.from_iterable(zip_longest(*by_output.values()))
-    return [example for example in rounds if example is not None][:most]
+    return [example for example in rounds if example is not None][:limit]
 
 
-def few_shot_prompt(preamble: str, chosen: Iterable[Example], text_input: str) -> str:
-    """Return the whole question: the preamble, the examples, the input whose output is wanted."""
-    parts = [f"Input: {each.text_input}\nOutput: {each.output}" for each in chosen]
+def few_shot_prompt(preamble: str, examples: Iterable[Example], text_input: str) -> str:
+    """Return a prompt of the preamble, the examples, and the input without its output."""
+    shots = [f"Input: {example.text_input}\nOutput: {example.output}" for example in examples]
     opening = [preamble.strip()] if preamble.strip() else []
-    return "\n\n".join([*opening, *parts, f"Input: {text_input}\nOutput:"])
+    return "\n\n".join([*opening, *shots, f"Input: {text_input}\nOutput:"])
+
+
+def _score_each(
+    evaluation: DesiredEvaluation, examples: Sequence[NumberedExample], answers: Mapping[str, str]
+) -> Iterator[ScoredAnswer]:
+    value = METRICS[evaluation.spec.metric].value
+    for row in examples:
+        text_input, expected = row.example.text_input, row.example.output
+        answer = answers[text_input]
+        yield ScoredAnswer(row.line, text_input, expected, answer, value(expected, answer))
+
+
+def _require_scorable(evaluation: DesiredEvaluation, examples: Sequence[NumberedExample]) -> None:
+    metric = METRICS[evaluation.spec.metric]
+    for row in examples:
+        if reason := metric.rejection_reason(row.example.output):
+            raise TunedModelsError(
+                f"{evaluation.declared_path}:{row.line}: {evaluation.spec.output_field} {reason}",
+                cure="Fix the example, or choose another evaluation.metric. Nothing was asked.",
+            )
+
+
+def _unanswered_error(
+    evaluation: DesiredEvaluation, lines: Mapping[str, int], answered: int, first: _Failure
+) -> UnansweredError:
+    line, error = first
+    location = f"{evaluation.declared_path}:{line}"
+    progress = f" ({answered} of {len(lines)} questions were answered)" if answered else ""
+    return UnansweredError(
+        f"{location}: no answer: {error.message}{progress}",
+        cure=error.cure or "Try again: the answers are kept, and only the others are asked for.",
+        why=error.message if not answered else f"{location}: {error.message}{progress}",
+    )
 
 
 def _digest(example: Example) -> tuple[bytes, str]:

@@ -1,4 +1,4 @@
-"""The places where changes are reviewed, behind one contract: the plan's one comment lives there.
+"""Forges: the services on which changes are reviewed, and the comment that shows the plan there.
 
-A floor above the providers, because it borrows their HTTP client: retrying stays in one place.
+This package is above the providers, because it uses their HTTP client: retries are in one place.
 """

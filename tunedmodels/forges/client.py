@@ -1,92 +1,98 @@
-"""Every entry of a list that a forge cuts into pages."""
+"""Lists, JSON responses and tokens, which are the same for every forge."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from tunedmodels.errors import InvalidArgumentError, ProviderError, UnauthenticatedError
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.identity import is_loopback, place
+from tunedmodels.providers.identity import host_and_port, is_loopback
 from tunedmodels.providers.pagination import read_all
 
-T = TypeVar("T")
+T = TypeVar("T", list[Any], dict[str, Any])
 Entry = dict[str, Any]
+
+_JSON_TYPES: Mapping[type, str] = {list: "array", dict: "object"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class _ListPage:
+    """One page of a list; the token is the query of the next page."""
+
     entries: list[Entry]
     next_page_token: str
 
 
-async def all_of(http: Http, path: str, query: str, read: Callable[[Entry], T]) -> list[T]:
-    """Return what `read` makes of every entry; the forge's Link header says whether there is more.
+async def list_all(http: Http, path: str, query: str) -> list[Entry]:
+    """Return the entries of all pages of a list, which are linked by the Link header.
 
-    A page that is not full is no sign of the end: GitHub leaves out what it hides.
+    A page that is not full may not be the last one: GitHub omits entries that it hides.
     """
 
-    async def ask(token: str) -> _Page:
-        answer = await http.ask("GET", f"{path}?{token or query}", repeatable=True)
-        return _Page(decoded(answer.body, list), answer.next_query)
+    async def fetch(token: str) -> _ListPage:
+        response = await http.request("GET", f"{path}?{token or query}", is_idempotent=True)
+        return _ListPage(decode_json(response.body, list), response.next_query)
 
-    return await read_all(ask, read)
+    return await read_all(fetch, lambda entry: entry)
 
 
-def decoded(body: bytes, kind: type[T]) -> T:
-    """Read a JSON answer. Raises ProviderError when it is no JSON or not of this kind."""
+def decode_json(body: bytes, json_type: type[T]) -> T:
+    """Return the decoded body. Raises ProviderError unless it is JSON of this type."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ProviderError(f"The answer cannot be read: it is no JSON ({error}).") from None
-    if not isinstance(document, kind):
-        raise ProviderError(f"The answer cannot be read: it is no {kind.__name__}.")
+        raise ProviderError(f"The response cannot be read: it is not JSON ({error}).") from None
+    if not isinstance(document, json_type):
+        expected = _JSON_TYPES[json_type]
+        raise ProviderError(f"The response cannot be read: it is not a JSON {expected}.")
     return document
 
 
-# FOLDED
-# The token of a forge: where it may be sent, and that it shows nowhere.
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and the header that carries it; `others` are headers without any secret.
-
-    `cure` says how to get one. `prefix` stands before the token in the header.
-    """
+    """The token of a forge; it is sent over HTTPS or to this machine only, and never shown."""
 
     value: str = field(repr=False)
+    #: The header that contains the token.
     header: str
+    #: The text before the token in the header.
     prefix: str
+    #: How to get a token.
     cure: str
-    others: Mapping[str, str]
+    #: Further headers, without secrets.
+    extra_headers: Mapping[str, str]
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that say who asks."""
-        return {self.header: f"{self.prefix}{self.value}", **self.others}
+        """Return the headers that authenticate a request."""
+        return {self.header: f"{self.prefix}{self.value}", **self.extra_headers}
 
-    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # as agreed
-        """Do nothing: what a person set stays as it is."""
+    async def refresh(self, rejected: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # required by the contract
+        """Return False: the user sets the token, so it cannot be refreshed."""
         return False
 
-    def scrub(self, words: str) -> str:
-        """Return the words without the token in them, as it is or as part of a URL."""
+    def scrub(self, text: str) -> str:
+        """Return the text without the token, plain or encoded for a URL."""
         for form in {self.value, quote(self.value, safe="")}:
-            words = words.replace(form, "[secret]") if form else words
-        return words
+            text = text.replace(form, "[secret]") if form else text
+        return text
 
     def problem(self, endpoint: str) -> ProviderError | None:
-        """Say why nothing may be sent to `endpoint`, or None when all is well."""
+        """Return the reason why no request may be sent to `endpoint`, or None."""
         if not self.value:
             return UnauthenticatedError(
-                f"{place(endpoint)} needs a token, and none is set.", cure=self.cure
+                f"{host_and_port(endpoint)} requires a token, and none is set.", cure=self.cure
             )
         if not (self.value.isascii() and self.value.isprintable()):
-            return UnauthenticatedError("The token holds characters that none has.", cure=self.cure)
+            return UnauthenticatedError(
+                "The token contains characters that are not valid in a token.", cure=self.cure
+            )
         if urlsplit(endpoint).scheme != "https" and not is_loopback(endpoint):
             return InvalidArgumentError(
-                f"A token would travel to {place(endpoint)} in the clear.",
+                f"The token would be sent to {host_and_port(endpoint)} unencrypted.",
                 cure="Use an https:// address of the API.",
             )
         return None

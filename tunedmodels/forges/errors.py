@@ -1,7 +1,7 @@
-"""What a forge's "no" means to a person: our errors, with the forge's own words and a cure.
+"""Convert error responses of a forge into our errors, with the message of the forge and a cure.
 
 Sources: "Rate limits for the REST API" and "Troubleshooting the REST API" of GitHub, "REST API
-troubleshooting" and "Notes API" of GitLab. GitHub says "too fast" with 403 as well as with 429.
+troubleshooting" and "Notes API" of GitLab. GitHub reports rate limits with 403 as well as with 429.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tunedmodels.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tunedmodels.forges.forge import BROKEN
-from tunedmodels.providers.errors import Manners, Refused, named
+from tunedmodels.forges.forge import RETRY_CURE
+from tunedmodels.providers.errors import ErrorMapping, HttpFailure, status_phrase
 from tunedmodels.wire import status
 
-_KINDS: Mapping[int, type[ProviderError]] = {
+_ERROR_TYPES: Mapping[int, type[ProviderError]] = {
     400: InvalidArgumentError,
     401: UnauthenticatedError,
     403: PermissionDeniedError,
@@ -35,78 +35,80 @@ _KINDS: Mapping[int, type[ProviderError]] = {
     429: RateLimitedError,
 }
 _LATER = "Run it again in a few minutes."
-_A_MINUTE_S = 60.0  # the least that GitHub wants to be left alone when it names no time
+_MIN_WAIT_S = 60.0  # the minimum that GitHub asks for when a response names no time
 
 
-def manners(
-    name: str,
+def error_mapping(
+    forge_name: str,
     cures: Mapping[int, str],
     endpoint_cure: str,
     *,
     now: Callable[[], float] = time.time,
-) -> Manners:
-    """Return how a forge of this name refuses; `cures` are by HTTP status, `now` is Unix time."""
+) -> ErrorMapping:
+    """Return the error mapping of a forge; `cures` are by HTTP status, `now` is Unix time."""
 
-    def refused(refusal: Refused) -> ProviderError:
-        words = status.plain(refusal.scrub(_words(refusal.body)))
-        kind = _kind(refusal, words)
-        said = f"{name} answered {named(refusal.http_status)}" + (f": {words}" if words else ".")
-        if kind is RateLimitedError:
-            return RateLimitedError(said, cure=_LATER, retry_after_s=_wait_s(refusal, now()))
-        if kind is UnavailableError:
-            return UnavailableError(said, cure=_LATER, retry_after_s=refusal.retry_after_s)
-        return kind(said, cure=cures.get(refusal.http_status, ""))
+    def to_error(failure: HttpFailure) -> ProviderError:
+        text = status.printable_line(failure.scrub(_message(failure.body)))
+        error_type = _error_type(failure, text)
+        message = f"{forge_name} answered {status_phrase(failure.http_status)}"
+        message += f": {text}" if text else "."
+        if error_type is RateLimitedError:
+            wait_s = _wait_s(failure, now())
+            return RateLimitedError(message, cure=_LATER, retry_after_s=wait_s)
+        if error_type is UnavailableError:
+            return UnavailableError(message, cure=_LATER, retry_after_s=failure.retry_after_s)
+        return error_type(message, cure=cures.get(failure.http_status, ""))
 
-    return Manners(refused, endpoint_cure, endpoint_cure, BROKEN)
+    return ErrorMapping(to_error, endpoint_cure, endpoint_cure, RETRY_CURE)
 
 
-def _kind(refusal: Refused, words: str) -> type[ProviderError]:
-    if refusal.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+def _error_type(failure: HttpFailure, text: str) -> type[ProviderError]:
+    if failure.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnavailableError
-    if refusal.http_status == HTTPStatus.FORBIDDEN and (
-        refusal.retry_after_s is not None
-        or refusal.headers.get("x-ratelimit-remaining") == "0"
-        or "rate limit" in words.lower()
+    if failure.http_status == HTTPStatus.FORBIDDEN and (
+        failure.retry_after_s is not None
+        or failure.headers.get("x-ratelimit-remaining") == "0"
+        or "rate limit" in text.lower()
     ):
         return RateLimitedError
-    return _KINDS.get(refusal.http_status, ProviderError)
+    return _ERROR_TYPES.get(failure.http_status, ProviderError)
 
 
-def _wait_s(refusal: Refused, now: float) -> float | None:
-    if refusal.retry_after_s is not None:
-        return refusal.retry_after_s
-    if refusal.headers.get("x-ratelimit-remaining") == "0":
-        reset = refusal.headers.get("x-ratelimit-reset", "")
-        return max(0.0, float(reset) - now) if reset.isdecimal() else _A_MINUTE_S
-    return _A_MINUTE_S if refusal.http_status == HTTPStatus.FORBIDDEN else None
+def _wait_s(failure: HttpFailure, now: float) -> float | None:
+    if failure.retry_after_s is not None:
+        return failure.retry_after_s
+    if failure.headers.get("x-ratelimit-remaining") == "0":
+        reset = failure.headers.get("x-ratelimit-reset", "")
+        return max(0.0, float(reset) - now) if reset.isdecimal() else _MIN_WAIT_S
+    return _MIN_WAIT_S if failure.http_status == HTTPStatus.FORBIDDEN else None
 
 
-def _words(body: bytes) -> str:
+def _message(body: bytes) -> str:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return status.read(body).message
-    return "; ".join(_leaves(document))
+        return status.parse_status(body).message
+    return "; ".join(_texts(document))
 
 
-def _leaves(document: object) -> Iterator[str]:
-    """Yield what is meant for people, of `{message, errors}` and `{error, ...}`.
+def _texts(document: object) -> Iterator[str]:
+    """Yield the messages of `{message, errors}` (GitHub) and `{error, ...}` (GitLab).
 
-    GitLab's `message` may be words, or `{field: [words]}`.
+    GitLab's `message` is a text or `{field: [text]}`.
     """
     match document:
         case str():
             yield document
         case list():
-            for each in document:
-                yield from _leaves(each)
+            for item in document:
+                yield from _texts(item)
         case {"message": message, **others}:
-            yield from _leaves(message)
-            yield from _leaves(others.get("errors", []))
-        case {"error_description": words} | {"error": words}:
-            yield from _leaves(words)
+            yield from _texts(message)
+            yield from _texts(others.get("errors", []))
+        case {"error_description": text} | {"error": text}:
+            yield from _texts(text)
         case dict():
-            for field, words in document.items():
-                yield from (f"{field} {each}" for each in _leaves(words))
+            for field, value in document.items():
+                yield from (f"{field} {text}" for text in _texts(value))
         case _:
-            return  # numbers and nulls are not words
+            return  # numbers and nulls are not messages

@@ -1,7 +1,7 @@
-"""The contract of a forge: comments on a pull request (a merge request, on GitLab), nothing else.
+"""The contract of a forge: comments on a pull request (a merge request, on GitLab).
 
-Errors are those of `tunedmodels.errors`. A forge joins by one file, one line in `FORGES` and
-passing `tests/contract/test_forge.py`.
+Errors are those of `tunedmodels.errors`. To add a forge, write one module, add one line to `FORGES`
+and pass `tests/contract/test_forge.py`.
 """
 
 from __future__ import annotations
@@ -9,57 +9,60 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-BROKEN = "Check the network, and run it again: it looks for its comment before it writes one."
+RETRY_CURE = "Check the network, then run it again: an existing comment is not written twice."
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment as it stands; `id` grows with time, `url` is for people and may be empty."""
+    """A comment on a pull request."""
 
+    #: Increases with time.
     id: int
     body: str
+    #: The page of the comment; may be empty.
     url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What continuous integration says about this run; whatever it does not say is empty.
+class CiRun:
+    """The run of a CI as its environment describes it; unknown values are empty."""
 
-    `repository` is as the API wants it. `number` is that of the pull request. `commit` is what is
-    checked out, `head` the newest commit of the branch, which may be another one. `base` is
-    `branch@commit`, `url` the page of the run.
-    """
-
+    #: In the form that the API requires.
     repository: str = ""
+    #: The number of the pull request.
     number: int | None = None
+    #: The commit that is checked out.
     commit: str = ""
+    #: The newest commit of the branch, which may differ from `commit`.
     head: str = ""
+    #: `branch@commit`.
     base: str = ""
+    #: The page of the run.
     url: str = ""
 
 
 class Forge(Protocol):
-    """One repository of one forge. Used as an async context manager, which closes it."""
+    """One repository of one forge; an async context manager, which closes it."""
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...
 
     async def comments(self, number: int) -> list[Comment]:
-        """Return the comments of a pull request that a plan may be trusted in, oldest first.
+        """Return the trusted comments of a pull request, oldest first.
 
-        What a stranger wrote is left out, whatever it begins with: its author could edit it after
-        we had written a plan into it.
+        Comments of strangers are omitted even with a valid marker, since their authors could
+        change a plan that we wrote into them.
         """
 
     async def create(self, number: int, body: str) -> Comment:
-        """Write a new comment. Raises OutcomeUnknownError when the answer was lost."""
+        """Create a comment. Raises OutcomeUnknownError when the response was lost."""
 
     async def edit(self, number: int, comment: Comment, body: str) -> None:
-        """Write another text into a comment."""
+        """Replace the body of a comment."""
 
     async def delete(self, number: int, comment: Comment) -> None:
-        """Delete a comment; no harm if it is gone already."""
+        """Delete a comment; does nothing if it does not exist."""
 
-    async def merged(self, commit: str) -> int | None:
-        """Return the pull request that brought a commit into its branch, or None."""
+    async def merged_pull_request(self, commit: str) -> int | None:
+        """Return the number of the pull request that merged a commit, or None."""

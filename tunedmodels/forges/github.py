@@ -1,4 +1,4 @@
-"""GitHub: comments of a pull request through the REST API, and what its Actions say of a run."""
+"""GitHub: comments of a pull request through the REST API, and the variables of its Actions."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any, Self
 
 from tunedmodels.errors import NotFoundError
-from tunedmodels.forges.client import Entry, Token, all_of, decoded
-from tunedmodels.forges.errors import manners
-from tunedmodels.forges.forge import Comment, Run
+from tunedmodels.forges.client import Entry, Token, decode_json, list_all
+from tunedmodels.forges.errors import error_mapping
+from tunedmodels.forges.forge import CiRun, Comment
 from tunedmodels.providers.http import Http, Transport
 
-API = "https://api.github.com"
-_LOGIN = "Hand the job's own token on:\n    GITHUB_TOKEN: ${{ github.token }}"
+DEFAULT_ENDPOINT = "https://api.github.com"
+_LOGIN_CURE = "Pass the token of the job:\n    GITHUB_TOKEN: ${{ github.token }}"
 _CURES = {
-    401: _LOGIN,
-    403: "Give the job `permissions: pull-requests: write`. A pull request from a fork has a token "
-    "that may only read: show its plan in the job summary (--dry-run).",
-    404: "Check GITHUB_REPOSITORY (or --repo) and the number of the pull request; a token that may "
-    "not read them is told the same.",
+    401: _LOGIN_CURE,
+    403: "Give the job `permissions: pull-requests: write`. The token of a pull request from a "
+    "fork can only read: show its plan in the job summary (--dry-run).",
+    404: "Check GITHUB_REPOSITORY (or --repo) and the number of the pull request; GitHub "
+    "answers the same to a token that may not read them.",
 }
-_MANNERS = manners("GitHub", _CURES, "Check GITHUB_API_URL.")
-# Bots and people who may write to the repository could change what is applied anyway.
+_ERROR_MAPPING = error_mapping("GitHub", _CURES, "Check GITHUB_API_URL.")
+# Bots, and users who can write to the repository and so can change what is applied.
 _TRUSTED = {"OWNER", "MEMBER", "COLLABORATOR"}
 
 
 class GitHub:
-    """The repository `OWNER/NAME` behind the REST API at `endpoint`."""
+    """The repository `OWNER/NAME` at the REST API `endpoint`."""
 
     def __init__(
         self, endpoint: str, token: str, repository: str, *, transport: Transport | None = None
@@ -39,10 +39,13 @@ class GitHub:
             token,
             header="authorization",
             prefix="Bearer ",
-            cure=_LOGIN,
-            others={"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"},
+            cure=_LOGIN_CURE,
+            extra_headers={
+                "accept": "application/vnd.github+json",
+                "x-github-api-version": "2022-11-28",
+            },
         )
-        self._http = Http(endpoint, identity, manners=_MANNERS, transport=transport)
+        self._http = Http(endpoint, identity, error_mapping=_ERROR_MAPPING, transport=transport)
         self._repository = f"repos/{repository}"
 
     async def __aenter__(self) -> Self:
@@ -52,33 +55,35 @@ class GitHub:
         await self._http.aclose()
 
     async def comments(self, number: int) -> list[Comment]:
-        """Return the comments of bots and of people who may write, oldest first."""
+        """Return the comments of bots and of users with write access, oldest first."""
         path = f"{self._repository}/issues/{number}/comments"
-        entries = await all_of(self._http, path, "per_page=100", lambda entry: entry)
-        found = [_comment(entry) for entry in entries if _is_trusted(entry)]
-        return sorted(found, key=lambda comment: comment.id)
+        entries = await list_all(self._http, path, "per_page=100")
+        comments = [_comment(entry) for entry in entries if _is_trusted(entry)]
+        return sorted(comments, key=lambda comment: comment.id)
 
     async def create(self, number: int, body: str) -> Comment:
-        """Write a new comment."""
+        """Create a comment."""
         path = f"{self._repository}/issues/{number}/comments"
-        answer = await self._http.send("POST", path, repeatable=False, content=_body(body))
-        return _comment(decoded(answer, dict))
+        answer = await self._http.request_body(
+            "POST", path, is_idempotent=False, content=_body(body)
+        )
+        return _comment(decode_json(answer, dict))
 
-    async def edit(self, number: int, comment: Comment, body: str) -> None:  # noqa: ARG002  # the contract's; here the id is enough
-        """Write another text into a comment."""
+    async def edit(self, number: int, comment: Comment, body: str) -> None:  # noqa: ARG002  # required by the contract
+        """Replace the body of a comment."""
         path = f"{self._repository}/issues/comments/{comment.id}"
-        await self._http.send("PATCH", path, repeatable=True, content=_body(body))
+        await self._http.request_body("PATCH", path, is_idempotent=True, content=_body(body))
 
-    async def delete(self, number: int, comment: Comment) -> None:  # noqa: ARG002  # as above
-        """Delete a comment; no harm if it is gone already."""
+    async def delete(self, number: int, comment: Comment) -> None:  # noqa: ARG002  # required by the contract
+        """Delete a comment; does nothing if it does not exist."""
         with suppress(NotFoundError):
             path = f"{self._repository}/issues/comments/{comment.id}"
-            await self._http.send("DELETE", path, repeatable=True)
+            await self._http.request_body("DELETE", path, is_idempotent=True)
 
-    async def merged(self, commit: str) -> int | None:
-        """Return the merged pull request that a commit came with, squashed ones included."""
+    async def merged_pull_request(self, commit: str) -> int | None:
+        """Return the pull request that merged a commit, also if it was squashed."""
         path = f"{self._repository}/commits/{commit}/pulls"
-        entries = await all_of(self._http, path, "per_page=100", lambda entry: entry)
+        entries = await list_all(self._http, path, "per_page=100")
         merged = [entry for entry in entries if entry.get("merged_at")]
         exact = [entry for entry in merged if entry.get("merge_commit_sha") == commit]
         return next((int(entry["number"]) for entry in exact or merged), None)
@@ -98,22 +103,25 @@ def _body(text: str) -> bytes:
     return json.dumps({"body": text}).encode()
 
 
-def run_of(environ: Mapping[str, str]) -> Run:
-    """Read what GitHub Actions says about this run, from its variables and its event."""
+def read_ci_run(environ: Mapping[str, str]) -> CiRun:
+    """Return the run as the variables and the event of GitHub Actions describe it."""
     event = _event(environ.get("GITHUB_EVENT_PATH", ""))
     pull = event.get("pull_request") or {}
-    number = pull.get("number") or _of_issue(event) or _of_ref(environ.get("GITHUB_REF", ""))
+    number = pull.get("number") or _commented_number(event)
+    number = number or _ref_number(environ.get("GITHUB_REF", ""))
     base, commit = pull.get("base") or {}, environ.get("GITHUB_SHA", "")
     server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
-    run = environ.get("GITHUB_RUN_ID", "")
-    return Run(
+    run_id = environ.get("GITHUB_RUN_ID", "")
+    return CiRun(
         repository=repository,
         number=int(number) if number else None,
         commit=commit,
-        # On a pull request GITHUB_SHA is a trial merge that nobody ever sees again.
+        # On a pull request GITHUB_SHA is a temporary merge commit.
         head=str((pull.get("head") or {}).get("sha") or commit),
         base=f"{base['ref']}@{base['sha'][:7]}" if base.get("ref") and base.get("sha") else "",
-        url=f"{server}/{repository}/actions/runs/{run}" if server and repository and run else "",
+        url=f"{server}/{repository}/actions/runs/{run_id}"
+        if server and repository and run_id
+        else "",
     )
 
 
@@ -125,20 +133,22 @@ def _event(path: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _of_issue(event: Mapping[str, Any]) -> int | None:
-    """Return the number of a pull request that somebody commented on."""
+def _commented_number(event: Mapping[str, Any]) -> int | None:
+    """Return the number of the pull request on which a comment triggered the run."""
     issue = event.get("issue") or {}
     return issue.get("number") if issue.get("pull_request") else None
 
 
-def _of_ref(ref: str) -> int | None:
-    found = re.fullmatch(r"refs/pull/(\d+)/(merge|head)", ref)
-    return int(found[1]) if found else None
+def _ref_number(ref: str) -> int | None:
+    match = re.fullmatch(r"refs/pull/(\d+)/(merge|head)", ref)
+    return int(match[1]) if match else None
 
 
 def open_github(
     environ: Mapping[str, str], repository: str, *, transport: Transport | None = None
 ) -> GitHub:
-    """Return the repository, with the token of the environment (GITHUB_TOKEN before GH_TOKEN)."""
+    """Open a repository with GITHUB_TOKEN, or else GH_TOKEN."""
     token = (environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN", "")).strip()
-    return GitHub(environ.get("GITHUB_API_URL") or API, token, repository, transport=transport)
+    return GitHub(
+        environ.get("GITHUB_API_URL") or DEFAULT_ENDPOINT, token, repository, transport=transport
+    )

@@ -1,4 +1,4 @@
-"""GitLab: notes of a merge request through the REST API v4, and what GitLab CI says of a run."""
+"""GitLab: notes of a merge request through the REST API v4, and the variables of GitLab CI."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Self
 from urllib.parse import quote
 
 from tunedmodels.errors import NotFoundError
-from tunedmodels.forges.client import Entry, Token, all_of, decoded
-from tunedmodels.forges.errors import manners
-from tunedmodels.forges.forge import Comment, Run
+from tunedmodels.forges.client import Entry, Token, decode_json, list_all
+from tunedmodels.forges.errors import error_mapping
+from tunedmodels.forges.forge import CiRun, Comment
 from tunedmodels.providers.http import Http, Transport
 
-API = "https://gitlab.com/api/v4"
-_LOGIN = (
+DEFAULT_ENDPOINT = "https://gitlab.com/api/v4"
+_LOGIN_CURE = (
     "Create a project access token with the role Developer and the scope `api`, and set it as the "
-    "masked variable GITLAB_TOKEN; the token of a job (CI_JOB_TOKEN) may not write notes on most "
-    "servers."
+    "masked variable GITLAB_TOKEN. On most servers the token of a job (CI_JOB_TOKEN) cannot write "
+    "notes."
 )
 _CURES = {
-    401: _LOGIN,
-    403: _LOGIN,
-    404: "Check CI_PROJECT_ID (or --repo) and the number of the merge request; a token that may "
-    "not read them is told the same.",
+    401: _LOGIN_CURE,
+    403: _LOGIN_CURE,
+    404: "Check CI_PROJECT_ID (or --repo) and the number of the merge request; GitLab "
+    "answers the same to a token that may not read them.",
 }
-_MANNERS = manners("GitLab", _CURES, "Check CI_API_V4_URL.")
+_ERROR_MAPPING = error_mapping("GitLab", _CURES, "Check CI_API_V4_URL.")
 
 
 class GitLab:
-    """The project of this id, or this path, behind the REST API at `endpoint`.
+    """The project with this id or path at the REST API `endpoint`.
 
-    `page` is the project's page for people. `is_job` says that the token is that of a CI job, which
-    cannot be asked whose it is.
+    `page` is the web page of the project. `is_job` says that the token is that of a CI job, for
+    which the API does not return a user.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class GitLab:
         transport: Transport | None = None,
     ) -> None:
         header = "job-token" if is_job else "private-token"
-        identity = Token(token, header=header, prefix="", cure=_LOGIN, others={})
-        self._http = Http(endpoint, identity, manners=_MANNERS, transport=transport)
+        identity = Token(token, header=header, prefix="", cure=_LOGIN_CURE, extra_headers={})
+        self._http = Http(endpoint, identity, error_mapping=_ERROR_MAPPING, transport=transport)
         self._project = f"projects/{quote(project, safe='')}"
         self._page = page
         self._is_job = is_job
@@ -60,45 +60,44 @@ class GitLab:
         await self._http.aclose()
 
     async def comments(self, number: int) -> list[Comment]:
-        """Return the notes that whoever the token belongs to wrote, oldest first.
-
-        Nobody else's could be edited with it.
-        """
-        me = None if self._is_job else await self._me()
+        """Return the notes of the user of the token, oldest first; only they can be edited."""
+        user_id = None if self._is_job else await self._user_id()
         path = self._notes(number)
         query = "per_page=100&sort=asc&order_by=created_at"
-        entries = await all_of(self._http, path, query, lambda entry: entry)
-        mine = [e for e in entries if not e.get("system") and me in (None, _author(e))]
-        return sorted((self._comment(number, entry) for entry in mine), key=lambda note: note.id)
+        entries = await list_all(self._http, path, query)
+        own = [e for e in entries if not e.get("system") and user_id in (None, _author_id(e))]
+        return sorted((self._comment(number, entry) for entry in own), key=lambda note: note.id)
 
     async def create(self, number: int, body: str) -> Comment:
-        """Write a new note."""
+        """Create a note."""
         path = self._notes(number)
-        answer = await self._http.send("POST", path, repeatable=False, content=_body(body))
-        return self._comment(number, decoded(answer, dict))
+        answer = await self._http.request_body(
+            "POST", path, is_idempotent=False, content=_body(body)
+        )
+        return self._comment(number, decode_json(answer, dict))
 
     async def edit(self, number: int, comment: Comment, body: str) -> None:
-        """Write another text into a note."""
+        """Replace the body of a note."""
         path = f"{self._notes(number)}/{comment.id}"
-        await self._http.send("PUT", path, repeatable=True, content=_body(body))
+        await self._http.request_body("PUT", path, is_idempotent=True, content=_body(body))
 
     async def delete(self, number: int, comment: Comment) -> None:
-        """Delete a note; no harm if it is gone already."""
+        """Delete a note; does nothing if it does not exist."""
         with suppress(NotFoundError):
             path = f"{self._notes(number)}/{comment.id}"
-            await self._http.send("DELETE", path, repeatable=True)
+            await self._http.request_body("DELETE", path, is_idempotent=True)
 
-    async def merged(self, commit: str) -> int | None:
-        """Return the merged merge request that a commit came with."""
+    async def merged_pull_request(self, commit: str) -> int | None:
+        """Return the merge request that merged a commit."""
         path = f"{self._project}/repository/commits/{commit}/merge_requests"
-        entries = await all_of(self._http, path, "per_page=100", lambda entry: entry)
+        entries = await list_all(self._http, path, "per_page=100")
         merged = [entry for entry in entries if entry.get("state") == "merged"]
-        made = ("merge_commit_sha", "squash_commit_sha")
-        exact = [entry for entry in merged if commit in [entry.get(key) for key in made]]
+        keys = ("merge_commit_sha", "squash_commit_sha")
+        exact = [entry for entry in merged if commit in [entry.get(key) for key in keys]]
         return next((int(entry["iid"]) for entry in exact or merged), None)
 
-    async def _me(self) -> int:
-        user = decoded(await self._http.send("GET", "user", repeatable=True), dict)
+    async def _user_id(self) -> int:
+        user = decode_json(await self._http.request_body("GET", "user", is_idempotent=True), dict)
         return int(user["id"])
 
     def _notes(self, number: int) -> str:
@@ -110,7 +109,7 @@ class GitLab:
         return Comment(note, str(entry.get("body") or "").replace("\r\n", "\n"), url)
 
 
-def _author(entry: Entry) -> object:
+def _author_id(entry: Entry) -> object:
     return (entry.get("author") or {}).get("id")
 
 
@@ -118,17 +117,17 @@ def _body(text: str) -> bytes:
     return json.dumps({"body": text}).encode()
 
 
-def run_of(environ: Mapping[str, str]) -> Run:
-    """Read what GitLab CI says about this run from its variables."""
+def read_ci_run(environ: Mapping[str, str]) -> CiRun:
+    """Return the run as the variables of GitLab CI describe it."""
     number = environ.get("CI_MERGE_REQUEST_IID", "")
     commit = environ.get("CI_COMMIT_SHA", "")
     branch = environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
     base = environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", "")
-    return Run(
+    return CiRun(
         repository=environ.get("CI_PROJECT_ID", ""),
         number=int(number) if number.isdecimal() else None,
         commit=commit,
-        # In a pipeline for the merged result the commit is a trial merge; this is the branch's own.
+        # In a pipeline for the merged result `commit` is a temporary merge commit.
         head=environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or commit,
         base=f"{branch}@{base[:7]}" if branch and base else "",
         url=environ.get("CI_JOB_URL", ""),
@@ -138,10 +137,10 @@ def run_of(environ: Mapping[str, str]) -> Run:
 def open_gitlab(
     environ: Mapping[str, str], repository: str, *, transport: Transport | None = None
 ) -> GitLab:
-    """Return the project, with GITLAB_TOKEN, or else with the token of the job."""
+    """Open a project with GITLAB_TOKEN, or else with the token of the job."""
     token = environ.get("GITLAB_TOKEN", "").strip()
     return GitLab(
-        environ.get("CI_API_V4_URL") or API,
+        environ.get("CI_API_V4_URL") or DEFAULT_ENDPOINT,
         token or environ.get("CI_JOB_TOKEN", "").strip(),
         repository,
         page=environ.get("CI_MERGE_REQUEST_PROJECT_URL") or environ.get("CI_PROJECT_URL", ""),

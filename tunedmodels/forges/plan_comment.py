@@ -1,7 +1,8 @@
-"""The one comment of an environment: found again by its marker, edited, and never a second one.
+"""The comment that shows the plan of one environment in a pull request.
 
-Where two runs at once made two, the newest stays and the older ones are deleted: an outdated plan
-with a digest that can still be copied is worse than a missing comment.
+A marker in its first line identifies the comment, so that it is edited and never written twice. If
+two concurrent runs created two comments, the newest is kept and the older ones are deleted: an
+outdated plan whose digest can still be copied is worse than a missing comment.
 """
 
 from __future__ import annotations
@@ -9,15 +10,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Self
 
 from tunedmodels.errors import OutcomeUnknownError, RefusedError
 from tunedmodels.forges.forge import Comment, Forge
 
+# Levels of markers that are not a level of detail of a plan:
+STALE_LEVEL: Final = "stale"  # the plan of the comment is stale
+APPLYING_LEVEL: Final = "applying"  # the comment shows the progress of a run
+APPLIED_LEVEL: Final = "applied"  # the comment shows the result of a run
 
-class Done(StrEnum):
-    """What became of the comment."""
+_LINE = re.compile(r"<!-- tunedmodels:plan (\{.*\}) -->")
+
+
+class CommentResult(StrEnum):
+    """The effect of an operation on the comment."""
 
     CREATED = "created"
     EDITED = "edited"
@@ -25,132 +34,131 @@ class Done(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
-    """Where one comment belongs: a pull request, an environment, and a project.
+class CommentTarget:
+    """The place of one comment."""
 
-    A repository may hold several projects; an empty name stands for whichever there is.
-    """
-
+    #: The number of the pull request.
     number: int
     environment: str = ""
+    #: A repository may contain several projects; an empty name matches any of them.
     project: str = ""
-
-
-async def put(forge: Forge, thread: Thread, body: str) -> tuple[Done, Comment]:
-    """Make the comment say `body`; when it does already, send nothing.
-
-    A comment whose answer was lost is looked for before the error is believed. Raises
-    OutcomeUnknownError when it is not there either.
-    """
-    if ours := await _ours(forge, thread):
-        for older in ours[:-1]:
-            await forge.delete(thread.number, older)
-        return await _edited(forge, thread, ours[-1], body)
-    try:
-        return Done.CREATED, await forge.create(thread.number, body)
-    except OutcomeUnknownError:
-        if ours := await _ours(forge, thread):
-            await _edited(forge, thread, ours[-1], body)
-            return Done.CREATED, ours[-1]
-        raise
-
-
-async def amend(
-    forge: Forge, thread: Thread, change: Callable[[str], str]
-) -> tuple[Done, Comment] | None:
-    """Replace the text of the comment by what `change` makes of it; None when there is none."""
-    ours = await _ours(forge, thread)
-    return await _edited(forge, thread, ours[-1], change(ours[-1].body)) if ours else None
-
-
-async def shown_digest(forge: Forge, thread: Thread) -> str:
-    """Return the digest of the plan that the comment shows: what people who merge have approved.
-
-    Raises RefusedError when there is no comment, or when it says itself that it is out of date.
-    """
-    ours = await _ours(forge, thread)
-    marker = read_marker(ours[-1].body) if ours else None
-    which = f" for environment {thread.environment}" if thread.environment else ""
-    if not marker or not marker.digest:
-        raise RefusedError(
-            f"Pull request {thread.number} has no comment with a plan{which}: nothing was approved",
-            cure="Apply the digest of a plan that was read: tunedmodels apply --digest sha256:...",
-        )
-    if marker.level == STALE:
-        raise RefusedError(
-            f"The plan{which} in pull request {thread.number} is marked as out of date",
-            cure="Make a new plan, in a pull request of its own.",
-        )
-    return marker.digest
-
-
-async def _ours(forge: Forge, thread: Thread) -> list[Comment]:
-    found = [(each, read_marker(each.body)) for each in await forge.comments(thread.number)]
-    return [
-        comment
-        for comment, marker in found
-        if marker and marker.is_of(thread.environment, thread.project)
-    ]
-
-
-async def _edited(
-    forge: Forge, thread: Thread, comment: Comment, body: str
-) -> tuple[Done, Comment]:
-    if comment.body.rstrip() == body.rstrip():  # forges trim the end of a text
-        return Done.UNCHANGED, comment
-    await forge.edit(thread.number, comment, body)
-    return Done.EDITED, comment
-
-
-# FOLDED
-# The hidden first line of a comment: which plan of which environment it shows.
-#
-# By it the comment is found again, so that there is never a second one, and by its digest the
-# plan that people approved is applied.
-STALE = "stale"  # the level of a comment that says itself that its plan no longer holds
-APPLYING = "applying"  # of one that says how far a run is
-APPLIED = "applied"  # of one that says how a run ended
-
-_LINE = re.compile(r"<!-- tunedmodels:plan (\{.*\}) -->")
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What the line says. `head` is the commit that was planned, `level` how much of it is shown.
+    """The first line of a comment, which is invisible: which plan of which environment it shows.
 
-    `project` may be empty, and so stand for any.
+    The comment is found by it, and its digest identifies the plan that reviewers approved.
     """
 
-    env: str
-    digest: str
+    environment: str
+    digest: str = ""
+    #: The commit that was planned.
     head: str = ""
+    #: How much of the plan the comment shows, or one of the levels above.
     level: str = "full"
+    #: Empty in a comment that matches any project.
     project: str = ""
 
-    def is_of(self, environment: str, project: str) -> bool:
-        """Whether the comment is that of this environment of this project."""
-        is_same = not project or not self.project or self.project == project
-        return self.env == environment and is_same
+    @classmethod
+    def parse(cls, body: str) -> Self | None:
+        """Return the marker of a comment, or None if it does not begin with a valid one."""
+        match = _LINE.fullmatch(body.partition("\n")[0].rstrip())
+        if not match:
+            return None
+        try:
+            content = json.loads(match[1])
+        except (ValueError, RecursionError):
+            return None
+        keys = ("env", "digest", "head", "level", "project")
+        values = [content.get(key, None if key == "env" else "") for key in keys]
+        if content.get("v") != 1 or not all(isinstance(value, str) for value in values):
+            return None
+        return cls(*values)
 
-    def line(self) -> str:
-        """Return the line; nothing in a name can end the comment before its end."""
-        text = json.dumps({"v": 1, **asdict(self)}, separators=(",", ":"))
+    def format(self) -> str:
+        """Return the line as an HTML comment that no value can end early."""
+        content = {
+            "v": 1,
+            "env": self.environment,
+            "digest": self.digest,
+            "head": self.head,
+            "level": self.level,
+            **({"project": self.project} if self.project else {}),
+        }
+        text = json.dumps(content, separators=(",", ":"))
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
         return f"<!-- tunedmodels:plan {text} -->"
 
+    def matches(self, target: CommentTarget) -> bool:
+        """Whether the comment is that of this environment and project."""
+        is_same_project = not (target.project and self.project) or self.project == target.project
+        return self.environment == target.environment and is_same_project
 
-def read_marker(body: str) -> Marker | None:
-    """Read the marker of a comment; None when it does not begin with one that we understand."""
-    found = _LINE.fullmatch(body.partition("\n")[0].rstrip())
-    if not found:
-        return None
+
+async def upsert(forge: Forge, target: CommentTarget, body: str) -> tuple[CommentResult, Comment]:
+    """Write `body` to the comment, which is created if missing; no request if it is equal.
+
+    After a create whose response was lost, look for the comment before reporting the error. Raises
+    OutcomeUnknownError when it does not exist.
+    """
+    if comments := await _find(forge, target):
+        for older in comments[:-1]:
+            await forge.delete(target.number, older)
+        return await _edit(forge, target, comments[-1], body)
     try:
-        content = json.loads(found[1])
-    except (ValueError, RecursionError):
+        return CommentResult.CREATED, await forge.create(target.number, body)
+    except OutcomeUnknownError:
+        if comments := await _find(forge, target):
+            await _edit(forge, target, comments[-1], body)
+            return CommentResult.CREATED, comments[-1]
+        raise
+
+
+async def edit_existing(
+    forge: Forge, target: CommentTarget, change: Callable[[str], str]
+) -> tuple[CommentResult, Comment] | None:
+    """Replace the body of the comment by `change(body)`. Return None if it does not exist."""
+    comments = await _find(forge, target)
+    if not comments:
         return None
-    if content.pop("v", None) != 1:
-        return None
-    known = {key: content.get(key, "") for key in ("env", "digest", "head", "level", "project")}
-    if not all(isinstance(value, str) for value in known.values()):
-        return None
-    return Marker(**known)
+    return await _edit(forge, target, comments[-1], change(comments[-1].body))
+
+
+async def approved_digest(forge: Forge, target: CommentTarget) -> str:
+    """Return the digest of the plan that the comment shows, which a merge approves.
+
+    Raises RefusedError when the comment is missing or marked as stale.
+    """
+    comments = await _find(forge, target)
+    marker = Marker.parse(comments[-1].body) if comments else None
+    suffix = f" for environment {target.environment}" if target.environment else ""
+    if not marker or not marker.digest:
+        raise RefusedError(
+            f"Pull request {target.number} has no comment with a plan{suffix}: "
+            "nothing was approved",
+            cure="Apply the digest of a plan that was read: tunedmodels apply --digest sha256:...",
+        )
+    if marker.level == STALE_LEVEL:
+        raise RefusedError(
+            f"The plan{suffix} in pull request {target.number} is marked as stale",
+            cure="Make a new plan, in a new pull request.",
+        )
+    return marker.digest
+
+
+async def _find(forge: Forge, target: CommentTarget) -> list[Comment]:
+    """Return the comments with a matching marker, oldest first."""
+    parsed = [
+        (comment, Marker.parse(comment.body)) for comment in await forge.comments(target.number)
+    ]
+    return [comment for comment, marker in parsed if marker and marker.matches(target)]
+
+
+async def _edit(
+    forge: Forge, target: CommentTarget, comment: Comment, body: str
+) -> tuple[CommentResult, Comment]:
+    if comment.body.rstrip() == body.rstrip():  # forges strip the end of a body
+        return CommentResult.UNCHANGED, comment
+    await forge.edit(target.number, comment, body)
+    return CommentResult.EDITED, comment

@@ -1,4 +1,4 @@
-"""Every forge and how it is recognised: a new one is one file and one line in FORGES."""
+"""Detect the forge of a CI run. To add a forge, write one module and add one line to FORGES."""
 
 from __future__ import annotations
 
@@ -7,73 +7,77 @@ from dataclasses import dataclass, replace
 
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.forges import github, gitlab
-from tunedmodels.forges.forge import Forge, Run
+from tunedmodels.forges.forge import CiRun, Forge
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of forge. `variable` is set wherever its continuous integration runs.
-
-    `open` takes the environment and the repository; `names` says where the repository is named.
-    """
+class ForgeType:
+    """A kind of forge."""
 
     title: str
-    variable: str
-    names: str
-    run_of: Callable[[Mapping[str, str]], Run]
+    #: The environment variable that is set in every run of its CI.
+    ci_variable: str
+    #: The environment variable that names the repository.
+    repository_variable: str
+    #: Reads the run from the environment.
+    read_ci_run: Callable[[Mapping[str, str]], CiRun]
+    #: Opens a repository with the environment and its name.
     open: Callable[[Mapping[str, str], str], Forge]
 
 
-FORGES: Mapping[str, Kind] = {
-    "github": Kind(
-        "GitHub", "GITHUB_ACTIONS", "GITHUB_REPOSITORY", github.run_of, github.open_github
+FORGES: Mapping[str, ForgeType] = {
+    "github": ForgeType(
+        "GitHub", "GITHUB_ACTIONS", "GITHUB_REPOSITORY", github.read_ci_run, github.open_github
     ),
-    "gitlab": Kind("GitLab", "GITLAB_CI", "CI_PROJECT_ID", gitlab.run_of, gitlab.open_gitlab),
+    "gitlab": ForgeType(
+        "GitLab", "GITLAB_CI", "CI_PROJECT_ID", gitlab.read_ci_run, gitlab.open_gitlab
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A forge, and what is known of this run on it."""
+class DetectedForge:
+    """The forge of a CI run, with the run."""
 
-    kind: Kind
-    run: Run
+    forge_type: ForgeType
+    run: CiRun
     environ: Mapping[str, str]
 
     def open(self) -> Forge:
-        """Return the repository. Raises TunedModelsError when nobody says which one it is."""
+        """Return the repository of the run. Raises TunedModelsError when it is unknown."""
         if not self.run.repository:
             raise TunedModelsError(
-                f"No repository of {self.kind.title} is named",
-                cure=f"Name it with --repo; its CI sets {self.kind.names}.",
+                f"The {self.forge_type.title} repository is not known",
+                cure=f"Pass it with --repo; in CI, {self.forge_type.repository_variable} has it.",
             )
-        return self.kind.open(self.environ, self.run.repository)
+        return self.forge_type.open(self.environ, self.run.repository)
 
     @property
     def number(self) -> int:
-        """The number of the pull request. Raises TunedModelsError when this run is for none."""
+        """The number of the pull request. Raises TunedModelsError when the run is not for one."""
         if self.run.number is None:
             raise TunedModelsError(
                 "This run is not for a pull request, so there is nothing to comment on",
-                cure="Run it for pull requests (merge requests, on GitLab), or name one: --pr N.",
+                cure="Run it for pull requests (merge requests, on GitLab), or pass --pr N.",
             )
         return self.run.number
 
 
-def find_place(
+def detect_forge(
     environ: Mapping[str, str], *, name: str = "", repository: str = "", number: int | None = None
-) -> Place:
-    """Return where this run belongs; what is given goes before what its environment says.
+) -> DetectedForge:
+    """Return the forge of this run; arguments take precedence over the environment.
 
-    Raises TunedModelsError when the environment is of no forge that we know.
+    Raises TunedModelsError when the environment is not that of a known CI.
     """
-    name = name or next((name for name, kind in FORGES.items() if environ.get(kind.variable)), "")
+    in_ci = (name for name, forge in FORGES.items() if environ.get(forge.ci_variable))
+    name = name or next(in_ci, "")
     if not name:
         raise TunedModelsError(
-            "This is the CI of no forge that we know",
-            cure=f"Name one: --forge {' or '.join(FORGES)}, with --repo and --pr.",
+            "The environment is not that of a supported CI",
+            cure=f"Pass --forge {' or '.join(FORGES)}, with --repo and --pr.",
         )
-    kind = FORGES[name]
-    run = kind.run_of(environ)
+    forge_type = FORGES[name]
+    run = forge_type.read_ci_run(environ)
     run = replace(run, repository=repository or run.repository, number=number or run.number)
-    return Place(kind, run, environ)
+    return DetectedForge(forge_type, run, environ)

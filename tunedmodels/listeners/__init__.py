@@ -1,5 +1,6 @@
-"""Readers of the stream of events beyond this terminal: a file, a webhook, a collector of traces.
+"""Listeners: consumers of the events of a run outside this terminal.
 
-None of them decides anything, none of them can stop a run, and none of them gets what a dataset
-says: the words of a failure are the service's own and may quote an example, so they stay here.
+A file of JSON lines, a webhook or an OpenTelemetry collector. Listeners make no decision and cannot
+stop a run. They receive no dataset text: the message of a failure comes from the service and may
+quote an example, so it is not passed on.
 """

@@ -1,4 +1,8 @@
-"""`--events`: the union of events as JSON lines, for programs that follow a run."""
+"""Write the events of a run as JSON lines (`--events`), describe them by a schema, read them back.
+
+The first line is `began`, with the project and the planned changes; the last one is `ended`, with
+the exit code. Every other line is an event: `{"formatVersion", "time", "event", ...}`.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,14 @@ from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel, to_snake
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.events import Account, Due, Event, Failed, Progressed, Retried, Tried
-from tunedmodels.listeners.listener import About, Complain
+from tunedmodels.events import Event, Failed, PlannedChange, Progressed, Retried, RunLog, Tried
+from tunedmodels.listeners.listener import OnWarning, RunInfo
+
+T = TypeVar("T")
 
 FORMAT_VERSION: Final = 1
-
-# A curve would be written again with every step; a service's own words may quote an example.
-LEFT_OUT: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
+# A curve would be repeated with every step; a message of the service may quote an example.
+OMITTED_FIELDS: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
     {
         Progressed: frozenset({"curve"}),
         Failed: frozenset({"words"}),
@@ -28,108 +33,114 @@ LEFT_OUT: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
         Tried: frozenset({"words"}),
     }
 )
+_CURE: Final = "Give the file that `tunedmodels apply --events FILE` wrote."
 
 
-class EventLines:
-    """Writes `{"formatVersion", "time", "event", ...}` per event to an open text file.
+def event_name(event_type: type) -> str:
+    """Return the `event` of a line for an event of this type, for example `still-running`."""
+    return to_snake(event_type.__name__).replace("_", "-")
 
-    The first line is `began`, with the project and what is due, and the last one `ended`, with the
-    exit code. When the file takes no more, that is said once, and the run goes on without it.
+
+_EVENT_TYPES: Final[Mapping[str, type]] = MappingProxyType(
+    {event_name(event_type): event_type for event_type in get_args(Event)}
+)
+
+
+class JsonLines:
+    """Writes every event as a line to an open text file.
+
+    If writing fails, the user gets one warning and the run continues without the file.
     """
 
     def __init__(
-        self, out: TextIO, about: About, *, now: Callable[[], datetime], complain: Complain
+        self, out: TextIO, run: RunInfo, *, now: Callable[[], datetime], on_warning: OnWarning
     ) -> None:
         self._out: TextIO | None = out
         self._now = now
-        self._complain = complain
+        self._on_warning = on_warning
         self._write(
             "began",
-            verb=about.verb,
-            project=about.project,
-            environment=about.environment,
-            digest=about.digest,
-            due=[_camel(due) for due in about.due],
+            verb=run.verb,
+            project=run.project,
+            environment=run.environment,
+            digest=run.digest,
+            due=[_camel_case(change) for change in run.planned],
         )
 
     def __call__(self, event: Event) -> None:
         """Write an event."""
-        self._write(kind_of(type(event)), **_content(event))
+        self._write(event_name(type(event)), **_content(event))
 
     async def finish(self, code: int) -> None:
-        """Write how it ended."""
+        """Write the last line."""
         self.end(code)
 
     def end(self, code: int) -> None:
-        """Write how it ended, for whoever cannot await."""
+        """Write the last line, for callers without an event loop."""
         self._write("ended", code=code)
 
-    def _write(self, kind: str, **content: object) -> None:
+    def _write(self, name: str, /, **content: object) -> None:
         if self._out is None:
             return
         line = {
             "formatVersion": FORMAT_VERSION,
             "time": self._now().isoformat(),
-            "event": kind,
+            "event": name,
             **content,
         }
         try:
             self._out.write(json.dumps(line) + "\n")
             self._out.flush()
-        except (OSError, ValueError) as error:  # ValueError: somebody closed it
+        except (OSError, ValueError) as error:  # ValueError: the file is closed
             self._out = None
-            words = getattr(error, "strerror", None) or error
-            self._complain(f"The events are written no further: {words}")
+            reason = getattr(error, "strerror", None) or error
+            self._on_warning(f"No further events are written: {reason}")
+
+
+def _content(event: Event) -> dict[str, Any]:
+    content = _camel_case(event)
+    if isinstance(event, Progressed):
+        content["lastLoss"] = event.curve[-1].mean_loss if event.curve else None
+    return content
+
+
+def _camel_case(value: Event | PlannedChange) -> dict[str, Any]:
+    omitted = OMITTED_FIELDS.get(type(value), frozenset())
+    return {
+        to_camel(field.name): getattr(value, field.name)
+        for field in fields(value)
+        if field.name not in omitted
+    }
 
 
 def events_schema() -> dict[str, Any]:
     """Return the JSON Schema of one line."""
     texts = ("verb", "project", "environment", "digest")
     began: dict[str, Any] = {key: {"type": "string"} for key in texts}
-    due = _properties(Due)
-    began["due"] = {"type": "array", "items": _closed(due)}
-    kinds = {
+    began["due"] = {"type": "array", "items": _closed_object(_properties(PlannedChange))}
+    lines = {
         "began": _line("began", began),
         "ended": _line("ended", {"code": {"type": "integer", "minimum": 0}}),
     }
-    for event in get_args(Event):
-        kinds[kind_of(event)] = _line(kind_of(event), _properties(event))
+    for name, event_type in _EVENT_TYPES.items():
+        lines[name] = _line(name, _properties(event_type))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "One line that `tunedmodels apply --events FILE` writes",
-        "oneOf": list(kinds.values()),
+        "oneOf": list(lines.values()),
     }
 
 
-def kind_of(event: type) -> str:
-    """Return the word by which a line names the event that it holds."""
-    return to_snake(event.__name__).replace("_", "-")
-
-
-def _content(event: Event) -> dict[str, Any]:
-    content = _camel(event)
-    if isinstance(event, Progressed):
-        content["lastLoss"] = event.curve[-1].mean_loss if event.curve else None
-    return content
-
-
-def _camel(of: Event | Due) -> dict[str, Any]:
-    left_out = LEFT_OUT.get(type(of), frozenset())
-    return {
-        to_camel(field.name): getattr(of, field.name)
-        for field in fields(of)
-        if field.name not in left_out
-    }
-
-
-def _properties(event: type) -> dict[str, Any]:
-    left_out = LEFT_OUT.get(event, frozenset())
+def _properties(of_type: type) -> dict[str, Any]:
+    omitted = OMITTED_FIELDS.get(of_type, frozenset())
     types = {
-        to_camel(name): of for name, of in get_type_hints(event).items() if name not in left_out
+        to_camel(name): hint
+        for name, hint in get_type_hints(of_type).items()
+        if name not in omitted
     }
-    if event is Progressed:
+    if of_type is Progressed:
         types["lastLoss"] = float | None
-    schemas = {name: TypeAdapter(of).json_schema() for name, of in types.items()}
+    schemas = {name: TypeAdapter(hint).json_schema() for name, hint in types.items()}
     titles = ("title", "description")
     return {
         name: {key: value for key, value in schema.items() if key not in titles}
@@ -137,17 +148,17 @@ def _properties(event: type) -> dict[str, Any]:
     }
 
 
-def _line(kind: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    whole = {
+def _line(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    all_properties = {
         "formatVersion": {"const": FORMAT_VERSION},
         "time": {"type": "string", "format": "date-time"},
-        "event": {"const": kind},
+        "event": {"const": name},
         **properties,
     }
-    return {"title": kind, **_closed(whole)}
+    return {"title": name, **_closed_object(all_properties)}
 
 
-def _closed(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": dict(properties),
@@ -156,30 +167,22 @@ def _closed(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# FOLDED
-# The JSON lines of a run, read back: what it set out to do, what happened, and how it ended.
-T = TypeVar("T")
+def read_run_log(text: str) -> RunLog:
+    """Return the last run in a text of lines, which may contain several.
 
-_KINDS: Final[Mapping[str, type]] = MappingProxyType({kind_of(of): of for of in get_args(Event)})
-_CURE: Final = "Give the file that `tunedmodels apply --events FILE` wrote."
-
-
-def read_account(text: str) -> Account:
-    """Read the last run in a text of lines, which may hold several.
-
-    An event that is not known is passed over, and so is a last line that was cut off. Raises
-    TunedModelsError when a line is none of ours, and when no apply or destroy began.
+    Unknown events are ignored, and so is an incomplete last line. Raises TunedModelsError when a
+    line is not an event, and when the text has no run of `apply` or `destroy`.
     """
-    written = text.split("\n")[:-1]  # what has no line end was cut off
-    lines = [_parse_line(number, line) for number, line in enumerate(written, start=1)]
-    began = [at for at, line in enumerate(lines) if line.get("event") == "began"]
+    complete = text.split("\n")[:-1]  # a line without a line end is incomplete
+    lines = [_parse_line(number, line) for number, line in enumerate(complete, start=1)]
+    began = [index for index, line in enumerate(lines) if line.get("event") == "began"]
     if not began or lines[began[-1]].get("verb") == "watch":
-        raise TunedModelsError("These lines tell of no apply", cure=_CURE)
+        raise TunedModelsError("The events are not those of an apply", cure=_CURE)
     try:
-        return _account(lines[began[-1]], lines[began[-1] + 1 :])
+        return _run_log(lines[began[-1]], lines[began[-1] + 1 :])
     except (KeyError, TypeError, ValueError) as error:  # msgspec's ValidationError is a ValueError
-        said = f"These lines are not as they were written: {error!r}"
-        raise TunedModelsError(said, cure=_CURE) from None
+        message = f"The events were changed after they were written: {error!r}"
+        raise TunedModelsError(message, cure=_CURE) from None
 
 
 def _parse_line(number: int, text: str) -> dict[str, Any]:
@@ -188,35 +191,36 @@ def _parse_line(number: int, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         line = None
     if not isinstance(line, dict) or "formatVersion" not in line:
-        raise TunedModelsError(f"Line {number} is no event of a run", cure=_CURE)
+        raise TunedModelsError(f"Line {number} is not an event of a run", cure=_CURE)
     if line["formatVersion"] != FORMAT_VERSION:
         raise TunedModelsError(
-            f"Line {number} has another format than {FORMAT_VERSION}, which this tunedmodels reads",
-            cure="Read it with the tunedmodels that wrote it.",
+            f"Line {number} does not have format version {FORMAT_VERSION}, the only one that this "
+            "release of tunedmodels reads",
+            cure="Read it with the release of tunedmodels that wrote it.",
         )
     return line
 
 
-def _account(began: Mapping[str, Any], rest: Sequence[Mapping[str, Any]]) -> Account:
+def _run_log(began: Mapping[str, Any], rest: Sequence[Mapping[str, Any]]) -> RunLog:
     last = rest[-1] if rest else began
-    known = [line for line in rest if line["event"] in _KINDS]
-    return Account(
+    known = [line for line in rest if line["event"] in _EVENT_TYPES]
+    return RunLog(
         project=msgspec.convert(began["project"], str),
         environment=msgspec.convert(began["environment"], str),
         digest=msgspec.convert(began["digest"], str),
-        due=tuple(_read(due, Due) for due in began["due"]),
-        events=tuple(_read(line, _KINDS[line["event"]]) for line in known),
-        code=msgspec.convert(last["code"], int) if last["event"] == "ended" else None,
-        moment=datetime.fromisoformat(last["time"]),
+        planned=tuple(_decode(change, PlannedChange) for change in began["due"]),
+        events=tuple(_decode(line, _EVENT_TYPES[line["event"]]) for line in known),
+        exit_code=msgspec.convert(last["code"], int) if last["event"] == "ended" else None,
+        last_time=datetime.fromisoformat(last["time"]),
     )
 
 
-def _read(line: Mapping[str, Any], of: type[T]) -> T:
-    # No line holds the words of a service, and no event can do without words.
-    left_out = LEFT_OUT.get(of, frozenset())
+def _decode(line: Mapping[str, Any], to_type: type[T]) -> T:
+    # Messages of a service are not written, and an event requires a message.
+    omitted = OMITTED_FIELDS.get(to_type, frozenset())
     absent = {
         field.name: ""
-        for field in fields(of)  # type: ignore[arg-type]  # every event is a dataclass
-        if field.name in left_out and field.default is MISSING
+        for field in fields(to_type)  # type: ignore[arg-type]  # every event is a dataclass
+        if field.name in omitted and field.default is MISSING
     }
-    return msgspec.convert(absent | {to_snake(key): value for key, value in line.items()}, of)
+    return msgspec.convert(absent | {to_snake(key): value for key, value in line.items()}, to_type)

@@ -1,4 +1,4 @@
-"""The contract of a listener, and what every one of them is told about the run."""
+"""The contract of a listener, and the description of the run that every listener is given."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tunedmodels.events import Due, Event
+from tunedmodels.events import Event, PlannedChange
+
+OnWarning = Callable[[str], None]
+"""Reports to the user that a listener failed; the run continues."""
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """The run that is listened to. `verb` is `apply`, `destroy` or `watch`.
+class RunInfo:
+    """The run that listeners follow."""
 
-    `digest` is that of the plan, and `link` the page of this run in a CI; both may be empty. `due`
-    are the changes that it sets out to make; who only watches makes none.
-    """
-
+    #: `apply`, `destroy` or `watch`.
     verb: str
     project: str
     environment: str = ""
+    #: The digest of the plan; empty for `watch`.
     digest: str = ""
-    link: str = ""
-    due: tuple[Due, ...] = ()
-
-
-Complain = Callable[[str], None]
-"""Says to a person that a listener could not do its work; the run goes on."""
+    #: The page of this run in a CI; empty outside CI.
+    run_url: str = ""
+    #: The changes that the run is going to make; `watch` makes none.
+    planned: tuple[PlannedChange, ...] = ()
 
 
 class Listener(Protocol):
-    """Hears every event in its order, and then the exit code. Never raises."""
+    """Receives every event in order, and then the exit code. Never raises."""
 
     def __call__(self, event: Event) -> None:
-        """Hear of an event; returns at once."""
+        """Receive an event; returns at once."""
 
     async def finish(self, code: int) -> None:
-        """Hear how it ended, and let go of everything; may take some seconds."""
+        """Receive the exit code and release all resources; may take some seconds."""

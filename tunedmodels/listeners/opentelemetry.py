@@ -1,8 +1,8 @@
-"""OpenTelemetry: one trace and a few metrics per run, by the standard variables.
+"""Send one trace and a few metrics per run to OpenTelemetry, configured by the standard variables.
 
-Needs the extra `otel`. A run is a span; below it every change is one, and below that every request
-that changes something. A parent from outside comes in as TRACEPARENT (W3C Trace Context), which
-several CI systems set.
+Requires the extra `otel`. A run is a span; each change is a child span, and each request that
+changes something is a child of its change. An outer span is passed in TRACEPARENT (W3C Trace
+Context), which several CI systems set.
 """
 
 from __future__ import annotations
@@ -43,170 +43,172 @@ from tunedmodels.events import (
     Tried,
     Uploaded,
 )
-from tunedmodels.listeners.listener import About, Complain
+from tunedmodels.listeners.listener import OnWarning, RunInfo
 
-_PATIENCE_S: Final = 5  # a collector that is not there must not hold a CI job for long
-_BAD: Final = (Exit.ERROR, Exit.REFUSED, Exit.GATE)
+_TIMEOUT_S: Final = 5  # an unavailable collector must not delay a CI job for long
+_ERROR_CODES: Final = (Exit.ERROR, Exit.REFUSED, Exit.GATE)
 _SCOPE: Final = "tunedmodels"
 
-Key = tuple[str, str]  # a name, and the version it is about
+_VersionKey = tuple[str, str]  # name and version id
+_ChangeProgress = Progressed | Evaluating | Judged | Tried | Chosen
 
 
-class Traces:
-    """Sends spans and metrics by OTLP over HTTP to where the standard variables say."""
+class OpenTelemetry:
+    """Sends spans and metrics by OTLP over HTTP to the endpoint of the standard variables."""
 
     def __init__(
         self,
-        about: About,
+        run: RunInfo,
         environ: Mapping[str, str],
         *,
-        complain: Complain,
+        on_warning: OnWarning,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        resource = Resource.create({} if _is_named(environ) else {SERVICE_NAME: _SCOPE})
-        self._spans = TracerProvider(resource=resource, shutdown_on_exit=False)
-        timeout = None if environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else _PATIENCE_S
+        resource = Resource.create({} if _has_service_name(environ) else {SERVICE_NAME: _SCOPE})
+        self._tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        timeout = None if environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else _TIMEOUT_S
         if environ.get("OTEL_TRACES_EXPORTER", "otlp") != "none":
             exporter = OTLPSpanExporter(timeout=timeout)
-            self._spans.add_span_processor(BatchSpanProcessor(exporter))
+            self._tracer_provider.add_span_processor(BatchSpanProcessor(exporter))
         readers = []
         if environ.get("OTEL_METRICS_EXPORTER", "otlp") != "none":
             readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(timeout=timeout)))
-        self._metrics = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
-        meter = self._metrics.get_meter(_SCOPE, __version__)
+        self._meter_provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
+        meter = self._meter_provider.get_meter(_SCOPE, __version__)
         self._changes = meter.create_counter(
             "tunedmodels.changes", unit="{change}", description="Changes by action and ending"
         )
         self._retries = meter.create_counter(
-            "tunedmodels.retries", unit="{request}", description="Requests that were asked again"
+            "tunedmodels.retries", unit="{request}", description="Requests that were repeated"
         )
         self._durations = meter.create_histogram(
             "tunedmodels.change.duration",
             unit="s",
-            description="From the start of a change to its end",
+            description="Time from the start of a change to its end",
         )
         self._elapsed = elapsed
-        self._complain = complain
-        self._tracer = self._spans.get_tracer(_SCOPE, __version__)
+        self._on_warning = on_warning
+        self._tracer = self._tracer_provider.get_tracer(_SCOPE, __version__)
         parent = {"traceparent": environ.get("TRACEPARENT", "")}
-        self._run = self._tracer.start_span(
-            f"tunedmodels {about.verb}",
+        self._run_span = self._tracer.start_span(
+            f"tunedmodels {run.verb}",
             context=TraceContextTextMapPropagator().extract(parent),
             attributes={
-                "tunedmodels.project": about.project,
-                "tunedmodels.environment": about.environment,
-                "tunedmodels.plan.digest": about.digest,
+                "tunedmodels.project": run.project,
+                "tunedmodels.environment": run.environment,
+                "tunedmodels.plan.digest": run.digest,
             },
         )
-        self._open: dict[Key, tuple[Span, float, str]] = {}
-        self._sending: dict[tuple[Key, str], Span] = {}
+        self._change_spans: dict[_VersionKey, tuple[Span, float, str]] = {}
+        self._request_spans: dict[tuple[_VersionKey, str], Span] = {}
 
     def __call__(self, event: Event) -> None:
-        """Open or close the span of an event, or note it in the one that is open."""
+        """Start or end the span of an event, or add the event to an open span."""
         match event:
             case Started():
-                span = self._below(self._run, str(event.action), event.name, event.model_id)
-                self._open[event.name, event.model_id] = (span, self._elapsed(), str(event.action))
+                action = str(event.action)
+                span = self._child_span(self._run_span, action, event.name, event.model_id)
+                self._change_spans[event.name, event.model_id] = (span, self._elapsed(), action)
             case Sending():
                 key = (event.name, event.model_id)
-                self._sending[key, event.call] = self._below(
-                    self._change(event), f"send {event.call}", *key
+                self._request_spans[key, event.call] = self._child_span(
+                    self._change_span(event), f"send {event.call}", *key
                 )
             case Sent():
-                sending = ((event.name, event.model_id), event.call)
-                if sending in self._sending:
-                    self._sending.pop(sending).end()
+                request = ((event.name, event.model_id), event.call)
+                if request in self._request_spans:
+                    self._request_spans.pop(request).end()
             case Retried():
                 self._retries.add(1)
-                self._run.add_event("retried", {"call": event.call, "attempt": event.attempt})
+                self._run_span.add_event("retried", {"call": event.call, "attempt": event.attempt})
             case Interrupted():
-                self._run.add_event("interrupted")
+                self._run_span.add_event("interrupted")
             case Progressed() | Evaluating() | Judged() | Tried() | Chosen():
-                self._note(event)
+                self._record_progress(event)
             case Uploaded():
-                self._run.add_event("uploaded", {"sent": event.sent, "total": event.total})
+                self._run_span.add_event("uploaded", {"sent": event.sent, "total": event.total})
             case _:
-                self._end(event)
+                self._end_change(event)
 
-    def _change(self, event: Sending | Progressed | Evaluating | Judged | Tried | Chosen) -> Span:
-        """Return the span of the change that an event belongs to."""
+    def _change_span(self, event: Sending | _ChangeProgress) -> Span:
+        """Return the open span of the change that an event belongs to, or that of the run."""
         key = (event.name, event.model_id)
-        return self._open[key][0] if key in self._open else self._run
+        return self._change_spans[key][0] if key in self._change_spans else self._run_span
 
-    def _note(self, event: Progressed | Evaluating | Judged | Tried | Chosen) -> None:
-        change = self._change(event)
+    def _record_progress(self, event: _ChangeProgress) -> None:
+        span = self._change_span(event)
         match event:
             case Progressed():
-                change.set_attribute("tunedmodels.step", event.step)
+                span.set_attribute("tunedmodels.step", event.step)
             case Evaluating():
-                change.set_attribute("tunedmodels.evaluated", event.done)
+                span.set_attribute("tunedmodels.evaluated", event.done)
             case Judged():
-                judged = {"decision": str(event.decision), "score": event.score}
-                change.add_event("judged", judged)
+                attributes = {"decision": str(event.decision), "score": event.score}
+                span.add_event("judged", attributes)
             case Tried():
-                change.add_event("tried", {"score": event.score})
+                span.add_event("tried", {"score": event.score})
             case Chosen():
-                change.add_event("chosen", {"score": event.score})
+                span.add_event("chosen", {"score": event.score})
 
     async def finish(self, code: int) -> None:
-        """End what is open, and send the rest; a collector that is not there gets 5 s."""
-        for span, _, _ in self._open.values():
+        """End all open spans and send the rest, for 5 s if the collector does not answer."""
+        for span, _, _ in self._change_spans.values():
             span.end()
-        for span in self._sending.values():
+        for span in self._request_spans.values():
             span.end()
-        self._run.set_attribute("process.exit.code", code)
-        if code in _BAD:
-            self._run.set_status(Status(StatusCode.ERROR))
-        self._run.end()
-        await asyncio.to_thread(self._send)
+        self._run_span.set_attribute("process.exit.code", code)
+        if code in _ERROR_CODES:
+            self._run_span.set_status(Status(StatusCode.ERROR))
+        self._run_span.end()
+        await asyncio.to_thread(self._flush)
 
-    def _send(self) -> None:
-        words = _LastWords()
+    def _flush(self) -> None:
+        last_error = _LastError()
         logger = logging.getLogger("opentelemetry")
-        logger.addHandler(words)
-        logger.propagate = False  # it would print every attempt
+        logger.addHandler(last_error)
+        logger.propagate = False  # otherwise every attempt is printed
         try:
-            with ThreadPoolExecutor(2) as both:
-                both.submit(self._spans.shutdown)
-                both.submit(self._metrics.shutdown)
+            with ThreadPoolExecutor(2) as executor:
+                executor.submit(self._tracer_provider.shutdown)
+                executor.submit(self._meter_provider.shutdown)
         finally:
-            logger.removeHandler(words)
-        if words.said:
-            self._complain(f"OpenTelemetry could not send everything: {words.said}")
+            logger.removeHandler(last_error)
+        if last_error.message:
+            self._on_warning(f"OpenTelemetry could not send everything: {last_error.message}")
 
-    def _below(self, above: Span, title: str, name: str, model_id: str) -> Span:
+    def _child_span(self, parent: Span, title: str, name: str, model_id: str) -> Span:
         return self._tracer.start_span(
             title,
-            context=trace.set_span_in_context(above),
+            context=trace.set_span_in_context(parent),
             attributes={"tunedmodels.name": name, "tunedmodels.model.id": model_id},
         )
 
-    def _end(self, event: Ending) -> None:
+    def _end_change(self, event: Ending) -> None:
         ending = type(event).__name__.lower()
         key = (event.name, event.model_id)
-        found = self._open.pop(key) if key in self._open else None
-        self._changes.add(1, {"action": found[2] if found else "none", "ending": ending})
-        if found is None:
+        entry = self._change_spans.pop(key) if key in self._change_spans else None
+        self._changes.add(1, {"action": entry[2] if entry else "none", "ending": ending})
+        if entry is None:
             return
-        span, began, action = found
+        span, started_s, action = entry
         span.set_attribute("tunedmodels.ending", ending)
         if isinstance(event, Failed):
             span.set_status(Status(StatusCode.ERROR))
         span.end()
-        self._durations.record(self._elapsed() - began, {"action": action, "ending": ending})
+        self._durations.record(self._elapsed() - started_s, {"action": action, "ending": ending})
 
 
-class _LastWords(logging.Handler):
-    """Keeps the last error, which says how it ended."""
+class _LastError(logging.Handler):
+    """Keeps the message of the last logged error, which is the final result."""
 
-    said = ""
+    message = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Remember an error."""
+        """Store the message of an error."""
         if record.levelno >= logging.ERROR:
-            self.said = record.getMessage()
+            self.message = record.getMessage()
 
 
-def _is_named(environ: Mapping[str, str]) -> bool:
-    given = environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    return bool(environ.get("OTEL_SERVICE_NAME")) or f"{SERVICE_NAME}=" in given
+def _has_service_name(environ: Mapping[str, str]) -> bool:
+    attributes = environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return bool(environ.get("OTEL_SERVICE_NAME")) or f"{SERVICE_NAME}=" in attributes

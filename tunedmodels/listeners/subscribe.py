@@ -1,4 +1,4 @@
-"""Who listens to a run besides the terminal: by an option, or by the environment."""
+"""Open the listeners of a run that an option or the environment requests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from tunedmodels.errors import Exit
-from tunedmodels.events import Due, Event
-from tunedmodels.listeners.listener import About, Complain, Listener
+from tunedmodels.events import Event, PlannedChange
+from tunedmodels.listeners.listener import Listener, OnWarning, RunInfo
 from tunedmodels.plan.plan import Change, Plan
 
-WEBHOOK = "TUNEDMODELS_WEBHOOK"
-_COLLECTORS = (
+WEBHOOK_VARIABLE = "TUNEDMODELS_WEBHOOK"
+_COLLECTOR_VARIABLES = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
@@ -25,88 +25,93 @@ _COLLECTORS = (
 
 
 @dataclass(slots=True)
-class Audience:
-    """All listeners of one run. `code` is what they hear at the end."""
+class ListenerGroup:
+    """All listeners of one run."""
 
     listeners: list[Listener] = field(default_factory=list)
-    code: int = Exit.DONE
+    #: The exit code that the listeners receive at the end.
+    exit_code: int = Exit.DONE
 
     def __call__(self, event: Event) -> None:
-        """Pass an event on to everybody."""
+        """Pass an event to every listener."""
         for listener in self.listeners:
             listener(event)
 
 
 @asynccontextmanager
-async def audience(
-    about: About,
+async def open_listeners(
+    run: RunInfo,
     *,
     events: TextIO | None,
-    complain: Complain,
+    on_warning: OnWarning,
     environ: Mapping[str, str] = os.environ,
-) -> AsyncIterator[Audience]:
-    """Gather the listeners of a run, and tell them its `code` when the block is left.
+) -> AsyncIterator[ListenerGroup]:
+    """Open the listeners of a run, and pass them its exit code at the end of the block.
 
-    `events` takes the events as JSON lines. A webhook listens where TUNEDMODELS_WEBHOOK holds its
-    address, a collector where one of OpenTelemetry's variables does.
+    `events` receives the events as JSON lines. TUNEDMODELS_WEBHOOK has the address of a webhook,
+    and the variables of OpenTelemetry that of a collector.
     """
-    gathered = Audience(list(_listeners(about, events, complain, environ)))
+    group = ListenerGroup(list(_listeners(run, events, on_warning, environ)))
     try:
-        yield gathered
+        yield group
     except KeyboardInterrupt:
-        gathered.code = Exit.INTERRUPTED
+        group.exit_code = Exit.INTERRUPTED
         raise
     except BaseException:
-        gathered.code = Exit.ERROR
+        group.exit_code = Exit.ERROR
         raise
     finally:
-        # Whoever pressed Ctrl-C twice wants to leave now.
+        # After a second Ctrl-C the user does not want to wait.
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.0 if gathered.code == Exit.INTERRUPTED else None):
-                for listener in gathered.listeners:
-                    await listener.finish(gathered.code)
+            async with asyncio.timeout(1.0 if group.exit_code == Exit.INTERRUPTED else None):
+                for listener in group.listeners:
+                    await listener.finish(group.exit_code)
 
 
-def about_plan(verb: str, plan: Plan, environ: Mapping[str, str] = os.environ) -> About:
-    """Say which run of a plan is listened to."""
-    due = tuple(map(_due, plan.pending))
-    return About(verb, plan.project, plan.environment, plan.digest, link(environ), due)
+def plan_run_info(verb: str, plan: Plan, environ: Mapping[str, str] = os.environ) -> RunInfo:
+    """Return the description of a run that executes a plan."""
+    planned = tuple(map(_planned_change, plan.pending))
+    return RunInfo(verb, plan.project, plan.environment, plan.digest, ci_run_url(environ), planned)
 
 
-def _due(change: Change) -> Due:
-    tried = change.sweep.candidates if change.sweep else ()
-    ids = tuple(candidate.model_id for candidate in tried)
-    return Due(change.name, change.key[2], change.action, ids)
+def _planned_change(change: Change) -> PlannedChange:
+    candidates = change.sweep.candidates if change.sweep else ()
+    ids = tuple(candidate.model_id for candidate in candidates)
+    return PlannedChange(change.name, change.key[2], change.action, ids)
 
 
-def link(environ: Mapping[str, str]) -> str:
-    """Return the page of this run in GitHub Actions or GitLab CI, or nothing."""
-    if job := environ.get("CI_JOB_URL"):
-        return job
+def ci_run_url(environ: Mapping[str, str]) -> str:
+    """Return the page of this run in GitHub Actions or GitLab CI; empty outside both."""
+    if job_url := environ.get("CI_JOB_URL"):
+        return job_url
     parts = [environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
     return "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
 
 
 def _listeners(
-    about: About, events: TextIO | None, complain: Complain, environ: Mapping[str, str]
+    run: RunInfo, events: TextIO | None, on_warning: OnWarning, environ: Mapping[str, str]
 ) -> list[Listener]:
-    found: list[Listener] = []
+    listeners: list[Listener] = []
+    # Each listener is imported only when it is requested, for a short start-up time.
     if events is not None:
-        from tunedmodels.listeners.jsonl import EventLines  # only where somebody asked for it
+        from tunedmodels.listeners.jsonl import JsonLines
 
-        found.append(EventLines(events, about, now=lambda: datetime.now(UTC), complain=complain))
-    if address := environ.get(WEBHOOK, "").strip():
+        listeners.append(
+            JsonLines(events, run, now=lambda: datetime.now(UTC), on_warning=on_warning)
+        )
+    if address := environ.get(WEBHOOK_VARIABLE, "").strip():
         from tunedmodels.listeners.webhook import Webhook
 
-        found.append(Webhook(address, about, complain=complain))
-    wanted = [name for name in _COLLECTORS if environ.get(name)]
-    if wanted and environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
+        listeners.append(Webhook(address, run, on_warning=on_warning))
+    collectors = [name for name in _COLLECTOR_VARIABLES if environ.get(name)]
+    if collectors and environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
         if find_spec("opentelemetry") and find_spec("opentelemetry.sdk"):
-            from tunedmodels.listeners.opentelemetry import Traces
+            from tunedmodels.listeners.opentelemetry import OpenTelemetry
 
-            found.append(Traces(about, environ, complain=complain))
+            listeners.append(OpenTelemetry(run, environ, on_warning=on_warning))
         else:
-            complain(
-                f"{wanted[0]} is set, but OpenTelemetry is missing: pip install 'tunedmodels[otel]'"
+            on_warning(
+                f"{collectors[0]} is set, but OpenTelemetry is not installed: "
+                "pip install 'tunedmodels[otel]'"
             )
-    return found
+    return listeners

@@ -1,7 +1,7 @@
-"""A webhook that hears how an apply ended, in the form of Slack's incoming webhooks.
+"""Post the result of a run to a webhook in the format of Slack's incoming webhooks.
 
-Mattermost, Rocket.Chat, Zulip's Slack bridge and Google Chat take the same body: `{"text": ...}`.
-Whoever knows the address can write there, so it is a secret like a key.
+Mattermost, Rocket.Chat, Zulip's Slack bridge and Google Chat accept the same body: `{"text": ...}`.
+The address is a secret like a key, because it is all that is needed to post there.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from tunedmodels.events import (
     StillRunning,
     Succeeded,
 )
-from tunedmodels.listeners.listener import About, Complain
+from tunedmodels.listeners.listener import OnWarning, RunInfo
 from tunedmodels.providers.http import Http, Transport
-from tunedmodels.providers.identity import is_loopback, place
+from tunedmodels.providers.identity import host_and_port, is_loopback
 
-_NAMED: Final = 10
+_MAX_LINES: Final = 10
 _ENDINGS: Final[dict[type[Ending], str]] = {
     Succeeded: "done",
     Failed: "failed",
     Refused: "refused",
-    Rejected: "kept from serving by its gate",
+    Rejected: "not promoted because of its gate",
     StillRunning: "still running",
     Skipped: "skipped",
 }
@@ -47,82 +47,85 @@ _RESULTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """The address of a webhook: no part of it but the host ever shows."""
+class WebhookAddress:
+    """The address of a webhook; only its host appears in messages."""
 
     url: str = field(repr=False)
 
     def headers(self) -> dict[str, str]:
-        """Return nothing: the address is all that it takes."""
+        """Return no headers: the address is the only credential."""
         return {}
 
-    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # as agreed
-        """Do nothing: what a person set stays as it is."""
+    async def refresh(self, rejected: Mapping[str, str] | None = None) -> bool:  # noqa: ARG002  # required by the contract
+        """Return False: the user sets the address, so it cannot be refreshed."""
         return False
 
-    def scrub(self, words: str) -> str:
-        """Return the words without the path, which is the secret, in any form of it."""
+    def scrub(self, text: str) -> str:
+        """Return the text without the path and the query, which are secret, in any encoding."""
         parts = urlsplit(self.url)
         secrets = {part for part in (parts.path.strip("/"), parts.query) if part}
         for secret in sorted(secrets, key=len, reverse=True):
             for form in (secret, unquote(secret), quote(secret, safe="/")):
-                words = words.replace(form, "[secret]")
-        return words
+                text = text.replace(form, "[secret]")
+        return text
 
     def problem(self, endpoint: str) -> ProviderError | None:
-        """Say why nothing may be sent there, or None when all is well."""
+        """Return the reason why no request may be sent to `endpoint`, or None."""
         if is_loopback(endpoint) or urlsplit(endpoint).scheme == "https":
             return None
         return InvalidArgumentError(
-            f"The address of the webhook would travel to {place(endpoint)} in the clear.",
+            f"The address of the webhook would be sent to {host_and_port(endpoint)} unencrypted.",
             cure="Use an https:// address.",
         )
 
 
 class Webhook:
-    """Tells an address how it ended, once, when there was something to do."""
+    """Posts one message at the end of a run."""
 
     def __init__(
-        self, url: str, about: About, *, complain: Complain, transport: Transport | None = None
+        self, url: str, run: RunInfo, *, on_warning: OnWarning, transport: Transport | None = None
     ) -> None:
-        self._address = Address(url)
-        self._about = about
-        self._complain = complain
+        self._address = WebhookAddress(url)
+        self._run = run
+        self._on_warning = on_warning
         self._transport = transport
         self._endings: list[Ending] = []
 
     def __call__(self, event: Event) -> None:
-        """Remember how a change ended."""
+        """Record the final event of a change."""
         if isinstance(event, Ending):
             self._endings.append(event)
 
     async def finish(self, code: int) -> None:
-        """Send the message; that it could not be sent is said, and changes no exit code."""
-        body = json.dumps({"text": message(self._about, self._endings, code)})
+        """Post the message; a failure is a warning and does not change the exit code."""
+        body = json.dumps({"text": webhook_message(self._run, self._endings, code)})
         parts = urlsplit(self._address.url)
         path = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
         http = Http(f"{parts.scheme}://{parts.netloc}", self._address, transport=self._transport)
         try:
-            # Not repeated where it may have arrived: nobody wants to be told twice.
-            await http.send("POST", path, repeatable=False, content=body.encode())
+            # Not repeated when it may have arrived, so that the message is not posted twice.
+            await http.request_body("POST", path, is_idempotent=False, content=body.encode())
         except ProviderError as error:
-            words = self._address.scrub(error.message)
-            self._complain(f"The webhook at {place(self._address.url)} was not told: {words}")
+            host = host_and_port(self._address.url)
+            reason = self._address.scrub(error.message)
+            self._on_warning(f"The message to the webhook at {host} could not be sent: {reason}")
         finally:
             await http.aclose()
 
 
-def message(about: About, endings: list[Ending], code: int) -> str:
-    """Return what people read: names, actions and counts; nobody's words but ours."""
-    place_name = " · ".join(filter(None, ("tunedmodels", about.project, about.environment)))
-    counted = Counter(_ENDINGS[type(event)] for event in endings)
-    counts = ", ".join(f"{counted[word]} {word}" for word in _ENDINGS.values() if counted[word])
+def webhook_message(run: RunInfo, endings: list[Ending], code: int) -> str:
+    """Return the text of the message: names, actions and counts, without messages of a service."""
+    subject = " · ".join(filter(None, ("tunedmodels", run.project, run.environment)))
+    by_result = Counter(_ENDINGS[type(event)] for event in endings)
+    counts = ", ".join(
+        f"{by_result[ending]} {ending}" for ending in _ENDINGS.values() if by_result[ending]
+    )
     result = _RESULTS.get(Exit(code), "failed")
-    lines = [f"*{place_name}*: {about.verb} {result}{f' ({counts})' if counts else ''}."]
-    lines += [_line(event) for event in endings[:_NAMED]]
-    lines += [f"and {len(endings) - _NAMED} more"] if endings[_NAMED:] else []
-    lines += [about.link] if about.link else []
-    return _escaped("\n".join(lines))
+    lines = [f"*{subject}*: {run.verb} {result}{f' ({counts})' if counts else ''}."]
+    lines += [_line(event) for event in endings[:_MAX_LINES]]
+    lines += [f"and {len(endings) - _MAX_LINES} more"] if endings[_MAX_LINES:] else []
+    lines += [run.run_url] if run.run_url else []
+    return _escape("\n".join(lines))
 
 
 def _line(event: Ending) -> str:
@@ -130,6 +133,6 @@ def _line(event: Ending) -> str:
     return f"• `{event.name}` {action}{_ENDINGS[type(event)]}: `{event.model_id}`"
 
 
-def _escaped(text: str) -> str:
-    """Escape the three signs that Slack gives a meaning (api.slack.com, "Formatting text")."""
+def _escape(text: str) -> str:
+    """Escape the three special characters of Slack (api.slack.com, "Formatting text")."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""Every manifest below a folder, still as plain values, together with what cannot be read."""
+"""Collect every manifest below a directory as plain values, with the problems of reading them."""
 
 from __future__ import annotations
 
@@ -9,154 +9,160 @@ from typing import Final
 
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.manifests.declaration import Layer, Source
-from tunedmodels.manifests.discover import MARK, read_bytes, walk
-from tunedmodels.manifests.location import Place
-from tunedmodels.manifests.yaml_errors import Fault, FaultError, decode
-from tunedmodels.manifests.yaml_parser import Document, read
-from tunedmodels.manifests.yaml_scalars import Value, shown
+from tunedmodels.manifests.discover import API_GROUP, read_bytes, walk
+from tunedmodels.manifests.location import Location
+from tunedmodels.manifests.yaml_errors import YamlProblem, YamlProblemError, decode
+from tunedmodels.manifests.yaml_parser import YamlDocument, parse
+from tunedmodels.manifests.yaml_scalars import Value, quote_value
 from tunedmodels.schema.project import API_VERSION
-from tunedmodels.text import closest, did_you_mean
+from tunedmodels.text import nearest, suggest
 
 KINDS: Final = ("Project", "TunedModel")
 
-Mapping = dict[str, Value]
-Part = tuple[Mapping, Layer]
+YamlMapping = dict[str, Value]
+ManifestPart = tuple[YamlMapping, Layer]
 
-_OURS: Final = re.compile(rb"apiVersion[\"']?\s*:\s*[\"']?tunedmodels\.dev/")
-_KIND: Final = re.compile(rb"\bkind[\"']?\s*:\s*[\"']?(?:Project|TunedModel)\b")
+_API_VERSION_KEY: Final = re.compile(rb"apiVersion[\"']?\s*:\s*[\"']?tunedmodels\.dev/")
+_KIND_KEY: Final = re.compile(rb"\bkind[\"']?\s*:\s*[\"']?(?:Project|TunedModel)\b")
 
 
 @dataclass(slots=True)
-class Manifest:
-    """A document of ours. `parts` go from the weakest to the strongest; merged, they are it."""
+class RawManifest:
+    """A manifest before validation."""
 
     kind: str
     name: str
     file: str
     line: int
-    parts: list[Part]
+    parts: list[ManifestPart]
+    """What the manifest is merged from, from the weakest layer to the strongest."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Where the parts were written."""
+        """The layers of the parts."""
         return tuple(layer for _, layer in self.parts)
 
 
 @dataclass(slots=True)
-class Gathered:
-    """What was found: manifests in the order of files and documents; `files` counts ours."""
+class Collected:
+    """The result of `collect`."""
 
-    manifests: list[Manifest] = field(default_factory=list)
+    manifests: list[RawManifest] = field(default_factory=list)
+    """In the order of files and documents."""
     problems: list[Problem] = field(default_factory=list)
     files: int = 0
+    """The number of files that contain manifests."""
 
 
-def gather(root: Path) -> Gathered:
-    """Read every manifest below `root`; what is not ours is skipped without a word.
+def collect(root: Path) -> Collected:
+    """Read every manifest below `root`; skip other files silently.
 
-    Raises ProblemsFoundError when `root` is no folder that can be listed.
+    Raises ProblemsFoundError when `root` is not a directory that can be listed.
     """
     walked = walk(root)
-    gathered = Gathered(problems=walked.problems)
-    for path, name in walked.files:
-        raw = read_bytes(path, name)
+    collected = Collected(problems=walked.problems)
+    for path, display_name in walked.files:
+        raw = read_bytes(path, display_name)
         if isinstance(raw, Problem):
-            gathered.problems.append(raw)
-        elif _may_be_ours(raw):
-            _add(gathered, Source(name, path), raw)
-    return gathered
+            collected.problems.append(raw)
+        elif _may_be_manifest(raw):
+            _add(collected, Source(display_name, path), raw)
+    return collected
 
 
-def open_documents(source: Source, raw: bytes) -> tuple[tuple[Document, ...], list[Problem]]:
-    """Return the documents in the bytes of a file, and what is wrong with it as YAML."""
+def open_documents(source: Source, raw: bytes) -> tuple[tuple[YamlDocument, ...], list[Problem]]:
+    """Return the documents in the bytes of a file, and its problems as YAML."""
     try:
-        reading = read(decode(raw))
-    except FaultError as error:
-        return (), [_problem(source, error.fault)]
-    return reading.documents, [_problem(source, fault) for fault in reading.faults]
+        contents = parse(decode(raw))
+    except YamlProblemError as error:
+        return (), [_to_problem(source, error.problem)]
+    return contents.documents, [_to_problem(source, problem) for problem in contents.problems]
 
 
-def name_of(value: Mapping) -> str:
-    """Return `metadata.name` as far as it is text."""
+def name_of(value: YamlMapping) -> str:
+    """Return `metadata.name`, or an empty string if it is not text."""
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def wrong_kind(source: Source, document: Document, value: Mapping) -> Problem:
-    """Say that a document is of no kind that we know."""
-    place = Place(source.shown, document.find(("kind",))[0], ("kind",))
+def unknown_kind(source: Source, document: YamlDocument, value: YamlMapping) -> Problem:
+    """Return the problem for a document of an unknown kind."""
+    location = Location(source.display_name, document.find(("kind",))[0], ("kind",))
     if "kind" not in value:
-        return place.problem("missing-field", "is missing", "add kind: TunedModel")
+        return location.problem("missing-field", "is missing", "add kind: TunedModel")
     kind = value["kind"]
-    message = f"must be Project or TunedModel (got {shown(kind)})"
-    return place.problem("unknown-kind", message, did_you_mean(str(kind), KINDS))
+    message = f"must be Project or TunedModel (got {quote_value(kind)})"
+    return location.problem("unknown-kind", message, suggest(str(kind), KINDS))
 
 
-def _may_be_ours(raw: bytes) -> bool:
-    """Look at the bytes alone; UTF-16 is ours too, so that it can be complained about."""
-    if MARK in raw:
+def _may_be_manifest(raw: bytes) -> bool:
+    """Return whether to parse a file, from its bytes; UTF-16 is parsed to report the encoding."""
+    if API_GROUP in raw:
         return True
     if b"\0" in raw[:64]:
-        return MARK in raw.replace(b"\0", b"")
-    return b"kind" in raw and bool(_KIND.search(raw))
+        return API_GROUP in raw.replace(b"\0", b"")
+    return b"kind" in raw and bool(_KIND_KEY.search(raw))
 
 
-def _add(gathered: Gathered, source: Source, raw: bytes) -> None:
+def _add(collected: Collected, source: Source, raw: bytes) -> None:
     documents, problems = open_documents(source, raw)
-    if problems and not _OURS.search(raw.replace(b"\0", b"")):
-        return  # broken, but somebody else's: a template that mentions us, say
-    gathered.problems += problems
-    before = len(gathered.manifests), len(gathered.problems)
+    if problems and not _API_VERSION_KEY.search(raw.replace(b"\0", b"")):
+        return  # invalid, but not a manifest: a template that mentions tunedmodels, say
+    collected.problems += problems
+    before = len(collected.manifests), len(collected.problems)
     for index, document in enumerate(documents):
-        _sort_in(gathered, source, index, document)
-    gathered.files += bool(problems) or before != (len(gathered.manifests), len(gathered.problems))
+        _classify(collected, source, index, document)
+    after = len(collected.manifests), len(collected.problems)
+    collected.files += bool(problems) or before != after
 
 
-def _sort_in(gathered: Gathered, source: Source, index: int, document: Document) -> None:
-    """Add a document as a manifest, or as a problem, or not at all."""
+def _classify(collected: Collected, source: Source, index: int, document: YamlDocument) -> None:
+    """Add a document as a manifest or as a problem; ignore other documents."""
     value = document.value
-    if isinstance(value, list) and any(isinstance(v, dict) and _is_ours(v) for v in value):
+    if isinstance(value, list) and any(
+        isinstance(item, dict) and _has_our_api_version(item) for item in value
+    ):
         message, cure = "is a list of manifests", "write one after the other, with --- between them"
-        place = Place(source.shown, document.line)
-        gathered.problems.append(place.problem("wrong-type", message, cure))
+        location = Location(source.display_name, document.line)
+        collected.problems.append(location.problem("wrong-type", message, cure))
     if not isinstance(value, dict):
         return
-    if not _is_ours(value):
-        gathered.problems += _almost_ours(source, index, value)
+    if not _has_our_api_version(value):
+        collected.problems += _near_misses(source, index, value)
         return
     kind = value.get("kind")
     if kind not in KINDS:
-        gathered.problems.append(wrong_kind(source, source.document(index), value))
+        collected.problems.append(unknown_kind(source, source.document(index), value))
         return
     part = (value, Layer(source, index))
-    gathered.manifests.append(
-        Manifest(str(kind), name_of(value), source.shown, document.line, [part])
+    collected.manifests.append(
+        RawManifest(str(kind), name_of(value), source.display_name, document.line, [part])
     )
 
 
-def _is_ours(value: Mapping) -> bool:
+def _has_our_api_version(value: YamlMapping) -> bool:
     version = value.get("apiVersion")
     return isinstance(version, str) and version.startswith("tunedmodels.dev/")
 
 
-def _almost_ours(source: Source, index: int, value: Mapping) -> list[Problem]:
-    """Warn of a document that has our kind and nearly our apiVersion, or none."""
+def _near_misses(source: Source, index: int, value: YamlMapping) -> list[Problem]:
+    """Return a warning if a document has one of our kinds, and a missing or similar apiVersion."""
     if value.get("kind") not in KINDS:
         return []
     version = value.get("apiVersion")
     if version is None:
         message = "is missing, so this document was skipped"
-    elif closest(str(version), [API_VERSION]):
-        message = f"is not ours, so this document was skipped (got {shown(version)})"
+    elif nearest(str(version), [API_VERSION]):
+        message = f"is not {API_VERSION}, so this document was skipped (got {quote_value(version)})"
     else:
         return []
     line, _ = source.document(index).find(("apiVersion",))
-    place = Place(source.shown, line, ("apiVersion",))
+    location = Location(source.display_name, line, ("apiVersion",))
     cure = f"write apiVersion: {API_VERSION}"
-    return [place.problem("skipped", message, cure, Severity.WARNING)]
+    return [location.problem("skipped", message, cure, Severity.WARNING)]
 
 
-def _problem(source: Source, fault: Fault) -> Problem:
-    place = Place(source.shown, fault.line, fault.path)
-    return place.problem(fault.code, fault.message, fault.cure)
+def _to_problem(source: Source, problem: YamlProblem) -> Problem:
+    location = Location(source.display_name, problem.line, problem.path)
+    return location.problem(problem.code, problem.message, problem.cure)

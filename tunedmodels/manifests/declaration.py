@@ -1,7 +1,7 @@
-"""Where each part of a manifest was really written: the file itself, defaults, an overlay, --set.
+"""A declared model, and the layers that its manifest is made of: file, defaults, overlay, --set.
 
-Reading keeps no lines, because almost nobody asks for them. Whoever does asks a Layer, and its
-Source reads the file a second time, once for all its documents.
+Loading keeps no line numbers, because few commands need them. A Source parses its file again when
+the first line is requested, once for all its documents.
 """
 
 from __future__ import annotations
@@ -10,100 +10,96 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunedmodels.manifests.location import Place, Step, steps
-from tunedmodels.manifests.yaml_errors import FaultError, decode
-from tunedmodels.manifests.yaml_parser import Document, read
+from tunedmodels.manifests.location import Location, PathPart, parse_path
+from tunedmodels.manifests.yaml_errors import YamlProblemError, decode
+from tunedmodels.manifests.yaml_parser import YamlDocument, parse
 from tunedmodels.schema.tuned_model import TunedModelSpec
 
 
 class Source:
-    """A file, or an option of the command line, and the documents in it.
+    """A file or a command-line option, and the documents in it."""
 
-    `shown` is the file as the person would type it, or the option; `file` is where it lies, and
-    empty for an option.
-    """
-
-    __slots__ = ("_documents", "file", "shown")
+    __slots__ = ("_documents", "display_name", "file")
 
     def __init__(
-        self, shown: str, file: str = "", *, documents: tuple[Document, ...] | None = None
+        self,
+        display_name: str,
+        file: str = "",
+        *,
+        documents: tuple[YamlDocument, ...] | None = None,
     ) -> None:
-        self.shown = shown
+        #: The file relative to the working directory if possible, or the option.
+        self.display_name = display_name
+        #: The path of the file; empty for an option.
         self.file = file
         self._documents = documents
 
-    def document(self, index: int) -> Document:
-        """Return one document with its lines; an empty one when the file is no longer there."""
+    def document(self, index: int) -> YamlDocument:
+        """Return one document with its lines; an empty document if the file no longer exists."""
         if self._documents is None:
             try:
                 text = decode(Path(self.file).read_bytes())
-            except (OSError, FaultError):
+            except (OSError, YamlProblemError):
                 text = ""
-            self._documents = read(text, lines=True).documents
-        empty = Document(None, 0)
+            self._documents = parse(text, lines=True).documents
+        empty = YamlDocument(None, 0)
         return self._documents[index] if index < len(self._documents) else empty
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One document that a manifest is made of.
-
-    `above` is where it begins in the manifest and `inner` where that is in the document: the
-    Project's defaults are `spec.defaults` there and `spec` here.
-    """
+    """One document, or a part of one, that a manifest is merged from."""
 
     source: Source
     index: int = 0
-    above: tuple[Step, ...] = ()
-    inner: tuple[Step, ...] = ()
+    manifest_prefix: tuple[PathPart, ...] = ()
+    """The path in the manifest that this layer begins at, such as `spec` for defaults."""
+    document_prefix: tuple[PathPart, ...] = ()
+    """The same path in the document, such as `spec.defaults` of the Project."""
 
-    def find(self, path: Sequence[Step]) -> tuple[Place, int] | None:
-        """Return the place of a path and how many of its steps were written in this layer."""
+    def find(self, path: Sequence[PathPart]) -> tuple[Location, int] | None:
+        """Return the location of a path, and how many of its parts this layer contains."""
         path = tuple(path)
-        if path[: len(self.above)] != self.above:
+        if path[: len(self.manifest_prefix)] != self.manifest_prefix:
             return None
-        inside = self.inner + path[len(self.above) :]
-        line, depth = self.source.document(self.index).find(inside)
-        depth += len(self.above) - len(self.inner)
-        return Place(self.source.shown, line, inside), depth
+        inner = self.document_prefix + path[len(self.manifest_prefix) :]
+        line, depth = self.source.document(self.index).find(inner)
+        depth += len(self.manifest_prefix) - len(self.document_prefix)
+        return Location(self.source.display_name, line, inner), depth
 
 
-def locate(layers: Sequence[Layer], path: Sequence[Step]) -> Place:
-    """Return where a path was written: in the last layer that has all of it.
+def locate(layers: Sequence[Layer], path: Sequence[PathPart]) -> Location:
+    """Return the location of a path in the strongest layer that contains it.
 
-    `layers` go from the weakest to the strongest. What nobody wrote is missed where most of the
-    way to it was written, and of two such places in the weaker one, which is the manifest.
+    `layers` are ordered from the weakest to the strongest. If no layer contains the whole path, the
+    layer with the longest part of it wins, and among equals the weakest, which is the manifest.
     """
-    found = [at for layer in reversed(layers) if (at := layer.find(path))]
-    whole = [place for place, depth in found if depth == len(path)]
-    return whole[0] if whole else max(reversed(found), key=lambda at: at[1])[0]
+    matches = [match for layer in reversed(layers) if (match := layer.find(path))]
+    complete = [location for location, depth in matches if depth == len(path)]
+    if complete:
+        return complete[0]
+    return max(reversed(matches), key=lambda match: match[1])[0]
 
 
-# FOLDED
-# A tuned model as it was declared, once its manifest is known to be right.
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """`file` (as the person would type it) and `line` are where the manifest begins."""
+class DeclaredModel:
+    """A tuned model with a valid manifest."""
 
     name: str
     spec: TunedModelSpec
     file: str
+    """The file of the manifest, relative to the working directory if possible."""
     line: int
+    """The line on which the manifest begins."""
     labels: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
 
-    def place_of(self, path: str) -> Place:
-        """Return where a dotted path such as `spec.dataset.path` was really written.
+    def location_of(self, path: str) -> Location:
+        """Return the location of a dotted path such as `spec.dataset.path`.
 
-        That may be an overlay, the Project's defaults or an option. The first call reads the file
-        again.
+        It can be in the manifest, an overlay, the defaults of the Project or an option. The first
+        call parses the file again.
         """
         if not self.layers:
-            return Place(self.file, self.line, steps(path))
-        return locate(self.layers, steps(path))
-
-    def line_of(self, path: str) -> int:
-        """Return the line of a dotted path in `file`, or the nearest line above it."""
-        own = [layer for layer in self.layers if layer.source.shown == self.file]
-        found = [at for layer in own if (at := layer.find(steps(path))) and at[0].line]
-        return max(found, key=lambda at: at[1])[0].line if found else self.line
+            return Location(self.file, self.line, parse_path(path))
+        return locate(self.layers, parse_path(path))

@@ -1,6 +1,6 @@
-"""The folder of a project: where it is, and which files in it may hold manifests."""
+"""Find the project directory, and the files in it that can contain manifests."""
 
-# ruff: noqa: PTH118, PTH123  # for the same reason as os.scandir: 10,000 Paths cost more than 10,000 files
+# ruff: noqa: PTH118, PTH123  # os.scandir and strings: for 10,000 files, Path objects cost more than the files
 
 from __future__ import annotations
 
@@ -11,149 +11,151 @@ from pathlib import Path
 from typing import Final
 
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
-from tunedmodels.manifests.location import Place
+from tunedmodels.manifests.location import Location
 from tunedmodels.manifests.yaml_errors import MAX_BYTES
-from tunedmodels.manifests.yaml_scalars import visible
+from tunedmodels.text import printable
 
 OVERLAYS: Final = "overlays"
-_USUAL_BYTES: Final = 8192
-ENDINGS: Final = (".yaml", ".yml")
+SUFFIXES: Final = (".yaml", ".yml")
+_FIRST_READ_BYTES: Final = 8192
 
-# A look at the bytes, so that other people's YAML (Helm templates, say) is never parsed.
-MARK: Final = b"tunedmodels.dev/"
-_PROJECT: Final = re.compile(rb"\bkind[\"']?\s*:\s*[\"']?Project\b")
+# Searched for in the bytes of a file, so that other YAML (Helm templates, say) is never parsed.
+API_GROUP: Final = b"tunedmodels.dev/"
+_PROJECT_KEY: Final = re.compile(rb"\bkind[\"']?\s*:\s*[\"']?Project\b")
 
 
 def find_project(start: Path) -> Path:
-    """Return `start/manifests` if that holds a Project file, else `start`.
+    """Return `start/manifests` if it contains a Project file, and otherwise `start`.
 
-    This is the rule for a command without `-C DIR`; with it, the folder is DIR itself.
+    Commands without `-C DIR` use this rule; with `-C DIR`, the project directory is DIR itself.
     """
-    folder = start / "manifests"
-    return folder if holds_project(folder) else start
+    directory = start / "manifests"
+    return directory if has_project(directory) else start
 
 
-def holds_project(folder: Path) -> bool:
-    """Whether a Project file lies in a folder; one that cannot be listed holds none."""
+def has_project(directory: Path) -> bool:
+    """Return whether a directory contains a Project file; False if it cannot be listed."""
     try:
-        entries = sorted(folder.iterdir())
+        entries = sorted(directory.iterdir())
     except OSError:
         return False
     for file in entries:
-        if file.suffix in ENDINGS and file.is_file():
+        if file.suffix in SUFFIXES and file.is_file():
             raw = read_bytes(str(file), str(file))
-            if isinstance(raw, bytes) and MARK in raw and _PROJECT.search(raw):
+            if isinstance(raw, bytes) and API_GROUP in raw and _PROJECT_KEY.search(raw):
                 return True
     return False
 
 
 @dataclass(slots=True)
-class Walk:
-    """Files (the path, and as it is shown) in byte order, and what could not be walked."""
+class DirectoryWalk:
+    """The result of `walk`."""
 
     files: list[tuple[str, str]] = field(default_factory=list)
+    """The path of each file and its display name, in byte order of the paths."""
     problems: list[Problem] = field(default_factory=list)
+    """Directories that cannot be listed, and links that cannot be followed."""
 
 
-def walk(root: Path) -> Walk:
-    """List the YAML files below `root`, without dot-files, dot-folders and `overlays/`.
+def walk(root: Path) -> DirectoryWalk:
+    """Return the YAML files below `root`, except dot-files, dot-directories and `overlays/`.
 
-    Folders behind links are not entered: inside the project their files are found anyway.
-    Raises ProblemsFoundError when `root` is no folder that can be listed.
+    Links to directories are not followed: inside the project, their files are found anyway. Raises
+    ProblemsFoundError when `root` cannot be listed.
     """
-    found = Walk()
-    prefix = as_typed(root)
+    result = DirectoryWalk()
+    prefix = display_path(root)
     names: list[str] = []
-    folders = [""]
-    while folders:
-        folder = folders.pop()
+    directories = [""]
+    while directories:
+        directory = directories.pop()
         try:
-            with os.scandir(os.path.join(root, folder)) as entries:
+            with os.scandir(os.path.join(root, directory)) as entries:
                 for entry in entries:
-                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    name = f"{directory}/{entry.name}" if directory else entry.name
                     if entry.name.startswith(".") or name == OVERLAYS:
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        folders.append(name)
-                    elif entry.name.endswith(ENDINGS) and _is_readable(entry, name, root, found):
+                        directories.append(name)
+                    elif entry.name.endswith(SUFFIXES) and _should_read(entry, name, root, result):
                         names.append(name)
         except OSError as error:
-            problem = unreadable(_join(prefix, folder), error)
-            if not folder:
+            problem = unreadable(_join(prefix, directory), error)
+            if not directory:
                 raise ProblemsFoundError([problem]) from None
-            found.problems.append(problem)
+            result.problems.append(problem)
     for name in sorted(names, key=os.fsencode):
-        found.files.append((os.path.join(root, name), _join(prefix, name)))
-    return found
+        result.files.append((os.path.join(root, name), _join(prefix, name)))
+    return result
 
 
 def overlays(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return the overlays that exist: name to files (the path, and as it is shown)."""
-    names: dict[str, list[tuple[str, str]]] = {}
+    """Return the files of each overlay by its name: their paths and their display names."""
+    files: dict[str, list[tuple[str, str]]] = {}
     try:
         entries = sorted((root / OVERLAYS).iterdir())
     except OSError:
-        return names
+        return files
     for file in entries:
-        if file.suffix in ENDINGS and file.is_file() and not file.name.startswith("."):
-            shown = _join(as_typed(root), f"{OVERLAYS}/{file.name}")
-            names.setdefault(file.stem, []).append((str(file), shown))
-    return names
+        if file.suffix in SUFFIXES and file.is_file() and not file.name.startswith("."):
+            display_name = _join(display_path(root), f"{OVERLAYS}/{file.name}")
+            files.setdefault(file.stem, []).append((str(file), display_name))
+    return files
 
 
-def read_bytes(path: str, shown: str) -> bytes | Problem:
-    """Read a file, or one byte more than a manifest may have."""
+def read_bytes(path: str, display_name: str) -> bytes | Problem:
+    """Return the content of a file, but at most one byte more than a manifest may have."""
     try:
         with open(path, "rb") as file:
-            # In two steps: read(10 MB) would set 10 MB aside for each small file.
-            raw = file.read(_USUAL_BYTES)
-            return raw if len(raw) < _USUAL_BYTES else raw + file.read(MAX_BYTES)
+            # In two steps: read(10 MB) would allocate 10 MB for each small file.
+            raw = file.read(_FIRST_READ_BYTES)
+            return raw if len(raw) < _FIRST_READ_BYTES else raw + file.read(MAX_BYTES)
     except OSError as error:
-        return unreadable(shown, error)
+        return unreadable(display_name, error)
 
 
-def unreadable(shown: str, error: OSError) -> Problem:
-    """Say why a file or folder cannot be read."""
+def unreadable(display_name: str, error: OSError) -> Problem:
+    """Return the problem for a file or a directory that cannot be read."""
     match error:
         case FileNotFoundError():
-            message = "there is no such file or folder"
-            cure = "go to the folder of the project, name it with -C DIR, or run: tunedmodels init"
+            message = "the file or directory does not exist"
+            cure = "change to the project directory, name it with -C DIR, or run: tunedmodels init"
         case NotADirectoryError():
-            message, cure = "is a file, not a folder", "name the folder of the Project file"
+            message, cure = "is a file, not a directory", "name the directory of the Project file"
         case PermissionError():
-            message, cure = "may not be read by you", "give yourself the right to read it"
+            message, cure = "cannot be read: permission denied", "allow your user to read it"
         case _:
             message, cure = f"cannot be read: {error.strerror or error}", ""
-    return Place(shown).problem("unreadable", message, cure)
+    return Location(display_name).problem("unreadable", message, cure)
 
 
-def _is_readable(entry: os.DirEntry[str], name: str, root: Path, found: Walk) -> bool:
-    """Say whether to read an entry; a link may only lead to a file inside the project."""
+def _should_read(entry: os.DirEntry[str], name: str, root: Path, result: DirectoryWalk) -> bool:
+    """Return whether to read an entry; report a link to anything but a file in the project."""
     if not entry.is_symlink():
         return entry.is_file()
     if entry.is_dir():
         return False
     if not entry.is_file():
         severity = Severity.ERROR
-        message, cure = "is a link that leads to no file", "mend the link, or remove it"
+        message, cure = "is a link to a file that does not exist", "fix the link, or remove it"
     elif not is_below(os.path.realpath(entry.path), os.path.realpath(root)):
         severity = Severity.WARNING
-        message = "is a link that leads out of the project, and was not read"
+        message = "is a link to a file outside the project, and was not read"
         cure = "copy the file into the project, or remove the link"
     else:
         return True
-    place = Place(_join(as_typed(root), name))
-    found.problems.append(place.problem("link", message, cure, severity))
+    location = Location(_join(display_path(root), name))
+    result.problems.append(location.problem("link", message, cure, severity))
     return False
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Compare two real paths."""
-    return path.startswith(folder.rstrip(os.sep) + os.sep)
+def is_below(path: str, directory: str) -> bool:
+    """Return whether a real path is below a real directory."""
+    return path.startswith(directory.rstrip(os.sep) + os.sep)
 
 
-def as_typed(root: Path) -> str:
-    """Return the folder relative to the working directory where that is possible."""
+def display_path(root: Path) -> str:
+    """Return a directory relative to the working directory if possible."""
     try:
         return str(root.relative_to(Path.cwd())) if root.is_absolute() else str(root)
     except (ValueError, OSError):
@@ -162,5 +164,5 @@ def as_typed(root: Path) -> str:
 
 def _join(prefix: str, name: str) -> str:
     if not name:
-        return visible(prefix)
-    return visible(name if prefix == "." else f"{prefix.rstrip('/')}/{name}")
+        return printable(prefix)
+    return printable(name if prefix == "." else f"{prefix.rstrip('/')}/{name}")

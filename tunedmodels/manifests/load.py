@@ -1,4 +1,4 @@
-"""From a folder to declared models, with every problem of every file in one run."""
+"""Load the manifests of a project directory, and report all problems of all files at once."""
 
 from __future__ import annotations
 
@@ -12,108 +12,110 @@ from pydantic import BaseModel, ValidationError
 
 from tunedmodels.errors import Problem, ProblemsFoundError
 from tunedmodels.manifests import checks
-from tunedmodels.manifests.collect import Gathered, Manifest, Mapping, Part, gather
-from tunedmodels.manifests.declaration import Declared
-from tunedmodels.manifests.discover import as_typed, find_project
-from tunedmodels.manifests.location import Place
+from tunedmodels.manifests.collect import (
+    Collected,
+    ManifestPart,
+    RawManifest,
+    YamlMapping,
+    collect,
+)
+from tunedmodels.manifests.declaration import DeclaredModel
+from tunedmodels.manifests.discover import display_path, find_project
+from tunedmodels.manifests.location import Location
 from tunedmodels.manifests.overlays import Patches, merge
-from tunedmodels.manifests.provider_support import honoured
+from tunedmodels.manifests.provider_support import check_provider_support
 from tunedmodels.manifests.validation_errors import explain
 from tunedmodels.schema.project import ProjectManifest
 from tunedmodels.schema.tuned_model import TunedModelManifest
 
-__all__ = ["Declared", "Loaded", "find_project", "load"]
+__all__ = ["DeclaredModel", "LoadResult", "find_project", "load"]
 
-_Kind = TypeVar("_Kind", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A project, and those of its models that could be read, in the order of files.
+class LoadResult:
+    """A project and its valid models.
 
-    `root` is the folder of the Project file; `files` counts the files that hold manifests, and
-    `sources` are those that were used, overlays among them. Whoever
-    goes on to change anything raises ProblemsFoundError(problems) first if one is an error.
+    A command that changes anything must first raise ProblemsFoundError(problems) if one of them is
+    an error.
     """
 
     project: ProjectManifest
     root: Path
-    models: tuple[Declared, ...]
+    """The directory of the Project file."""
+    models: tuple[DeclaredModel, ...]
+    """In the order of the files."""
     problems: tuple[Problem, ...]
     files: int
+    """The number of files that contain manifests."""
     sources: tuple[str, ...] = ()
+    """The paths of all files that were used, including overlays."""
 
 
-def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) -> Loaded:
-    """Read all manifests in the folder of a Project file.
+def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) -> LoadResult:
+    """Read all manifests in the directory of a Project file.
 
-    `environment` names an overlay, `sets` are `NAME.PATH=VALUE`; the order is defaults of the
-    schema, of the Project, manifest, overlay, sets. Problems of single manifests are returned.
-    Raises ProblemsFoundError, with all problems of all files, when there is no usable Project:
-    nothing is safe to do without the owner's name.
+    `environment` is the name of an overlay, `sets` are `NAME.PATH=VALUE`. The layers are, from the
+    weakest: defaults of the schema, defaults of the Project, manifest, overlay, `sets`. Problems of
+    single manifests are returned. Raises ProblemsFoundError, with all problems of all files, if the
+    Project is missing or invalid, because no command is safe without the name of the owner.
     """
-    gathered = gather(directory)
-    problems = gathered.problems
-    models = [m for m in gathered.manifests if m.kind == "TunedModel"]
-    project_manifest = _one_project(directory, gathered)
-    patches = _patches(directory, environment, sets, project_manifest)
-    patches.apply(gathered.manifests)
+    collected = collect(directory)
+    problems = collected.problems
+    models = [manifest for manifest in collected.manifests if manifest.kind == "TunedModel"]
+    project_manifest = _find_single_project(directory, collected)
+    patches = _read_patches(directory, environment, sets, project_manifest)
+    patches.apply(collected.manifests)
     problems += patches.problems
-    layers = (layer for manifest in gathered.manifests for layer in manifest.layers)
+    layers = (layer for manifest in collected.manifests for layer in manifest.layers)
     sources = tuple(sorted({layer.source.file for layer in layers} - {""}))
-    problems += checks.duplicates(models)
+    problems += checks.check_names(models)
 
     project: ProjectManifest | None = None
-    defaults: list[Part] = []
+    defaults: list[ManifestPart] = []
     if project_manifest:
-        project = _validated(ProjectManifest, project_manifest, problems)
-        defaults = _defaults(project_manifest)
-    declared: list[Declared] = []
-    seen: set[str] = set()
-    for model in models:
-        model.parts[:0] = defaults
-        valid = _validated(TunedModelManifest, model, problems)
-        if valid and model.name not in seen:
-            seen.add(model.name)
-            declared.append(_declared(model, valid))
-        model.parts.clear()  # 10,000 manifests weigh 30 MB as plain values
-    problems += checks.parents(declared, {model.name for model in models})
-    problems += checks.paths(directory, declared)
+        project = _validate(ProjectManifest, project_manifest, problems)
+        defaults = _default_parts(project_manifest)
+    declared = _validate_models(models, defaults, problems)
+    problems += checks.check_parents(declared, {model.name for model in models})
+    problems += checks.check_paths(directory, declared)
     if not project or not project_manifest:
         raise ProblemsFoundError(tuple(set(problems)))
-    problems += checks.providers(project, project_manifest, declared)
-    problems += checks.places(project, declared)
-    problems += checks.policy(project, declared)
-    problems += honoured(project, declared)
-    problems += checks.sweep_problems(declared)
-    # A mistake in the defaults shows in every model, but it is one.
-    found = tuple(sorted(set(problems)))
-    return Loaded(project, directory, tuple(declared), found, gathered.files, sources)
+    problems += checks.check_providers(project, project_manifest, declared)
+    problems += checks.check_parent_providers(project, declared)
+    problems += checks.check_policy(project, declared)
+    problems += check_provider_support(project, declared)
+    problems += checks.check_sweeps(declared)
+    # One mistake in the defaults is found in every model.
+    unique = tuple(sorted(set(problems)))
+    return LoadResult(project, directory, declared, unique, collected.files, sources)
 
 
-def _one_project(directory: Path, gathered: Gathered) -> Manifest | None:
-    """Return the Project; a further one, one in a folder below or none at all is a problem."""
-    projects = [m for m in gathered.manifests if m.kind == "Project"]
+def _find_single_project(directory: Path, collected: Collected) -> RawManifest | None:
+    """Return the Project; report further ones, one in a subdirectory, and a missing one."""
+    projects = [manifest for manifest in collected.manifests if manifest.kind == "Project"]
     for further in projects[1:]:
         first = projects[0]
         message = f"is a second Project; the first is in {first.file}:{first.line}"
-        cure = "keep one; every project has a folder of its own"
-        place = Place(further.file, further.line)
-        gathered.problems.append(place.problem("two-projects", message, cure))
-    if projects and PurePath(projects[0].file).parent != PurePath(as_typed(directory)):
-        place = Place(projects[0].file, projects[0].line)
-        message = f"is the Project file, but not in {as_typed(directory)}, the folder you named"
-        cure = f"name its own folder: -C {PurePath(projects[0].file).parent}"
-        gathered.problems.append(place.problem("project-elsewhere", message, cure))
-    if not projects and not gathered.problems:
-        message = "holds no Project" if gathered.manifests else "holds no manifest"
-        cure = "name the folder of the Project file with -C DIR, or run: tunedmodels init"
-        gathered.problems.append(Place(as_typed(directory)).problem("no-project", message, cure))
+        cure = "keep one; every project has its own directory"
+        location = Location(further.file, further.line)
+        collected.problems.append(location.problem("two-projects", message, cure))
+    if projects and PurePath(projects[0].file).parent != PurePath(display_path(directory)):
+        location = Location(projects[0].file, projects[0].line)
+        message = f"is the Project file, but not in the given directory {display_path(directory)}"
+        cure = f"name its own directory: -C {PurePath(projects[0].file).parent}"
+        collected.problems.append(location.problem("project-elsewhere", message, cure))
+    if not projects and not collected.problems:
+        message = "contains no Project" if collected.manifests else "contains no manifest"
+        cure = "name the directory of the Project file with -C DIR, or run: tunedmodels init"
+        location = Location(display_path(directory))
+        collected.problems.append(location.problem("no-project", message, cure))
     return projects[0] if projects else None
 
 
-def _patches(
-    directory: Path, environment: str, sets: Sequence[str], project: Manifest | None
+def _read_patches(
+    directory: Path, environment: str, sets: Sequence[str], project: RawManifest | None
 ) -> Patches:
     patches = Patches()
     if environment:
@@ -123,28 +125,45 @@ def _patches(
     return patches
 
 
-def _validated(model: type[_Kind], manifest: Manifest, problems: list[Problem]) -> _Kind | None:
-    nothing: Mapping = {}
-    written = reduce(merge, (value for value, _ in manifest.parts), nothing)
-    try:
-        return model.model_validate(written, by_alias=True, by_name=False)
-    except ValidationError as error:
-        problems += explain(model, error, written, manifest.layers)
-        return None
-
-
-def _declared(model: Manifest, valid: TunedModelManifest) -> Declared:
-    labels = valid.metadata.labels
-    return Declared(model.name, valid.spec, model.file, model.line, labels, model.layers)
-
-
-def _defaults(project: Manifest) -> list[Part]:
-    """Return the Project's defaults as parts of every model, one for each place they stand in."""
-    parts: list[Part] = []
-    for value, layer in project.parts:
+def _default_parts(project: RawManifest) -> list[ManifestPart]:
+    """Return the Project's defaults as parts of every model, one per layer that contains some."""
+    parts: list[ManifestPart] = []
+    for value, document_layer in project.parts:
         spec = value.get("spec")
-        written = spec.get("defaults") if isinstance(spec, dict) else None
-        if isinstance(written, dict):
-            moved = replace(layer, above=("spec",), inner=("spec", "defaults"))
-            parts.append(({"spec": written}, moved))
+        defaults = spec.get("defaults") if isinstance(spec, dict) else None
+        if isinstance(defaults, dict):
+            inner = ("spec", "defaults")
+            layer = replace(document_layer, manifest_prefix=("spec",), document_prefix=inner)
+            parts.append(({"spec": defaults}, layer))
     return parts
+
+
+def _validate_models(
+    models: Sequence[RawManifest], defaults: Sequence[ManifestPart], problems: list[Problem]
+) -> tuple[DeclaredModel, ...]:
+    """Return the valid models, the first of each name; this empties the parts of `models`."""
+    declared: dict[str, DeclaredModel] = {}
+    for model in models:
+        model.parts[:0] = defaults
+        valid = _validate(TunedModelManifest, model, problems)
+        if valid and model.name not in declared:
+            declared[model.name] = DeclaredModel(
+                model.name,
+                valid.spec,
+                model.file,
+                model.line,
+                valid.metadata.labels,
+                model.layers,
+            )
+        model.parts.clear()  # 10,000 manifests take 30 MB as plain values
+    return tuple(declared.values())
+
+
+def _validate(model: type[_Model], manifest: RawManifest, problems: list[Problem]) -> _Model | None:
+    empty: YamlMapping = {}
+    merged = reduce(merge, (value for value, _ in manifest.parts), empty)
+    try:
+        return model.model_validate(merged, by_alias=True, by_name=False)
+    except ValidationError as error:
+        problems += explain(model, error, merged, manifest.layers)
+        return None

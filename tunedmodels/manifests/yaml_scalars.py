@@ -1,8 +1,8 @@
-"""What a plain YAML scalar means, and how a value is shown again in a message.
+"""The value of a plain YAML scalar, and the representation of a value in a message.
 
-The meaning is that of YAML 1.2: `yes`, `no`, `on` and `off` are words, a date is text, `010` is
-text (1.1 says 8, 1.2 says 10: nobody should have to know), and `1e-3` is a number, which PyYAML's
-own resolver takes for text.
+Scalars follow YAML 1.2: `yes`, `no`, `on` and `off` are text, a date is text, `010` is text (YAML
+1.1 reads 8, YAML 1.2 reads 10; both would surprise), and `1e-3` is a number, which PyYAML's own
+resolver reads as text.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import math
 import re
 from typing import Final, TypeAlias
 
+from tunedmodels.text import printable
+
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
-SHOWN_AT_MOST: Final = 60  # characters of a value in a message
+MAX_QUOTED_LENGTH: Final = 60  # characters of a value in a message
 
-_WORDS: Final[dict[str, bool | float | None]] = {
+_KEYWORDS: Final[dict[str, bool | float | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -25,7 +27,7 @@ _WORDS: Final[dict[str, bool | float | None]] = {
     **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
 }
 _NUMERIC: Final = frozenset("+-.0123456789")
-# At most 40 digits: nothing of ours is larger, and int() of thousands of digits is slow or refused.
+# At most 40 digits: no field accepts more, and int() of thousands of digits is slow or fails.
 _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,39})", re.ASCII)
 _OTHER_BASE: Final = re.compile(r"0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _FLOAT: Final = re.compile(
@@ -33,10 +35,10 @@ _FLOAT: Final = re.compile(
 )
 
 
-def plain(text: str) -> bool | float | str | None:
-    """Return what an unquoted scalar stands for; `int` is meant where the types say `float`."""
-    if text in _WORDS:
-        return _WORDS[text]
+def parse_scalar(text: str) -> bool | float | str | None:
+    """Return the value of an unquoted scalar; `float` in the type includes `int`."""
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
     if text[0] not in _NUMERIC:
         return text
     if _INT.fullmatch(text):
@@ -46,24 +48,18 @@ def plain(text: str) -> bool | float | str | None:
     return int(text, 0) if _OTHER_BASE.fullmatch(text) else text
 
 
-def shown(value: object) -> str:
-    """Show a value as YAML would have it, on one line and cut at 60 characters."""
+def quote_value(value: object) -> str:
+    """Return a value as YAML, on one line and truncated to 60 characters."""
     match value:
         case dict():
             return "a mapping"
         case list() | tuple():
             return "a list"
         case str():
-            cut = value if len(value) <= SHOWN_AT_MOST else value[: SHOWN_AT_MOST - 3] + "..."
-            return f"'{visible(cut)}'"
+            is_long = len(value) > MAX_QUOTED_LENGTH
+            text = value[: MAX_QUOTED_LENGTH - 3] + "..." if is_long else value
+            return f"'{printable(text)}'"
         case float() if not math.isfinite(value):
             return ".nan" if math.isnan(value) else f"{'-' if value < 0 else ''}.inf"
         case _:
             return json.dumps(value)
-
-
-def visible(text: str) -> str:
-    """Write characters that a terminal would obey, or not show, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""Carrying a plan out, and following jobs: where the executor meets the project."""
+"""Apply a plan: connect the executor to the project, its providers, its journal and its gates."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from tunedmodels.apply.clock import SystemClock
-from tunedmodels.apply.context import Judgement
+from tunedmodels.apply.context import GateResult
 from tunedmodels.apply.executor import apply
 from tunedmodels.apply.journal import Journal
-from tunedmodels.apply.signals import Stop, stop_on_signals
-from tunedmodels.apply.wait import LOCAL, Pace
+from tunedmodels.apply.signals import StopSignal, stop_on_signals
+from tunedmodels.apply.wait import LOCAL_INTERVAL, PollInterval
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load, load_preferences
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
-from tunedmodels.evaluation.gate import judge
-from tunedmodels.evaluation.scoring import Answered, Scores
+from tunedmodels.evaluation.gate import evaluate_gate
+from tunedmodels.evaluation.scoring import ScoredAnswer, Scores
 from tunedmodels.events import Event, Outcome, Retried, Uploaded
 from tunedmodels.observed import ObservedModel
 from tunedmodels.operations.connect import connect
-from tunedmodels.operations.evaluate import OTHER_PREAMBLE, OtherPreambleError, examiner
+from tunedmodels.operations.evaluate import PREAMBLE_MISMATCH, PreambleMismatchError, open_evaluator
 from tunedmodels.plan.plan import Plan
-from tunedmodels.plan.safety import blacked_out, rule
+from tunedmodels.plan.safety import active_blackout, describe_blackout
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import rejected_field
 from tunedmodels.providers.provider import Provider
@@ -33,108 +33,124 @@ from tunedmodels.stamp import Decision
 
 Emit = Callable[[Event], None]
 
+_WORST_ANSWERS = 3  # of each version, enough to see what kind of mistake it makes
+
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How to go about it: how many starts at once, whether to wait for jobs, and how long."""
+class ApplyOptions:
+    """Settings of one apply."""
 
     parallelism: int = 4
-    waits: bool = True
+    """Number of changes that may send requests at the same time; waiting jobs do not count."""
+    wait: bool = True
+    """Whether to wait for the end of the jobs."""
     timeout_s: float | None = None
+    """Maximum time to wait, in seconds; None: unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """How an apply ended, and by id the worst answers of the versions that did not pass a gate.
-
-    The answers are there only of files that git tracks, and are for the person who looks.
-    """
+class ApplyResult:
+    """The result of an apply."""
 
     outcome: Outcome
-    worst: Mapping[str, Sequence[Answered]]
+    worst_answers: Mapping[str, Sequence[ScoredAnswer]]
+    """The worst answers of the versions that did not pass their gate, by id.
+
+    They are kept only for evaluation files that git tracks, and are shown to the user only.
+    """
 
 
-async def carry_out(
+async def apply_plan(
     project: Project,
     plan: Plan,
     desired: Mapping[str, Desired],
     *,
     emit: Emit,
-    manner: Manner,
-) -> Applied:
-    """Apply `plan`, journal every event before it happens, and heed Ctrl-C.
+    options: ApplyOptions,
+) -> ApplyResult:
+    """Apply `plan` and return the result; an interrupt (Ctrl-C) stops it in order.
 
-    Raises StoreError when the journal cannot be written; nothing more is sent then. Raises
-    RefusedError on a day that the policy of the project keeps free.
+    Every event is written to the journal before its request is sent. Raises StoreError when the
+    journal cannot be written; no further request is sent then. Raises RefusedError on a day that
+    the policy of the project excludes.
     """
     clock = SystemClock()
-    require_open(project, clock.now().date())
-    project.claim_state()
-    archive = Archive(project.state / "datasets")
+    require_no_blackout(project, clock.now().date())
+    project.create_state_dir()
+    archive = Archive(project.state_dir / "datasets")
 
-    def examples(want: Desired) -> Sequence[Example]:
-        read = examples_of(want)
-        if digest(read) == want.dataset.digest:  # else it is refused: it is not as planned
-            archive.put(want.dataset.digest, read)
-        return read
+    def load_and_archive(model: Desired) -> Sequence[Example]:
+        examples = load_training_examples(model)
+        # The executor refuses examples that differ from the plan; they are not archived.
+        if digest(examples) == model.inputs.dataset.digest:
+            archive.put(model.inputs.dataset.digest, examples)
+        return examples
 
-    with Journal(project.state / "journal", clock.now) as journal:
+    with Journal(project.state_dir / "journal", clock.now) as journal:
 
-        def tell(event: Event) -> None:
+        def record(event: Event) -> None:
             journal.write(event)
             emit(event)
 
-        def retried(call: str, attempt: int, wait_s: float, words: str) -> None:
-            tell(Retried(call, attempt, wait_s, words))
+        def on_retry(request: str, attempt: int, delay_s: float, message: str) -> None:
+            record(Retried(request, attempt, delay_s, message))
 
-        def uploaded(place: str, sent: int, total: int) -> None:
-            tell(Uploaded(place, sent, total))
+        def on_upload(uri: str, sent: int, total: int) -> None:
+            record(Uploaded(uri, sent, total))
 
-        async with connect(project, trains=True, on_retry=retried, on_upload=uploaded) as providers:
-            stop, judge = Stop(), ProjectJudge(project, providers)
+        async with connect(
+            project, run_jobs=True, on_retry=on_retry, on_upload=on_upload
+        ) as providers:
+            stop, gate_evaluator = StopSignal(), GateEvaluator(project, providers)
             with stop_on_signals(stop):
                 outcome = await apply(
                     plan,
                     desired=desired,
                     providers=providers,
-                    load=examples,
-                    judge=judge,
-                    emit=tell,
+                    load_examples=load_and_archive,
+                    check_gate=gate_evaluator,
+                    emit=record,
                     clock=clock,
                     stop=stop,
                     commit=project.commit(),
-                    parallelism=manner.parallelism,
-                    wait=manner.waits,
-                    timeout_s=manner.timeout_s,
-                    paces=paces(project),
+                    parallelism=options.parallelism,
+                    wait=options.wait,
+                    timeout_s=options.timeout_s,
+                    poll_intervals=poll_intervals(project),
                 )
-            return Applied(outcome, judge.worst)
+            return ApplyResult(outcome, gate_evaluator.worst_answers)
 
 
-def examples_of(want: Desired) -> Sequence[Example]:
+def load_training_examples(desired: Desired) -> Sequence[Example]:
     """Read the training examples of a declaration. Raises ProblemsFoundError."""
-    file, source, written = want.dataset.file, want.dataset.source, want.dataset.written
-    if want.method == "preference":
-        return load_preferences(file, source, rejected_field(source), written=written)
-    return load(file, source, written=written)
+    dataset, source = desired.inputs.dataset, desired.inputs.dataset.source
+    path = dataset.declared_path
+    if desired.inputs.method == "preference":
+        rejected = rejected_field(source)
+        return load_preferences(dataset.file, source, rejected, display_path=path)
+    return load(dataset.file, source, display_path=path)
 
 
-def require_open(project: Project, today: date) -> None:
-    """Raise RefusedError when nothing may be applied on a day, in UTC."""
-    closed = blacked_out(project.manifest.spec.policy, today)
-    if closed:
+def require_no_blackout(project: Project, today: date) -> None:
+    """Raise RefusedError when the policy excludes a day (in UTC) from applies."""
+    blackout = active_blackout(project.manifest.spec.policy, today)
+    if blackout:
         raise RefusedError(
-            f"{rule(closed).rstrip('.')}. Nothing was changed.",
+            f"{describe_blackout(blackout).rstrip('.')}. Nothing was changed.",
             cure="Apply on another day, or change spec.policy.blackouts in the Project manifest.",
         )
 
 
-def paces(project: Project) -> dict[str, Pace]:
-    """Return how often to ask each provider: one on this machine can be asked often."""
-    return {name: LOCAL for name, settings in project.providers.items() if _is_near(settings)}
+def poll_intervals(project: Project) -> dict[str, PollInterval]:
+    """Return the poll intervals of the providers on this machine, which may be polled often."""
+    return {
+        name: LOCAL_INTERVAL
+        for name, settings in project.providers.items()
+        if _is_on_this_machine(settings)
+    }
 
 
-def _is_near(settings: AnyProvider) -> bool:
+def _is_on_this_machine(settings: AnyProvider) -> bool:
     if isinstance(settings, EmbeddedSettings):
         return True
     if settings.endpoint is None:
@@ -143,56 +159,55 @@ def _is_near(settings: AnyProvider) -> bool:
     return host.rsplit(":", 1)[0] in ("127.0.0.1", "localhost", "[::1]")
 
 
-# FOLDED
-# The judge of an apply: asks a version and its rival, and holds the answers against the gate.
-_WORST = 3  # of each version, enough to see what kind of mistake it makes
-
-
 @dataclass(frozen=True, slots=True)
-class ProjectJudge:
-    """Judges the versions of one apply; what was answered before is not asked again.
+class GateEvaluator:
+    """Checks the gates of one apply: evaluates a version and its baseline, and compares them.
 
-    `worst` gathers, by id, the worst answers of the versions that do not pass, of files that git
-    tracks: their text is for the person at the terminal, and for no journal, plan or stamp.
+    Answers from earlier runs are reused.
     """
 
     project: Project
     providers: Mapping[str, Provider]
-    worst: dict[str, tuple[Answered, ...]] = field(default_factory=dict)
+    worst_answers: dict[str, tuple[ScoredAnswer, ...]] = field(default_factory=dict)
+    """The worst answers of the versions that do not pass, by id, of files that git tracks.
+
+    Their text is for the terminal only, and never written to the journal, a plan or a stamp.
+    """
 
     async def __call__(
         self,
-        want: Desired,
+        desired: Desired,
         version: ObservedModel,
-        rival: ObservedModel | None,
-        tell: Callable[[int, int], None],
-    ) -> Judgement:
-        """Ask both and judge; both count in what `tell` hears.
+        baseline: ObservedModel | None,
+        on_progress: Callable[[int, int], None],
+    ) -> GateResult:
+        """Evaluate `version` and its baseline, and report their joint progress.
 
-        Raises RefusedError when the examples are not those that were planned, and ProviderError
-        when one of them got no answer.
+        Raises RefusedError when the examples differ from the planned ones, and ProviderError when
+        an example gets no answer.
         """
-        evaluation = want.evaluation
+        evaluation = desired.evaluation
         if evaluation is None:
-            raise RefusedError(f"{want.name} has no evaluation any more")
-        asked = [version, *([rival] if rival else [])]
-        done = dict.fromkeys([each.model_id for each in asked], 0)
+            raise RefusedError(f"{desired.name} no longer has an evaluation")
+        models = [version, *([baseline] if baseline else [])]
+        answered = dict.fromkeys([model.model_id for model in models], 0)
 
-        def progressed(whom: str, answered: int, total: int) -> None:
-            done[whom] = answered
-            tell(sum(done.values()), total * len(asked))
+        def on_model_progress(model_id: str, count: int, total: int) -> None:
+            answered[model_id] = count
+            on_progress(sum(answered.values()), total * len(models))
 
-        asks = examiner(self.project, evaluation, on_progress=progressed)
-        scores = await asks.version(self.providers[version.provider], version)
-        former: Scores | None = None
-        why = ""
-        if rival:
+        evaluator = open_evaluator(self.project, evaluation, on_progress=on_model_progress)
+        scores = await evaluator.score_version(self.providers[version.provider], version)
+        baseline_scores: Scores | None = None
+        no_baseline = ""
+        if baseline:
+            provider = self.providers[baseline.provider]
             try:
-                former = await asks.version(self.providers[rival.provider], rival)
-            except OtherPreambleError:
-                why = OTHER_PREAMBLE
-        verdict = judge(evaluation, scores, former, no_serving=why)
+                baseline_scores = await evaluator.score_version(provider, baseline)
+            except PreambleMismatchError:
+                no_baseline = PREAMBLE_MISMATCH
+        verdict = evaluate_gate(evaluation, scores, baseline_scores, no_baseline_reason=no_baseline)
         if verdict.decision is not Decision.PASSED and self.project.is_tracked(evaluation.file):
-            self.worst[version.model_id] = scores.worst(_WORST)
-        score = f"{evaluation.rules.metric}:{verdict.score.value:.3f}"
-        return Judgement(verdict.decision, score, verdict.words)
+            self.worst_answers[version.model_id] = scores.worst(_WORST_ANSWERS)
+        score = f"{evaluation.spec.metric}:{verdict.score.value:.3f}"
+        return GateResult(verdict.decision, score, verdict.message)

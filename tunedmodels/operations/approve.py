@@ -1,4 +1,4 @@
-"""Whether what would be done now is what was approved: by digest, or change by change."""
+"""Check that an apply would do what was approved: by digest, or change by change."""
 
 from __future__ import annotations
 
@@ -6,71 +6,74 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tunedmodels.errors import RefusedError
-from tunedmodels.operations.plan import EVERYTHING, Planned, plan
+from tunedmodels.operations.plan import EVERYTHING, PlanResult, plan
 from tunedmodels.plan.plan import Plan
-from tunedmodels.plan.staleness import review
+from tunedmodels.plan.staleness import check_staleness
 from tunedmodels.project.project import Project
 
-_ENOUGH = 8  # hex digits: as many as the plan shows
-_CURE = "Make a new plan, and have it approved: tunedmodels plan --out plan.json"
+_MIN_DIGEST_LENGTH = 8  # hex digits: as many as the rendered plan shows
+_CURE = "Make a new plan and have it approved: tunedmodels plan --out plan.json"
 
-Moved = Mapping[str, Sequence[str]]  # by name, what is no longer as planned
+StaleChanges = Mapping[str, Sequence[str]]  # by name: the reasons why its changes are stale
 
 
-async def approved(
+async def plan_again(
     project: Project, saved: Plan, *, use_cache: bool, keep_going: bool = False
-) -> tuple[Planned, Moved]:
-    """Plan again, and return what still holds of `saved`, with what does not.
+) -> tuple[PlanResult, StaleChanges]:
+    """Plan again, and return the changes of `saved` that still hold and the stale ones.
 
-    Raises RefusedError, saying what moved, unless all of it holds or `keep_going` is set; and for
-    a plan that is refused, or of another project.
+    Raises RefusedError with the reasons when a change is stale, unless `keep_going` is set; and for
+    a plan that is refused or belongs to another project.
     """
     if saved.project != project.name:
         raise RefusedError(
-            f"the plan is of project {saved.project}, this is {project.name}.",
-            cure="Name the folder of its Project file with -C DIR, or make a new plan here.",
+            f"The plan belongs to project {saved.project}, this is project {project.name}.",
+            cure="Name the directory of its Project file with -C DIR, or make a new plan here.",
         )
     _require_unrefused(saved)
-    # Time alone makes no plan stale: grace is judged for the moment for which it was approved.
+    # Time alone does not make a plan stale: grace is evaluated at the time of the approved plan.
     again = await plan(
         project, EVERYTHING, use_cache=use_cache, with_inputs=True, moment=saved.moment
     )
     _require_unrefused(again.plan)
-    found = review(saved, again.plan, again.desired, again.observed)
-    if found.moved and not keep_going:
-        lines = [f"  {name}: {'; '.join(words)}" for name, words in found.moved.items()]
-        files = _files(saved, again.plan)
+    report = check_staleness(saved, again.plan, again.desired, again.observed)
+    if report.stale and not keep_going:
+        lines = [f"  {name}: {'; '.join(reasons)}" for name, reasons in report.stale.items()]
+        files = _changed_files(saved, again.plan)
         raise RefusedError(
-            "\n".join(["The plan is stale, and nothing was changed. Since it was made:", *lines])
+            "\n".join(
+                ["The plan is stale; nothing was changed. Changes since it was made:", *lines]
+            )
             + (f"\nFiles that changed: {files}" if files else ""),
-            cure=f"{_CURE}\nTo run what still holds all the same: --keep-going",
+            cure=f"{_CURE}\nTo apply only the changes that still hold, pass --keep-going.",
         )
-    held = again.plan.model_copy(update={"changes": found.holds})
-    return replace(again, plan=held), found.moved
+    still_valid = again.plan.model_copy(update={"changes": report.valid})
+    return replace(again, plan=still_valid), report.stale
 
 
-def require(made: Plan, digest: str) -> None:
-    """Raise RefusedError unless `made` has this digest, of which 8 or more digits may be given."""
-    if not matches(made, digest):
+def require_digest(plan: Plan, digest: str) -> None:
+    """Raise RefusedError unless `plan` has this digest, of which 8 or more digits may be given."""
+    if not matches(plan, digest):
         raise RefusedError(
-            f"The plan is stale: what apply would do now has the digest {made.digest}."
+            f"The plan is stale: the current plan has the digest {plan.digest}."
             " Nothing was changed.",
             cure=_CURE,
         )
 
 
-def matches(made: Plan, digest: str) -> bool:
-    """Whether a plan has this digest, of which 8 or more digits may be given."""
-    wanted = digest.removeprefix("sha256:")
-    return len(wanted) >= _ENOUGH and made.digest.removeprefix("sha256:").startswith(wanted)
+def matches(plan: Plan, digest: str) -> bool:
+    """Return whether `plan` has this digest, of which 8 or more digits may be given."""
+    digits = digest.removeprefix("sha256:")
+    is_long_enough = len(digits) >= _MIN_DIGEST_LENGTH
+    return is_long_enough and plan.digest.removeprefix("sha256:").startswith(digits)
 
 
-def _require_unrefused(made: Plan) -> None:
-    for refusal in made.refusals:
+def _require_unrefused(plan: Plan) -> None:
+    for refusal in plan.refusals:
         raise RefusedError(refusal.message, cure=refusal.cure)
 
 
-def _files(saved: Plan, now: Plan) -> str:
-    """Name the files that the plan rests on and that differ; a plan may hold in spite of it."""
-    before, after = ({(i.kind, i.path, i.digest) for i in plan.inputs} for plan in (saved, now))
+def _changed_files(saved: Plan, current: Plan) -> str:
+    """Name the input files that differ; a plan may hold although some of its files changed."""
+    before, after = ({(i.kind, i.path, i.digest) for i in plan.inputs} for plan in (saved, current))
     return ", ".join(sorted({path for _, path, _ in before ^ after}))

@@ -1,87 +1,109 @@
-"""A plan in its pull request, and what became of it: the text, the forge and this run."""
+"""Write and read the comment that shows a plan in its pull request."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.events import Account
-from tunedmodels.forges.forge import Forge, Run
-from tunedmodels.forges.plan_comment import Done, Thread, amend, put, shown_digest
-from tunedmodels.forges.registry import Place
+from tunedmodels.events import RunLog
+from tunedmodels.forges.forge import CiRun, Forge
+from tunedmodels.forges.plan_comment import (
+    CommentResult,
+    CommentTarget,
+    approved_digest,
+    edit_existing,
+    upsert,
+)
+from tunedmodels.forges.registry import DetectedForge
 from tunedmodels.plan.plan import Plan
+from tunedmodels.render.options import RenderOptions
 from tunedmodels.render.plan.markdown import plan_markdown
-from tunedmodels.render.run_comment import applied_markdown, applying_markdown, outdated_markdown
+from tunedmodels.render.run_comment import progress_comment, result_comment, stale_comment
 
-LARGEST_SUMMARY = 1_000_000  # bytes; GitHub takes 1 MiB of summary per step
-
-
-def comment_text(plan: Plan, run: Run | None) -> str:
-    """Return what the comment says; `run` is None at a desk, where there is no run to name."""
-    run = run or Run()
-    return plan_markdown(plan, head=run.head, base=run.base, full_url=run.url)
+LARGEST_SUMMARY = 1_000_000  # bytes; GitHub accepts 1 MiB of summary per step
 
 
-def summary_text(plan: Plan, run: Run | None) -> str:
-    """Return the same for the summary of a job, which has room for all of it."""
-    run = run or Run()
-    return plan_markdown(plan, head=run.head, base=run.base, level="full", budget=LARGEST_SUMMARY)
+def plan_comment_text(plan: Plan, run: CiRun | None) -> str:
+    """Return the comment for a plan; `run` is None outside of CI."""
+    run = run or CiRun()
+    options = RenderOptions(head=run.head, base=run.base, full_url=run.url)
+    return plan_markdown(plan, options)
 
 
-async def write_comment(place: Place, plan: Plan) -> str:
-    """Make the comment of the plan's environment show this plan, and say what was done."""
-    thread = Thread(place.number, plan.environment, plan.project)
-    async with place.open() as forge:
-        done, comment = await put(forge, thread, comment_text(plan, place.run))
-    return f"Comment on pull request {thread.number} {done}. {comment.url}".rstrip()
+def summary_text(plan: Plan, run: CiRun | None) -> str:
+    """Return the whole plan as Markdown, for the summary of a CI job."""
+    run = run or CiRun()
+    options = RenderOptions(head=run.head, base=run.base, max_bytes=LARGEST_SUMMARY)
+    return plan_markdown(plan, options)
 
 
-def account_text(account: Account, run: Run | None, *, is_running: bool) -> str:
-    """Return what the comment says of a run; without a last line it goes on, or was killed."""
-    run = run or Run()
-    goes_on = is_running and account.code is None
-    text = applying_markdown if goes_on else applied_markdown
-    return text(account, head=run.head, url=run.url)
+async def write_plan(detected: DetectedForge, plan: Plan) -> str:
+    """Create or edit the comment of the plan's environment, and return a sentence about it."""
+    target = CommentTarget(detected.number, plan.environment, plan.project)
+    async with detected.open() as forge:
+        result, comment = await upsert(forge, target, plan_comment_text(plan, detected.run))
+    return f"Comment on pull request {target.number} {result}. {comment.url}".rstrip()
 
 
-async def tell(place: Place, account: Account, *, is_running: bool) -> str:
-    """Make the comment of a plan say what became of it; where there is none, none is written."""
-    text = account_text(account, place.run, is_running=is_running)
-    async with place.open() as forge:
-        thread = Thread(await _number(place, forge), account.environment, account.project)
-        amended = await amend(forge, thread, lambda _: text)
-    if amended is None:
-        return f"Pull request {thread.number} has no comment that showed a plan."
-    done, comment = amended
-    return f"Comment on pull request {thread.number} {done}. {comment.url}".rstrip()
+def result_comment_text(run_log: RunLog, run: CiRun | None, *, is_running: bool) -> str:
+    """Return the comment for the result of an apply.
+
+    A log without its last line belongs to a run in progress if `is_running` is set, and to a killed
+    run otherwise.
+    """
+    run = run or CiRun()
+    is_unfinished = is_running and run_log.exit_code is None
+    render = progress_comment if is_unfinished else result_comment
+    return render(run_log, head=run.head, url=run.url)
 
 
-async def mark_outdated(place: Place, environment: str, project: str, reason: str) -> str:
-    """Mark the comment as out of date, and say what was done; where there is none, nothing is."""
-    async with place.open() as forge:
-        thread = Thread(await _number(place, forge), environment, project)
-        amended = await amend(forge, thread, lambda body: outdated_markdown(body, reason))
-    if amended is None:
-        return f"Pull request {thread.number} has no comment to mark."
-    done, comment = amended
-    words = "stays as it is" if done is Done.UNCHANGED else "marked as out of date"
-    return f"Comment on pull request {thread.number} {words}. {comment.url}".rstrip()
+async def write_result(detected: DetectedForge, run_log: RunLog, *, is_running: bool) -> str:
+    """Replace the comment of a plan by its result, and return a sentence about it.
+
+    A comment is edited only, never created.
+    """
+    text = result_comment_text(run_log, detected.run, is_running=is_running)
+    async with detected.open() as forge:
+        number = await _pull_request(detected, forge)
+        target = CommentTarget(number, run_log.environment, run_log.project)
+        edited = await edit_existing(forge, target, lambda _: text)
+    if edited is None:
+        return f"Pull request {number} has no comment that shows a plan."
+    result, comment = edited
+    return f"Comment on pull request {number} {result}. {comment.url}".rstrip()
 
 
-async def read_digest(place: Place, environment: str, project: str) -> str:
-    """Return the digest that the comment shows. Raises RefusedError when there is none to trust."""
-    async with place.open() as forge:
-        thread = Thread(await _number(place, forge), environment, project)
-        return await shown_digest(forge, thread)
+async def mark_stale(detected: DetectedForge, environment: str, project: str, reason: str) -> str:
+    """Mark the comment as stale, and return a sentence about it; never create one."""
+    async with detected.open() as forge:
+        number = await _pull_request(detected, forge)
+        target = CommentTarget(number, environment, project)
+        edited = await edit_existing(forge, target, lambda body: stale_comment(body, reason))
+    if edited is None:
+        return f"Pull request {number} has no comment that shows a plan."
+    result, comment = edited
+    phrase = "unchanged" if result is CommentResult.UNCHANGED else "marked as stale"
+    return f"Comment on pull request {number} {phrase}. {comment.url}".rstrip()
 
 
-async def _number(place: Place, forge: Forge) -> int:
-    """Return the pull request of this run, or the one that its commit was merged with."""
+async def read_digest(detected: DetectedForge, environment: str, project: str) -> str:
+    """Return the digest that the comment shows.
+
+    Raises RefusedError when the comment is missing or stale.
+    """
+    async with detected.open() as forge:
+        target = CommentTarget(await _pull_request(detected, forge), environment, project)
+        return await approved_digest(forge, target)
+
+
+async def _pull_request(detected: DetectedForge, forge: Forge) -> int:
+    """Return the pull request of this run, or the merged one that contained its commit."""
     with suppress(TunedModelsError):
-        return place.number
-    if place.run.commit and (number := await forge.merged(place.run.commit)):
+        return detected.number
+    commit = detected.run.commit
+    if commit and (number := await forge.merged_pull_request(commit)):
         return number
     raise TunedModelsError(
-        f"No pull request brought commit {place.run.commit[:7] or 'of this run'} here",
-        cure="Name it: --pr N.",
+        f"No merged pull request contains commit {commit[:7] or 'of this run'}",
+        cure="Name the pull request with --pr N.",
     )

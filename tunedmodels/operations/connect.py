@@ -1,4 +1,7 @@
-"""Opening the providers of a project; the embedded service runs in this process, without a port."""
+"""Open the providers of a project, and use them to fetch datasets and to manage locks.
+
+The embedded service runs inside this process, without a port.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,19 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from tunedmodels.aio import in_background
 from tunedmodels.errors import RefusedError
 from tunedmodels.project.project import Project
-from tunedmodels.project.remote import copies_of, is_remote
-from tunedmodels.providers.provider import Holder, OnUpload, Provider
+from tunedmodels.project.remote import copies_dir, is_remote
+from tunedmodels.providers.provider import LockHolder, OnUpload, Provider
 from tunedmodels.providers.registry import open_provider
 from tunedmodels.schema.project import EmbeddedSettings
 from tunedmodels.schema.tuned_model import TunedModelSpec
 
 OnRetry = Callable[[str, int, float, str], None]
+"""Called before a request is retried: the request, the attempt, the delay in s, and the error."""
 
-_LOOK_S = 0.5
+_CHECK_S = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -26,15 +31,15 @@ _log = logging.getLogger(__name__)
 async def connect(
     project: Project,
     *,
-    trains: bool = False,
+    run_jobs: bool = False,
     on_retry: OnRetry | None = None,
     on_upload: OnUpload | None = None,
 ) -> AsyncIterator[dict[str, Provider]]:
-    """Open every provider of the project, by name.
+    """Open all providers of the project, by name, and close them at the end of the block.
 
-    With `trains`, the embedded service also works on its jobs as long as the providers are open;
-    what is unfinished at the end goes on from its checkpoint the next time. Raises StoreError, out
-    of the middle of the block, when its disk keeps them from going on.
+    With `run_jobs`, the embedded service trains its jobs while the providers are open; an
+    unfinished job resumes from its checkpoint the next time. Raises StoreError inside the block
+    when the disk of the service stops it.
     """
     async with AsyncExitStack() as stack:
         providers: dict[str, Provider] = {}
@@ -43,11 +48,12 @@ async def connect(
             if isinstance(settings, EmbeddedSettings):
                 from tunedmodels.service.embedded import EmbeddedService
 
-                store = project.store_of(name)
+                store = project.embedded_store_dir(name)
                 service = stack.enter_context(EmbeddedService(store, jobs=settings.jobs))
-                if trains:
+                if run_jobs:
                     service.start()
-                    await stack.enter_async_context(_attended(service.check))
+                    checks = in_background([_check_periodically(service.check)])
+                    await stack.enter_async_context(checks)
                 app = service.app
             provider = open_provider(
                 name,
@@ -55,74 +61,64 @@ async def connect(
                 project=project.name,
                 environ=os.environ,
                 embedded_app=app,
-                on_retry=on_retry or _say,
+                on_retry=on_retry or _log_retry,
                 on_upload=on_upload,
             )
             providers[name] = await stack.enter_async_context(provider)
         yield providers
 
 
-@asynccontextmanager
-async def _attended(check: Callable[[], None]) -> AsyncIterator[None]:
-    """Look again and again while the block runs, and end it with what `check` raises."""
-
-    async def look() -> None:
-        while True:
-            check()
-            await asyncio.sleep(_LOOK_S)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(look())
-            yield
-            looking.cancel()
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
+async def _check_periodically(check: Callable[[], None]) -> None:
+    """Call `check` every half second, until it raises or the task is cancelled."""
+    while True:
+        check()
+        await asyncio.sleep(_CHECK_S)
 
 
-def _say(call: str, _attempt: int, wait_s: float, words: str) -> None:
-    """Tell a person who waits why; without a handler Python writes warnings to standard error."""
-    _log.warning("no answer to %s, again in %.0f s: %s", call, wait_s, words)
+def _log_retry(request: str, _attempt: int, delay_s: float, message: str) -> None:
+    """Log why the command waits; without a handler Python writes warnings to standard error."""
+    _log.warning("no answer to %s, retry in %.0f s: %s", request, delay_s, message)
 
 
 async def fetch_all(project: Project) -> None:
-    """Fetch every dataset that lies in Cloud Storage and has changed. Raises ProviderError."""
-    wanted = {
+    """Fetch the datasets in Cloud Storage that have changed. Raises ProviderError."""
+    remote = {
         (project.provider_of(model), path)
         for model in project.declared
-        for path in _paths(model.spec)
+        for path in _dataset_paths(model.spec)
         if is_remote(path)
     }
-    if not wanted:
+    if not remote:
         return
     from tunedmodels.providers.vertex.provider import VertexProvider
 
-    project.claim_state()
+    project.create_state_dir()
     async with connect(project) as providers:
-        for name, path in sorted(wanted):
+        for name, path in sorted(remote):
             provider = providers[name]
-            if not isinstance(provider, VertexProvider):  # `manifests.honoured` has seen to it
+            if not isinstance(provider, VertexProvider):  # rejected by manifests.provider_support
                 raise RefusedError(f"{path} can be read by a provider of type vertex only")
-            await provider.fetch(path, copies_of(project, path))
+            await provider.download(path, copies_dir(project, path))
 
 
-def _paths(spec: TunedModelSpec) -> Iterator[str]:
+def _dataset_paths(spec: TunedModelSpec) -> Iterator[str]:
     for part in (spec.dataset, spec.validation, spec.evaluation):
         if part:
             yield part.path
 
 
-# FOLDED
-# The locks in the places of a project: who holds them, and taking them away.
-async def holders(project: Project) -> Mapping[str, Holder]:
-    """Return by provider who holds its lock, where somebody does. Raises ProviderError."""
+async def lock_holders(project: Project) -> Mapping[str, LockHolder]:
+    """Return the holder of each provider's lock, for the locks that are held.
+
+    Raises ProviderError.
+    """
     async with connect(project) as providers:
-        asked = {name: await provider.holder() for name, provider in providers.items()}
-    return {name: holder for name, holder in asked.items() if holder}
+        holders = {name: await provider.lock_holder() for name, provider in providers.items()}
+    return {name: holder for name, holder in holders.items() if holder}
 
 
-async def break_all(project: Project, names: Iterable[str]) -> Mapping[str, Holder]:
-    """Break the locks of providers; return who held those that were there."""
+async def break_locks(project: Project, names: Iterable[str]) -> Mapping[str, LockHolder]:
+    """Break the locks of the named providers and return their former holders."""
     async with connect(project) as providers:
-        broken = {name: await providers[name].break_guard() for name in names}
+        broken = {name: await providers[name].break_lock() for name in names}
     return {name: holder for name, holder in broken.items() if holder}

@@ -1,14 +1,13 @@
-"""The tokens of datasets as the service counts them, remembered by what stands in the data.
+"""Count the tokens of datasets with the service that would train on them, and cache the counts.
 
-One file of counts beside the project's other state. A dataset is counted once for a base model,
-however often it is planned: what it says and the preamble before it are part of the key.
+The cache is one file in the state directory of the project. Its keys contain the digest of the
+dataset, its preamble and the base model, so that each dataset is counted once per base model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from tunedmodels.datasets.examples import digest, prompt
 from tunedmodels.datasets.load import load
 from tunedmodels.desired import Desired
 from tunedmodels.errors import UnimplementedError
+from tunedmodels.files import write_atomic
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.project.project import Project
 from tunedmodels.providers.provider import Provider
@@ -25,89 +25,81 @@ from tunedmodels.providers.provider import Provider
 _ENDED = (ModelState.FAILED, ModelState.CANCELLED)
 
 
-async def count(
+async def count_dataset_tokens(
     project: Project,
     desired: Sequence[Desired],
     observed: Sequence[ObservedModel],
     providers: Mapping[str, Provider],
 ) -> tuple[Desired, ...]:
-    """Return what is declared, with the tokens counted of what would be trained.
+    """Return the desired models; those that would be trained have the counts of their service.
 
-    Raises UnimplementedError when nobody who would train counts tokens, and ProviderError when a
-    service that does cannot be asked.
+    Raises UnimplementedError when none of the services that would train counts tokens, and
+    ProviderError when a service that does fails.
     """
-    there = {(m.provider, m.fingerprint) for m in observed if m.state not in _ENDED}
-    sources = {want.name: want for want in desired}
-    known = _Counts(project.state / "tokens")
+    existing = {(m.provider, m.fingerprint) for m in observed if m.state not in _ENDED}
+    cache = _TokenCounts(project.state_dir / "tokens")
     counted: dict[str, int] = {}
-    refused: list[UnimplementedError] = []
-    for want in desired:
-        if (want.provider, want.fingerprint) in there:
+    unimplemented: list[UnimplementedError] = []
+    for model in desired:
+        if (model.provider, model.fingerprint) in existing:
             continue
-        base = _base(want, sources)
-        key = known.key(project.providers[want.provider].type, base, want)
-        if key not in known.counts:
-            texts = _texts(want)
+        base = model.base_model
+        key = cache.key(project.providers[model.provider].type, base, model)
+        if key not in cache.counts:
+            texts = _read_texts(model)
             if texts is None:
                 continue
             try:
-                known.counts[key] = await providers[want.provider].count_tokens(base, texts)
+                cache.counts[key] = await providers[model.provider].count_tokens(base, texts)
             except UnimplementedError as error:
-                refused.append(error)
+                unimplemented.append(error)
                 continue
-        counted[want.name] = known.counts[key]
+        counted[model.name] = cache.counts[key]
     if counted:
-        project.claim_state()
-        known.save()
-    elif refused:
-        raise refused[0]
+        project.create_state_dir()
+        cache.save()
+    elif unimplemented:
+        raise unimplemented[0]
     return tuple(
-        replace(want, dataset=replace(want.dataset, tokens=counted[want.name], is_counted=True))
-        if want.name in counted
-        else want
-        for want in desired
+        _with_tokens(model, counted[model.name]) if model.name in counted else model
+        for model in desired
     )
 
 
-def _base(want: Desired, names: Mapping[str, Desired]) -> str:
-    while want.parent and want.parent in names:
-        want = names[want.parent]
-    return want.source
+def _with_tokens(desired: Desired, tokens: int) -> Desired:
+    dataset = replace(desired.inputs.dataset, tokens=tokens, tokens_are_exact=True)
+    return replace(desired, inputs=replace(desired.inputs, dataset=dataset))
 
 
-def _texts(want: Desired) -> list[str] | None:
-    """Return what is counted, or None where the file was edited since it was surveyed."""
-    examples = load(want.dataset.file, want.dataset.source, written=want.dataset.written)
-    if digest(examples) != want.dataset.digest:
+def _read_texts(desired: Desired) -> list[str] | None:
+    """Return the texts to count, or None when the file changed since it was scanned."""
+    dataset = desired.inputs.dataset
+    examples = load(dataset.file, dataset.source, display_path=dataset.declared_path)
+    if digest(examples) != dataset.digest:
         return None
     return [
         text
         for example in examples
-        for text in (prompt(want.preamble, example.text_input), example.output)
+        for text in (prompt(desired.inputs.preamble, example.text_input), example.output)
     ]
 
 
-class _Counts:
-    """What was counted before, by key."""
+class _TokenCounts:
+    """The cached counts, by key."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.counts: dict[str, int] = {}
-        with suppress(OSError, ValueError):  # a file that cannot be read is written anew
+        with suppress(OSError, ValueError):  # an unreadable file is replaced
             saved = json.loads(file.read_bytes())
             self.counts = {str(key): int(value) for key, value in saved.items()}
 
-    def key(self, kind: str, base: str, want: Desired) -> str:
-        """Return what a count depends on, as one digest."""
-        parts = [kind, base, want.dataset.digest, want.preamble]
+    def key(self, provider_type: str, base: str, desired: Desired) -> str:
+        """Return a digest of everything that a count depends on."""
+        parts = [provider_type, base, desired.inputs.dataset.digest, desired.inputs.preamble]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def save(self) -> None:
-        """Write all of them; a disk that takes nothing costs the next plan the same questions."""
-        half = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        """Write all counts; after a write error the next plan requests them again."""
         with suppress(OSError):
-            try:
-                half.write_text(json.dumps(self.counts), encoding="utf-8")
-                half.replace(self._file)
-            finally:
-                half.unlink(missing_ok=True)
+            write_atomic(self._file, json.dumps(self.counts).encode())

@@ -1,64 +1,156 @@
-"""Which examples a new version would be trained on and the former one was not."""
+"""Compare the examples of a new version with those of the version that it replaces.
+
+The former examples are looked up in the archive of this machine, in git, and in the embedded
+service, which stores the examples that it received. A result counts only if it has the digest in
+the stamp.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tunedmodels.datasets.archive import Archive
-from tunedmodels.datasets.diff import Comparison, Numbered, compare, numbered
+from tunedmodels.datasets.diff import Comparison, NumberedExample, compare, number_examples
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load_numbered
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, StoreError
-from tunedmodels.observed import ObservedModel
+from tunedmodels.observed import ObservedModel, group_by_name
 from tunedmodels.plan.history import history
-from tunedmodels.plan.plan import LabelChange
-from tunedmodels.plan.planner import DatasetCounts
+from tunedmodels.plan.plan import DatasetChange, LabelChange
 from tunedmodels.project import git
 from tunedmodels.project.project import Project
 from tunedmodels.schema.project import EmbeddedSettings
-from tunedmodels.schema.tuned_model import Examples
+from tunedmodels.schema.tuned_model import ExampleFile
 from tunedmodels.stamp import Stamp
 
-# FOLDED
-# The examples that a live version was trained on, from wherever they can still be had.
-#
-# The archive of this machine knows them, or git does, or the embedded service, which keeps what
-# it was sent. Whatever is found counts only if it has the digest in the stamp.
-MOST_BYTES = 32 * 1024 * 1024  # of a file; a whole dataset of the Gemini API has 4 MB (F9)
+MAX_BYTES = 32 * 1024 * 1024  # of a file; a whole dataset of the Gemini API has 4 MB (F9)
+MAX_EXAMPLES = 100_000
+
+TOO_LARGE = f"only up to {MAX_EXAMPLES:,} examples and {MAX_BYTES // 1024**2} MiB are compared"
+NOT_AVAILABLE = (
+    "the former examples are neither in the local archive, nor in git, nor in the service"
+)
+PREFERENCES = "preferences are not compared one by one"
 
 
-def former_examples(
-    project: Project, model: ObservedModel, want: Desired
-) -> Sequence[Numbered] | None:
-    """Return the examples of a live version of `want`, or None where they are not at hand."""
-    stamp = model.stamp
-    if stamp is None:
-        return None
-    archived = Archive(project.state / "datasets").get(stamp.dataset)
+@dataclass(frozen=True, slots=True)
+class DatasetDiffs:
+    """The changed datasets of all replacements, by name."""
+
+    changes: Mapping[str, DatasetChange] = field(default_factory=dict)  #: for the plan
+    examples: Mapping[str, Comparison] = field(default_factory=dict)
+    """Only of datasets that git tracks, since every reader of the plan may read those."""
+
+
+def compare_datasets(
+    project: Project, desired: Iterable[Desired], observed: Iterable[ObservedModel]
+) -> DatasetDiffs:
+    """Compare the examples of each version that does not exist yet with those it replaces."""
+    versions = group_by_name(observed, project.name)
+    tasks = {model.name: model.spec.task for model in project.declared}
+    changes: dict[str, DatasetChange] = {}
+    examples: dict[str, Comparison] = {}
+    for model in desired:
+        former = _former_version(model, versions[model.name])
+        if former is None or former.stamp is None:
+            continue
+        task = tasks[model.name]
+        has_labels = None if task is None else task == "classification"
+        counts: dict[str, Any]
+        try:
+            comparison = _compare(project, former, former.stamp, model, has_labels=has_labels)
+        except _NotComparedError as error:
+            counts = {"unknown": str(error)}
+        else:
+            is_tracked = project.is_tracked(model.inputs.dataset.file)
+            counts = _counts(comparison, has_labels=is_tracked)
+            if is_tracked:
+                examples[model.name] = comparison
+        changes[model.name] = DatasetChange(
+            before=former.stamp.dataset,
+            after=model.inputs.dataset.digest,
+            before_examples=former.stamp.examples,
+            after_examples=model.inputs.dataset.examples,
+            **counts,
+        )
+    return DatasetDiffs(changes, examples)
+
+
+def _former_version(desired: Desired, versions: Sequence[ObservedModel]) -> ObservedModel | None:
+    """Return the version that a new one would replace, if it has other examples."""
+    past = history(versions, provider=desired.provider, fingerprint=desired.fingerprint)
+    latest = None if past.declared else past.latest
+    differs = latest and latest.stamp and latest.stamp.dataset != desired.inputs.dataset.digest
+    return latest if differs else None
+
+
+class _NotComparedError(Exception):
+    """Two datasets are not compared; the message is the reason, for the user."""
+
+
+def _compare(
+    project: Project,
+    former: ObservedModel,
+    stamp: Stamp,
+    desired: Desired,
+    *,
+    has_labels: bool | None,
+) -> Comparison:
+    dataset = desired.inputs.dataset
+    if desired.inputs.method == "preference":
+        raise _NotComparedError(PREFERENCES)
+    if max(stamp.examples, dataset.examples) > MAX_EXAMPLES:
+        raise _NotComparedError(TOO_LARGE)
+    if dataset.file.stat().st_size > MAX_BYTES:
+        raise _NotComparedError(TOO_LARGE)
+    old = _former_examples(project, former, stamp, dataset.source)
+    if old is None:
+        raise _NotComparedError(NOT_AVAILABLE)
+    new = load_numbered(dataset.file, dataset.source, display_path=dataset.declared_path)
+    return compare(old, new, has_labels=has_labels)
+
+
+def _counts(comparison: Comparison, *, has_labels: bool) -> dict[str, Any]:
+    labels = comparison.labels if has_labels else ()
+    return {
+        "added": comparison.added_count,
+        "removed": comparison.removed_count,
+        "reworded": len(comparison.relabeled),
+        "edited": len(comparison.edited),
+        "order_only": comparison.order_only,
+        "labels": tuple(LabelChange(**label._asdict()) for label in labels),
+    }
+
+
+def _former_examples(
+    project: Project, former: ObservedModel, stamp: Stamp, source: ExampleFile
+) -> Sequence[NumberedExample] | None:
+    """Return the examples of a live version, or None if they are not available."""
+    archived = Archive(project.state_dir / "datasets").get(stamp.dataset)
     if archived is not None:
-        return numbered(archived)
-    tracked = _from_git(project, stamp, want.dataset.source)
-    return tracked if tracked is not None else _from_service(project, model, stamp)
+        return number_examples(archived)
+    committed = _from_git(project, stamp, source)
+    return committed if committed is not None else _from_service(project, former, stamp)
 
 
-def _from_git(project: Project, stamp: Stamp, now: Examples) -> list[Numbered] | None:
+def _from_git(project: Project, stamp: Stamp, current: ExampleFile) -> list[NumberedExample] | None:
     from tempfile import TemporaryDirectory
 
-    commit = git.commit_of(stamp.commit)
+    commit = git.parse_commit(stamp.commit)
     if not commit:
         return None
-    for source in _sources(project, stamp.name, commit, now):
-        written = git.blob(project.root, commit, source.path, most_bytes=MOST_BYTES)
-        if not written:
+    for source in _committed_sources(project, stamp.name, commit, current):
+        content = git.blob(project.root, commit, source.path, max_bytes=MAX_BYTES)
+        if not content:
             continue
-        with TemporaryDirectory(prefix="tunedmodels-") as folder:
-            file = Path(folder) / Path(source.path).name
-            file.write_bytes(written)
+        with TemporaryDirectory(prefix="tunedmodels-") as directory:
+            file = Path(directory) / Path(source.path).name
+            file.write_bytes(content)
             with suppress(ProblemsFoundError):
                 rows = load_numbered(file, source)
                 if digest(row.example for row in rows) == stamp.dataset:
@@ -66,128 +158,41 @@ def _from_git(project: Project, stamp: Stamp, now: Examples) -> list[Numbered] |
     return None
 
 
-def _sources(project: Project, name: str, commit: str, now: Examples) -> Iterator[Examples]:
-    """Yield where the examples may have stood: where they stand now, or as declared then."""
-    yield now
+def _committed_sources(
+    project: Project, name: str, commit: str, current: ExampleFile
+) -> Iterator[ExampleFile]:
+    """Yield the files that may contain the examples: as declared now, then as in the commit."""
+    yield current
     from tempfile import TemporaryDirectory
 
     from tunedmodels.manifests.load import load
 
-    with TemporaryDirectory(prefix="tunedmodels-") as folder:
-        root = Path(folder)
+    with TemporaryDirectory(prefix="tunedmodels-") as directory:
+        root = Path(directory)
         if not git.unpack_manifests(project.root, commit, root):
             return
         with suppress(ProblemsFoundError):
-            then = load(root, environment=project.environment, sets=project.sets)
-            yield from (model.spec.dataset for model in then.models if model.name == name)
+            committed = load(root, environment=project.environment, sets=project.sets)
+            yield from (model.spec.dataset for model in committed.models if model.name == name)
 
 
-def _from_service(project: Project, model: ObservedModel, stamp: Stamp) -> list[Numbered] | None:
-    if not isinstance(project.providers.get(model.provider), EmbeddedSettings):
+def _from_service(
+    project: Project, former: ObservedModel, stamp: Stamp
+) -> list[NumberedExample] | None:
+    if not isinstance(project.providers.get(former.provider), EmbeddedSettings):
         return None
     import msgspec
 
-    from tunedmodels.service.store.models import Store
+    from tunedmodels.service.store.models import ModelStore
 
-    store = Store(project.store_of(model.provider))
+    store = ModelStore(project.embedded_store_dir(former.provider))
     try:
-        with suppress(StoreError, msgspec.DecodeError):  # then only the counts are known
+        with suppress(StoreError, msgspec.DecodeError):  # without examples, only counts are known
             examples = msgspec.json.Decoder(Example).decode_lines(
-                store.examples(model.model_id) or b""
+                store.examples(former.model_id) or b""
             )
             if digest(examples) == stamp.dataset:
-                return numbered(examples)
+                return number_examples(examples)
     finally:
         store.close()
     return None
-
-
-MOST_EXAMPLES = 100_000
-
-TOO_LARGE = f"only up to {MOST_EXAMPLES:,} examples and {MOST_BYTES // 1024**2} MiB are compared"
-NOT_AT_HAND = "the former examples are neither in the archive here, nor in git, nor in the service"
-
-PREFERENCES = "preferences are not compared one by one"
-
-Digests = tuple[str, str]  # of the dataset before and after
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """The datasets of all replacements: `counts` for the plan, `examples` by name for people.
-
-    `examples` holds those of datasets that git tracks: others are not for every reader of the plan.
-    """
-
-    counts: Mapping[Digests, DatasetCounts] = field(default_factory=dict)
-    examples: Mapping[str, Comparison] = field(default_factory=dict)
-
-
-def compare_all(
-    project: Project, desired: Iterable[Desired], observed: Iterable[ObservedModel]
-) -> Compared:
-    """Compare the examples of each version that does not exist yet with those it replaces."""
-    ours: dict[str, list[ObservedModel]] = defaultdict(list)
-    for model in observed:
-        if model.stamp and model.stamp.project == project.name:
-            ours[model.stamp.name].append(model)
-    tasks = {model.name: model.spec.task for model in project.declared}
-    counts: dict[Digests, DatasetCounts] = {}
-    examples: dict[str, Comparison] = {}
-    for want in desired:
-        former = _former(want, ours[want.name])
-        if former is None or former.stamp is None:
-            continue
-        digests = former.stamp.dataset, want.dataset.digest
-        task = tasks[want.name]
-        has_labels = None if task is None else task == "classification"
-        made = _compare(project, former, want, has_labels=has_labels)
-        if isinstance(made, str):
-            counts[digests] = DatasetCounts(None, None, None, None, unknown=made)
-            continue
-        is_shown = project.is_tracked(want.dataset.file)
-        counts[digests] = _counted(made, names_labels=is_shown)
-        if is_shown:
-            examples[want.name] = made
-    return Compared(counts, examples)
-
-
-def _former(want: Desired, live: Sequence[ObservedModel]) -> ObservedModel | None:
-    """Return the version that `want` would replace, if it has other examples."""
-    past = history(live, provider=want.provider, fingerprint=want.fingerprint)
-    latest = None if past.exact else past.latest
-    differs = latest and latest.stamp and latest.stamp.dataset != want.dataset.digest
-    return latest if differs else None
-
-
-def _compare(
-    project: Project, former: ObservedModel, want: Desired, *, has_labels: bool | None
-) -> Comparison | str:
-    """Return the comparison, or in words why there is none."""
-    if want.method == "preference":
-        return PREFERENCES
-    before = former.stamp.examples if former.stamp else 0
-    if max(before, want.dataset.examples) > MOST_EXAMPLES:
-        return TOO_LARGE
-    if want.dataset.file.stat().st_size > MOST_BYTES:
-        return TOO_LARGE
-    old = former_examples(project, former, want)
-    if old is None:
-        return NOT_AT_HAND
-    new = load_numbered(want.dataset.file, want.dataset.source, written=want.dataset.written)
-    return compare(old, new, has_labels=has_labels)
-
-
-def _counted(made: Comparison, *, names_labels: bool) -> DatasetCounts:
-    pairs = len(made.reworded) + len(made.edited)
-    labels = made.labels if names_labels else ()
-    return DatasetCounts(
-        added=len(made.added) + pairs,
-        removed=len(made.removed) + pairs,
-        reworded=len(made.reworded),
-        edited=len(made.edited),
-        order_only=made.order_only,
-        labels=tuple(
-            LabelChange(label=row.label, before=row.before, after=row.after) for row in labels
-        ),
-    )

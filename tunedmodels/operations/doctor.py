@@ -1,4 +1,4 @@
-"""A checkup of this machine and of every provider of a project; nothing is changed anywhere."""
+"""Diagnose this machine and the providers of a project, without changing anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,43 +13,46 @@ from urllib.parse import urlsplit
 from tunedmodels import __version__
 from tunedmodels.errors import ProviderError, StoreError, TunedModelsError
 from tunedmodels.project.project import Project
-from tunedmodels.providers.doctor.findings import Checkup, Notes
-from tunedmodels.schema.base_models import BaseModels
+from tunedmodels.providers.doctor.findings import DoctorReport, Findings
+from tunedmodels.schema.base_models import BaseModelCatalog
 from tunedmodels.schema.project import AnyProvider, EmbeddedSettings, GeminiSettings
+from tunedmodels.text import suggest
 
 _PACKAGES = ("google-auth", "httpx", "msgspec", "numpy", "pydantic", "safetensors", "starlette")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-_LITTLE = 1024**3  # bytes; a store with a thousand models and their examples takes less
-_NOTHING = 32 * 1024**2  # bytes; SQLite needs room beside its file to write at all
+_LOW_SPACE = 1024**3  # bytes; a store with a thousand models and their examples takes less
+_MIN_SPACE = 32 * 1024**2  # bytes; SQLite needs space next to its file for every write
 
 
-async def check_up(
-    project: Project, chosen: str | None, environ: Mapping[str, str]
-) -> list[Checkup]:
-    """Return what was found of the machine, then of each provider: all that are used, or one.
+async def diagnose(
+    project: Project, provider: str | None, environ: Mapping[str, str]
+) -> list[DoctorReport]:
+    """Return a report on the machine, then one per provider: all that are used, or `provider`.
 
-    Raises TunedModelsError when there is no provider of that name.
+    Raises TunedModelsError when the project has no provider of that name.
     """
-    providers = project.providers if chosen is None else {chosen: _chosen(project, chosen)}
-    found = [Checkup("machine", platform.platform(terse=True), tuple(_machine(environ).findings))]
+    providers = project.providers
+    if provider is not None:
+        providers = {provider: _provider_settings(project, provider)}
+    machine = tuple(_check_machine(environ).results)
+    reports = [DoctorReport("machine", platform.platform(terse=True), machine)]
     for name, settings in providers.items():
-        notes = await _look(project, name, settings, environ)
-        found.append(Checkup(name, _about(settings), tuple(notes.findings)))
-    return found
+        findings = await _check_provider(project, name, settings, environ)
+        reports.append(DoctorReport(name, _describe(settings), tuple(findings.results)))
+    return reports
 
 
-def _chosen(project: Project, name: str) -> AnyProvider:
-    known = project.manifest.providers()
-    if name in known:
-        return known[name]
-    near = get_close_matches(name, known, n=1)
+def _provider_settings(project: Project, name: str) -> AnyProvider:
+    providers = project.manifest.providers()
+    if name in providers:
+        return providers[name]
     raise TunedModelsError(
-        f"There is no provider {name!r}.",
-        cure=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(known))}.",
+        f"Unknown provider {name!r}.",
+        cure=suggest(name, providers) or f"Existing providers: {', '.join(sorted(providers))}.",
     )
 
 
-def _about(settings: AnyProvider) -> str:
+def _describe(settings: AnyProvider) -> str:
     match settings:
         case EmbeddedSettings():
             return "embedded"
@@ -60,9 +62,9 @@ def _about(settings: AnyProvider) -> str:
             return f"vertex: {settings.project}, {settings.location}, gs://{settings.bucket}"
 
 
-async def _look(
+async def _check_provider(
     project: Project, name: str, settings: AnyProvider, environ: Mapping[str, str]
-) -> Notes:
+) -> Findings:
     bases = sorted(
         {
             declared.spec.base_model
@@ -72,31 +74,30 @@ async def _look(
     )
     match settings:
         case EmbeddedSettings():
-            return await _embedded(project, name, settings, bases)
+            return await _check_embedded(project, name, settings, bases)
         case GeminiSettings():
             from tunedmodels.providers.doctor import gemini
 
-            return await gemini.look(settings.endpoint, environ, bases)
+            return await gemini.check_gemini(settings.endpoint, environ, bases)
         case _:
             from tunedmodels.providers.doctor import vertex
 
-            table = BaseModels(project.manifest.spec.base_models)
-            rows = [(base, table.find("vertex", base)) for base in bases]
-            return await vertex.look(settings, environ, rows)
+            catalog = BaseModelCatalog(project.manifest.spec.base_models)
+            rows = [(base, catalog.get("vertex", base)) for base in bases]
+            return await vertex.check_vertex(settings, environ, rows)
 
 
-def _machine(environ: Mapping[str, str]) -> Notes:
-    notes = Notes()
-    notes.well("version", f"tunedmodels {__version__} on Python {platform.python_version()}")
-    notes.well("packages", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
+def _check_machine(environ: Mapping[str, str]) -> Findings:
+    findings = Findings()
+    findings.ok("version", f"tunedmodels {__version__} on Python {platform.python_version()}")
+    findings.ok("packages", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
     for name in _PROXIES:
         if proxy := environ.get(name):
-            # Without its user name and password.
-            where = urlsplit(proxy)
-            shown = f"{where.hostname}:{where.port}" if where.port else where.hostname or "?"
-            notes.well("proxy", f"{name}: other machines are asked through {shown}")
+            url = urlsplit(proxy)  # shown without its user name and password
+            shown = f"{url.hostname}:{url.port}" if url.port else url.hostname or "?"
+            findings.ok("proxy", f"{name}: requests go through {shown}")
             break
-    return notes
+    return findings
 
 
 def _version(package: str) -> str:
@@ -106,15 +107,15 @@ def _version(package: str) -> str:
         return "is missing"
 
 
-async def _embedded(
+async def _check_embedded(
     project: Project, name: str, settings: EmbeddedSettings, bases: list[str]
-) -> Notes:
+) -> Findings:
     from tunedmodels.providers.registry import open_provider
     from tunedmodels.service.embedded import EmbeddedService
 
-    notes = Notes()
-    store = project.store_of(name)
-    _look_at_disk(store, notes)
+    findings = Findings()
+    store = project.embedded_store_dir(name)
+    _check_disk(store, findings)
     try:
         with EmbeddedService(store, jobs=settings.jobs) as service:
             provider = open_provider(
@@ -122,36 +123,35 @@ async def _embedded(
             )
             async with provider:
                 models = await provider.observe()
-                tunable = {each.name for each in await provider.base_models() if each.is_tunable}
+                tunable = {base.name for base in await provider.base_models() if base.is_tunable}
     except (ProviderError, StoreError) as error:
-        notes.refused("tuned-models", error)
-        return notes
-    notes.well("tuned-models", f"{len(models)} in the store")
+        findings.error("tuned-models", error)
+        return findings
+    findings.ok("tuned-models", f"{len(models)} in the store")
     for base in bases:
         if base in tunable:
-            notes.well("base-model", f"{base} can be tuned here")
+            findings.ok("base-model", f"{base} can be tuned here")
         else:
             cure = f"Name one of these in `baseModel`: {', '.join(sorted(tunable))}."
-            notes.failed("base-model", f"{base} cannot be tuned here.", cure)
-    return notes
+            findings.failed("base-model", f"{base} cannot be tuned here.", cure)
+    return findings
 
 
-def _look_at_disk(store: Path, notes: Notes) -> None:
-    """Note whether the store can be written, without writing: a question leaves nothing behind."""
-    there = store
-    while not there.exists():
-        there = there.parent
-    if os.access(there, os.W_OK | os.X_OK):
-        notes.well("store", f"{store} can be written")
+def _check_disk(store: Path, findings: Findings) -> None:
+    """Report whether the store can be written, without writing to it."""
+    folder = store
+    while not folder.exists():
+        folder = folder.parent
+    if os.access(folder, os.W_OK | os.X_OK):
+        findings.ok("store", f"{store} can be written")
     else:
-        notes.failed(
-            "store", f"{there} cannot be written.", f"Make it yours:\n    sudo chown $USER {there}"
-        )
-    free = shutil.disk_usage(there).free
-    words = f"{free / 1024**3:,.1f} GiB free"
-    if free > _LITTLE:
-        notes.well("disk", words)
-    elif free > _NOTHING:
-        notes.warn("disk", f"only {words}", "Free some space before the next apply.")
+        cure = f"Change its owner:\n    sudo chown $USER {folder}"
+        findings.failed("store", f"{folder} cannot be written.", cure)
+    free = shutil.disk_usage(folder).free
+    message = f"{free / 1024**3:,.1f} GiB free"
+    if free > _LOW_SPACE:
+        findings.ok("disk", message)
+    elif free > _MIN_SPACE:
+        findings.warning("disk", f"only {message}", "Free some space before the next apply.")
     else:
-        notes.failed("disk", f"only {words}: nothing can be stored.", "Free some space.")
+        findings.failed("disk", f"only {message}: nothing can be stored.", "Free some space.")

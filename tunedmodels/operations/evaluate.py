@@ -1,4 +1,4 @@
-"""Asking the versions of a name, and the base model beside them, the held-out examples."""
+"""Evaluate the versions of a name and its base model on the held-out examples."""
 
 from __future__ import annotations
 
@@ -8,169 +8,181 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tunedmodels.datasets.diff import Numbered
+from tunedmodels.datasets.diff import NumberedExample
 from tunedmodels.datasets.examples import Example, digest, prompt
 from tunedmodels.datasets.load import load, load_numbered
-from tunedmodels.desired import Desired, DesiredEvaluation, preamble_mark
+from tunedmodels.desired import Desired, DesiredEvaluation, preamble_digest
 from tunedmodels.errors import RefusedError, TunedModelsError
-from tunedmodels.evaluation.answer_cache import Answers, Forgetful, drawn
-from tunedmodels.evaluation.gate import Verdict, judge
-from tunedmodels.evaluation.report import Contender, Report, Role
+from tunedmodels.evaluation.answer_cache import AnswerCache, NoAnswerCache, sampling_key
+from tunedmodels.evaluation.gate import GateVerdict, evaluate_gate
+from tunedmodels.evaluation.report import ComparedModel, ComparedRole, EvaluationReport
 from tunedmodels.evaluation.scoring import (
+    AnswerSource,
     Ask,
-    Known,
     Scores,
     UnansweredError,
-    asking,
+    ask_function,
+    choose_few_shot,
     few_shot_prompt,
-    score,
-    shots,
+    score_answers,
 )
-from tunedmodels.observed import ModelState, Named, ObservedModel
+from tunedmodels.observed import ModelState, ModelVersions, ObservedModel
 from tunedmodels.operations.connect import connect
-from tunedmodels.operations.models import names, pick, ready
+from tunedmodels.operations.models import find_model, list_models, ready_version
 from tunedmodels.project.project import Project
-from tunedmodels.project.resolve import survey
+from tunedmodels.project.resolve import resolve
 from tunedmodels.providers.provider import Provider
 
-OTHER_PREAMBLE = "it was trained with another preamble than is declared now"
+PREAMBLE_MISMATCH = "it was trained with another preamble than the declared one"
 
 
-class OtherPreambleError(TunedModelsError):
-    """A version learned a preamble that is not declared any more, and nobody knows it."""
+class PreambleMismatchError(TunedModelsError):
+    """A version was trained with another preamble, of which only a digest is known."""
 
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with whom is asked, how many examples are answered, and how many there are."""
+"""Called with the model, the number of answered examples, and the number of examples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How to compare: which version is the candidate, how many examples a prompt holds at most.
-
-    Without `remembers` every question is asked again.
-    """
+class EvaluateOptions:
+    """Settings of one evaluation."""
 
     version: str | None = None
+    """The candidate; None is the newest ready version that never served."""
     few_shot: int | None = None
-    remembers: bool = True
+    """Maximum number of training examples in a few-shot prompt; None is the declared number."""
+    use_cache: bool = True
+    """Whether to reuse the answers of earlier evaluations."""
 
 
 @dataclass(frozen=True, slots=True)
-class Examiner:
-    """Asks the examples of one evaluation; what was answered before is not asked again."""
+class Evaluator:
+    """Scores models on the examples of one evaluation."""
 
     evaluation: DesiredEvaluation
-    examples: Sequence[Numbered]
-    folder: Path | None
+    examples: Sequence[NumberedExample]
+    cache_folder: Path | None
+    """Where the answers are cached; None disables the cache."""
     on_progress: OnProgress | None = None
 
-    async def version(self, provider: Provider, model: ObservedModel) -> Scores:
+    async def score_version(self, provider: Provider, model: ObservedModel) -> Scores:
         """Return the scores of a version.
 
-        Raises UnansweredError when an example got no answer, OtherPreambleError when the version
-        learned another preamble (F5), unless all its answers are known from then.
+        Raises UnansweredError when an example gets no answer. Raises PreambleMismatchError when the
+        version was trained with another preamble (F5), unless all its answers are cached.
         """
-        how, preamble = self.evaluation.generation, self.evaluation.preamble
-        known: Known = Forgetful()
-        if self.folder:
-            known = Answers.of_version(self.folder, model, how)
-        mark = preamble_mark(preamble, as_system=self.evaluation.as_system)
-        is_other = model.stamp and model.stamp.preamble != mark
-        if is_other and any(known.get(each.example.text_input) is None for each in self.examples):
-            raise OtherPreambleError(OTHER_PREAMBLE)
-        system, before = self._preamble
-        ask = asking(provider, model.resource, how, partial(prompt, before), system=system)
-        return await self._score(model.model_id, ask, known)
+        config, preamble = self.evaluation.generation, self.evaluation.preamble
+        cached: AnswerSource = NoAnswerCache()
+        if self.cache_folder:
+            cached = AnswerCache.for_version(self.cache_folder, model, config)
+        declared = preamble_digest(preamble, as_system=self.evaluation.is_system_preamble)
+        if model.stamp and model.stamp.preamble != declared:
+            inputs = (numbered.example.text_input for numbered in self.examples)
+            if any(cached.get(text_input) is None for text_input in inputs):
+                raise PreambleMismatchError(PREAMBLE_MISMATCH)
+        system, prefix = self._preamble
+        to_prompt = partial(prompt, prefix)
+        ask = ask_function(provider, model.resource, config, to_prompt, system=system)
+        return await self._score(model.model_id, ask, cached)
 
-    async def base(self, provider: Provider, resource: str, few: Sequence[Example]) -> Scores:
-        """Return the scores of a base model, with `few` examples in its prompt.
+    async def score_base_model(
+        self, provider: Provider, resource: str, shots: Sequence[Example]
+    ) -> Scores:
+        """Return the scores of a base model, with `shots` as examples in its prompt.
 
-        Raises UnansweredError when an example got no answer, as from a base that cannot be asked.
+        Raises UnansweredError when an example gets no answer; some base models cannot be called.
         """
-        how, (system, before) = self.evaluation.generation, self._preamble
-        worded = partial(few_shot_prompt, before, few) if few else partial(prompt, before)
-        known: Known = Forgetful()
-        if self.folder:
-            shown = worded("") + (f"\0{system}" if system else "")
-            frame = hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
-            name = resource.rpartition("/")[2]
-            known = Answers(self.folder, name, provider.name, resource, frame, drawn(how))
-        ask = asking(provider, resource, how, worded, system=system)
-        return await self._score(resource, ask, known)
+        config, (system, prefix) = self.evaluation.generation, self._preamble
+        to_prompt = partial(few_shot_prompt, prefix, shots) if shots else partial(prompt, prefix)
+        cached: AnswerSource = NoAnswerCache()
+        if self.cache_folder:
+            frame = to_prompt("") + (f"\0{system}" if system else "")
+            frame_digest = hashlib.sha256(frame.encode("utf-8", "surrogatepass")).hexdigest()
+            parts = (provider.name, resource, frame_digest, sampling_key(config))
+            cached = AnswerCache(self.cache_folder, resource.rpartition("/")[2], *parts)
+        ask = ask_function(provider, resource, config, to_prompt, system=system)
+        return await self._score(resource, ask, cached)
 
     @property
     def _preamble(self) -> tuple[str, str]:
-        """The preamble as a system instruction, and as what is put before the input."""
+        """The preamble as a system instruction, and as a prefix of the input; one of them is empty.
+
+        Both are empty without a preamble.
+        """
         preamble = self.evaluation.preamble
-        return (preamble, "") if self.evaluation.as_system else ("", preamble)
+        return (preamble, "") if self.evaluation.is_system_preamble else ("", preamble)
 
-    async def _score(self, whom: str, ask: Ask, known: Known) -> Scores:
-        tell = partial(self.on_progress, whom) if self.on_progress else None
-        return await score(self.evaluation, self.examples, ask, known=known, on_progress=tell)
+    async def _score(self, model: str, ask: Ask, cached: AnswerSource) -> Scores:
+        on_progress = partial(self.on_progress, model) if self.on_progress else None
+        return await score_answers(
+            self.evaluation, self.examples, ask, answers=cached, on_progress=on_progress
+        )
 
 
-def examiner(
+def open_evaluator(
     project: Project,
     evaluation: DesiredEvaluation,
     *,
-    remembers: bool = True,
+    use_cache: bool = True,
     on_progress: OnProgress | None = None,
-) -> Examiner:
-    """Read the examples of an evaluation, to ask them.
+) -> Evaluator:
+    """Return an evaluator with the examples of an evaluation.
 
-    Raises RefusedError when they are not those that were declared.
+    Raises RefusedError when the file changed since it was scanned.
     """
-    read = load_numbered(evaluation.file, evaluation.source, written=evaluation.written)
-    if digest(each.example for each in read) != evaluation.digest:
+    path = evaluation.declared_path
+    examples = load_numbered(evaluation.file, evaluation.source, display_path=path)
+    if digest(numbered.example for numbered in examples) != evaluation.digest:
         raise RefusedError(
-            f"{evaluation.written} is not what it was when it was read; nothing was asked",
-            cure="Run it again once nobody writes the file.",
+            f"{path} changed while this command was running; no example was sent",
+            cure="Run the command again when no other process writes the file.",
         )
-    project.claim_state()
-    return Examiner(
-        evaluation, read, project.state / "evaluations" if remembers else None, on_progress
-    )
+    project.create_state_dir()
+    folder = project.state_dir / "evaluations" if use_cache else None
+    return Evaluator(evaluation, examples, folder, on_progress)
 
 
 async def evaluate(
-    project: Project, name: str, manner: Manner, *, on_progress: OnProgress | None = None
-) -> Report:
-    """Score the versions of a name and its base model, and judge what is next to serve.
+    project: Project, name: str, options: EvaluateOptions, *, on_progress: OnProgress | None = None
+) -> EvaluationReport:
+    """Score the versions of a name and its base model, and evaluate the gate of the candidate.
 
-    Raises TunedModelsError when the name has no evaluation, or no version that is ready.
+    Raises TunedModelsError when the name has no evaluation, or no ready version.
     """
-    declared = {want.name: want for want in survey(project, use_cache=manner.remembers).checked()}
+    resolution = resolve(project, use_cache=options.use_cache)
+    declared = {desired.name: desired for desired in resolution.desired_or_raise()}
     async with connect(project) as providers:
-        model = pick(await names(project, providers), name)
-        want = declared.get(name)
-        if want is None or want.evaluation is None:
+        model = find_model(await list_models(project, providers), name)
+        desired = declared.get(name)
+        if desired is None or desired.evaluation is None:
             raise TunedModelsError(
                 f"{name} declares no evaluation",
                 cure="Hold out some examples, and name their file in spec.evaluation.path.",
             )
-        candidate = _candidate(model, manner.version)
+        candidate = _candidate(model, options.version)
         if candidate is None and model.serving is None:
             raise TunedModelsError(
-                f"{name} has no version that could be asked",
+                f"{name} has no ready version to evaluate",
                 cure="To train what is declared: tunedmodels apply",
             )
-        asks = examiner(
-            project, want.evaluation, remembers=manner.remembers, on_progress=on_progress
+        evaluator = open_evaluator(
+            project, desired.evaluation, use_cache=options.use_cache, on_progress=on_progress
         )
-        few = _shots(want, asks, manner.few_shot)
-        tuned = ((Role.CANDIDATE, candidate), (Role.SERVING, model.serving))
-        contenders = [
-            *[await _asked(asks, providers, role, there) for role, there in tuned if there],
-            *await _bases(asks, providers[want.provider], _root(want, declared), few),
+        shots = _few_shot_examples(desired, evaluator, options.few_shot)
+        versions = ((ComparedRole.CANDIDATE, candidate), (ComparedRole.SERVING, model.serving))
+        base = desired.base_model
+        compared = [
+            *[await _compare_version(evaluator, providers, r, v) for r, v in versions if v],
+            *await _compare_base_model(evaluator, providers[desired.provider], base, shots),
         ]
-    return _report(project, want, asks, contenders, len(few))
+    return _report(project, desired, evaluator, compared, len(shots))
 
 
-def _candidate(model: Named, version: str | None) -> ObservedModel | None:
-    """Return the version that may be next: the newest ready one that never served."""
+def _candidate(model: ModelVersions, version: str | None) -> ObservedModel | None:
+    """Return the named version, or the newest ready one that never served; None if it serves."""
     if version is not None:
-        chosen = ready(model, version)
+        chosen = ready_version(model, version)
         return None if chosen is model.serving else chosen
     new = [v for v in model.versions if v.state is ModelState.READY and v.promoted is None]
     return max(new, key=_created, default=None)
@@ -180,74 +192,85 @@ def _created(version: ObservedModel) -> tuple[float, str]:
     return version.created.timestamp() if version.created else 0.0, version.model_id
 
 
-def _root(want: Desired, declared: Mapping[str, Desired]) -> str:
-    """Return the base model that a model, or the one that it continues from, was tuned on."""
-    while want.parent:
-        want = declared[want.parent]
-    return want.source
+def _few_shot_examples(desired: Desired, evaluator: Evaluator, most: int | None) -> list[Example]:
+    most = evaluator.evaluation.spec.few_shot if most is None else most
+    dataset = desired.inputs.dataset
+    examples = load(dataset.file, dataset.source, display_path=dataset.declared_path)
+    held_out = {numbered.example.text_input for numbered in evaluator.examples}
+    return choose_few_shot(examples, most, without=held_out)
 
 
-def _shots(want: Desired, asks: Examiner, most: int | None) -> list[Example]:
-    most = asks.evaluation.rules.few_shot if most is None else most
-    trained = load(want.dataset.file, want.dataset.source, written=want.dataset.written)
-    return shots(trained, most, without={each.example.text_input for each in asks.examples})
-
-
-async def _asked(
-    asks: Examiner, providers: Mapping[str, Provider], role: Role, model: ObservedModel
-) -> Contender:
+async def _compare_version(
+    evaluator: Evaluator,
+    providers: Mapping[str, Provider],
+    role: ComparedRole,
+    version: ObservedModel,
+) -> ComparedModel:
     try:
-        scores = await asks.version(providers[model.provider], model)
-    except OtherPreambleError as error:
-        return Contender(role, model.model_id, None, error.message)
-    return Contender(role, model.model_id, scores)
+        scores = await evaluator.score_version(providers[version.provider], version)
+    except PreambleMismatchError as error:
+        return ComparedModel(role, version.model_id, None, error.message)
+    return ComparedModel(role, version.model_id, scores)
 
 
-async def _bases(
-    asks: Examiner, provider: Provider, base: str, few: Sequence[Example]
-) -> list[Contender]:
-    """Ask the base model; that one cannot be asked is no failure, since some answer only tuned."""
-    contenders = []
-    for role, chosen in ((Role.FEW_SHOT, few), (Role.BASE, ())):
-        if role is Role.FEW_SHOT and not chosen:
+async def _compare_base_model(
+    evaluator: Evaluator, provider: Provider, base: str, shots: Sequence[Example]
+) -> list[ComparedModel]:
+    """Evaluate the base model, with and without examples in its prompt.
+
+    Not an error if it cannot be called: some base models answer only after tuning.
+    """
+    compared = []
+    for role, role_shots in ((ComparedRole.FEW_SHOT, shots), (ComparedRole.BASE, ())):
+        if role is ComparedRole.FEW_SHOT and not role_shots:
             continue
         try:
-            contenders.append(Contender(role, base, await asks.base(provider, base, chosen)))
+            scores = await evaluator.score_base_model(provider, base, role_shots)
+            compared.append(ComparedModel(role, base, scores))
         except UnansweredError as error:
-            contenders.append(Contender(role, base, None, error.why.rstrip(".")))
-    return contenders
+            compared.append(ComparedModel(role, base, None, error.why.rstrip(".")))
+    return compared
 
 
 def _report(
-    project: Project, want: Desired, asks: Examiner, contenders: Sequence[Contender], few: int
-) -> Report:
-    judged, verdict = _verdict(asks.evaluation, contenders)
-    return Report(
-        name=want.name,
-        path=asks.evaluation.written,
-        metric=asks.evaluation.rules.metric,
-        examples=len(asks.examples),
-        few_shot=few,
-        contenders=tuple(contenders),
-        judged=judged,
+    project: Project,
+    desired: Desired,
+    evaluator: Evaluator,
+    compared: Sequence[ComparedModel],
+    few_shot: int,
+) -> EvaluationReport:
+    gated_model_id, verdict = _evaluate_gate(evaluator.evaluation, compared)
+    return EvaluationReport(
+        name=desired.name,
+        path=evaluator.evaluation.declared_path,
+        metric=evaluator.evaluation.spec.metric,
+        examples=len(evaluator.examples),
+        few_shot=few_shot,
+        models=tuple(compared),
+        gated_model_id=gated_model_id,
         verdict=verdict,
-        shows_text=project.is_tracked(asks.evaluation.file),
+        can_show_text=project.is_tracked(evaluator.evaluation.file),
     )
 
 
-def _verdict(
-    evaluation: DesiredEvaluation, contenders: Sequence[Contender]
-) -> tuple[str, Verdict | None]:
-    """Judge the candidate beside the serving version; without one, the serving version alone."""
-    by_role = {contender.role: contender for contender in contenders}
-    serving, candidate = by_role.get(Role.SERVING), by_role.get(Role.CANDIDATE)
+def _evaluate_gate(
+    evaluation: DesiredEvaluation, compared: Sequence[ComparedModel]
+) -> tuple[str, GateVerdict | None]:
+    """Return the gated version and its verdict; without a candidate, that of the serving version.
+
+    The serving version is then compared with the fixed threshold only.
+    """
+    by_role = {model.role: model for model in compared}
+    serving, candidate = by_role.get(ComparedRole.SERVING), by_role.get(ComparedRole.CANDIDATE)
     if candidate is None:
-        alone = evaluation.rules.model_copy(update={"not_worse_than_serving_by": None})
-        evaluation, candidate, serving = replace(evaluation, rules=alone), serving, None
-    if candidate is None or candidate.scores is None or not evaluation.rules.is_gate:
+        spec = evaluation.spec.model_copy(update={"not_worse_than_serving_by": None})
+        evaluation, candidate, serving = replace(evaluation, spec=spec), serving, None
+    if candidate is None or candidate.scores is None or not evaluation.spec.is_gate:
         return "", None
-    unable = OTHER_PREAMBLE if serving and not serving.scores else ""
-    verdict = judge(
-        evaluation, candidate.scores, serving.scores if serving else None, no_serving=unable
+    verdict = evaluate_gate(
+        evaluation,
+        candidate.scores,
+        serving.scores if serving else None,
+        no_baseline_reason=PREAMBLE_MISMATCH if serving and not serving.scores else "",
     )
     return candidate.model, verdict

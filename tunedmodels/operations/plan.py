@@ -1,52 +1,48 @@
-"""From an opened project to a plan: read, observe, compare, decide."""
+"""Make a plan for an opened project: resolve, observe, compare, decide."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
 from tunedmodels import __version__
+from tunedmodels.aio import gather
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.desired import Desired
-from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.observed import ModelState, ObservedModel, group_by_name
 from tunedmodels.operations.connect import connect, fetch_all
-from tunedmodels.operations.count_tokens import count
-from tunedmodels.operations.dataset_diff import Compared, compare_all
+from tunedmodels.operations.count_tokens import count_dataset_tokens
+from tunedmodels.operations.dataset_diff import DatasetDiffs, compare_datasets
 from tunedmodels.plan.plan import Input, Note, Plan
-from tunedmodels.plan.planner import Allowances, Remembered, make_plan
-from tunedmodels.plan.sweep import resolved
-from tunedmodels.project.base_models import Judged, judged
+from tunedmodels.plan.planner import Allowances, PlanInputs, PlanOptions, make_plan
+from tunedmodels.plan.sweep import resolve_sweeps
+from tunedmodels.project.base_models import BaseModelReport, base_model_report
 from tunedmodels.project.project import Project
-from tunedmodels.project.resolve import Surveyed, survey
+from tunedmodels.project.resolve import Resolution, resolve
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
+from tunedmodels.text import plural
 
 EVERYTHING = Allowances(delete=2**31, empty=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan with what it rests on.
+class PlanResult:
+    """A plan and the state that it was made from."""
 
-    `desired` and `observed` are what it was made from. `read` says in a line what was looked at.
-    `examples` holds, by name, the examples that a
-    replacement adds and removes, of datasets that git tracks: others are not for every reader of
-    the plan.
-    """
-
-    # No part of a repr: asyncio.run makes one of what it returns, to throw it away.
+    # Without repr: asyncio.run makes the repr of its result, which takes long for large plans.
     plan: Plan = field(repr=False)
-    desired: Mapping[str, Desired] = field(repr=False)
+    desired: Mapping[str, Desired] = field(repr=False)  #: by name; empty if all are destroyed
     observed: Sequence[ObservedModel] = field(repr=False)
-    read: str
+    summary: str  #: warnings, and what was read, for the user
     examples: Mapping[str, Comparison] = field(default_factory=dict)
+    """The examples that replacements add and remove, by name; only of datasets that git tracks,
+    since every reader of the plan may read those."""
 
 
 async def plan(
@@ -59,207 +55,148 @@ async def plan(
     moment: str = "",
     count_tokens: bool = False,
     today: date | None = None,
-) -> Planned:
-    """Observe every provider and plan; changes nothing.
+) -> PlanResult:
+    """Observe every provider and make a plan; nothing is changed.
 
-    With `count_tokens` the service counts what it would bill, instead of an estimate of ours.
-    `today` (in UTC, by the clock unless it is given) decides which base models have retired.
-    `with_inputs` digests every file that the plan rests on, for a plan that is to be saved.
-    `moment` is the one of a saved plan, for which grace was judged; else it is now.
-    Raises ProblemsFoundError when what is declared cannot be used, and ProviderError when a
-    provider does not answer.
+    `count_tokens` asks the service to count tokens, which are estimated otherwise. `today` (UTC)
+    decides which base models have retired. `with_inputs` adds the digests of all files, for a plan
+    that is saved. `moment` is the time for grace periods, that of the saved plan or empty for now.
+
+    Raises ProblemsFoundError if the declared models have errors, and ProviderError if a provider
+    does not answer.
     """
     await fetch_all(project)
-    surveyed = survey(project, use_cache=use_cache)
-    declared = surveyed.checked()
-    known = judged(project, today)
+    resolution = resolve(project, use_cache=use_cache)
+    declared = resolution.desired_or_raise()
+    report = base_model_report(project, today)
     async with connect(project) as providers:
         observed = await observe(providers)
-        desired: Sequence[Desired] = resolved(declared, observed, project.name)
+        desired: Sequence[Desired] = resolve_sweeps(declared, observed, project.name)
         tunable = await _tunable(providers, desired, observed)
         if count_tokens:
-            desired = await count(project, desired, observed, providers)
-    compared = Compared() if destroying else compare_all(project, desired, observed)
-    made = make_plan(
-        desired,
-        observed,
+            desired = await count_dataset_tokens(project, desired, observed, providers)
+    diffs = DatasetDiffs() if destroying else compare_datasets(project, desired, observed)
+    inputs = PlanInputs(
         project=project.name,
-        policy=project.manifest.spec.policy,
-        environment=project.environment,
-        allowances=allowances,
-        tunable=tunable,
-        differences=compared.counts,
-        advice=_advice(surveyed, known),
-        remembered=_remembered(project, desired, observed),
-        bases=known.bases(),
-        destroying=destroying,
+        desired=desired,
+        observed=observed,
+        dataset_changes=diffs.changes,
+        base_models=replace(report.facts(), tunable=tunable),
+        training_warnings=_training_warnings(resolution, report),
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
     )
-    by_name = {} if destroying else {want.name: want for want in desired}
-    said = {
-        "tool": __version__,
-        "sets": project.sets,
-        "inputs": tuple(_inputs(project, surveyed)) if with_inputs else (),
-        "notes": tuple(epoch_notes(made, by_name, observed)),
-    }
-    return Planned(
-        plan=made.model_copy(update=said),
+    options = PlanOptions(
+        policy=project.manifest.spec.policy,
+        allowances=allowances,
+        environment=project.environment,
+        destroying=destroying,
+    )
+    result = make_plan(inputs, options)
+    by_name = {} if destroying else {model.name: model for model in desired}
+    files = tuple(_input_files(project, resolution)) if with_inputs else ()
+    notes = tuple(epoch_notes(result, by_name, observed))
+    details = {"tool": __version__, "sets": project.sets, "inputs": files, "notes": notes}
+    return PlanResult(
+        plan=result.model_copy(update=details),
         desired=by_name,
         observed=observed,
-        read=_read(project, surveyed, len(observed)),
-        examples=compared.examples,
+        summary=_summary(project, resolution, len(observed)),
+        examples=diffs.examples,
     )
-
-
-def _advice(surveyed: Surveyed, known: Judged) -> dict[str, list[str]]:
-    about_data = {
-        name: [f"{problem.place}: {problem.message}" for problem in problems]
-        for name, problems in surveyed.advice.items()
-    }
-    return {name: [*words, *known.advice.get(name, ())] for name, words in about_data.items()}
 
 
 async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
-    """Return the live models of all providers, asked at once. Raises ProviderError."""
-    import asyncio
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(provider.observe()) for provider in providers.values()]
-    except ExceptionGroup as failed:
-        # Whoever mends the first provider hears of the next one.
-        raise failed.exceptions[0] from failed
-    return [model for task in tasks for model in task.result()]
+    """Return the live models of all providers, observed concurrently. Raises ProviderError."""
+    lists = await gather(provider.observe() for provider in providers.values())
+    return [model for models in lists for model in models]
 
 
 async def _tunable(
-    providers: Mapping[str, Provider], desired: Sequence[Desired], observed: Sequence[ObservedModel]
+    providers: Mapping[str, Provider], desired: Iterable[Desired], observed: Iterable[ObservedModel]
 ) -> dict[str, frozenset[str]]:
-    """Ask for the tunable base models, where a version is declared that is not ready yet.
+    """Return the tunable base models of each provider with a declared version that is not ready.
 
-    A service that has no list of its models says nothing about them, and is left out.
+    A service without a list of its models is left out.
     """
     ready = {(m.provider, m.fingerprint) for m in observed if m.state is ModelState.READY}
-    asked = {want.provider for want in desired if (want.provider, want.fingerprint) not in ready}
-    listed = {name: await providers[name].base_models() for name in sorted(asked)}
+    names = {m.provider for m in desired if (m.provider, m.fingerprint) not in ready}
+    listed = {name: await providers[name].base_models() for name in sorted(names)}
     return {
-        name: frozenset(base.name for base in bases if base.is_tunable)
-        for name, bases in listed.items()
-        if bases
+        name: frozenset(model.name for model in models if model.is_tunable)
+        for name, models in listed.items()
+        if models
     }
 
 
-def _remembered(
-    project: Project, desired: Sequence[Desired], observed: Sequence[ObservedModel]
-) -> Mapping[str, Remembered]:
-    """Read the journal, which may be long, where a declared version is not there."""
-    there = {(model.provider, model.fingerprint) for model in observed}
-    if all((want.provider, want.fingerprint) in there for want in desired):
-        return {}
-    return remembered(project.state / "journal")
+def _training_warnings(resolution: Resolution, report: BaseModelReport) -> dict[str, list[str]]:
+    return {
+        name: [
+            *(f"{problem.location}: {problem.message}" for problem in problems),
+            *report.training_warnings.get(name, ()),
+        ]
+        for name, problems in resolution.data_warnings.items()
+    }
 
 
-def _inputs(project: Project, surveyed: Surveyed) -> Iterator[Input]:
-    """Yield every file that the plan rests on, by path; datasets by what stands in them."""
+def _input_files(project: Project, resolution: Resolution) -> Iterator[Input]:
     for file in project.sources:
         path = Path(os.path.relpath(file, project.root)).as_posix()
         try:
             digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        except OSError:  # it was there a moment ago, and the plan rests on what it said then
+        except OSError:  # deleted since it was read
             digest = ""
         yield Input(kind="manifest", path=path, digest=digest)
-    for path, digest in sorted(surveyed.datasets):
+    for path, digest in sorted(resolution.datasets):
         yield Input(kind="dataset", path=path, digest=digest)
 
 
-def _read(project: Project, surveyed: Surveyed, live: int) -> str:
-    models = "model" if live == 1 else "models"
+def _summary(project: Project, resolution: Resolution, live: int) -> str:
     warnings = problems_text(project.warnings)
-    return f"{warnings}Read {surveyed.counted}, {live} live {models}.\n\n"
+    return f"{warnings}Read {resolution.summary}, {live} live {plural(live, 'model')}.\n\n"
 
 
-# FOLDED
-# What the last training of a name teaches about epochs, said before the next is paid for.
-# To read a curve takes up to a millisecond, and nobody reads a hundred notes.
-_CURVES: Final = 100
+_MAX_CURVES: Final = 100  # reading one takes up to a millisecond
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def epoch_notes(
-    plan: Plan, desired: Mapping[str, Desired], observed: Sequence[ObservedModel]
+    plan: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
 ) -> Iterator[Note]:
-    """Yield a note for every name whose last curve recommends other epochs than are declared.
+    """Yield a note for every name whose last loss curve recommends another number of epochs.
 
-    At most 100 curves are read: those of what the plan trains first, then the others by name.
+    At most 100 curves are read: those of names that the plan trains first, then others by name.
     """
     curves = _last_curves(plan.project, observed)
     trained = {change.name for change in plan.changes if change.action.trains}
-    # A sweep finds out by itself, and what it chose was measured.
-    fixed = {name for name, want in desired.items() if not want.sweep_digest}
-    declared = sorted(fixed & curves.keys(), key=lambda name: (name not in trained, name))
-    for name in declared[:_CURVES]:
-        if words := _differing(desired[name], curves[name]):
-            yield Note(name=name, words=words)
+    # Without sweeps: they measure the best number of epochs.
+    names = {name for name, model in desired.items() if not model.sweep_digest} & curves.keys()
+    for name in sorted(names, key=lambda name: (name not in trained, name))[:_MAX_CURVES]:
+        if text := _epoch_note(desired[name], curves[name]):
+            yield Note(name=name, words=text)
 
 
-def _last_curves(project: str, observed: Sequence[ObservedModel]) -> dict[str, ObservedModel]:
-    """Return, by name, the version of ours that was trained last, if it has a curve."""
-    finished: dict[str, list[ObservedModel]] = defaultdict(list)
-    for model in observed:
-        is_ours = model.stamp is not None and model.stamp.project == project
-        if is_ours and model.stamp and model.state is ModelState.READY and model.curve:
-            finished[model.stamp.name].append(model)
-    return {name: max(models, key=_age) for name, models in finished.items()}
+def _last_curves(project: str, observed: Iterable[ObservedModel]) -> dict[str, ObservedModel]:
+    """Return the version of each name that was trained last, if it has a curve."""
+    finished = (m for m in observed if m.state is ModelState.READY and m.curve)
+    return {
+        name: max(models, key=_completion_order)
+        for name, models in group_by_name(finished, project).items()
+    }
 
 
-def _age(model: ObservedModel) -> tuple[datetime, str]:
+def _completion_order(model: ObservedModel) -> tuple[datetime, str]:
     return model.completed or model.created or _LONG_AGO, model.model_id
 
 
-def _differing(want: Desired, last: ObservedModel) -> str:
-    from tunedmodels.evaluation.curves import read_curve  # a first plan has no curve
+def _epoch_note(desired: Desired, last: ObservedModel) -> str:
+    from tunedmodels.evaluation.curves import read_curve  # start-up: a first plan has no curve
 
     reading = read_curve(last.curve, epoch_count=last.used.epoch_count)
-    declared = want.hyperparameters.epoch_count or last.used.epoch_count
+    declared = desired.inputs.hyperparameters.epoch_count
+    current = declared or last.used.epoch_count
     recommended = reading.recommended_epoch_count
-    if recommended is None or declared is None or declared == recommended:
+    if recommended is None or current is None or current == recommended:
         return ""
-    epochs = "1 epoch is" if declared == 1 else f"{declared} epochs are"
-    said = "declared" if want.hyperparameters.epoch_count else "the default"
-    return f"{epochs} {said}. In {last.model_id}: {reading.advice}"
-
-
-# FOLDED
-# What this machine remembers of its own applies: which version it was the last to promote.
-#
-# The journal is for people, and nothing is decided by it. It only tells a version that is gone
-# from one that never was, so that a plan can say which it is; a machine without the journal says
-# "new".
-def remembered(journal: Path) -> Mapping[str, Remembered]:
-    """Return by name what was promoted last from here and not deleted from here since."""
-    last: dict[str, Remembered] = {}
-    for line in _lines(journal):
-        if '"Sent"' not in line:
-            continue
-        try:
-            event = json.loads(line)
-            name, model_id, call = event["name"], event["model_id"], event["call"]
-            time = datetime.fromisoformat(event["time"])
-        except (ValueError, TypeError, KeyError):
-            continue  # another event, or the last line of a process that was killed
-        if event["event"] != "Sent":
-            continue
-        if call == "promote":
-            last[name] = Remembered(model_id, time)
-        elif call == "delete" and name in last and last[name].model_id == model_id:
-            del last[name]
-    return last
-
-
-def _lines(journal: Path) -> Iterator[str]:
-    # Names begin with the time, so that their order is the order of the runs.
-    for file in sorted(journal.glob("*.jsonl")):
-        try:
-            yield from file.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
+    epochs = "1 epoch is" if current == 1 else f"{current} epochs are"
+    origin = "declared" if declared else "the default"
+    return f"{epochs} {origin}. In {last.model_id}: {reading.advice}"

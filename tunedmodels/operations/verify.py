@@ -1,7 +1,7 @@
-"""Is a live version what the repository says it was trained on? Rebuilt from git, and compared.
+"""Verify from git what a live version was trained on, and collect its provenance.
 
-Nothing is believed that can be computed: the manifests and the datasets of the commit in the stamp
-are read again, and what follows from them must be what the live version says of itself.
+A version is verified by computation: the manifests and datasets of the commit in its stamp are read
+again, and the values that follow from them must equal those of the live version.
 """
 
 from __future__ import annotations
@@ -13,178 +13,200 @@ from tempfile import TemporaryDirectory
 
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, TunedModelsError
-from tunedmodels.lineage import Card, Check, Commit, Verification
-from tunedmodels.manifests.declaration import Declared
-from tunedmodels.observed import Named, ObservedModel
-from tunedmodels.operations.dataset_diff import MOST_BYTES
-from tunedmodels.operations.models import all_names, pick, ready
+from tunedmodels.manifests.declaration import DeclaredModel
+from tunedmodels.observed import ModelVersions, ObservedModel
+from tunedmodels.operations.dataset_diff import MAX_BYTES
+from tunedmodels.operations.models import find_model, read_models, ready_version
 from tunedmodels.project import git
 from tunedmodels.project.project import Project
-from tunedmodels.project.resolve import survey
+from tunedmodels.project.resolve import resolve
+from tunedmodels.provenance import Commit, ProvenanceCard, Verification, VerificationCheck
 from tunedmodels.schema.project import VertexSettings
 from tunedmodels.stamp import Stamp
 
 
 async def verify(project: Project, name: str, version: str | None) -> Verification:
-    """Rebuild a version from git and compare; it is the one that serves unless it is named.
+    """Rebuild a version, by default the serving one, from git and compare the two.
 
-    Of the one that serves, the files of this working tree must be the same as well. Raises
-    TunedModelsError when there is no such version, or none that is ready.
+    The files of the working tree are compared with the serving version as well. Raises
+    TunedModelsError when the version does not exist or is not ready.
     """
-    model = pick(await all_names(project), name)
-    live = ready(model, version)
+    model = find_model(await read_models(project), name)
+    live = ready_version(model, version)
     stamp = live.stamp
-    assert stamp is not None  # noqa: S101  # a named version has our stamp
-    checks = list(_from_git(project, live, stamp))
+    assert stamp is not None  # noqa: S101  # a version of a name has our stamp
+    checks = list(_compare_with_commit(project, live, stamp))
     if live is model.serving:
-        checks += _here(project, stamp)
+        checks.append(_compare_with_working_tree(project, stamp))
     return Verification(name, live.model_id, stamp.commit, tuple(checks))
 
 
-def rebuilt(project: Project, name: str, commit: str) -> Desired:
-    """Return what a name was declared to be in a commit, its dataset read from there.
+def rebuild(project: Project, name: str, commit: str) -> Desired:
+    """Return the desired model of a name according to a commit, with the dataset of that commit.
 
-    Raises TunedModelsError when the commit does not hold all of it.
+    Raises TunedModelsError when the commit does not contain all of it.
     """
     with TemporaryDirectory(prefix="tunedmodels-") as folder:
         root = Path(folder).resolve()
         if not git.unpack_manifests(project.root, commit, root):
             raise TunedModelsError(
-                f"commit {commit} is not here, or holds no manifests of this project",
+                f"commit {commit} is not in this repository, or has no manifests of this project",
                 cure="Fetch the whole history: git fetch --unshallow",
             )
         try:
-            then = Project.open(root, environment=project.environment, sets=project.sets)
+            former = Project.open(root, environment=project.environment, sets=project.sets)
         except ProblemsFoundError as error:
             raise TunedModelsError(
                 f"the manifests of commit {commit} cannot be read: {error.problems[0].message}",
                 cure="Use the --env and --set that it was applied with.",
             ) from None
-        then = _only(then, name)
-        for path in _files(then):
-            written = git.blob(project.root, commit, path, most_bytes=MOST_BYTES)
-            if written:
+        former = _with_ancestors_only(former, name)
+        for path in _dataset_paths(former):
+            content = git.blob(project.root, commit, path, max_bytes=MAX_BYTES)
+            if content:
                 file = root / path
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(written)
-        found = {want.name: want for want in survey(then, use_cache=False).desired}
-        if name not in found:
+                file.write_bytes(content)
+        by_name = {model.name: model for model in resolve(former, use_cache=False).desired}
+        if name not in by_name:
             raise TunedModelsError(
-                f"commit {commit} does not hold {name} and its dataset",
-                cure="Keep datasets in git, where a version is to be proved later.",
+                f"commit {commit} does not contain {name} and its dataset",
+                cure="Keep datasets in git to verify later what a version was trained on.",
             )
-        return found[name]
+        return by_name[name]
 
 
-def _only(project: Project, name: str) -> Project:
-    """Return the project with a name and those that it continues from, and no dataset of others."""
+def _with_ancestors_only(project: Project, name: str) -> Project:
+    """Return the project with only a name and the models that it continues from.
+
+    The datasets of other models are then not read.
+    """
     declared = {model.name: model for model in project.declared}
-    line: list[Declared] = []
+    ancestry: list[DeclaredModel] = []
     while name in declared:
-        line.append(declared.pop(name))  # a circle, which no manifest may have, would end here
-        name = line[-1].spec.tuned_model or ""
-    return replace(project, declared=tuple(line))
+        # Each model is taken once, so that a cycle, which is an error in manifests, ends here.
+        ancestry.append(declared.pop(name))
+        name = ancestry[-1].spec.tuned_model or ""
+    return replace(project, declared=tuple(ancestry))
 
 
-def _files(project: Project) -> Iterator[str]:
-    """Yield the files that its versions rest on."""
+def _dataset_paths(project: Project) -> Iterator[str]:
+    """Yield the paths of all files that training depends on."""
     for model in project.declared:
         yield model.spec.dataset.path
         if model.spec.validation:
             yield model.spec.validation.path
 
 
-def _from_git(project: Project, live: ObservedModel, stamp: Stamp) -> Iterator[Check]:
+def _compare_with_commit(
+    project: Project, live: ObservedModel, stamp: Stamp
+) -> Iterator[VerificationCheck]:
     if stamp.unverified:
-        words = "it was adopted: nobody knows what it was trained on"
-        yield Check("origin", holds=False, words=words, cure="Train it anew to prove its data.")
+        yield _failed(
+            "origin",
+            "it was adopted: its training data is unknown",
+            cure="Train a new version to verify its data.",
+        )
         return
-    commit = git.commit_of(stamp.commit)
+    commit = git.parse_commit(stamp.commit)
     if not commit:
-        words = "its stamp names no commit: it was applied outside of git, or before the first one"
-        yield Check("origin", holds=False, words=words, cure="Commit, then train it anew.")
+        yield _failed(
+            "origin",
+            "its stamp has no commit: it was applied outside of git, or before the first commit",
+            cure="Commit, then train a new version.",
+        )
         return
-    if stamp.commit.endswith("+"):
-        words = f"it was applied from a tree with changes that commit {commit} does not hold"
-        yield Check("origin", holds=False, words=words, cure="Commit first, then apply.")
+    has_changes = stamp.commit.endswith("+")
+    if has_changes:
+        message = f"it was applied from a tree with changes that commit {commit} does not contain"
+        yield _failed("origin", message, cure="Commit first, then apply.")
     try:
-        then = rebuilt(project, stamp.name, commit).as_of(stamp.fingerprint)
+        former = rebuild(project, stamp.name, commit).candidate_with(stamp.fingerprint)
     except TunedModelsError as error:
-        yield Check("origin", holds=False, words=error.message, cure=error.cure)
+        yield _failed("origin", error.message, cure=error.cure)
         return
-    if not stamp.commit.endswith("+"):
-        yield Check("origin", holds=True, words=f"commit {commit} holds its manifest and dataset")
-    count = f"{then.dataset.examples} examples"
-    yield _same("dataset", then.dataset.digest, stamp.dataset, count)
-    yield _same("fingerprint", then.fingerprint, stamp.fingerprint)
-    yield _same("base", then.source, live.source)
-    yield _same("preamble", then.preamble_mark or "none", stamp.preamble or "none")
-    yield from _hyperparameters(then, live)
+    if not has_changes:
+        message = f"commit {commit} contains its manifest and dataset"
+        yield VerificationCheck("origin", is_met=True, message=message)
+    count = f"{former.inputs.dataset.examples} examples"
+    yield _compare("dataset", former.inputs.dataset.digest, stamp.dataset, count)
+    yield _compare("fingerprint", former.fingerprint, stamp.fingerprint)
+    yield _compare("base", former.inputs.source, live.source)
+    yield _compare("preamble", former.preamble_digest or "none", stamp.preamble or "none")
+    yield from _compare_hyperparameters(former, live)
 
 
-def _hyperparameters(then: Desired, live: ObservedModel) -> Iterator[Check]:
-    """Yield a check for each setting that was declared and that the service tells of."""
+def _compare_hyperparameters(former: Desired, live: ObservedModel) -> Iterator[VerificationCheck]:
+    """Yield a check for each declared hyperparameter that the service reports."""
     used: Mapping[str, float | None] = {
         "epochCount": live.used.epoch_count,
         "batchSize": live.used.batch_size,
         "learningRate": live.used.learning_rate,
         "learningRateMultiplier": live.used.learning_rate_multiplier,
     }
-    declared = then.hyperparameters.model_dump(exclude_none=True, by_alias=True)
+    declared = former.inputs.hyperparameters.model_dump(exclude_none=True, by_alias=True)
     for key, value in declared.items():
-        told = used.get(key)
-        if told is not None:
-            # A service may keep floats in 32 bits and answer 0.00100000005 for 0.001.
-            yield _same(key, f"{value:.6g}", f"{told:.6g}")
+        reported = used.get(key)
+        if reported is not None:
+            # A service may store floats in 32 bits and return 0.00100000005 for 0.001.
+            yield _compare(key, f"{value:.6g}", f"{reported:.6g}")
 
 
-def _here(project: Project, stamp: Stamp) -> Iterator[Check]:
-    """Compare with the files of this working tree: what serves ought to be what they say."""
-    declared = survey(_only(project, stamp.name), use_cache=False).desired
-    want = next((want for want in declared if want.name == stamp.name), None)
-    if want is None:
-        words = "no manifest here declares it, or its dataset cannot be read"
-        yield Check("here", holds=False, words=words, cure="To see why: tunedmodels validate")
-        return
-    if want.as_of(stamp.fingerprint).fingerprint == stamp.fingerprint:
-        yield Check(
-            "here", holds=True, words=f"{want.dataset.written} and its manifest are the same"
+def _compare_with_working_tree(project: Project, stamp: Stamp) -> VerificationCheck:
+    """Compare the serving version with the files of the working tree."""
+    models = resolve(_with_ancestors_only(project, stamp.name), use_cache=False).desired
+    desired = next((model for model in models if model.name == stamp.name), None)
+    if desired is None:
+        return _failed(
+            "here",
+            "it is not declared here, or its dataset cannot be read",
+            cure="To see the problems: tunedmodels validate",
         )
-        return
-    differs = "dataset" if want.dataset.digest != stamp.dataset else "manifest"
-    what = f"the dataset {want.dataset.written}" if differs == "dataset" else want.place
-    yield Check(
+    dataset = desired.inputs.dataset
+    if desired.candidate_with(stamp.fingerprint).fingerprint == stamp.fingerprint:
+        message = f"{dataset.declared_path} and its manifest are the same"
+        return VerificationCheck("here", is_met=True, message=message)
+    is_same_dataset = dataset.digest == stamp.dataset
+    subject = desired.location if is_same_dataset else f"the dataset {dataset.declared_path}"
+    return _failed(
         "here",
-        holds=False,
-        words=f"{what} is not what it was trained on",
-        cure="To see what differs: tunedmodels plan",
+        f"{subject} differs from what it was trained on",
+        cure="To see the differences: tunedmodels plan",
     )
 
 
-def _same(name: str, rebuilt_value: str, live_value: str, more: str = "") -> Check:
-    shown = _short(live_value)
-    if rebuilt_value == live_value:
-        return Check(name, holds=True, words=", ".join(filter(None, (shown, more))))
-    words = f"{_short(rebuilt_value)} from git, {shown} in the live version"
-    return Check(name, holds=False, words=words)
+def _failed(name: str, message: str, *, cure: str) -> VerificationCheck:
+    return VerificationCheck(name, is_met=False, message=message, cure=cure)
 
 
-def _short(value: str) -> str:
-    """Cut a whole digest to what people compare."""
+def _compare(name: str, rebuilt: str, live: str, details: str = "") -> VerificationCheck:
+    shown = _shorten_digest(live)
+    if rebuilt == live:
+        message = ", ".join(filter(None, (shown, details)))
+        return VerificationCheck(name, is_met=True, message=message)
+    message = f"{_shorten_digest(rebuilt)} from git, {shown} in the live version"
+    return VerificationCheck(name, is_met=False, message=message)
+
+
+def _shorten_digest(value: str) -> str:
+    """Shorten a SHA-256 to its first 12 digits; return any other value unchanged."""
     is_digest = len(value) == 64 and all(char in "0123456789abcdef" for char in value)  # noqa: PLR2004  # SHA-256 in hex
     return f"sha256 {value[:12]}" if is_digest else value
 
 
-# FOLDED
-# The lineage of a version: what manifest, git, stamp and live object say of how it came to be.
-def lineage(project: Project, model: Named, version: ObservedModel) -> Card:
-    """Gather what is known of one of our versions; asks git, and no provider."""
+def read_provenance(
+    project: Project, model: ModelVersions, version: ObservedModel
+) -> ProvenanceCard:
+    """Return the provenance of a version from its stamp, its manifest and git.
+
+    Sends no request to a provider.
+    """
     stamp = version.stamp
-    assert stamp is not None  # noqa: S101  # a named version has our stamp
-    declared = next((one for one in project.declared if one.name == model.name), None)
+    assert stamp is not None  # noqa: S101  # a version of a name has our stamp
+    declared = next((d for d in project.declared if d.name == model.name), None)
     evaluation = declared.spec.evaluation if declared else None
-    is_ours = version.source.startswith("tunedModels/")
-    return Card(
+    is_tuned = version.source.startswith("tunedModels/")
+    return ProvenanceCard(
         project=project.name,
         name=model.name,
         version=version,
@@ -193,22 +215,22 @@ def lineage(project: Project, model: Named, version: ObservedModel) -> Card:
         manifest=declared.file if declared else "",
         dataset_path=declared.spec.dataset.path if declared else "",
         evaluation_path=evaluation.path if evaluation else "",
-        parent=version.source.removeprefix("tunedModels/") if is_ours else "",
-        trained_from=_commit(project, stamp.commit),
-        promoted_from=_commit(project, stamp.head),
+        parent=version.source.removeprefix("tunedModels/") if is_tuned else "",
+        trained_from=_read_commit(project, stamp.commit),
+        promoted_from=_read_commit(project, stamp.promoted_commit),
         cost_usd=_cost_usd(project, version),
     )
 
 
 def _cost_usd(project: Project, version: ObservedModel) -> float | None:
-    """Return what its training cost: nothing, but where it is billed and nobody tells how much."""
+    """Return the cost of training; None for Vertex AI, which bills it but does not report it."""
     settings = project.providers.get(version.provider)
     return None if isinstance(settings, VertexSettings) else 0.0
 
 
-def _commit(project: Project, words: str) -> Commit | None:
-    commit = git.commit_of(words)
+def _read_commit(project: Project, stamped: str) -> Commit | None:
+    commit = git.parse_commit(stamped)
     if not commit:
         return None
-    author, subject = git.described(project.root, commit)
-    return Commit(commit, author, subject, is_changed=words.endswith("+"))
+    author, subject = git.author_and_subject(project.root, commit)
+    return Commit(commit, author, subject, is_changed=stamped.endswith("+"))

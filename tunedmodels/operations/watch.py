@@ -1,33 +1,33 @@
-"""Waiting for what others started: jobs, or a name to be served. Nothing is promoted or retired."""
+"""Wait for jobs of earlier runs, or until every name is served; promote and retire nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from tunedmodels.apply.clock import Clock, SystemClock
-from tunedmodels.apply.signals import Stop, stop_on_signals
-from tunedmodels.apply.wait import HOSTED, LOCAL, Pace, watch_jobs
+from tunedmodels.apply.signals import StopSignal, stop_on_signals
+from tunedmodels.apply.wait import HOSTED_INTERVAL, LOCAL_INTERVAL, PollInterval, watch_jobs
 from tunedmodels.events import Outcome
-from tunedmodels.observed import Named, ObservedModel, missing
-from tunedmodels.operations.apply import Emit, paces
+from tunedmodels.observed import ModelVersions, ObservedModel, unserved_names
+from tunedmodels.operations.apply import Emit, poll_intervals
 from tunedmodels.operations.connect import connect
-from tunedmodels.operations.models import all_names, names, pick
+from tunedmodels.operations.models import find_model, list_models, read_models
 from tunedmodels.project.project import Project
 
 
-async def running(project: Project, chosen: Sequence[str]) -> list[ObservedModel]:
-    """Return the versions that are queued or training: of all names, or of those given."""
-    models = await all_names(project)
-    picked = [pick(models, name) for name in chosen] or models
-    return [version for model in picked for version in model.versions if version.state.is_running]
+async def running_jobs(project: Project, names: Sequence[str]) -> list[ObservedModel]:
+    """Return the queued and training versions of the given names, or of all names if none."""
+    models = await read_models(project)
+    chosen = [find_model(models, name) for name in names] or models
+    return [version for model in chosen for version in model.versions if version.state.is_running]
 
 
 async def watch(
     project: Project, jobs: Sequence[ObservedModel], *, emit: Emit, timeout_s: float | None
 ) -> Outcome:
-    """Wait until every job ended, with progress; the embedded service works on them meanwhile."""
-    async with connect(project, trains=True) as providers:
-        stop = Stop()
+    """Wait until every job has ended; the embedded service trains its jobs meanwhile."""
+    async with connect(project, run_jobs=True) as providers:
+        stop = StopSignal()
         with stop_on_signals(stop):
             return await watch_jobs(
                 jobs,
@@ -36,27 +36,34 @@ async def watch(
                 clock=SystemClock(),
                 stop=stop,
                 timeout_s=timeout_s,
-                paces=paces(project),
+                poll_intervals=poll_intervals(project),
             )
 
 
-async def until_served(project: Project, *, timeout_s: float) -> list[Named]:
-    """Wait until every declared name is served, and return all names as they are in the end."""
-    near = paces(project)
-    pace = LOCAL if all(name in near for name in project.providers) else HOSTED
+async def wait_until_served(project: Project, *, timeout_s: float) -> list[ModelVersions]:
+    """Wait until every declared name is served or the timeout has passed; return all names."""
+    local = poll_intervals(project)
+    is_local = all(name in local for name in project.providers)
     async with connect(project) as providers:
-        return await look_until_served(
-            lambda: names(project, providers), pace=pace, clock=SystemClock(), timeout_s=timeout_s
+        return await poll_until_served(
+            lambda: list_models(project, providers),
+            interval=LOCAL_INTERVAL if is_local else HOSTED_INTERVAL,
+            clock=SystemClock(),
+            timeout_s=timeout_s,
         )
 
 
-async def look_until_served(
-    look: Callable[[], Awaitable[list[Named]]], *, pace: Pace, clock: Clock, timeout_s: float
-) -> list[Named]:
-    """Look again and again until no declared name is missing, or the time is over."""
-    began = clock.elapsed()
-    models = await look()
-    while missing(models) and (waited := clock.elapsed() - began) < timeout_s:
-        await clock.sleep(min(pace.pause(waited), timeout_s - waited))
-        models = await look()
+async def poll_until_served(
+    read: Callable[[], Awaitable[list[ModelVersions]]],
+    *,
+    interval: PollInterval,
+    clock: Clock,
+    timeout_s: float,
+) -> list[ModelVersions]:
+    """Call `read` until every declared name is served or the timeout has passed."""
+    start_s = clock.elapsed()
+    models = await read()
+    while unserved_names(models) and (waited_s := clock.elapsed() - start_s) < timeout_s:
+        await clock.sleep(min(interval.delay_s(waited_s), timeout_s - waited_s))
+        models = await read()
     return models

@@ -1,6 +1,7 @@
-"""Which fields differ between what is declared and what is live: the only room that knows deepdiff.
+"""The fields in which a desired model and a live version differ.
 
-Two kinds: mutable fields are written to a live model, all others need a new version.
+Two kinds: mutable fields are updated in place, a change of any training input needs a new version.
+This is the only module that uses deepdiff.
 """
 
 from __future__ import annotations
@@ -13,150 +14,150 @@ from typing import Any
 from pydantic import JsonValue
 
 from tunedmodels.desired import Desired
+from tunedmodels.model_fields import MANIFEST_PATHS, field_hashes, hashes_by_field
 from tunedmodels.observed import ObservedModel, UsedHyperparameters
 from tunedmodels.plan.plan import FieldChange
 from tunedmodels.schema.tuned_model import Hyperparameters
-from tunedmodels.stamp import marks_by_field, word_marks
 
-# F10: what the service takes for an unset field.
+# F10: the values that the service uses for unset fields.
 _DEFAULT_EPOCH_COUNT = 5
 _DEFAULT_BATCH_SIZE = 4
 _DEFAULT_LEARNING_RATE = 0.001
 
-# A service may keep floats in 32 bits and answer 0.699999988 for 0.7.
-_SAME = 1e-6
+# A service may store floats in 32 bits and return 0.699999988 for 0.7.
+_RELATIVE_TOLERANCE = 1e-6
 
 
-def mutable_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ...]:
+def mutable_changes(desired: Desired, observed: ObservedModel) -> tuple[FieldChange, ...]:
     """Return the fields that an update in place would change.
 
-    What the manifest leaves out is not managed; a description is, since the stamp shares its place.
-    A field whose live value is not the one that was last applied, as far as the stamp remembers, is
-    marked as drift.
+    Fields without a desired value are not managed. A field is marked as drift if its live value is
+    not the one that was last applied, according to the hashes in the stamp.
     """
-    after: dict[str, Any] = {
-        "description": want.description,
-        "lifecycle": {"protect": want.lifecycle.protect, "onRemoval": want.lifecycle.on_removal},
-    }
-    retain = bool(there.stamp and there.stamp.retain)
+    stamp, lifecycle = observed.stamp, desired.lifecycle
     before: dict[str, Any] = {
-        "description": there.description,
         "lifecycle": {
-            "protect": bool(there.stamp and there.stamp.protect),
-            "onRemoval": "retain" if retain else "delete",
+            "protect": bool(stamp and stamp.protect),
+            "onRemoval": "retain" if stamp and stamp.retain else "delete",
         },
     }
-    if want.display_name:
-        after["displayName"], before["displayName"] = want.display_name, there.display_name
-    for path, value, live in (
-        ("temperature", want.temperature, there.temperature),
-        ("topP", want.top_p, there.top_p),
-        ("topK", want.top_k, there.top_k),
-    ):
-        if value is not None:
-            after[path], before[path] = value, _settled(live, value)
-    if want.reader_project_numbers is not None:
-        after["readerProjectNumbers"] = sorted(set(want.reader_project_numbers))
-        before["readerProjectNumbers"] = sorted(set(there.reader_project_numbers))
-    if want.labels and there.labels is not None:
-        after["labels"] = dict(want.labels)
-        before["labels"] = {key: there.labels.get(key) for key in want.labels}
-    fields = differing(before, after)
-    applied = marks_by_field(there.stamp.words) if fields and there.stamp else {}
+    after: dict[str, Any] = {
+        "lifecycle": {"protect": lifecycle.protect, "onRemoval": lifecycle.on_removal},
+    }
+    for name, value in desired.fields.values().items():
+        path, live = MANIFEST_PATHS[name], getattr(observed.fields, name)
+        if isinstance(value, Mapping):
+            if live is not None:  # None: the service does not have this field
+                after[path] = dict(value)
+                before[path] = {key: live.get(key) for key in value}
+        elif isinstance(value, tuple):
+            after[path], before[path] = sorted(set(value)), sorted(set(live or ()))
+        else:
+            after[path], before[path] = value, _without_rounding(live, value)
+    changes = changed_leaves(before, after)
+    applied = hashes_by_field(stamp.field_hashes) if changes and stamp else {}
     if not applied:
-        return fields
-    found = marks_by_field(word_marks(there))
+        return changes
+    current = hashes_by_field(field_hashes(observed.fields))
     return tuple(
-        field.model_copy(update={"drift": True})
-        if field.path in applied and applied[field.path] != found.get(field.path)
-        else field
-        for field in fields
+        change.model_copy(update={"drift": True})
+        if change.path in applied and applied[change.path] != current.get(change.path)
+        else change
+        for change in changes
     )
 
 
-def fixed_fields(want: Desired, there: ObservedModel) -> tuple[FieldChange, ...]:
-    """Return the fields in which `there` was trained otherwise than `want` is declared.
+def input_changes(desired: Desired, observed: ObservedModel) -> tuple[FieldChange, ...]:
+    """Return the training inputs of a desired model that differ from those of a live version.
 
-    Datasets stand as digests and preambles as the first digits of theirs, since a live model holds
-    neither; an unset hyperparameter stands for the default of the API. What the service does not
-    say is left out, so that nothing may differ although the fingerprints do.
+    Datasets are compared by digest and preambles by the first digits of their digest, since a live
+    model contains neither; an unset hyperparameter has the default of the API. Values that the
+    service does not report are left out, so the result may be empty although the fingerprints
+    differ.
     """
-    source = "tunedModel" if want.parent else "baseModel"
-    before: dict[str, Any] = {"provider": there.provider, source: there.source}
-    after: dict[str, Any] = {"provider": want.provider, source: want.source}
-    if there.stamp:
-        before |= {"dataset": there.stamp.dataset, "preamble": there.stamp.preamble or None}
-        after |= {"dataset": want.dataset.digest, "preamble": want.preamble_mark or None}
-    used, wanted = _hyperparameters(there.used, want.hyperparameters)
-    before["hyperparameters"], after["hyperparameters"] = used, wanted
-    return differing(before, after, forces_replacement=True)
+    inputs, stamp = desired.inputs, observed.stamp
+    source = "tunedModel" if desired.parent else "baseModel"
+    before: dict[str, Any] = {"provider": observed.provider, source: observed.source}
+    after: dict[str, Any] = {"provider": desired.provider, source: inputs.source}
+    if stamp:
+        before |= {"dataset": stamp.dataset, "preamble": stamp.preamble or None}
+        after |= {"dataset": inputs.dataset.digest, "preamble": desired.preamble_digest or None}
+    used, declared = _hyperparameters(observed.used, inputs.hyperparameters)
+    before["hyperparameters"], after["hyperparameters"] = used, declared
+    return changed_leaves(before, after, forces_replacement=True)
 
 
-def differing(
+def changed_leaves(
     before: Mapping[str, Any], after: Mapping[str, Any], *, forces_replacement: bool = False
 ) -> tuple[FieldChange, ...]:
     """Return the leaves in which two nested mappings differ, by path; a list is one leaf."""
     if before == after:
-        return ()  # comparing takes a microsecond, deepdiff a thousand of them
+        return ()  # one microsecond; deepdiff takes a thousand
     from deepdiff import DeepDiff  # noqa: PLC0415  # half of a start-up, needed for few plans
 
-    found = DeepDiff(before, after, view="tree", ignore_numeric_type_changes=True)
+    differences = DeepDiff(before, after, view="tree", ignore_numeric_type_changes=True)
     paths = {
-        tuple(_names(item.path(output_format="list"))) for kind in found.values() for item in kind
+        tuple(_key_path(item.path(output_format="list")))
+        for items in differences.values()
+        for item in items
     }
     return tuple(
         FieldChange(
             path=".".join(path),
-            before=_at(before, path),
-            after=_at(after, path),
+            before=_value_at(before, path),
+            after=_value_at(after, path),
             forces_replacement=forces_replacement,
         )
         for path in sorted(paths)
     )
 
 
-def _names(path: list[Any]) -> Iterator[str]:
+def _key_path(path: list[Any]) -> Iterator[str]:
     return takewhile(lambda part: isinstance(part, str), path)
 
 
-def _at(values: Mapping[str, Any], path: tuple[str, ...]) -> JsonValue:
+def _value_at(values: Mapping[str, Any], path: tuple[str, ...]) -> JsonValue:
     value: Any = values
     for part in path:
         value = value.get(part)
-    return value  # type: ignore[no-any-return]  # the leaves are what the two mappings hold
+    return value  # type: ignore[no-any-return]  # all leaves are JSON values
 
 
 def _hyperparameters(
-    used: UsedHyperparameters, want: Hyperparameters
+    used: UsedHyperparameters, declared: Hyperparameters
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for path, value, live, default in (
-        ("epochCount", want.epoch_count, used.epoch_count, _DEFAULT_EPOCH_COUNT),
-        ("batchSize", want.batch_size, used.batch_size, _DEFAULT_BATCH_SIZE),
+        ("epochCount", declared.epoch_count, used.epoch_count, _DEFAULT_EPOCH_COUNT),
+        ("batchSize", declared.batch_size, used.batch_size, _DEFAULT_BATCH_SIZE),
     ):
         if live is not None:
             before[path], after[path] = live, value or default
-    for path, chosen, there in (
-        ("adapterSize", want.adapter_size, used.adapter_size),
-        ("beta", want.beta, used.beta),
+    for path, optional, live_optional in (
+        ("adapterSize", declared.adapter_size, used.adapter_size),
+        ("beta", declared.beta, used.beta),
     ):
-        if chosen is not None or there is not None:
-            before[path], after[path] = there, chosen
-    rate = used.learning_rate_multiplier or used.learning_rate
-    if rate is None:
+        if optional is not None or live_optional is not None:
+            before[path], after[path] = live_optional, optional
+    live_rate = used.learning_rate_multiplier or used.learning_rate
+    if live_rate is None:
         return before, after
-    # The two exclude each other: going from one to the other is one field less and one more.
-    scaled = want.learning_rate_multiplier
-    wanted = scaled or want.learning_rate or _DEFAULT_LEARNING_RATE
-    before[_rate(used.learning_rate_multiplier)] = _settled(rate, wanted)
-    after[_rate(scaled)] = wanted
+    # The two exclude each other: a change from one to the other removes one field and adds one.
+    multiplier = declared.learning_rate_multiplier
+    rate = multiplier or declared.learning_rate or _DEFAULT_LEARNING_RATE
+    before[_rate_path(used.learning_rate_multiplier)] = _without_rounding(live_rate, rate)
+    after[_rate_path(multiplier)] = rate
     return before, after
 
 
-def _rate(multiplier: float | None) -> str:
+def _rate_path(multiplier: float | None) -> str:
     return "learningRate" if multiplier is None else "learningRateMultiplier"
 
 
-def _settled(live: float | None, wanted: float) -> float | None:
-    return wanted if live is not None and math.isclose(live, wanted, rel_tol=_SAME) else live
+def _without_rounding(live: Any, desired: Any) -> Any:  # noqa: ANN401  # the value of any field
+    """Return the live value, or the desired one if only rounding distinguishes them."""
+    are_numbers = isinstance(live, int | float) and isinstance(desired, int | float)
+    if are_numbers and math.isclose(live, desired, rel_tol=_RELATIVE_TOLERANCE):
+        return desired
+    return live

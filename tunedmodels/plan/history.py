@@ -1,4 +1,4 @@
-"""The live versions of one name, sorted by what the plan asks: which serves, and which may go."""
+"""The live versions of one name by their role, and the schedule by which former versions go."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.plan import Leaving, Version, Wanted
+from tunedmodels.plan.plan import LiveVersion, PendingRetirement
+from tunedmodels.plan.version import format_time, live_version
 from tunedmodels.schema.tuned_model import Lifecycle
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -17,225 +17,157 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The versions of one name, on all providers.
+    """The versions of one name at all providers.
 
-    `exact` is the declared version, if it exists; `serves` answers for the name. Of the others,
-    `ready` are sorted by how much they are worth keeping (newest promoted first, then newest),
-    `running`, `broken` (failed or cancelled), `rejected` (by a gate) and `lost` (in a sweep) by id.
-    `stopped` says by place when a version that once served gave way to its successor. Of what is
-    only a record, nothing counts but the failure of the declared version, and that a job of it
-    `was_cancelled`.
+    Records of deleted jobs are left out, except a failure of the declared version.
     """
 
-    exact: ObservedModel | None
-    serves: ObservedModel | None
+    declared: ObservedModel | None  #: the declared version, if it exists
+    serving: ObservedModel | None
     ready: tuple[ObservedModel, ...]
-    running: tuple[ObservedModel, ...]
-    broken: tuple[ObservedModel, ...]
-    rejected: tuple[ObservedModel, ...] = ()
-    lost: tuple[ObservedModel, ...] = ()
-    stopped: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
-    was_cancelled: bool = False
+    """Other ready versions, in the order in which they are kept: newest promotion, then newest."""
+    running: tuple[ObservedModel, ...]  #: other versions, by id
+    failed: tuple[ObservedModel, ...]  #: other failed or cancelled versions, by id
+    rejected: tuple[ObservedModel, ...] = ()  #: other versions that a gate rejected, by id
+    sweep_losers: tuple[ObservedModel, ...] = ()  #: other candidates that were not chosen, by id
+    served_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    """When the successor of a version was promoted, by (provider, model id)."""
+    was_cancelled: bool = False  #: there is the record of a cancelled job of the declared version
 
     @property
     def latest(self) -> ObservedModel | None:
-        """The version that a new one would replace: the serving one, else the newest other."""
-        if self.serves:
-            return self.serves
-        others = (*self.ready, *self.rejected, *self.lost, *self.running, *self.broken)
-        return max(others, key=_worth, default=None)
+        """The version that a new one would replace: the serving one, else the newest."""
+        if self.serving:
+            return self.serving
+        others = (*self.ready, *self.rejected, *self.sweep_losers, *self.running, *self.failed)
+        return max(others, key=_keep_order, default=None)
 
-    def beyond(self, keep: int) -> tuple[ObservedModel, ...]:
+    def beyond_keep(self, keep: int) -> tuple[ObservedModel, ...]:
         """Return the ready versions that `keep` does not cover, oldest first."""
         return self.ready[keep:][::-1]
 
-    def beside_the_serving(self, keep: int) -> tuple[ObservedModel, ...]:
-        """Return what `keep` does not cover as long as the declared version does not serve."""
-        others = tuple(model for model in self.ready if model is not self.serves)
+    def beyond_keep_beside_serving(self, keep: int) -> tuple[ObservedModel, ...]:
+        """Return the same for the time in which the declared version is not promoted."""
+        others = tuple(model for model in self.ready if model is not self.serving)
         return others[keep:][::-1]
 
-    def version(self, model: ObservedModel) -> Version:
-        """Return what a plan says of one of these models."""
-        return version(model, serves=model is self.serves)
+    def live_version(self, model: ObservedModel) -> LiveVersion:
+        """Return one of these models as a plan has it."""
+        return live_version(model, serves=model is self.serving)
 
 
 def history(
     models: Sequence[ObservedModel], *, provider: str = "", fingerprint: str = ""
 ) -> History:
     """Sort the versions of one name; without a fingerprint none of them is the declared one."""
-    exact = None
+    declared = None
     was_cancelled = False
     for model in models:
         if model.provider != provider or model.fingerprint != fingerprint:
             continue
-        if model.is_record and model.state is ModelState.CANCELLED:
+        if model.is_job_record and model.state is ModelState.CANCELLED:
             was_cancelled = True
-        elif exact is None or _rank(model) > _rank(exact):
-            exact = model
-    there = (model for model in models if model is not exact and not model.is_record)
-    others = sorted(there, key=_worth, reverse=True)
+        elif declared is None or _usefulness(model) > _usefulness(declared):
+            declared = model
+    others = sorted(
+        (model for model in models if model is not declared and not model.is_job_record),
+        key=_keep_order,
+        reverse=True,
+    )
     ready = [model for model in others if model.state is ModelState.READY]
-    rejected = sorted(filter(_is_rejected, ready), key=_place)
-    lost = sorted((m for m in ready if _has_lost(m) and m not in rejected), key=_place)
+    rejected = sorted((m for m in ready if m.stamp and m.stamp.is_rejected), key=_id)
+    losers = sorted(
+        (m for m in ready if m.stamp and m.stamp.has_lost_sweep and m not in rejected), key=_id
+    )
     return History(
-        exact=exact,
-        serves=serving(list(models)),
-        ready=tuple(model for model in ready if model not in rejected and model not in lost),
-        running=tuple(sorted((m for m in others if m.state.is_running), key=_place)),
-        broken=tuple(sorted((m for m in others if _is_broken(m)), key=_place)),
+        declared=declared,
+        serving=serving(models),
+        ready=tuple(model for model in ready if model not in rejected and model not in losers),
+        running=tuple(sorted((m for m in others if m.state.is_running), key=_id)),
+        failed=tuple(sorted((m for m in others if _has_failed(m)), key=_id)),
         rejected=tuple(rejected),
-        lost=tuple(lost),
-        stopped=_stopped(models),
+        sweep_losers=tuple(losers),
+        served_until=_served_until(models),
         was_cancelled=was_cancelled,
     )
 
 
-def version(model: ObservedModel, *, serves: bool) -> Version:
-    """Return what a plan rests on, of a model of ours."""
-    stamp = model.stamp
-    return Version(
-        provider=model.provider,
-        model_id=model.model_id,
-        state=model.state,
-        fingerprint=model.fingerprint,
-        dataset=stamp.dataset if stamp else "",
-        examples=stamp.examples if stamp else None,
-        promoted=written(model.promoted),
-        serves=serves,
-        attempt=stamp.attempt if stamp else 1,
-        unverified=bool(stamp and stamp.unverified),
-        rejected=_is_rejected(model),
-    )
-
-
-def wanted(want: Desired, model_id: str) -> Wanted:
-    """Return what a plan would send; `model_id` is the live version's where there is one."""
-    return Wanted(
-        provider=want.provider,
-        model_id=model_id,
-        fingerprint=want.fingerprint,
-        source=want.source,
-        parent=want.parent,
-        dataset=want.dataset.digest,
-        dataset_path=want.dataset.written,
-        examples=want.dataset.examples,
-        preamble=want.preamble,
-        preamble_as="" if want.preamble_as == "input" else want.preamble_as,
-        method="" if want.method == "supervised" else want.method,
-        validation=want.validation.digest if want.validation else "",
-        validation_path=want.validation.written if want.validation else "",
-        service_account=want.service_account,
-        encryption_key=want.encryption_key,
-        last_checkpoint_only=want.last_checkpoint_only,
-        hyperparameters=want.hyperparameters.model_dump(exclude_none=True, by_alias=True),
-        display_name=want.display_name,
-        description=want.description,
-        temperature=want.temperature,
-        top_p=want.top_p,
-        top_k=want.top_k,
-        reader_project_numbers=want.reader_project_numbers,
-        labels=dict(want.labels),
-        protect=want.lifecycle.protect,
-        retain=want.lifecycle.on_removal == "retain",
-        timeout_s=want.lifecycle.timeout_s,
-    )
-
-
-def written(time: datetime | None) -> str:
-    """Return a moment as a plan holds it, in UTC, or nothing."""
-    if time is None:
-        return ""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _stopped(models: Sequence[ObservedModel]) -> Mapping[tuple[str, str], datetime]:
-    """Return when each version gave way: the mark of the one that was promoted after it says so."""
-    promoted = [(m.promoted, m.model_id, m.provider, m) for m in models if m.promoted]
-    in_order = sorted(promoted, key=lambda entry: entry[:3])
-    return {_place(former[3]): later[0] for former, later in pairwise(in_order)}
-
-
-def _is_rejected(model: ObservedModel) -> bool:
-    return model.stamp is not None and model.stamp.is_rejected
-
-
-def _has_lost(model: ObservedModel) -> bool:
-    return model.stamp is not None and model.stamp.has_lost
-
-
-def _is_broken(model: ObservedModel) -> bool:
-    return model.state in (ModelState.FAILED, ModelState.CANCELLED)
-
-
-def _worth(model: ObservedModel) -> tuple[bool, datetime, datetime, str, str]:
-    # Ids settle ties, as they do for the serving version: without that, equal plans would differ.
-    ready = model.state is ModelState.READY
-    promoted = model.promoted or _NEVER
-    created = _NEVER if model.promoted else model.created or _NEVER
-    return ready, promoted, created, model.model_id, model.provider
-
-
-def _rank(model: ObservedModel) -> tuple[bool, bool, datetime, datetime, str, str]:
-    # A service with ids of its own may hold one fingerprint twice: take what is of most use.
-    return not _is_broken(model), *_worth(model)
-
-
-def _place(model: ObservedModel) -> tuple[str, str]:
-    return model.provider, model.model_id
-
-
-# FOLDED
-# Which former versions of a name go: those that neither `keep` nor `grace` covers.
-#
-# Grace counts from the moment at which a version gave way to its successor, whose promotion mark
-# says so. Nothing is remembered and nothing waits: the first plan after that moment lets it go.
 @dataclass(frozen=True, slots=True)
-class Retirement:
-    """The former versions of one name, at the moment `now`; without one, nobody's grace is over.
+class RetirementSchedule:
+    """Which former versions of a name go, and when: those covered by neither `keep` nor `grace`.
 
-    `is_held` says that the declared version does not come to serve, so that `keep` counts from the
-    one that does.
+    Grace starts when a version is replaced, which is the promotion time of its successor. No state
+    is stored and no process waits: the first plan after the grace period deletes the version.
     """
 
-    past: History
+    history: History
     lifecycle: Lifecycle
-    now: datetime | None
-    is_held: bool
+    now: datetime | None  #: None: no grace period is over
+    is_held: bool  #: the declared version is not promoted, so `keep` excludes the serving one
 
     @property
     def is_timed(self) -> bool:
-        """Whether a version goes or stays because of the time."""
-        return any(self._until(m) for m in self._uncovered() if m is not self.past.serves)
+        """Whether the time decides that a version goes or stays."""
+        return any(self._until(m) for m in self._uncovered() if m is not self.history.serving)
 
     def due(self) -> Iterator[ObservedModel]:
-        """Yield what may go now, or as soon as the declared version serves; the oldest first."""
+        """Yield the versions to delete now or after the next promotion, oldest first."""
         return (model for model in self._uncovered() if self._is_due(model))
 
-    def leaving(self, name: str) -> Iterator[Leaving]:
-        """Yield what goes with a later apply."""
+    def pending(self, name: str) -> Iterator[PendingRetirement]:
+        """Yield the versions that a later apply deletes."""
         for model in self._uncovered():
             if self.lifecycle.grace and not self._is_due(model):
-                until = None if model is self.past.serves else self._until(model)
-                yield Leaving(
+                until = None if model is self.history.serving else self._until(model)
+                yield PendingRetirement(
                     name=name,
                     model_id=model.model_id,
                     grace=self.lifecycle.grace,
-                    until=written(until),
+                    until=format_time(until),
                 )
 
     def _uncovered(self) -> tuple[ObservedModel, ...]:
         keep = self.lifecycle.keep
-        return self.past.beside_the_serving(keep) if self.is_held else self.past.beyond(keep)
+        if self.is_held:
+            return self.history.beyond_keep_beside_serving(keep)
+        return self.history.beyond_keep(keep)
 
     def _is_due(self, model: ObservedModel) -> bool:
-        if model is self.past.serves:
+        if model is self.history.serving:
             return not self.lifecycle.grace
         until = self._until(model)
         return until is None or (self.now is not None and self.now >= until)
 
     def _until(self, model: ObservedModel) -> datetime | None:
-        """Return when its grace is over; one that never served has none, as nobody misses it."""
-        stopped = self.past.stopped.get((model.provider, model.model_id))
-        if stopped is None or not self.lifecycle.grace:
+        """Return the end of a grace period; None for a version that was never promoted."""
+        served_until = self.history.served_until.get(_id(model))
+        if served_until is None or not self.lifecycle.grace:
             return None
-        return stopped + timedelta(seconds=self.lifecycle.grace_s)
+        return served_until + timedelta(seconds=self.lifecycle.grace_s)
+
+
+def _served_until(models: Sequence[ObservedModel]) -> Mapping[tuple[str, str], datetime]:
+    promoted = [(m.promoted, m.model_id, m.provider, m) for m in models if m.promoted]
+    in_order = sorted(promoted, key=lambda entry: entry[:3])
+    return {_id(former[3]): successor[0] for former, successor in pairwise(in_order)}
+
+
+def _has_failed(model: ObservedModel) -> bool:
+    return model.state in (ModelState.FAILED, ModelState.CANCELLED)
+
+
+def _keep_order(model: ObservedModel) -> tuple[bool, datetime, datetime, str, str]:
+    # Ids order equal times, as for the serving version: otherwise equal plans could differ.
+    is_ready = model.state is ModelState.READY
+    promoted = model.promoted or _NEVER
+    created = _NEVER if model.promoted else model.created or _NEVER
+    return is_ready, promoted, created, model.model_id, model.provider
+
+
+def _usefulness(model: ObservedModel) -> tuple[bool, bool, datetime, datetime, str, str]:
+    # A service that assigns ids may have one fingerprint twice: take the most useful version.
+    return not _has_failed(model), *_keep_order(model)
+
+
+def _id(model: ObservedModel) -> tuple[str, str]:
+    return model.provider, model.model_id

@@ -1,7 +1,7 @@
-"""What a plan is made of. Everything here crosses a file (`plan --out`), so it is frozen pydantic.
+"""The values of a plan. All of them are written to a file (`plan --out`): frozen pydantic models.
 
-A plan holds digests and counts, never credentials. Example snippets are looked up for people by the
-renderer and are no part of it.
+A plan has digests and counts, never credentials. Example snippets are not part of it; the renderer
+adds them.
 """
 
 from __future__ import annotations
@@ -10,61 +10,72 @@ import hashlib
 import json
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.gate import Gate
-from tunedmodels.plan.version import Action, Cost, Frozen, Version, Wanted, is_none
+from tunedmodels.plan.version import (
+    OMIT_IF_NONE,
+    Action,
+    Cost,
+    DesiredVersion,
+    LiveVersion,
+    PlanModel,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Action",
+    "Change",
+    "Cost",
+    "DatasetChange",
+    "DesiredVersion",
+    "FieldChange",
+    "Input",
+    "LabelChange",
+    "LiveVersion",
+    "Plan",
+    "Refusal",
+]
+
+FORMAT_VERSION: Final = 1
 
 
-# FOLDED
-# What a plan says of versions that go later.
-class Leaving(Frozen):
-    """A former version that `keep` does not cover and `grace` still does.
-
-    It is deleted by the first apply after `until` (UTC), which is empty as long as it serves.
-    """
+class PendingRetirement(PlanModel):
+    """A former version that `keep` does not cover and `grace` still protects."""
 
     name: str
     model_id: str
     grace: str
-    until: str = ""
+    until: str = ""  #: the first apply after this time (UTC) deletes it; empty while it serves
 
 
-# FOLDED
-# What a plan says of a sweep: every candidate, what is done for it, and what it costs.
-class Candidate(Frozen):
-    """A version that a sweep tries; `hyperparameters` are all that it is, or was, trained with.
-
-    `action` is `create` or `retry` where it is trained, `wait` while it is, `promote` once it is
-    ready and may be chosen, and `failed` where it is given up. `before` is the live version.
-    """
+class Candidate(PlanModel):
+    """A version of a sweep."""
 
     model_id: str
     fingerprint: str
-    hyperparameters: dict[str, JsonValue]
+    hyperparameters: dict[str, JsonValue]  #: all of them, not only those of the sweep
     action: Action
-    before: Version | None = None
+    """`create` or `retry`: to be trained; `wait`: in training; `promote`: ready, may be chosen;
+    `failed`: given up."""
+    before: LiveVersion | None = None
     cost: Cost | None = None
 
 
-class Sweep(Frozen):
-    """The candidates, in the order that settles equal scores, and how the best is found.
+class PlannedSweep(PlanModel):
+    """A sweep without a chosen candidate; among equal scores the first candidate is chosen."""
 
-    `digest` is over their fingerprints and over what decides their scores. `place` is `file:line`
-    of the sweep, `max_cost_usd` what one plan may spend on it.
-    """
-
-    digest: str
+    digest: str  #: over the fingerprints and everything that decides the scores
     metric: str
     path: str
     examples: int
     candidates: tuple[Candidate, ...]
-    max_cost_usd: float | None = None
-    place: str = ""
+    max_cost_usd: float | None = None  #: limit for one plan
+    place: str = ""  #: `file:line` of the sweep
 
-    def wanted(self, shared: Wanted, candidate: Candidate) -> Wanted:
-        """Return what would be sent for a candidate; `shared` is what all of them have."""
+    def desired_version(self, shared: DesiredVersion, candidate: Candidate) -> DesiredVersion:
+        """Return the desired version of a candidate; `shared` has the values common to all."""
         return shared.model_copy(
             update={
                 "model_id": candidate.model_id,
@@ -75,13 +86,13 @@ class Sweep(Frozen):
 
     @property
     def cost(self) -> Cost | None:
-        """What the candidates that are to be trained cost; None where none is."""
+        """The cost of all candidates to be trained; None if there are none."""
         costs = [candidate.cost for candidate in self.candidates if candidate.cost]
         if not costs:
             return None
         known = [cost.usd for cost in costs if cost.usd is not None]
         epochs = [cost.epochs for cost in costs if cost.epochs is not None]
-        # All have the same examples and one price, and differ in how often they see them.
+        # All candidates have the same examples and price; only the epochs differ.
         return costs[0].model_copy(
             update={
                 "usd": round(sum(known), 2) if len(known) == len(costs) else None,
@@ -90,112 +101,89 @@ class Sweep(Frozen):
         )
 
 
-__all__ = [
-    "FORMAT_VERSION",
-    "Action",
-    "Change",
-    "Cost",
-    "DatasetChange",
-    "FieldChange",
-    "Input",
-    "LabelChange",
-    "Plan",
-    "Refusal",
-    "Version",
-    "Wanted",
-]
+class FieldChange(PlanModel):
+    """One field that differs."""
 
-FORMAT_VERSION: Final = 1
-
-
-class FieldChange(Frozen):
-    """One field that differs. `path` is dotted and camelCase, as in the manifest.
-
-    `drift` says that the live value is not the one that was last applied.
-    """
-
-    path: str
+    path: str  #: dotted and camelCase, as in the manifest
     before: JsonValue
     after: JsonValue
     forces_replacement: bool = False
-    drift: bool = False
+    drift: bool = False  #: the live value is not the one that was last applied
 
 
-class LabelChange(Frozen):
-    """How many examples have one output, before and after."""
+class LabelChange(PlanModel):
+    """The number of examples with one output, before and after."""
 
     label: str
     before: int
     after: int
 
 
-class DatasetChange(Frozen):
-    """How the training examples differ, as multisets: an edit counts once added, once removed.
+class DatasetChange(PlanModel):
+    """How the training examples differ, as multisets.
 
-    Among them, `reworded` counts the pairs with the same input and another output, `edited` those
-    with nearly the same input. All four are None where the examples could not be compared, and
-    `unknown` says why. `order_only` means: the same examples, other order. `labels` counts outputs
-    that are labels, of datasets that everybody who reads the plan may read.
+    An edited example counts as one added and one removed. The four counts are None if the examples
+    were not compared.
     """
 
-    before: str
-    after: str
+    before: str  #: digest
+    after: str  #: digest
     before_examples: int | None
     after_examples: int
     added: int | None = None
     removed: int | None = None
-    reworded: int | None = None
-    edited: int | None = None
-    order_only: bool = False
+    reworded: int | None = None  #: of these, pairs with the same input and another output
+    edited: int | None = None  #: of these, pairs with nearly the same input
+    order_only: bool = False  #: the same examples in another order
     labels: tuple[LabelChange, ...] = ()
-    unknown: str = ""
+    """Only if outputs are labels and every reader of the plan may read the dataset."""
+    unknown: str = ""  #: why the examples were not compared
 
 
-class Change(Frozen):
-    """What happens to one name. `retires` are deleted after the promotion, oldest first.
+class Change(PlanModel):
+    """The change of one name.
 
-    `fields` of `wait` and `promote` are mutable ones that the promotion writes as well. `gate` is
-    what the version must pass to be promoted. With a `sweep` it is about all its candidates:
-    `after` is what they share, the best of them is promoted, the others are deleted, and `retires`
-    go after that. `cure` says what a person can do where apply can do nothing (`conflict`,
-    `failed`, `rejected`). `drift` says that something was changed outside: not, or not only, in the
-    manifests.
+    With a `sweep` the change is about all candidates: `after` has their common values, the best one
+    is promoted, the others are deleted, and then the versions in `retires`.
     """
 
     name: str
     action: Action
     reason: str
-    cure: str = ""
-    before: Version | None = None
-    after: Wanted | None = None
+    cure: str = ""  #: what the user can do if apply cannot: `conflict`, `failed`, `rejected`
+    before: LiveVersion | None = None
+    after: DesiredVersion | None = None
     fields: tuple[FieldChange, ...] = ()
+    """For `wait` and `promote`: the mutable fields that the promotion writes as well."""
     dataset: DatasetChange | None = None
-    gate: Gate | None = None
-    sweep: Annotated[Sweep | None, Field(exclude_if=is_none)] = None
+    gate: Gate | None = None  #: what the version must pass to be promoted
+    sweep: Annotated[PlannedSweep | None, OMIT_IF_NONE] = None
     cost: Cost | None = None
-    retires: tuple[Version, ...] = ()
+    retires: tuple[LiveVersion, ...] = ()  #: deleted after the promotion, oldest first
     warnings: tuple[str, ...] = ()
-    drift: bool = False
+    drift: bool = False  #: something was changed outside, not or not only in the manifests
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What identifies a change within a plan: its name, and the version it is about.
+        """The key of the change in its plan: name, provider and version.
 
-        The provider belongs to it: a model that moves has the same id in both places.
+        It contains the provider because a model that moves has the same id at both providers.
         """
-        about = self.after or self.before
-        return (self.name, about.provider, about.model_id) if about else (self.name, "", "")
+        version = self.after or self.before
+        if version is None:
+            return self.name, "", ""
+        return self.name, version.provider, version.model_id
 
     @property
     def jobs(self) -> int:
-        """How many trainings are started."""
+        """The number of training jobs that it starts."""
         if self.sweep and self.action.is_pending:
             return sum(candidate.action.trains for candidate in self.sweep.candidates)
         return int(self.action.trains)
 
 
-class Refusal(Frozen):
-    """Why the whole plan is refused, and the exact flag or edit that allows it."""
+class Refusal(PlanModel):
+    """Why the whole plan is refused, and the flag or edit that allows it."""
 
     code: Literal[
         "protected", "too-many-deletes", "no-manifests", "over-budget", "base-not-allowed"
@@ -204,90 +192,82 @@ class Refusal(Frozen):
     cure: str
 
 
-class Note(Frozen):
-    """Something worth knowing about a name that decides nothing."""
+class Note(PlanModel):
+    """Information about a name that does not affect the plan."""
 
     name: str
     words: str
 
 
-class Input(Frozen):
-    """A file that the plan rests on; `path` is relative to the folder of the Project file.
-
-    `digest` is a whole SHA-256 in hex: of a manifest's bytes, or of a dataset's examples, so that
-    a dataset in another format is the same one.
-    """
+class Input(PlanModel):
+    """A file that the plan depends on."""
 
     kind: Literal["manifest", "dataset"]
-    path: str
+    path: str  #: relative to the directory of the Project manifest
     digest: str
+    """SHA-256 (hex) of a manifest's bytes, or of the examples of a dataset in any file format."""
 
 
-class Plan(Frozen):
-    """Everything apply will do, in the order in which people read it.
+class Plan(PlanModel):
+    """Everything that apply will do, in the order in which it is displayed.
 
-    `tool` is the version of the program that made it. `sets` are the values given with `--set`,
-    which the same plan needs again. `inputs` say what was read; what must still hold stands in the
-    changes, since an edited comment makes no plan stale. `unchanged` counts
-    the names that are as declared; `retained` the versions without a manifest
-    that stay by `onRemoval: retain`. `manifests` is the number of declared names, `live` of our
-    versions. `leaving` are those that go later, and `moment` is the time for which that was
-    decided, empty where it does not matter. `max_cost_usd` is the limit of the policy.
+    Apply checks the conditions in the changes, not the `inputs`: an edited comment in a manifest
+    does not make a plan stale.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
     project: str
     environment: str = ""
-    sets: tuple[str, ...] = ()
-    tool: str = ""
+    sets: tuple[str, ...] = ()  #: values of `--set`, needed again to repeat the plan
+    tool: str = ""  #: version of tunedmodels that made it
     inputs: tuple[Input, ...] = ()
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
-    unchanged: int = 0
-    retained: int = 0
-    manifests: int = 0
-    live: int = 0
-    leaving: tuple[Leaving, ...] = ()
-    moment: str = ""
-    max_cost_usd: Annotated[float | None, Field(exclude_if=is_none)] = None
+    unchanged: int = 0  #: names without a change
+    retained: int = 0  #: versions without a manifest that `onRemoval: retain` keeps
+    manifests: int = 0  #: declared names
+    live: int = 0  #: live versions of this project
+    leaving: tuple[PendingRetirement, ...] = ()
+    moment: str = ""  #: time for which grace periods were evaluated; empty if irrelevant
+    max_cost_usd: Annotated[float | None, OMIT_IF_NONE] = None  #: limit of the policy
 
     @property
     def pending(self) -> tuple[Change, ...]:
-        """The changes that apply has work for: the one definition of "is there anything to do"."""
+        """The changes that apply executes: the only definition of "is there anything to do"."""
         return tuple(change for change in self.changes if change.action.is_pending)
 
     @property
     def blocked(self) -> tuple[Change, ...]:
-        """The names for which nothing can be done until a person steps in, gates apart."""
+        """The names that need an action by the user, except those rejected by a gate."""
         blocked = (Action.CONFLICT, Action.FAILED)
         return tuple(change for change in self.changes if change.action in blocked)
 
     @property
     def rejected(self) -> tuple[Change, ...]:
-        """The names whose declared version its gate keeps from serving."""
+        """The names whose declared version was rejected by its gate."""
         return tuple(change for change in self.changes if change.action is Action.REJECTED)
 
     @property
     def drifted(self) -> tuple[Change, ...]:
-        """The changes that mend what was changed outside, or report it."""
+        """The changes that correct or report drift."""
         return tuple(change for change in self.changes if change.drift)
 
     @property
     def cost_usd(self) -> float | None:
-        """The sum over all changes; None when one of them is unknown."""
+        """The cost of all changes; None if one of them is unknown."""
         costs = [change.cost.usd for change in self.changes if change.cost]
         return round(sum(usd for usd in costs if usd is not None), 2) if None not in costs else None
 
     @property
     def training_tokens(self) -> int:
-        """The tokens that are billed, over all changes of which they are known."""
+        """The billed tokens of all changes for which they are known."""
         return sum(change.cost.training_tokens or 0 for change in self.changes if change.cost)
 
     @property
     def digest(self) -> str:
-        """`sha256:` over what decides the outcome: what would be done, to what, with what."""
+        """`sha256:` over everything that decides the outcome: actions, targets and values."""
         deciding = {
             "project": self.project,
             "environment": self.environment,
@@ -298,13 +278,13 @@ class Plan(Frozen):
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-_DECIDES = {"name", "action", "before", "after", "gate", "sweep", "retires"}
-# When a version was promoted does not matter once it is known which one serves and what retires;
-# a file's name and our own patience change nothing at the service. What a gate asks is said by its
-# digest and its rival.
-_RUNNING: Final = tuple(state for state in ModelState if state.is_running)
+_DECIDING_FIELDS: Final = {"name", "action", "before", "after", "gate", "sweep", "retires"}
+# Left out of the digest because they change nothing at the service: the promotion time, once it is
+# known which version serves and which ones retire; the names of files; timeouts. The conditions of
+# a gate are covered by its digest and its baseline.
+_INCIDENTAL_VERSION: Final = {"promoted", "unverified", "rejected"}
 _INCIDENTAL: Final[dict[str, Any]] = {
-    "before": {"promoted", "unverified", "rejected"},
+    "before": _INCIDENTAL_VERSION,
     "after": {"dataset_path", "validation_path", "timeout_s"},
     "sweep": {
         "metric": True,
@@ -312,20 +292,23 @@ _INCIDENTAL: Final[dict[str, Any]] = {
         "examples": True,
         "max_cost_usd": True,
         "place": True,
-        "candidates": {"__all__": {"cost": True, "before": {"promoted", "unverified", "rejected"}}},
+        "candidates": {"__all__": {"cost": True, "before": _INCIDENTAL_VERSION}},
     },
-    "gate": set(Gate.model_fields) - {"digest", "rival"},
-    "retires": {"__all__": {"promoted", "unverified", "rejected"}},
+    "gate": set(Gate.model_fields) - {"digest", "baseline"},
+    "retires": {"__all__": _INCIDENTAL_VERSION},
 }
+_RUNNING: Final = tuple(state for state in ModelState if state.is_running)
 
 
 def _deciding(change: Change) -> dict[str, Any]:
     if not change.action.is_pending:
         return {"name": change.name, "action": change.action.value}
-    part = change.model_dump(mode="json", include=_DECIDES, exclude=_INCIDENTAL, by_alias=True)
+    part = change.model_dump(
+        mode="json", include=_DECIDING_FIELDS, exclude=_INCIDENTAL, by_alias=True
+    )
     if change.gate is None:
-        del part["gate"]  # so that a plan without gates has the digest that it always had
-    for about in (part, *part.get("sweep", {}).get("candidates", ())):
-        if about["before"] and about["before"]["state"] in _RUNNING:
-            about["before"]["state"] = "running"  # a job that leaves the queue changes nothing
+        del part["gate"]  # plans without gates keep the digest that they had before gates existed
+    for item in (part, *part.get("sweep", {}).get("candidates", ())):
+        if item["before"] and item["before"]["state"] in _RUNNING:
+            item["before"]["state"] = "running"  # a job that leaves the queue changes nothing
     return part

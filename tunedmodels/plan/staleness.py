@@ -1,268 +1,284 @@
-"""What became of a saved plan: which of its changes still hold, and what moved. Pure.
+"""Staleness of a saved plan: which of its changes are still valid, and what changed since. Pure.
 
-A plan is read, approved, and applied hours later by another machine. By then it is planned again,
-and every change is held against what would be done now. Contents are compared, never times, and
-"nothing there" is a value like any other.
+A plan is read, approved, and applied hours later by another machine. Before that it is planned
+again, and every saved change is compared with the new plan. Only contents are compared, never
+times, and a missing object is a value like any other.
 
-planned     holds when now planned as                is done already when     else, for example
-create      create, wait, promote, update            the version serves       it failed
-replace     replace of the same, or as for create    the version serves       another one serves
-retry       retry of the same attempt, or as for     the version serves       it failed again
+saved       valid if now planned as                 done already if          else, for example
+create      create, wait, promote, update           the version serves       it failed
+replace     replace of the same, or as for create   the version serves       another one serves
+retry       retry of the same attempt, or as for    the version serves       it failed again
             create (the failed version is gone)
-wait        wait, promote, update                    the version serves       it is gone
-promote     promote, update                          the version serves       it is gone
-update      update to the same values                the values are those     another one serves
-cancel      cancel, delete of what never got ready   the version is gone      it is ready
-delete      delete in the same state                 the version is gone      it serves
-conflict,   (never run)                                                       it can be done now
+wait        wait, promote, update                   the version serves       it is gone
+promote     promote, update                         the version serves       it is gone
+update      update to the same values               it has these values      another one serves
+cancel      cancel, delete of what never got ready  the version is gone      it is ready
+delete      delete in the same state                the version is gone      it serves
+conflict,   (never executed)                                                 it can be done now
 failed
 
-So a job that goes on from queued to ready, and a version that somebody began from the same
-manifests, make nothing stale: the outcome is the one that was approved. What retires must be the
-same as well, but for what is gone already. A pending change that the plan does not contain makes it
-stale too, since it was approved as the whole of what would happen.
+A job that leaves the queue, and a version that another process started from the same manifests, do
+not make a plan stale: the approved outcome is the same. The versions that retire must be the same
+as well, except those that are gone already. A pending change that the saved plan does not contain
+makes it stale, since the plan was approved as the whole of what would happen.
 
-The gate decides who serves, so it must be the one that was approved, with the same rival. That it
-has refused the version meanwhile is one of the two outcomes that it was approved for.
+The gate decides which version is promoted, so the gate and its baseline must be the approved ones.
+A rejection in the meantime is one of the two approved outcomes.
 
-One name is one decision: when a part of it moved, nothing is done for it, nor for those that
+One name is one decision: if a part of it is stale, nothing is done for it, nor for the names that
 continue from it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tunedmodels.desired import Desired
-from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.plan.gate import differences, gate_of
-from tunedmodels.plan.history import wanted
-from tunedmodels.plan.plan import Action, Change, Plan, Version, Wanted
+from tunedmodels.observed import ModelState, ObservedModel, group_by_name, serving
+from tunedmodels.plan.gate import describe_changes, gate_for
+from tunedmodels.plan.plan import Action, Change, DesiredVersion, LiveVersion, Plan
+from tunedmodels.plan.version import desired_version
 
-Place = tuple[str, str]  # provider, model id
+VersionId = tuple[str, str]  # provider, model id
 
-_ARRIVING: Final = (Action.WAIT, Action.PROMOTE, Action.UPDATE, Action.REJECTED)
-_GOES_ON: Final = {
-    Action.CREATE: (Action.CREATE, *_ARRIVING),
-    Action.REPLACE: (Action.REPLACE, *_ARRIVING),
-    Action.RETRY: (Action.RETRY, Action.CREATE, Action.REPLACE, *_ARRIVING),
-    Action.WAIT: _ARRIVING,
+_PROGRESS: Final = (Action.WAIT, Action.PROMOTE, Action.UPDATE, Action.REJECTED)
+_VALID_CONTINUATIONS: Final = {
+    Action.CREATE: (Action.CREATE, *_PROGRESS),
+    Action.REPLACE: (Action.REPLACE, *_PROGRESS),
+    Action.RETRY: (Action.RETRY, Action.CREATE, Action.REPLACE, *_PROGRESS),
+    Action.WAIT: _PROGRESS,
     Action.PROMOTE: (Action.PROMOTE, Action.UPDATE, Action.REJECTED),
     Action.UPDATE: (Action.UPDATE,),
 }
-_GOING: Final = (Action.CANCEL, Action.DELETE)
-# A file's name and our own patience change nothing at the service.
-_INCIDENTAL: Final = {"dataset_path", "timeout_s", "model_id", "fingerprint"}
+_REMOVALS: Final = (Action.CANCEL, Action.DELETE)
+# Names of files and timeouts change nothing at the service; the others are compared separately.
+_NOT_COMPARED: Final = {
+    "dataset",
+    "examples",
+    *(
+        DesiredVersion.model_fields[name].alias or name
+        for name in ("dataset_path", "timeout_s", "model_id", "fingerprint")
+    ),
+}
+_MAX_VALUE_LENGTH: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
-    """`holds` are the changes to run, `moved` says by name what is no longer as planned."""
+class StalenessReport:
+    """The result of comparing a saved plan with a new one."""
 
-    holds: tuple[Change, ...]
-    moved: Mapping[str, tuple[str, ...]]
+    valid: tuple[Change, ...]  #: the changes to execute
+    stale: Mapping[str, tuple[str, ...]]  #: by name, what changed since the plan
 
 
-def review(
+def check_staleness(
     saved: Plan, now: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
-) -> Review:
-    """Hold a saved plan against `now`, made from `desired` and `observed` with the same options."""
+) -> StalenessReport:
+    """Compare a saved plan with `now`, made from `desired` and `observed` with the same options."""
     live = {(model.provider, model.model_id): model for model in observed}
-    planned, found = _by_name(saved.changes), _by_name(now.changes)
-    versions: defaultdict[str, list[ObservedModel]] = defaultdict(list)
-    for model in live.values():
-        if model.stamp and model.stamp.project == saved.project:
-            versions[model.stamp.name].append(model)
-    moved: dict[str, tuple[str, ...]] = {}
-    for name in sorted(planned.keys() | found.keys()):
-        serves = serving(versions[name])
-        look = _Look(name, found.get(name, ()), desired.get(name), live, serves)
-        if words := tuple(dict.fromkeys(look.moved(planned.get(name, ())))):
-            moved[name] = words
-    holds = []
+    saved_changes, new_changes = _by_name(saved.changes), _by_name(now.changes)
+    versions = group_by_name(live.values(), saved.project)
+    stale: dict[str, tuple[str, ...]] = {}
+    for name in sorted(saved_changes.keys() | new_changes.keys()):
+        review = _NameReview(
+            name, new_changes.get(name, ()), desired.get(name), live, serving(versions[name])
+        )
+        if messages := tuple(dict.fromkeys(review.messages(saved_changes.get(name, ())))):
+            stale[name] = messages
+    valid = []
     retries = {c.key: c for c in saved.changes if c.action is Action.RETRY}
-    for change in now.changes:  # parents stand before their children
+    for change in now.changes:  # parents before their children
         parent = change.after.parent if change.after else None
-        if change.name in planned and parent in moved:
-            moved.setdefault(change.name, (f"it continues from {parent}, which moved",))
-        if change.name not in moved and change.action.is_pending:
-            # Only the saved retry knows the number of the attempt whose version is gone.
-            gone = change.action in (Action.CREATE, Action.REPLACE)
-            holds.append(retries.get(change.key, change) if gone else change)
-        elif change.name in planned and change.name not in moved:
-            holds.append(change)
-    return Review(tuple(holds), moved)
+        if change.name in saved_changes and parent in stale:
+            stale.setdefault(change.name, (f"it continues from {parent}, which is stale",))
+        if change.name not in stale and change.action.is_pending:
+            # Only the saved retry has the number of the attempt if its version is gone.
+            is_recreated = change.action in (Action.CREATE, Action.REPLACE)
+            valid.append(retries.get(change.key, change) if is_recreated else change)
+        elif change.name in saved_changes and change.name not in stale:
+            valid.append(change)
+    return StalenessReport(tuple(valid), stale)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """One name as it is now; `serves` answers for it."""
+class _NameReview:
+    """The current state of one name."""
 
     name: str
-    found: Sequence[Change]
-    want: Desired | None
-    live: Mapping[Place, ObservedModel]
-    serves: ObservedModel | None
+    new_changes: Sequence[Change]
+    desired: Desired | None
+    live: Mapping[VersionId, ObservedModel]
+    serving: ObservedModel | None
 
-    def moved(self, planned: Sequence[Change]) -> Iterator[str]:
-        """Yield what is no longer as planned, in words."""
-        keys = {change.key: change for change in self.found}
-        is_about_another = False
-        for change in planned:
-            there = keys.get(change.key)
-            if not change.action.is_pending:
-                yield from _unblocked(there)
-            elif change.after is None:
-                yield from self._going(change, there)
-            elif self.want and change.sweep and self.want.chosen_by == change.sweep.digest:
-                continue  # its sweep came to its end, which is the outcome that was approved
-            elif words := list(self._redeclared(change, change.after)):
-                is_about_another = True
-                yield from words
+    def messages(self, saved_changes: Sequence[Change]) -> Iterator[str]:
+        """Yield what is no longer as planned."""
+        by_key = {change.key: change for change in self.new_changes}
+        is_redeclared = False
+        for saved in saved_changes:
+            new = by_key.get(saved.key)
+            if not saved.action.is_pending:
+                yield from _unblocked(new)
+            elif saved.after is None:
+                yield from self._removal_changes(saved, new)
+            elif self.desired and saved.sweep and self._has_chosen(saved.sweep.digest):
+                continue  # the sweep has ended, which is the approved outcome
+            elif messages := list(self._declaration_changes(saved, saved.after)):
+                is_redeclared = True
+                yield from messages
             else:
-                yield from self._arriving(change, change.after, there)
-        expected = {change.key for change in planned}
-        expected |= {
-            (self.name, *_place(version)) for change in planned for version in change.retires
+                yield from self._outcome_changes(saved, saved.after, new)
+        removed = {saved.key for saved in saved_changes}
+        removed |= {
+            (self.name, *_id(version)) for saved in saved_changes for version in saved.retires
         }
-        # A sweep is approved with all that it leads to: its best one serves, the others go.
-        tried = {key for change in planned for key in _tried(change)}
-        expected |= tried
-        # That a version was to go says nothing about making it: its key is the same.
-        made = tried | {change.key for change in planned if change.after}
-        for change in self.found:
-            is_known = change.key in (made if change.after else expected)
-            is_new = change.action.is_pending and not is_known
-            if is_new and not (is_about_another and change.after):
-                yield _unexpected(change)
+        # Approving a sweep approves its outcome: the best candidate serves, the others are deleted.
+        candidates = {key for saved in saved_changes for key in _candidate_keys(saved)}
+        removed |= candidates
+        # A planned removal does not allow a creation: their keys are the same.
+        created = candidates | {saved.key for saved in saved_changes if saved.after}
+        for new in self.new_changes:
+            is_planned = new.key in (created if new.after else removed)
+            is_unexpected = new.action.is_pending and not is_planned
+            if is_unexpected and not (is_redeclared and new.after):
+                yield _unexpected(new)
 
-    def _redeclared(self, change: Change, after: Wanted) -> Iterator[str]:
-        """Yield how the manifest, or its dataset, differs from what was planned."""
-        if self.want is None:
-            yield "it is not declared any more"
+    def _has_chosen(self, sweep_digest: str) -> bool:
+        return self.desired is not None and self.desired.chosen_by_sweep == sweep_digest
+
+    def _declaration_changes(self, saved: Change, after: DesiredVersion) -> Iterator[str]:
+        """Yield how the manifest or its dataset differs from the saved plan."""
+        if self.desired is None:
+            yield "it is no longer declared"
             return
-        now = wanted(self.want, after.model_id)
-        if now.dataset != after.dataset:
-            counts = f"{after.examples} -> {now.examples} examples"
-            if after.examples == now.examples:
-                counts = f"{now.examples} examples, not the same ones"
-            yield f"the dataset {now.dataset_path} changed ({counts})"
-        own = self.want.candidates
-        planned = change.sweep.candidates if change.sweep else ()
-        if {each.fingerprint for each in own} != {each.fingerprint for each in planned}:
-            if not (own and planned):
+        current = desired_version(self.desired, after.model_id)
+        if current.dataset != after.dataset:
+            counts = f"{after.examples} -> {current.examples} examples"
+            if after.examples == current.examples:
+                counts = f"{current.examples} examples, but different ones"
+            yield f"the dataset {current.dataset_path} changed ({counts})"
+        candidates = {candidate.fingerprint for candidate in self.desired.candidates}
+        planned = {c.fingerprint for c in saved.sweep.candidates} if saved.sweep else set()
+        if candidates != planned:
+            if not (candidates and planned):
                 yield f"it was planned {'with' if planned else 'without'} a sweep"
-            elif now.dataset == after.dataset:
-                yield f"its sweep has other candidates ({len(planned)} then, {len(own)} now)"
-        elif change.sweep and change.sweep.digest != self.want.sweep_digest:
-            yield "its sweep would choose by other answers: its evaluation changed"
-        was, is_ = (each.model_dump(mode="json", by_alias=True) for each in (after, now))
-        skipped = _incidental_aliases()
-        for path in was:
-            if path not in skipped and was[path] != is_[path]:
-                yield f"{path} changed from {_shown(was[path])} to {_shown(is_[path])}"
+            elif current.dataset == after.dataset:
+                counts = f"{len(planned)} planned, {len(candidates)} now"
+                yield f"its sweep has other candidates ({counts})"
+        elif saved.sweep and saved.sweep.digest != self.desired.sweep_digest:
+            yield "its sweep would score its candidates differently: its evaluation changed"
+        before, now = (v.model_dump(mode="json", by_alias=True) for v in (after, current))
+        for path in {**before, **now}:  # fields without a value may be missing in either
+            values = before.get(path), now.get(path)
+            if path not in _NOT_COMPARED and values[0] != values[1]:
+                yield f"{path} changed from {_display(values[0])} to {_display(values[1])}"
 
-    def _arriving(self, change: Change, after: Wanted, there: Change | None) -> Iterator[str]:
-        """Yield why the planned version would not come to serve as it was planned."""
-        if there is not None:
-            if there.action not in _GOES_ON[change.action]:
-                yield f"it was planned to {change.action}, now to {there.action}: {there.reason}"
+    def _outcome_changes(
+        self, saved: Change, after: DesiredVersion, new: Change | None
+    ) -> Iterator[str]:
+        """Yield why the version would not be promoted as planned."""
+        if new is not None:
+            if new.action not in _VALID_CONTINUATIONS[saved.action]:
+                yield f"it was planned to {saved.action}, now to {new.action}: {new.reason}"
                 return
-            yield from self._same_gate(change, there)
-            if there.action is Action.REJECTED:
+            yield from self._gate_changes(saved, new)
+            if new.action is Action.REJECTED:
                 return
-            yield from _same_candidates(change, there)
-            yield from self._same_start(change, there)
-            yield from self._same_service(change, after)
-        retiring = {_place(v) for v in there.retires} if there else set()
-        retiring |= {_place(c.before) for c in self.found if c.action in _GOING and c.before}
-        planned = {_place(version) for version in change.retires}
-        own = {_place(v) for v in there.retires} if there else set()
-        for place in sorted(own - planned):
-            yield f"{place[1]} would be deleted now as well"
-        for place in sorted(planned - retiring):
-            if place in self.live:
-                yield f"{place[1]} was to be deleted, and is to stay now"
+            yield from _candidate_changes(saved, new)
+            yield from _start_changes(saved, new)
+            yield from self._serving_changes(saved, after)
+        own = {_id(version) for version in new.retires} if new else set()
+        retiring = own | {
+            _id(change.before)
+            for change in self.new_changes
+            if change.action in _REMOVALS and change.before
+        }
+        planned = {_id(version) for version in saved.retires}
+        for version_id in sorted(own - planned):
+            yield f"{version_id[1]} would now be deleted as well"
+        for version_id in sorted(planned - retiring):
+            if version_id in self.live:
+                yield f"{version_id[1]} was planned to be deleted, and now stays"
 
-    def _same_gate(self, change: Change, there: Change) -> Iterator[str]:
-        """Yield how another gate decides now; none does, once the version served."""
-        is_gone = self.want is None or gate_of(self.want, self.serves) is None
-        if there.gate or is_gone:
-            yield from differences(change.gate, there.gate)
+    def _gate_changes(self, saved: Change, new: Change) -> Iterator[str]:
+        """Yield how the gate changed; a version that was promoted has none any more."""
+        has_no_gate = self.desired is None or gate_for(self.desired, self.serving) is None
+        if new.gate or has_no_gate:
+            yield from describe_changes(saved.gate, new.gate)
 
-    def _same_start(self, change: Change, there: Change) -> Iterator[str]:
-        """Yield what differs in the version that a change begins from, where it is the same one."""
-        was, is_ = change.before, there.before
-        if was is None or is_ is None or change.action is not there.action:
+    def _serving_changes(self, saved: Change, after: DesiredVersion) -> Iterator[str]:
+        """Yield a serving version that the saved plan did not know and that would be replaced."""
+        if saved.action not in (Action.CREATE, Action.REPLACE) or self.serving is None:
             return
-        if change.action is Action.REPLACE and not _is_same(was, is_):
-            yield f"it would replace {is_.model_id} now, and not {was.model_id} as it was then"
-        if change.action is Action.RETRY and was.attempt != is_.attempt:
-            yield f"{is_.model_id} was tried again since the plan, and is {is_.state}"
+        expected = {_id(after)} | ({_id(saved.before)} if saved.before else set())
+        if (self.serving.provider, self.serving.model_id) not in expected:
+            yield f"{self.serving.model_id} serves now, but did not when the plan was made"
 
-    def _same_service(self, change: Change, after: Wanted) -> Iterator[str]:
-        """Yield who would be replaced that nobody saw when the plan was made."""
-        if change.action not in (Action.CREATE, Action.REPLACE) or self.serves is None:
+    def _removal_changes(self, saved: Change, new: Change | None) -> Iterator[str]:
+        """Yield why a version may no longer be removed, or would be removed differently."""
+        before = saved.before
+        if before is None or _id(before) not in self.live:
             return
-        known = {_place(after)} | ({_place(change.before)} if change.before else set())
-        if (self.serves.provider, self.serves.model_id) not in known:
-            yield f"{self.serves.model_id} serves now, which it did not when it was planned"
-
-    def _going(self, change: Change, there: Change | None) -> Iterator[str]:
-        """Yield why a version that was to go may not go, or would go in another way."""
-        before = change.before
-        if before is None or _place(before) not in self.live:
-            return
-        now = there.before if there else None
-        if there is None or now is None or there.action not in _GOING:
-            is_serving = self.serves is self.live[_place(before)]
-            why = "serves now" if is_serving and not before.serves else "is to stay now"
-            yield f"{before.model_id} was planned to {change.action}, and {why}"
-        elif change.action is Action.CANCEL and there.action is Action.DELETE:
+        now = new.before if new else None
+        if new is None or now is None or new.action not in _REMOVALS:
+            is_serving = self.serving is self.live[_id(before)]
+            reason = "serves now" if is_serving and not before.serves else "now stays"
+            yield f"{before.model_id} was planned to {saved.action}, and {reason}"
+        elif saved.action is Action.CANCEL and new.action is Action.DELETE:
             if now.state is ModelState.READY:
-                yield f"{now.model_id} was {before.state} and is ready now"
-        elif change.action is not there.action or now.state is not before.state:
+                yield f"{now.model_id} was {before.state} and is now ready"
+        elif saved.action is not new.action or now.state is not before.state:
             if not (now.state.is_running and before.state.is_running):
-                yield f"{now.model_id} was {before.state} and is {now.state} now"
+                yield f"{now.model_id} was {before.state} and is now {now.state}"
         elif not _is_same(before, now):
-            yield f"{now.model_id} {'serves now' if now.serves else 'does not serve any more'}"
+            yield f"{now.model_id} {'serves now' if now.serves else 'no longer serves'}"
 
 
-def _tried(change: Change) -> Iterator[tuple[str, str, str]]:
+def _candidate_keys(change: Change) -> Iterator[tuple[str, str, str]]:
     provider = change.after.provider if change.after else ""
     for candidate in change.sweep.candidates if change.sweep else ():
         yield change.name, provider, candidate.model_id
 
 
-def _same_candidates(change: Change, there: Change) -> Iterator[str]:
-    """Yield which candidates would be trained now and were not to be, or not once more."""
-    then = {each.fingerprint: each for each in change.sweep.candidates} if change.sweep else {}
-    for now in there.sweep.candidates if there.sweep else ():
-        was = then.get(now.fingerprint)
-        if was is None or not now.action.trains:
+def _candidate_changes(saved: Change, new: Change) -> Iterator[str]:
+    """Yield the candidates that would now be trained, or trained again, contrary to the plan."""
+    planned = {c.fingerprint: c for c in saved.sweep.candidates} if saved.sweep else {}
+    for now in new.sweep.candidates if new.sweep else ():
+        before = planned.get(now.fingerprint)
+        if before is None or not now.action.trains:
             continue
-        if not was.action.trains:
-            yield f"{was.model_id} would be trained now, and was planned to {was.action}"
-        elif now.before and was.before and now.before.attempt != was.before.attempt:
-            yield f"{was.model_id} was tried again since the plan, and is {now.before.state}"
-        elif now.before and not was.before:
-            yield f"{was.model_id} was tried since the plan, and is {now.before.state}"
+        if not before.action.trains:
+            yield f"{before.model_id} was planned to {before.action}, and would now be trained"
+        elif now.before and before.before and now.before.attempt != before.before.attempt:
+            yield f"{before.model_id} was retried since the plan, and is {now.before.state}"
+        elif now.before and not before.before:
+            yield f"{before.model_id} was started since the plan, and is {now.before.state}"
 
 
-def _unblocked(there: Change | None) -> Iterator[str]:
-    if there is None:
-        yield "nothing could be done for it, and nothing is to do now"
-    elif there.action.is_pending:
-        yield f"nothing could be done for it, and now it is planned to {there.action}"
+def _start_changes(saved: Change, new: Change) -> Iterator[str]:
+    """Yield how the version changed that an unchanged action starts from."""
+    before, now = saved.before, new.before
+    if before is None or now is None or saved.action is not new.action:
+        return
+    if saved.action is Action.REPLACE and not _is_same(before, now):
+        yield f"it would now replace {now.model_id} instead of {before.model_id}"
+    if saved.action is Action.RETRY and before.attempt != now.attempt:
+        yield f"{now.model_id} was retried since the plan, and is {now.state}"
 
 
-def _unexpected(change: Change) -> str:
-    about = change.after or change.before
-    which = f" {about.model_id}" if about else ""
-    return f"now it is planned to {change.action}{which} too, because {change.reason}"
+def _unblocked(new: Change | None) -> Iterator[str]:
+    if new is None:
+        yield "it was blocked in the plan, and now needs no change"
+    elif new.action.is_pending:
+        yield f"it was blocked in the plan, and is now planned to {new.action}"
+
+
+def _unexpected(new: Change) -> str:
+    version = new.after or new.before
+    model_id = f" {version.model_id}" if version else ""
+    return f"it is now also planned to {new.action}{model_id}, because {new.reason}"
 
 
 def _by_name(changes: Iterable[Change]) -> Mapping[str, Sequence[Change]]:
@@ -272,26 +288,18 @@ def _by_name(changes: Iterable[Change]) -> Mapping[str, Sequence[Change]]:
     return grouped
 
 
-def _is_same(one: Version, other: Version) -> bool:
-    return (one.fingerprint, one.serves, _place(one)) == (
-        other.fingerprint,
-        other.serves,
-        _place(other),
+def _is_same(before: LiveVersion, now: LiveVersion) -> bool:
+    return (before.fingerprint, before.serves, _id(before)) == (
+        now.fingerprint,
+        now.serves,
+        _id(now),
     )
 
 
-def _place(part: Version | Wanted) -> Place:
-    return part.provider, part.model_id
+def _id(version: LiveVersion | DesiredVersion) -> VersionId:
+    return version.provider, version.model_id
 
 
-def _incidental_aliases() -> Collection[str]:
-    fields = Wanted.model_fields
-    return {"dataset", "examples", *(fields[name].alias or name for name in _INCIDENTAL)}
-
-
-def _shown(value: object) -> str:
+def _display(value: object) -> str:
     text = "unset" if value in (None, "") else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-_LONGEST: Final = 40
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}..."

@@ -1,8 +1,4 @@
-"""The one place where the parts meet: manifests, datasets, providers, planner and executor.
-
-Everything here is composition. A question (survey, plan, models) changes nothing; orders go through
-the executor or to one provider. Each opens the providers that it needs, and closes them again.
-"""
+"""A project opened on disk, and resolved into the desired models."""
 
 from tunedmodels.project.project import Project
 

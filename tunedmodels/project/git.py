@@ -1,4 +1,4 @@
-"""What git knows about the project: the commit, what is tracked, and files as they once were."""
+"""Read-only git queries about a project: its commit, tracked files, and files of a commit."""
 
 from __future__ import annotations
 
@@ -7,65 +7,65 @@ import re
 from pathlib import Path
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_PATIENCE_S = 30
-# A question must not take a lock from whoever works in the repository, nor ask for a password.
-_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+_TIMEOUT_S = 30
+# Do not take a lock that another git process may need, and do not ask for a password.
+_ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
 
 
-def ask(folder: Path, *arguments: str) -> bytes:
-    """Return what git answers in `folder`; nothing where there is no git or no answer."""
+def run_git(directory: Path, *arguments: str) -> bytes:
+    """Return the output of a git command; empty if git is missing or fails."""
     import subprocess
 
     try:
-        done = subprocess.run(  # noqa: S603 - arguments of ours, no shell
-            ["git", *arguments],  # noqa: S607 - the git of the person's PATH is the one they mean
-            cwd=folder,
+        process = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", *arguments],  # noqa: S607 - the git in the user's PATH
+            cwd=directory,
             capture_output=True,
             check=False,
-            timeout=_PATIENCE_S,
-            env={**os.environ, **_QUIET},
+            timeout=_TIMEOUT_S,
+            env={**os.environ, **_ENVIRONMENT},
         )
     except (OSError, subprocess.TimeoutExpired):
         return b""
-    return done.stdout if done.returncode == 0 else b""
+    return process.stdout if process.returncode == 0 else b""
 
 
-def commit_of(words: str) -> str:
-    """Return the commit that a stamp names, without the mark of a changed tree, or nothing.
+def parse_commit(text: str) -> str:
+    """Return the commit in a stamp, without the `+` of a changed tree; empty if it is not valid.
 
-    Stamps come from outside: what is no commit must not reach git, where it could be an option.
+    Stamps are input from outside: other text could be an option of git.
     """
-    commit = words.removesuffix("+")
+    commit = text.removesuffix("+")
     return commit if _COMMIT.fullmatch(commit) else ""
 
 
-def blob(folder: Path, commit: str, path: str, *, most_bytes: int) -> bytes:
-    """Return a file as it was in a commit; `path` is relative to `folder`.
+def blob(directory: Path, commit: str, path: str, *, max_bytes: int) -> bytes:
+    """Return a file of a commit; `path` is relative to `directory`.
 
-    Nothing where the commit or the file is not there, or the file is larger than `most_bytes`.
+    The result is empty if the commit or the file does not exist, or the file is too large.
     """
     name = f"{commit}:./{path}"
-    size = ask(folder, "cat-file", "-s", name).strip()
-    if not size.isdigit() or int(size) > most_bytes:
+    size = run_git(directory, "cat-file", "-s", name).strip()
+    if not size.isdigit() or int(size) > max_bytes:
         return b""
-    return ask(folder, "cat-file", "blob", name)
+    return run_git(directory, "cat-file", "blob", name)
 
 
-def unpack_manifests(folder: Path, commit: str, to: Path) -> bool:
-    """Write every YAML file of `folder`, as it was in a commit, below `to`; False without any."""
-    packed = ask(folder, "archive", "--format=tar", commit, "--", ":(glob)**/*.y*ml")
-    if not packed:
+def unpack_manifests(directory: Path, commit: str, target: Path) -> bool:
+    """Write all YAML files below `directory` in a commit to `target`; False if there are none."""
+    archive = run_git(directory, "archive", "--format=tar", commit, "--", ":(glob)**/*.y*ml")
+    if not archive:
         return False
     import tarfile
     from io import BytesIO
 
-    with tarfile.open(fileobj=BytesIO(packed)) as tar:
-        tar.extractall(to, filter="data")
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(target, filter="data")
     return True
 
 
-def described(folder: Path, commit: str) -> tuple[str, str]:
-    """Return who wrote a commit and its subject; nothing where it is not here."""
-    shown = ask(folder, "log", "-1", "--format=%an%x00%s", commit).decode(errors="replace")
-    author, _, subject = shown.strip().partition("\0")
+def author_and_subject(directory: Path, commit: str) -> tuple[str, str]:
+    """Return the author and the subject of a commit; both empty if it is not in the repository."""
+    output = run_git(directory, "log", "-1", "--format=%an%x00%s", commit).decode(errors="replace")
+    author, _, subject = output.strip().partition("\0")
     return author, subject

@@ -1,46 +1,44 @@
-"""A project, opened: its manifests are read; nothing else has happened yet."""
+"""A project whose manifests were read."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
-from tunedmodels.manifests.load import Declared, find_project, load
+from tunedmodels.manifests.load import DeclaredModel, find_project, load
 from tunedmodels.project import git
 from tunedmodels.schema.project import AnyProvider, ProjectManifest
 
-STATE = ".tunedmodels"
+STATE_DIR = ".tunedmodels"
 
 
 @dataclass(frozen=True)
 class Project:
-    """Manifests as read, overlays and `--set` applied; `warnings` are those of the manifests.
-
-    `sources` are the files that they were read from.
-    """
+    """The manifests of a project, with overlays and `--set` applied."""
 
     root: Path
     manifest: ProjectManifest
-    declared: tuple[Declared, ...]
-    warnings: tuple[Problem, ...]
+    declared: tuple[DeclaredModel, ...]
+    warnings: tuple[Problem, ...]  #: of the manifests
     files: int
-    sources: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  #: the files that were read
     environment: str = ""
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()  #: values of `--set`
 
     @classmethod
     def open(
-        cls, folder: Path | None, *, environment: str = "", sets: tuple[str, ...] = ()
+        cls, directory: Path | None, *, environment: str = "", sets: tuple[str, ...] = ()
     ) -> Project:
-        """Read the project in `folder`, or the one that lies here.
+        """Read the project in a directory, by default the one that contains the working directory.
 
-        Raises ProblemsFoundError with every error of every manifest.
+        Raises ProblemsFoundError with all errors of all manifests.
         """
-        loaded = load(folder or find_project(Path()), environment=environment, sets=sets)
+        loaded = load(directory or find_project(Path()), environment=environment, sets=sets)
         if any(problem.severity is Severity.ERROR for problem in loaded.problems):
             raise ProblemsFoundError(loaded.problems)
         return cls(
@@ -56,51 +54,70 @@ class Project:
 
     @property
     def name(self) -> str:
-        """The owner in every stamp."""
+        """The name of the project: the owner in its stamps."""
         return self.manifest.metadata.name
 
     @property
-    def state(self) -> Path:
-        """Where everything of this machine lies: models, archive, journal, cache."""
-        return self.root / STATE
+    def state_dir(self) -> Path:
+        """The directory of all local state: models, archive, journal, caches."""
+        return self.root / STATE_DIR
 
-    def claim_state(self) -> None:
-        """Make the folder of the state, and keep it out of git; a disk that refuses is no matter.
+    def create_state_dir(self) -> None:
+        """Create the state directory and exclude it from git; errors of the disk are ignored.
 
-        Whoever must write there says so itself.
+        A caller that has to write there gets the error itself.
         """
         with suppress(OSError):
-            self.state.mkdir(mode=0o700, exist_ok=True)
-            (self.state / ".gitignore").write_text("*\n", encoding="utf-8")
+            self.state_dir.mkdir(mode=0o700, exist_ok=True)
+            (self.state_dir / ".gitignore").write_text("*\n", encoding="utf-8")
 
-    def provider_of(self, declared: Declared) -> str:
-        """Return the name of the provider that a declared model lives on."""
-        return declared.spec.provider or self.manifest.spec.provider
+    def embedded_store_dir(self, provider: str) -> Path:
+        """Return the state directory of an embedded provider."""
+        return self.state_dir if provider == "embedded" else self.state_dir / provider
+
+    def provider_of(self, model: DeclaredModel) -> str:
+        """Return the name of the provider of a declared model."""
+        return model.spec.provider or self.manifest.spec.provider
 
     @cached_property
     def providers(self) -> dict[str, AnyProvider]:
-        """The providers to look at: those that the project declares, and those that models use."""
-        known = self.manifest.providers()
+        """The providers to observe: those of the Project manifest and those that models use."""
+        declared = self.manifest.providers()
         used = {self.manifest.spec.provider, *map(self.provider_of, self.declared)}
         return {
             name: settings
-            for name, settings in sorted(known.items())
+            for name, settings in sorted(declared.items())
             if name in used or name in self.manifest.spec.providers
         }
 
-    def store_of(self, provider: str) -> Path:
-        """Return the folder of an embedded provider's state."""
-        return self.state if provider == "embedded" else self.state / provider
+    @cached_property
+    def base_models(self) -> Mapping[str, str]:
+        """The base model (`models/NAME`) of each declared model, by name.
+
+        For a model that continues from another one, it is that of the first parent; empty if a
+        parent is not declared.
+        """
+        by_name = {model.name: model for model in self.declared}
+        return {name: _base_model(model, by_name) for name, model in by_name.items()}
 
     def commit(self) -> str:
-        """Return the commit of the working tree, `+` when it has changes; empty without git."""
-        head = git.ask(self.root, "rev-parse", "--short=12", "HEAD").decode().strip()
+        """Return the commit of the working tree, with `+` after changes; empty without git."""
+        head = git.run_git(self.root, "rev-parse", "--short=12", "HEAD").decode().strip()
         if not head:
             return ""
-        return (
-            f"{head}+" if git.ask(self.root, "status", "--porcelain", "--", ".").strip() else head
-        )
+        changes = git.run_git(self.root, "status", "--porcelain", "--", ".").strip()
+        return f"{head}+" if changes else head
 
     def is_tracked(self, file: Path) -> bool:
-        """Tell whether git tracks a file, so that whoever sees the plan may see its text too."""
-        return bool(git.ask(self.root, "ls-files", "--", os.path.relpath(file, self.root)))
+        """Return whether git tracks a file, so that readers of the plan may see its text."""
+        return bool(git.run_git(self.root, "ls-files", "--", os.path.relpath(file, self.root)))
+
+
+def _base_model(model: DeclaredModel, by_name: Mapping[str, DeclaredModel]) -> str:
+    seen: set[str] = set()  # validation reports cycles; this function must end in any case
+    while model.spec.tuned_model and model.name not in seen:
+        seen.add(model.name)
+        if model.spec.tuned_model not in by_name:
+            return ""
+        model = by_name[model.spec.tuned_model]
+    return model.spec.base_model or ""

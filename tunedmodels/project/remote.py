@@ -1,8 +1,8 @@
-"""Datasets in Cloud Storage: copied beside the state, and read from there as any other file.
+"""Local copies of datasets in Cloud Storage, in the state directory of a project.
 
-What decides is what stands in them, never their path: a copy is of one generation, its examples are
-digested as those of a file are, and `apply` refuses what differs from the plan. `plan` and `apply`
-fetch what is there now; `validate` is offline and reads the copy of the last time.
+Only the examples decide, never the path: a copy is of one generation of an object, its examples
+have a digest like those of any file, and `apply` refuses examples that differ from the plan. `plan`
+and `apply` fetch the current generation; `validate` is offline and reads the latest copy.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Final
 from tunedmodels.project.project import Project
 
 SCHEME: Final = "gs://"
-FOLDER: Final = "remote"
+DIRECTORY: Final = "remote"
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path of a manifest is an object of Cloud Storage."""
+    """Return whether a path in a manifest is an object of Cloud Storage."""
     return path.startswith(SCHEME)
 
 
-def copy_of(project: Project, path: str) -> Path:
-    """Return the newest copy of an object, which need not be there."""
-    folder = copies_of(project, path)
-    copies = sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
-    return copies[-1] if copies else folder / f"missing{Path(path).suffix}"
+def latest_copy(project: Project, path: str) -> Path:
+    """Return the path of the latest copy of an object; the file does not need to exist."""
+    directory = copies_dir(project, path)
+    copies = sorted(directory.iterdir(), key=lambda file: file.name) if directory.is_dir() else []
+    return copies[-1] if copies else directory / f"missing{Path(path).suffix}"
 
 
-def copies_of(project: Project, path: str) -> Path:
-    """Return the folder of all copies of an object."""
-    return project.state / FOLDER / hashlib.sha256(path.encode()).hexdigest()[:16]
+def copies_dir(project: Project, path: str) -> Path:
+    """Return the directory of all copies of an object."""
+    return project.state_dir / DIRECTORY / hashlib.sha256(path.encode()).hexdigest()[:16]

@@ -1,105 +1,89 @@
-"""Manifests plus datasets: what is declared, resolved, and everything that is wrong with it."""
+"""Resolve the declared models: read and check their datasets, and compute what is desired."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from graphlib import TopologicalSorter
-from typing import Final
+from typing import Any, Final
 
-from tunedmodels.datasets.checks.leakage import Side, overlap
+from tunedmodels.datasets.checks.leakage import DatasetFile, find_overlap
 from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
-from tunedmodels.datasets.scan import REJECTED_FIELD, Survey
-from tunedmodels.datasets.scan_cache import Request, SurveyCache
-from tunedmodels.datasets.source import Response, Source, responses
-from tunedmodels.datasets.tokens import estimate
-from tunedmodels.desired import Desired, DesiredDataset, DesiredEvaluation, DesiredSweep
+from tunedmodels.datasets.scan import REJECTED_FIELD, DatasetScan
+from tunedmodels.datasets.scan_cache import ScanCache, ScanRequest
+from tunedmodels.datasets.source import ExampleSource, ResponseSource, response_sources
+from tunedmodels.datasets.tokens import estimate_tokens
+from tunedmodels.desired import Desired, DesiredEvaluation, DesiredSweep
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
-from tunedmodels.manifests.load import Declared
+from tunedmodels.manifests.load import DeclaredModel
+from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInputs
 from tunedmodels.project.project import Project
-from tunedmodels.project.remote import copy_of, is_remote
-from tunedmodels.schema.base_models import BaseModels, DatasetLimits
+from tunedmodels.project.remote import is_remote, latest_copy
+from tunedmodels.schema.base_models import BaseModelCatalog, DatasetLimits
 from tunedmodels.schema.project import AnyProvider, VertexSettings
-from tunedmodels.schema.tuned_model import Examples, GenerationConfig, Training, TunedModelSpec
+from tunedmodels.schema.tuned_model import (
+    ExampleFile,
+    GenerationConfig,
+    TrainingFile,
+    TunedModelSpec,
+)
+from tunedmodels.text import plural
 
-FREE_VALIDATION: Final = 1000  # examples; beyond it there is a share of the training set
+# Validation examples that are always allowed; above, a share of the training examples is.
+MIN_VALIDATION_LIMIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Surveyed:
-    """All declared models, parents before their children, and every problem found.
-
-    A model is missing from `desired` when its dataset cannot be used. `advice` holds the warnings
-    about the data of each model, by name. `datasets` are the files, as the manifests write them,
-    with the digest of their examples.
-    """
+class Resolution:
+    """The desired models of a project, and all problems."""
 
     desired: tuple[Desired, ...]
+    """Parents before their children; without models whose dataset is unusable."""
     problems: tuple[Problem, ...]
-    advice: Mapping[str, tuple[Problem, ...]]
+    data_warnings: Mapping[str, tuple[Problem, ...]]  #: warnings about the data, by name
     manifests: int
-    files: int
+    files: int  #: datasets
     examples: int
-    datasets: frozenset[tuple[str, str]]
+    datasets: frozenset[tuple[str, str]]  #: declared path, and digest of the examples
 
     @property
-    def counted(self) -> str:
-        """What was looked at, in words."""
-        models = "model" if self.manifests == 1 else "models"
-        sets = "dataset" if self.files == 1 else "datasets"
-        rows = "example" if self.examples == 1 else "examples"
-        return f"{self.manifests} {models} and {self.files} {sets} ({self.examples:,} {rows})"
+    def summary(self) -> str:
+        """The counts of what was read, for the user."""
+        models = f"{self.manifests} {plural(self.manifests, 'model')}"
+        datasets = f"{self.files} {plural(self.files, 'dataset')}"
+        return f"{models} and {datasets} ({self.examples:,} {plural(self.examples, 'example')})"
 
-    def checked(self) -> tuple[Desired, ...]:
-        """Return what is declared. Raises ProblemsFoundError when anything is wrong with it."""
+    def desired_or_raise(self) -> tuple[Desired, ...]:
+        """Return the desired models. Raises ProblemsFoundError if one of them has an error."""
         if any(problem.severity is Severity.ERROR for problem in self.problems):
             raise ProblemsFoundError(self.problems)
         return self.desired
 
 
-@dataclass(slots=True)
-class _Desk:
-    """What is gathered on the way through the models."""
+def resolve(project: Project, *, use_cache: bool) -> Resolution:
+    """Read every dataset, check it for its base model, and resolve every model.
 
-    project: Project
-    cache: SurveyCache | None
-    root: str  # as the person would type it
-    table: BaseModels
-    bases: dict[str, str] = field(default_factory=dict)  # name -> base model at its root
-    desired: dict[str, Desired] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    advice: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
-    files: set[str] = field(default_factory=set)
-    examples: int = 0
-    datasets: set[tuple[str, str]] = field(default_factory=set)
-
-
-def survey(project: Project, *, use_cache: bool) -> Surveyed:
-    """Read every dataset, check it for the base model it is for, and resolve every model.
-
-    With `use_cache` a file that looks unchanged since the last time is not read again.
+    With `use_cache` a file that seems unchanged is not read again.
     """
-    cache = SurveyCache(project.state / "surveys") if use_cache else None
-    table = BaseModels(project.manifest.spec.base_models)
-    desk = _Desk(project, cache, os.path.relpath(project.root), table)
-    for declared in _parents_first(project.declared):
-        _one(desk, declared)
-    if desk.cache:
-        project.claim_state()
-        desk.cache.save()
-    return Surveyed(
-        desired=tuple(desk.desired.values()),
-        problems=tuple(sorted(dict.fromkeys((*project.warnings, *desk.problems)))),
-        advice=desk.advice,
-        manifests=len(project.declared),
-        files=len(desk.files),
-        examples=desk.examples,
-        datasets=frozenset(desk.datasets),
+    resolver = _Resolver(
+        project,
+        cache=ScanCache(project.state_dir / "surveys") if use_cache else None,
+        catalog=BaseModelCatalog(project.manifest.spec.base_models),
+        display_root=os.path.relpath(project.root),
     )
+    for model in _parents_first(project.declared):
+        resolver.resolve_model(model)
+    return resolver.finish()
 
 
-def _parents_first(declared: Iterable[Declared]) -> list[Declared]:
+def rejected_field(source: ExampleFile) -> str:
+    """Return the field of the rejected response."""
+    declared = source.rejected_field if isinstance(source, TrainingFile) else None
+    return declared or REJECTED_FIELD
+
+
+def _parents_first(declared: Iterable[DeclaredModel]) -> list[DeclaredModel]:
     models = {model.name: model for model in declared}
     parents = {
         name: {model.spec.tuned_model} & models.keys() if model.spec.tuned_model else set()
@@ -108,229 +92,260 @@ def _parents_first(declared: Iterable[Declared]) -> list[Declared]:
     return [models[name] for name in TopologicalSorter(parents).static_order()]
 
 
-def _one(desk: _Desk, declared: Declared) -> None:
-    spec = declared.spec
-    base = spec.base_model or desk.bases.get(spec.tuned_model or "", "")
-    desk.bases[declared.name] = base
-    known = _known(desk, declared, base)
-    limits = _limits(known, base)
-    train = _side(desk, spec, spec.dataset)
-    found = _survey(desk, declared, train, spec.dataset, limits, "dataset")
-    problems = list(found.problems)
-    validation = evaluation = None
-    if spec.validation:
-        side = _side(desk, spec, spec.validation)
-        most = known.max_validation_examples if known else None
-        watched = _survey(
-            desk, declared, side, spec.validation, limits.for_validation(most), "validation"
+@dataclass(frozen=True, slots=True)
+class _ScannedFile:
+    """A file of examples that a manifest names, and its content."""
+
+    declared: ExampleFile
+    file: DatasetFile
+    scan: DatasetScan
+
+    def dataset(self, *, preamble: str = "") -> DesiredDataset:
+        return DesiredDataset(
+            file=self.file.file,
+            declared_path=self.declared.path,
+            source=self.declared,
+            digest=self.scan.digest,
+            examples=self.scan.examples,
+            tokens=self.scan.tokens + self.scan.examples * estimate_tokens(preamble),
         )
-        problems += watched.problems
-        problems += _too_much_held_out(declared, known, found, watched)
-        problems += _overlap(desk, train, found, side, watched)
-        validation = _dataset(side, spec.validation, watched)
-    if spec.evaluation:
-        side = _side(desk, spec, spec.evaluation)
-        asked = _survey(desk, declared, side, spec.evaluation, limits.for_held_out(), "evaluation")
-        problems += asked.problems
-        problems += _overlap(desk, train, found, side, asked)
-        evaluation = _evaluation(spec, side, asked)
-    desk.problems += problems
-    desk.advice[declared.name] = tuple(p for p in problems if p.severity is Severity.WARNING)
-    parent = desk.desired.get(spec.tuned_model) if spec.tuned_model else None
-    if found.is_usable and (parent or not spec.tuned_model):
-        dataset = _dataset(train, spec.dataset, found, preamble=spec.dataset.preamble)
-        made = _resolved(desk.project, declared, dataset, validation, parent)
-        desk.desired[declared.name] = replace(made, evaluation=evaluation)
 
 
-def _known(desk: _Desk, declared: Declared, base: str) -> DatasetLimits | None:
-    """Return what is known of the base model where it is tuned, None where that is no Vertex AI."""
-    settings = desk.project.providers.get(desk.project.provider_of(declared))
-    if not isinstance(settings, VertexSettings):
-        return None
-    row = desk.table.find(settings.type, base)
-    return (row and row.dataset) or DatasetLimits()
+@dataclass(slots=True)
+class _Resolver:
+    """Resolves one model after the other, parents first."""
+
+    project: Project
+    cache: ScanCache | None
+    catalog: BaseModelCatalog
+    display_root: str  #: the project directory, relative to the working directory
+    desired: dict[str, Desired] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    data_warnings: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    examples: int = 0
+    datasets: set[tuple[str, str]] = field(default_factory=set)
+
+    def resolve_model(self, model: DeclaredModel) -> None:
+        """Resolve one model, unless its parent or its dataset is unusable."""
+        spec = model.spec
+        base_limits = self._base_model_limits(model)
+        limits = limits_for(self.project.base_models[model.name])
+        if base_limits:
+            limits = vertex_limits(
+                max_bytes=base_limits.max_bytes,
+                max_examples=base_limits.max_examples,
+                max_tokens=base_limits.max_tokens_per_example,
+            )
+        training = self._scan(model, spec.dataset, limits, "dataset")
+        problems = list(training.scan.problems)
+        validation = evaluation = None
+        if spec.validation:
+            max_examples = base_limits.max_validation_examples if base_limits else None
+            validation_limits = limits.for_validation(max_examples)
+            validation = self._scan(model, spec.validation, validation_limits, "validation")
+            problems += validation.scan.problems
+            problems += _excess_validation(model, base_limits, training.scan, validation.scan)
+            problems += self._overlap(training, validation)
+        if spec.evaluation:
+            evaluation = self._scan(model, spec.evaluation, limits.for_held_out(), "evaluation")
+            problems += evaluation.scan.problems
+            problems += self._overlap(training, evaluation)
+        self.problems += problems
+        warnings = (p for p in problems if p.severity is Severity.WARNING)
+        self.data_warnings[model.name] = tuple(warnings)
+        parent = self.desired.get(spec.tuned_model) if spec.tuned_model else None
+        if training.scan.is_usable and (parent or not spec.tuned_model):
+            desired = self._desired(model, training, validation, parent)
+            self.desired[model.name] = replace(desired, evaluation=_evaluation(spec, evaluation))
+
+    def finish(self) -> Resolution:
+        """Save the cache and return the result."""
+        if self.cache:
+            self.project.create_state_dir()
+            self.cache.save()
+        return Resolution(
+            desired=tuple(self.desired.values()),
+            problems=tuple(sorted(dict.fromkeys((*self.project.warnings, *self.problems)))),
+            data_warnings=self.data_warnings,
+            manifests=len(self.project.declared),
+            files=len(self.files),
+            examples=self.examples,
+            datasets=frozenset(self.datasets),
+        )
+
+    def _settings(self, model: DeclaredModel) -> AnyProvider | None:
+        return self.project.providers.get(self.project.provider_of(model))
+
+    def _base_model_limits(self, model: DeclaredModel) -> DatasetLimits | None:
+        """Return the known limits of the base model on Vertex AI, None for other providers."""
+        settings = self._settings(model)
+        if not isinstance(settings, VertexSettings):
+            return None
+        info = self.catalog.get(settings.type, self.project.base_models[model.name])
+        return (info and info.dataset) or DatasetLimits()
+
+    def _scan(
+        self, model: DeclaredModel, source: ExampleFile, limits: Limits, part: str
+    ) -> _ScannedFile:
+        file = self._dataset_file(model.spec, source)
+        if is_remote(source.path) and not file.file.exists():
+            return _ScannedFile(source, file, DatasetScan("", 0, 0, (_not_fetched(model, part),)))
+        is_preference = isinstance(file.source, ResponseSource)
+        request = ScanRequest(
+            file.file,
+            source,
+            display_path=file.display_path,
+            limits=limits,
+            preamble=model.spec.dataset.preamble,
+            task=model.spec.task if part == "dataset" else None,
+            rejected_field=rejected_field(source) if is_preference else None,
+        )
+        scan = self.cache.scan(request) if self.cache else request.scan()
+        self.datasets.add((source.path, scan.digest))
+        if file.display_path not in self.files:
+            self.files.add(file.display_path)
+            self.examples += scan.examples
+        if not scan.examples:
+            # The file has no examples, or does not exist: report that at the manifest.
+            problems = (_at_manifest(p, model, part, file.display_path) for p in scan.problems)
+            scan = replace(scan, problems=tuple(problems))
+        return _ScannedFile(source, file, scan)
+
+    def _dataset_file(self, spec: TunedModelSpec, source: ExampleFile) -> DatasetFile:
+        # Not relpath, which asks for the working directory again for each of 10,000 models.
+        display_path = os.path.normpath(f"{self.display_root}/{source.path}")
+        file = self.project.root / source.path
+        if is_remote(source.path):
+            file, display_path = latest_copy(self.project, source.path), source.path
+        read_as: ExampleSource = source
+        if spec.method == "preference" and isinstance(source, TrainingFile):
+            read_as, _ = response_sources(source, rejected_field(source))
+        return DatasetFile(file, read_as, display_path)
+
+    def _overlap(self, training: _ScannedFile, held_out: _ScannedFile) -> tuple[Problem, ...]:
+        scans = (training.scan, held_out.scan)
+        if not all(scan.is_usable and scan.examples for scan in scans):
+            return ()
+        find = self.cache.find_overlap if self.cache else find_overlap
+        return find(training.file, held_out.file)
+
+    def _desired(
+        self,
+        model: DeclaredModel,
+        training: _ScannedFile,
+        validation: _ScannedFile | None,
+        parent: Desired | None,
+    ) -> Desired:
+        spec, settings = model.spec, self._settings(model)
+        inputs = TrainingInputs(
+            source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
+            dataset=training.dataset(preamble=spec.dataset.preamble),
+            preamble=spec.dataset.preamble,
+            preamble_as=spec.dataset.preamble_as,
+            method=spec.method,
+            hyperparameters=spec.hyperparameters,
+            validation=validation.dataset() if validation else None,
+            encryption_key=_encryption_key(spec, settings),
+            last_checkpoint_only=spec.export_last_checkpoint_only,
+        )
+        return Desired(
+            project=self.project.name,
+            name=model.name,
+            provider=self.project.provider_of(model),
+            inputs=inputs,
+            base_model=self.project.base_models[model.name],
+            fields=_mutable_fields(model),
+            location=f"{model.file}:{model.line}",
+            parent=parent.name if parent else None,
+            sweep=_sweep(model),
+            service_account=_service_account(spec, settings),
+            lifecycle=spec.lifecycle,
+        )
 
 
-def _limits(known: DatasetLimits | None, base: str) -> Limits:
-    """Return what the base model takes where it is tuned."""
-    if known is None:
-        return limits_for(base)
-    return vertex_limits(
-        max_bytes=known.max_bytes,
-        max_examples=known.max_examples,
-        max_tokens=known.max_tokens_per_example,
-    )
+def _mutable_fields(model: DeclaredModel) -> MutableFields:
+    values: dict[str, Any] = {
+        field.name: getattr(model.spec, field.name)
+        for field in fields(MutableFields)
+        if field.name != "labels"  # of the metadata, not of the spec
+    }
+    values["display_name"] = model.spec.display_name or model.name
+    return MutableFields(**values, labels=model.labels or None)
 
 
-def _overlap(
-    desk: _Desk, train: Side, trained: Survey, side: Side, held_out: Survey
-) -> tuple[Problem, ...]:
-    if not (trained.is_usable and held_out.is_usable and trained.examples and held_out.examples):
-        return ()
-    return desk.cache.overlap(train, side) if desk.cache else overlap(train, side)
-
-
-def _too_much_held_out(
-    declared: Declared, known: DatasetLimits | None, trained: Survey, held_out: Survey
+def _excess_validation(
+    model: DeclaredModel,
+    limits: DatasetLimits | None,
+    training: DatasetScan,
+    held_out: DatasetScan,
 ) -> Iterator[Problem]:
-    percent = known.max_validation_percent if known else None
-    if percent is None or held_out.examples <= FREE_VALIDATION:
+    percent = limits.max_validation_percent if limits else None
+    if percent is None or held_out.examples <= MIN_VALIDATION_LIMIT:
         return
-    most = max(trained.examples * percent // 100, FREE_VALIDATION)
-    if held_out.examples > most:
-        place = declared.place_of("spec.validation.path")
-        message = f"holds {held_out.examples:,} examples; for {trained.examples:,} to train on, "
-        message += f"at most {most:,} are allowed ({percent} %)"
-        yield place.problem("too-many-examples", message, "hold out fewer of them")
-
-
-def _survey(  # noqa: PLR0917  # one question, asked for each part of a manifest
-    desk: _Desk, declared: Declared, side: Side, source: Examples, limits: Limits, part: str
-) -> Survey:
-    request = Request(
-        side.file,
-        source,
-        written=side.written,
-        limits=limits,
-        preamble=declared.spec.dataset.preamble,
-        task=declared.spec.task if part == "dataset" else None,
-        rejected_field=rejected_field(source) if isinstance(side.source, Response) else None,
-    )
-    if is_remote(source.path) and not side.file.exists():
-        return Survey("", 0, 0, (_not_fetched(declared, part),))
-    made = desk.cache.survey(request) if desk.cache else request.answer()
-    desk.datasets.add((source.path, made.digest))
-    if side.written not in desk.files:
-        desk.files.add(side.written)
-        desk.examples += made.examples
-    if made.examples:
-        return made
-    # Nothing was found in the file, perhaps not even a file: the manifest is the place to look at.
-    place = declared.place_of(f"spec.{part}.path")
-    moved = tuple(
-        replace(
-            problem,
-            file=place.file,
-            line=place.line,
-            path=f"spec.{part}.path",
-            message=f"{side.written} {problem.message}",
+    limit = max(training.examples * percent // 100, MIN_VALIDATION_LIMIT)
+    if held_out.examples > limit:
+        message = (
+            f"has {held_out.examples:,} examples; at most {limit:,} are allowed for"
+            f" {training.examples:,} training examples ({percent} %)"
         )
-        if not problem.line
-        else problem
-        for problem in made.problems
-    )
-    return replace(made, problems=moved)
+        location = model.location_of("spec.validation.path")
+        yield location.problem("too-many-examples", message, "hold out fewer examples")
 
 
-def _not_fetched(declared: Declared, part: str) -> Problem:
-    place = declared.place_of(f"spec.{part}.path")
-    message = "lies in Cloud Storage and was not read: this is offline"
-    problem = place.problem("not-fetched", message, "to read it: tunedmodels plan")
-    return replace(problem, severity=Severity.WARNING)
+def _at_manifest(problem: Problem, model: DeclaredModel, part: str, display_path: str) -> Problem:
+    """Return a problem without a line as a problem of the manifest."""
+    if problem.line:
+        return problem
+    path = f"spec.{part}.path"
+    location = model.location_of(path)
+    message = f"{display_path} {problem.message}"
+    return replace(problem, file=location.file, line=location.line, path=path, message=message)
 
 
-def _side(desk: _Desk, spec: TunedModelSpec, source: Examples) -> Side:
-    remote = is_remote(source.path)
-    # Not relpath of the file: it asks for the working directory again for each of 10,000 models.
-    written = source.path if remote else os.path.normpath(f"{desk.root}/{source.path}")
-    file = copy_of(desk.project, source.path) if remote else desk.project.root / source.path
-    read_as: Source = source
-    if spec.method == "preference" and isinstance(source, Training):
-        read_as, _ = responses(source, rejected_field(source))
-    return Side(file, read_as, written)
+def _not_fetched(model: DeclaredModel, part: str) -> Problem:
+    message = "is in Cloud Storage and was not read, because this command is offline"
+    cure = "to read it: tunedmodels plan"
+    location = model.location_of(f"spec.{part}.path")
+    return location.problem("not-fetched", message, cure, Severity.WARNING)
 
 
-def rejected_field(source: Examples) -> str:
-    """Return the field of the worse response."""
-    named = source.rejected_field if isinstance(source, Training) else None
-    return named or REJECTED_FIELD
-
-
-def _dataset(side: Side, source: Examples, found: Survey, *, preamble: str = "") -> DesiredDataset:
-    return DesiredDataset(
-        file=side.file,
-        written=source.path,
-        source=source,
-        digest=found.digest,
-        examples=found.examples,
-        tokens=found.tokens + found.examples * estimate(preamble),
-    )
-
-
-def _evaluation(spec: TunedModelSpec, side: Side, found: Survey) -> DesiredEvaluation | None:
-    if spec.evaluation is None or not found.is_usable:
+def _evaluation(spec: TunedModelSpec, held_out: _ScannedFile | None) -> DesiredEvaluation | None:
+    if spec.evaluation is None or held_out is None or not held_out.scan.is_usable:
         return None
-    # Declared on the model itself, and so changed in place: the answers would change with them.
-    own = {"top_p": spec.top_p, "top_k": spec.top_k}
-    said = spec.evaluation.generation_config.model_dump(exclude_none=True)
+    # The model itself declares these, and they change in place; the answers change with them.
+    model_values = {"top_p": spec.top_p, "top_k": spec.top_k}
+    own_values = spec.evaluation.generation_config.model_dump(exclude_none=True)
     return DesiredEvaluation(
-        file=side.file,
-        written=spec.evaluation.path,
-        rules=spec.evaluation,
-        digest=found.digest,
-        examples=found.examples,
+        file=held_out.file.file,
+        declared_path=spec.evaluation.path,
+        spec=spec.evaluation,
+        digest=held_out.scan.digest,
+        examples=held_out.scan.examples,
         preamble=spec.dataset.preamble,
-        as_system=spec.dataset.preamble_as == "systemInstruction",
-        generation=GenerationConfig(**(own | said)),
+        is_system_preamble=spec.dataset.preamble_as == "systemInstruction",
+        generation=GenerationConfig(**(model_values | own_values)),
     )
 
 
-def _sweep(declared: Declared) -> DesiredSweep | None:
-    spec = declared.spec
-    if spec.sweep is None:
+def _sweep(model: DeclaredModel) -> DesiredSweep | None:
+    sweep = model.spec.sweep
+    if sweep is None:
         return None
-    place = declared.place_of("spec.sweep")
+    location = model.location_of("spec.sweep")
     return DesiredSweep(
-        settings=spec.sweep.hyperparameters.settings(spec.hyperparameters),
-        max_cost_usd=spec.sweep.max_cost_usd,
-        place=f"{place.file}:{place.line}",
-    )
-
-
-def _resolved(
-    project: Project,
-    declared: Declared,
-    dataset: DesiredDataset,
-    validation: DesiredDataset | None,
-    parent: Desired | None,
-) -> Desired:
-    spec = declared.spec
-    settings = project.providers.get(project.provider_of(declared))
-    return Desired(
-        project=project.name,
-        name=declared.name,
-        provider=project.provider_of(declared),
-        source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
-        dataset=dataset,
-        validation=validation,
-        place=f"{declared.file}:{declared.line}",
-        parent=parent.name if parent else None,
-        preamble=spec.dataset.preamble,
-        preamble_as=spec.dataset.preamble_as,
-        method=spec.method,
-        hyperparameters=spec.hyperparameters,
-        sweep=_sweep(declared),
-        service_account=_service_account(spec, settings),
-        encryption_key=_encryption_key(spec, settings),
-        last_checkpoint_only=spec.export_last_checkpoint_only,
-        display_name=spec.display_name or declared.name,
-        description=spec.description,
-        temperature=spec.temperature,
-        top_p=spec.top_p,
-        top_k=spec.top_k,
-        reader_project_numbers=spec.reader_project_numbers,
-        labels=declared.labels,
-        lifecycle=spec.lifecycle,
+        settings=sweep.hyperparameters.combinations(model.spec.hyperparameters),
+        max_cost_usd=sweep.max_cost_usd,
+        location=f"{location.file}:{location.line}",
     )
 
 
 def _service_account(spec: TunedModelSpec, settings: AnyProvider | None) -> str:
-    of_all = settings.service_account if isinstance(settings, VertexSettings) else None
-    return spec.service_account or of_all or ""
+    default = settings.service_account if isinstance(settings, VertexSettings) else None
+    return spec.service_account or default or ""
 
 
 def _encryption_key(spec: TunedModelSpec, settings: AnyProvider | None) -> str:
-    of_all = settings.encryption_spec if isinstance(settings, VertexSettings) else None
-    encryption = spec.encryption_spec or of_all
+    default = settings.encryption_spec if isinstance(settings, VertexSettings) else None
+    encryption = spec.encryption_spec or default
     return encryption.kms_key_name if encryption else ""

@@ -1,1 +1,1 @@
-"""The places where tuned models live, behind one contract."""
+"""The services that hold tuned models, behind one contract."""

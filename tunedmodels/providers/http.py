@@ -1,7 +1,7 @@
-"""One HTTP client for every service: the only file with httpx, and the only place that retries.
+"""The HTTP client of all services: the only module that imports httpx or retries a call.
 
-Two floors that retry multiply, and neither knows what the other has sent. So each call says here,
-without a default, whether sending it twice does harm.
+Retries in two layers multiply, and neither layer knows what the other has sent. So each call states
+here, without a default, whether it is idempotent.
 """
 
 from __future__ import annotations
@@ -31,52 +31,59 @@ import stamina
 from tunedmodels import __version__
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers import errors
-from tunedmodels.providers.errors import Manners, Refused
-from tunedmodels.providers.identity import Identity, is_loopback, place
-from tunedmodels.providers.retry import ATTEMPTS, BUDGET_S, NEAR_BUDGET_S, OnRetry, Patience
+from tunedmodels.providers.errors import ErrorMapping, HttpFailure
+from tunedmodels.providers.identity import Identity, host_and_port, is_loopback
+from tunedmodels.providers.retry import (
+    BUDGET_S,
+    LOOPBACK_BUDGET_S,
+    MAX_ATTEMPTS,
+    OnRetry,
+    RetryPolicy,
+)
 
-# Where rich and click are installed, httpx imports its own command line: 70 ms that nobody needs.
-# None makes that import fail, and httpx provides for a command line that is not there.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # typeshed forgets the None
+# If rich and click are installed, httpx imports its command line, which takes 70 ms. With None in
+# sys.modules that import fails, and httpx continues without a command line.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is missing in typeshed
 import httpx  # noqa: E402  # after the line above
 
-Message = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
 AsgiApp = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    [AsgiMessage, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]],
     Awaitable[None],
 ]
 Transport = httpx.AsyncBaseTransport
 
-CONNECT_S = 10.0
-READ_S = 60.0
-AT_ONCE = 20  # requests in flight: above that httpx's pool loses more than it gains
-LARGEST_ANSWER = 256 * 1024 * 1024  # bytes; 1,000 models with whole loss curves are some 30 MiB
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
+MAX_CONNECTIONS = 20  # also requests in flight: with more, the pool of httpx becomes slower
+MAX_BODY_BYTES = 256 * 1024 * 1024  # 1,000 models with complete loss curves take about 30 MiB
 
-# stamina logs every retry; with no handler at all, Python would print that beside our own words.
+# stamina logs every retry. Without a handler, Python would print that next to our own messages.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer of a success.
-
-    `next_query` is the query of the next page, empty on the last one. Of the link that names it
-    (RFC 8288) nothing else is taken, so that no answer leads our key somewhere else. `headers` know
-    no case.
-    """
+class HttpResponse:
+    """A successful response."""
 
     body: bytes
     next_query: str
+    """The query of the next page; empty on the last page.
+
+    Only the query is taken from the link (RFC 8288), so that no response can direct our
+    credentials to another host.
+    """
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Case-insensitive."""
 
 
 class Http:
-    """A client of one endpoint (`https://host[:port][/prefix]`), to be closed by its owner.
+    """A client of one endpoint (`https://host[:port][/prefix]`). The owner closes it.
 
-    `manners` are those of the kind of service that stands there, `budget_s` is how long a call may
-    be asked again, unless the usual time will do. Redirects are not
-    followed: they would carry the key somewhere else.
+    `error_mapping` belongs to the kind of service at the endpoint. `budget_s` limits the retries of
+    a call; the default depends on whether the service runs on this machine. Redirects are not
+    followed, since they could send the credentials to another host.
     """
 
     def __init__(
@@ -84,25 +91,27 @@ class Http:
         endpoint: str,
         credentials: Identity,
         *,
-        manners: Manners = errors.GOOGLE,
+        error_mapping: ErrorMapping = errors.GOOGLE,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
         budget_s: float | None = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self._place = place(endpoint)
+        self._host = host_and_port(endpoint)
         self._is_local = is_loopback(endpoint)
         self._credentials = credentials
-        self._manners = manners
-        usual_s = NEAR_BUDGET_S if self._is_local else BUDGET_S
-        self._budget_s = usual_s if budget_s is None else budget_s
+        self._error_mapping = error_mapping
+        default_s = LOOPBACK_BUDGET_S if self._is_local else BUDGET_S
+        self._budget_s = default_s if budget_s is None else budget_s
         self._on_retry = on_retry
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client = httpx.AsyncClient(
             headers={"user-agent": f"tunedmodels/{__version__}"},
             transport=transport,
-            limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
-            trust_env=not self._is_local,  # no proxy reaches this machine's loopback
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
+            ),
+            trust_env=not self._is_local,  # a proxy cannot reach the loopback of this machine
             verify=not endpoint.startswith("http:"),  # reading all certificates takes 50 ms
             follow_redirects=False,
         )
@@ -111,124 +120,133 @@ class Http:
         """Close all connections."""
         await self._client.aclose()
 
-    async def send(
+    async def request_body(
         self,
         method: str,
         path: str,
         *,
-        repeatable: bool,
+        is_idempotent: bool,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
-        read_s: float = READ_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
     ) -> bytes:
-        """Send a request and return the body of its answer; see `ask`."""
-        answer = await self.ask(
-            method, path, repeatable=repeatable, params=params, content=content, read_s=read_s
+        """Send a request and return the body of the response; see `request`."""
+        response = await self.request(
+            method,
+            path,
+            is_idempotent=is_idempotent,
+            params=params,
+            content=content,
+            read_timeout_s=read_timeout_s,
         )
-        return answer.body
+        return response.body
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
         *,
-        repeatable: bool,
+        is_idempotent: bool,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
-        read_s: float = READ_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
         headers: Mapping[str, str] = MappingProxyType({}),
-        also: frozenset[int] = frozenset(),
-    ) -> Answer:
-        """Send a request and return its answer; ask again when that is safe.
+        extra_success: frozenset[int] = frozenset(),
+    ) -> HttpResponse:
+        """Send a request and return the response; retry when that is safe.
 
-        `also` are statuses that are no success and an answer all the same.
-
-        `repeatable` says that sending it twice does no harm. What is not repeatable is sent again
-        only when it certainly did not leave, or was refused with 429. Raises OutcomeUnknownError
-        when it may have been done, otherwise the errors of `failures`.
+        `extra_success` are statuses other than 2xx to return instead of raising. A call that is not
+        idempotent is retried only when it certainly did not reach the service, or was rejected with
+        429. Raises OutcomeUnknownError when it may have been executed, otherwise the errors of
+        `errors`.
         """
-        request = self._request(method, path, params, content, read_s, headers=headers)
+        request = self._build_request(
+            method, path, params, content, read_timeout_s, headers=headers
+        )
         call = f"{method} {path}"
-        patience = Patience(call, self._on_retry, budget_s=self._budget_s)
-        async for attempt in stamina.retry_context(on=patience, attempts=ATTEMPTS, timeout=None):
-            with attempt, self._never_twice(call, repeatable=repeatable):
-                async with self._answer(request, also) as response:
-                    body = b"".join([chunk async for chunk in _bounded(response)])
-                    status, said = response.status_code, response.headers
-                    return Answer(body, _next_query(response), status, said)
+        policy = RetryPolicy(call, self._on_retry, budget_s=self._budget_s)
+        async for attempt in stamina.retry_context(on=policy, attempts=MAX_ATTEMPTS, timeout=None):
+            with attempt, self._outcome_unknown(call, is_idempotent=is_idempotent):
+                async with self._open_response(request, extra_success) as response:
+                    return HttpResponse(
+                        await _read_body(response),
+                        _next_query(response),
+                        response.status_code,
+                        response.headers,
+                    )
         raise AssertionError("unreachable: stamina raises the last error")
 
-    async def lines(
+    async def stream_lines(
         self, method: str, path: str, *, params: dict[str, str], content: bytes
     ) -> AsyncGenerator[str, None]:
-        """Send a repeatable request and yield the lines of its answer as they come.
+        """Send an idempotent request and yield the lines of the response as they arrive.
 
-        It is asked again only as long as no answer has begun, so that no line comes twice.
+        It is retried only until a response begins, so that no line is yielded twice.
         """
-        request = self._request(method, path, params, content, READ_S)
-        patience = Patience(f"{method} {path}", self._on_retry, budget_s=self._budget_s)
-        async with AsyncExitStack() as opened:
+        request = self._build_request(method, path, params, content, READ_TIMEOUT_S)
+        policy = RetryPolicy(f"{method} {path}", self._on_retry, budget_s=self._budget_s)
+        async with AsyncExitStack() as stack:
             async for attempt in stamina.retry_context(
-                on=patience, attempts=ATTEMPTS, timeout=None
+                on=policy, attempts=MAX_ATTEMPTS, timeout=None
             ):
                 with attempt:
-                    response = await opened.enter_async_context(self._answer(request))
+                    response = await stack.enter_async_context(self._open_response(request))
             async for line in response.aiter_lines():
                 yield line
 
-    def _request(
+    def _build_request(
         self,
         method: str,
         path: str,
         params: dict[str, str] | None,
         content: bytes | None,
-        read_s: float,
+        read_timeout_s: float,
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Request:
         if problem := self._credentials.problem(self._endpoint):
             raise problem
-        kind = {"content-type": "application/json"} if content is not None else {}
+        content_type = {"content-type": "application/json"} if content is not None else {}
         return self._client.build_request(
             method,
             f"{self._endpoint}/{path}",
             params=params,
             content=content,
-            headers={**kind, **headers},
-            timeout=httpx.Timeout(read_s, connect=CONNECT_S, pool=None),
+            headers={**content_type, **headers},
+            timeout=httpx.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S, pool=None),
         )
 
     @asynccontextmanager
-    async def _answer(
-        self, request: httpx.Request, also: frozenset[int] = frozenset()
+    async def _open_response(
+        self, request: httpx.Request, extra_success: frozenset[int] = frozenset()
     ) -> AsyncIterator[httpx.Response]:
-        """Send once and lend the open answer of a success; everything else is our errors."""
+        """Send a request once and yield the open response; raise our errors for failures."""
         try:
-            async with self._free:
-                response = await self._sent(request)
+            async with self._slots:
+                response = await self._send(request)
                 try:
-                    if not (response.is_success or response.status_code in also):
-                        raise await self._refusal(response)
+                    if not (response.is_success or response.status_code in extra_success):
+                        raise await self._read_failure(response)
                     yield response
                 finally:
                     await response.aclose()
         except httpx.HTTPError as error:
-            raise self._lost(error) from error
+            raise self._connection_error(error) from error
 
-    async def _sent(self, request: httpx.Request) -> httpx.Response:
-        """Send with headers that are good now; with new ones once more where they are refused.
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request with current headers, and again with refreshed headers after a 401.
 
-        A 401 did nothing, so that this harms no call. It comes where a token was revoked, or ended
-        between our look at the clock and the service's.
+        A request with a 401 was not executed, so that sending it again is safe. A 401 occurs when a
+        token was revoked, or expired between our check and that of the service.
         """
-        await self._credentials.renew()
-        shown = self._credentials.headers()
-        request.headers.update(shown)
+        await self._credentials.refresh()
+        sent_headers = self._credentials.headers()
+        request.headers.update(sent_headers)
         response = await self._client.send(request, stream=True)
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             return response
         try:
-            is_new = await self._credentials.renew(shown)
+            is_new = await self._credentials.refresh(sent_headers)
         except ProviderError:
             await response.aclose()
             raise
@@ -238,14 +256,13 @@ class Http:
         request.headers.update(self._credentials.headers())
         return await self._client.send(request, stream=True)
 
-    async def _refusal(self, response: httpx.Response) -> ProviderError:
-        body = b"".join([chunk async for chunk in _bounded(response)])
-        return self._manners.refused(
-            Refused(
+    async def _read_failure(self, response: httpx.Response) -> ProviderError:
+        return self._error_mapping.to_error(
+            HttpFailure(
                 http_status=response.status_code,
                 headers=response.headers,
-                body=body,
-                place=self._place,
+                body=await _read_body(response),
+                host=self._host,
                 is_local=self._is_local,
                 scrub=self._credentials.scrub,
                 retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
@@ -253,49 +270,51 @@ class Http:
         )
 
     @contextmanager
-    def _never_twice(self, call: str, *, repeatable: bool) -> Iterator[None]:
+    def _outcome_unknown(self, call: str, *, is_idempotent: bool) -> Iterator[None]:
+        """Raise OutcomeUnknownError when a call that is not idempotent may have been executed."""
         try:
             yield
         except UnavailableError as error:
-            if repeatable or not error.sent:
+            if is_idempotent or not error.was_sent:
                 raise
             raise OutcomeUnknownError(
-                f"{call} may or may not have been done: {error.message}",
-                cure=self._manners.lost_cure,
+                f"{call} may or may not have been executed: {error.message}",
+                cure=self._error_mapping.outcome_unknown_cure,
             ) from error
 
-    def _lost(self, error: httpx.HTTPError) -> ProviderError:
+    def _connection_error(self, error: httpx.HTTPError) -> ProviderError:
+        message = self._credentials.scrub(str(error)) or type(error).__name__
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
-                return errors.unreachable(
-                    error, self._place, is_local=self._is_local, manners=self._manners
+                return errors.unreachable_error(
+                    error, self._host, is_local=self._is_local, mapping=self._error_mapping
                 )
             case httpx.TimeoutException():
                 return UnavailableError(
-                    f"{self._place} did not answer in time.", cure="Try again in a few minutes."
+                    f"{self._host} did not answer in time.", cure="Try again in a few minutes."
                 )
             case httpx.TransportError():
-                words = self._credentials.scrub(str(error)) or type(error).__name__
-                return UnavailableError(f"The connection to {self._place} broke: {words}")
+                return UnavailableError(f"The connection to {self._host} broke: {message}")
             case _:
-                words = self._credentials.scrub(str(error)) or type(error).__name__
-                return ProviderError(f"The answer of {self._place} cannot be read: {words}")
+                return ProviderError(f"The response of {self._host} cannot be read: {message}")
 
 
-def in_process(app: AsgiApp) -> Transport:
-    """Return a transport to an ASGI application in this process: no port and no network."""
+def asgi_transport(app: AsgiApp) -> Transport:
+    """Return a transport to an ASGI application in this process, without a port or network."""
     return httpx.ASGITransport(app=app)
 
 
-async def _bounded(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Yield the body as long as it stays within what a sane service sends."""
+async def _read_body(response: httpx.Response) -> bytes:
+    """Return the body. Raises ProviderError when it exceeds the limit."""
+    chunks: list[bytes] = []
     size = 0
     async for chunk in response.aiter_bytes():
         size += len(chunk)
-        if size > LARGEST_ANSWER:
-            limit = LARGEST_ANSWER // 2**20
-            raise ProviderError(f"The answer is larger than {limit} MiB; it was not read further.")
-        yield chunk
+        if size > MAX_BODY_BYTES:
+            limit = MAX_BODY_BYTES // 2**20
+            raise ProviderError(f"The response is larger than {limit} MiB; reading it was stopped.")
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _next_query(response: httpx.Response) -> str:
@@ -307,7 +326,7 @@ def _next_query(response: httpx.Response) -> str:
 
 
 def _retry_after_s(header: str) -> float | None:
-    """Read Retry-After, which is either seconds or a date (RFC 9110, 10.2.3)."""
+    """Return the delay of a Retry-After header: seconds or a date (RFC 9110, 10.2.3)."""
     if header.isdecimal():
         return float(header)
     try:

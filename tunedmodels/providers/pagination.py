@@ -1,4 +1,4 @@
-"""A long list that comes in pages: asking for the next one while this one is read."""
+"""Lists in pages: the next page is fetched while the current one is converted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from tunedmodels.errors import ProviderError
 
-AT_A_TIME = 20  # entries that are read before others have their turn: about a millisecond
+BATCH_SIZE = 20  # entries converted before other tasks run: about a millisecond
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -20,30 +20,33 @@ class Page(Protocol[E_co]):
 
     @property
     def entries(self) -> Sequence[E_co]:
-        """What stands on it."""
+        """The entries of this page."""
 
     @property
     def next_page_token(self) -> str:
-        """What the next page is asked for with; empty on the last one."""
+        """The token of the next page; empty on the last page."""
 
 
-async def read_all(ask: Callable[[str], Awaitable[Page[E]]], read: Callable[[E], T]) -> list[T]:
-    """Return what `read` makes of every entry of every page.
+async def read_all(
+    fetch: Callable[[str], Awaitable[Page[E]]], convert: Callable[[E], T]
+) -> list[T]:
+    """Return the converted entries of all pages.
 
-    `ask` returns the page of a token, the first one for an empty token. Latency and reading
-    overlap, so that the longer of the two counts. Raises ProviderError when the pages never end.
+    `fetch` returns the page for a token, and the first page for an empty token. Fetching and
+    converting overlap, so that only the slower of the two takes time. Raises ProviderError when the
+    service returns the same token twice.
     """
-    found: list[T] = []
-    page = await ask("")
+    results: list[T] = []
+    page = await fetch("")
     while token := page.next_page_token:
-        page, _ = await asyncio.gather(ask(token), _read(page.entries, read, found))
+        page, _ = await asyncio.gather(fetch(token), _convert(page.entries, convert, results))
         if page.next_page_token == token:
-            raise ProviderError("The pages of a list go in a circle: the same token came twice.")
-    await _read(page.entries, read, found)
-    return found
+            raise ProviderError("The service returned the same page token twice.")
+    await _convert(page.entries, convert, results)
+    return results
 
 
-async def _read(entries: Sequence[E], read: Callable[[E], T], found: list[T]) -> None:
-    for start in range(0, len(entries), AT_A_TIME):
-        found += map(read, entries[start : start + AT_A_TIME])
+async def _convert(entries: Sequence[E], convert: Callable[[E], T], results: list[T]) -> None:
+    for start in range(0, len(entries), BATCH_SIZE):
+        results += map(convert, entries[start : start + BATCH_SIZE])
         await asyncio.sleep(0)

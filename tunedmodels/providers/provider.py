@@ -1,14 +1,14 @@
-"""The contract of a provider: our words in and out, errors of `tunedmodels.errors`, nothing else.
+"""The contract of a provider. It exchanges values of this package and raises `tunedmodels.errors`.
 
-Every verb is one question or one order. None of them waits for a job; all but `create` may be sent
-again without harm, and `create` is made harmless by the id, which holds the fingerprint, or, where
-ids are the service's, by the guard under which it is sent. A provider joins by one file, one line
-in `PROVIDERS` and passing `tests/contract`.
+Each method is one query or command, and none waits for a job. All methods except `create` are
+idempotent at the service. A repeated `create` starts one job because the id contains the
+fingerprint or, where the service assigns the ids, because the caller holds the lock. A new provider
+needs one module, one line in `registry.PROVIDERS`, and must pass `tests/contract`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,87 +16,90 @@ from typing import Protocol, Self
 
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
+from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import ObservedModel
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 
-# Hears how an upload goes on: where it goes to, bytes that are there, bytes in all.
 OnUpload = Callable[[str, int, int], None]
+"""Called with the progress of an upload: destination URI, bytes stored so far, bytes in total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """New values for the mutable fields of a live model; None leaves a field as it is.
+    """A change to a live model. A field without a value is not changed.
 
-    `description` and `stamp` are one field on the wire, so both are always given. `labels` are laid
-    over those that are there; a service that has none passes them over.
+    The description and the stamp are one field of the API, so both are always written.
     """
 
-    description: str
     stamp: Stamp
-    display_name: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    reader_project_numbers: tuple[int, ...] | None = None
-    labels: Mapping[str, str] | None = None
+    fields: MutableFields
+    """Labels are merged into the existing ones; a service without labels ignores them."""
+
+    @classmethod
+    def of_stamp(cls, model: ObservedModel, stamp: Stamp) -> Self:
+        """Return an edit that writes only the stamp of a live model."""
+        return cls(stamp, MutableFields(description=model.fields.description))
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a guard: `owner` in words for people, `place` where it is.
+class LockHolder:
+    """The process that holds the lock of a provider."""
 
-    It was `renewed` last at that time, and opens by itself `life_s` seconds later.
-    """
-
-    place: str
+    uri: str
+    """Where the lock is stored."""
     owner: str
-    renewed: datetime | None
-    life_s: float
+    """User, host and process, for messages."""
+    renewed_at: datetime | None
+    """When the holder last renewed the lock."""
+    ttl_s: float
+    """The lock expires this many seconds after the last renewal."""
 
 
 @dataclass(frozen=True, slots=True)
-class BaseModel:
-    """A model that can be asked, and perhaps tuned. `name` is `models/NAME`."""
+class AvailableBaseModel:
+    """A model of the service that is not tuned."""
 
     name: str
+    """`models/NAME`."""
     display_name: str
     is_tunable: bool
     input_token_limit: int | None = None
 
 
 class Provider(Protocol):
-    """One place where tuned models live. Used as an async context manager, which closes it."""
+    """A service that holds tuned models. An async context manager, which closes the connections."""
 
     name: str
-    trains_here: bool
-    """Whether its jobs stop with this process, to go on with the next one that trains."""
+    """The name of the provider in manifests."""
+    is_in_process: bool
+    """Whether its jobs stop with this process; the next process that trains continues them."""
 
-    def guard(self) -> AbstractAsyncContextManager[None]:
-        """Keep every other apply of this project away from this place while the block runs.
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """Exclude every other apply of this project at this provider while the block runs.
 
-        Where a repeated create is harmless, nobody need be kept away. Raises RefusedError when
-        somebody else is at work.
+        Does nothing where a repeated create starts no second job. Raises RefusedError when another
+        process holds the lock.
         """
 
-    async def holder(self) -> Holder | None:
-        """Return who holds the guard now, or None where nobody does."""
+    async def lock_holder(self) -> LockHolder | None:
+        """Return the process that holds the lock, or None."""
 
-    async def break_guard(self) -> Holder | None:
-        """Take the guard from whoever holds it, and return who that was."""
+    async def break_lock(self) -> LockHolder | None:
+        """Remove the lock and return the process that held it, or None."""
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...
 
     async def observe(self) -> list[ObservedModel]:
-        """Return every tuned model there is, ours or not, in the order of their ids.
+        """Return all tuned models, those of other owners included, sorted by id.
 
-        `failure` need not be filled; `get` fills it.
+        `failure` may be empty; `get` fills it.
         """
 
     async def get(self, model_id: str) -> ObservedModel | None:
-        """Return one model with all that is known of it, or None when there is none."""
+        """Return one model with all fields, or None when it does not exist."""
 
     async def create(
         self,
@@ -106,33 +109,34 @@ class Provider(Protocol):
         *,
         validation: Sequence[Example] = (),
     ) -> ObservedModel:
-        """Start training `desired.model_id` and return at once.
+        """Start training `desired.model_id` and return without waiting for the job.
 
-        `examples` and `validation` are Preferences where the method is `preference`.
-        Idempotent: a second call with the same `desired` returns the model of the first.
-        Raises AlreadyExistsError when the id is taken by a model that does not bear this
-        fingerprint in a stamp of this project, and OutcomeUnknownError when the answer was lost.
+        With the method `preference`, `examples` and `validation` are Preferences. Idempotent: a
+        second call with the same `desired` returns the model of the first call.
+
+        Raises AlreadyExistsError when a model with this id has no stamp of this project with this
+        fingerprint, and OutcomeUnknownError when the response was lost.
         """
 
     async def update(self, model_id: str, edit: Edit) -> None:
         """Change mutable fields in one atomic request. Raises NotFoundError."""
 
     async def cancel(self, model_id: str) -> None:
-        """Stop the job of a model that is queued or training; no harm if it has ended already.
+        """Stop the job of a model that is queued or training; do nothing if the job has ended.
 
-        The model itself stays, as CANCELLED, until it is deleted. Raises NotFoundError.
+        The model remains, as CANCELLED, until it is deleted. Raises NotFoundError.
         """
 
     async def delete(self, model_id: str) -> None:
-        """Delete the model for good; no harm if it is gone already."""
+        """Delete the model permanently; do nothing if it does not exist."""
 
-    async def base_models(self) -> list[BaseModel]:
-        """Return the models of the service that are no tuned models."""
+    async def base_models(self) -> list[AvailableBaseModel]:
+        """Return the models of the service that are not tuned models."""
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
-        """Return how many tokens a base model (`models/NAME`) sees in all the texts.
+        """Return the total number of tokens of the texts for a base model (`models/NAME`).
 
-        Raises UnimplementedError where the place counts none.
+        Raises UnimplementedError when the service cannot count tokens.
         """
 
     def generate(
@@ -143,24 +147,25 @@ class Provider(Protocol):
         *,
         system: str = "",
     ) -> AsyncIterator[str]:
-        """Ask a model and yield its answer piece by piece, as the service sends it.
+        """Send a prompt to a model and yield the parts of the answer as the service sends them.
 
-        `text` is sent as it is: a preamble is the caller's business. What `config` leaves open is
-        as the model says. `system` is the system instruction, of a model that was trained with one.
+        `text` is sent unchanged: the caller adds a preamble. The model's own values apply to every
+        field that `config` leaves unset. `system` is the system instruction of a model that was
+        trained with one.
         """
 
 
-class Unguarded:
-    """A place where a repeated create is harmless, since the id is ours: nothing to guard."""
+class NoLock:
+    """Lock methods of a provider that needs no lock, since a repeated create starts no job."""
 
-    def guard(self) -> AbstractAsyncContextManager[None]:
-        """Keep nobody away."""
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """Return a context manager that does nothing."""
         return nullcontext()
 
-    async def holder(self) -> Holder | None:
-        """Return None: nobody is kept away."""
+    async def lock_holder(self) -> LockHolder | None:
+        """Return None: the lock does not exist."""
         return None
 
-    async def break_guard(self) -> Holder | None:
-        """Return None: there is nothing to break."""
+    async def break_lock(self) -> LockHolder | None:
+        """Return None: the lock does not exist."""
         return None

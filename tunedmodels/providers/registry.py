@@ -1,6 +1,7 @@
-"""Every kind of provider and how it is opened: a new kind is one file and one line in PROVIDERS.
+"""The provider types and how each is opened. A new type needs one module and one line in PROVIDERS.
 
-Nothing heavy is imported before a provider is really opened.
+The module of a provider is imported when a provider of its type is opened, since httpx and
+google-auth are slow to import.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """All that a factory may need. `app` is the embedded service as an ASGI application."""
+class ProviderContext:
+    """The values from which a provider is opened."""
 
     name: str
+    """The name of the provider in manifests."""
     settings: AnyProvider
     project: str
+    """The owner in the stamps of our models."""
     environ: Mapping[str, str]
     app: AsgiApp | None = None
+    """The embedded service as an ASGI application."""
     on_retry: OnRetry | None = None
     on_upload: OnUpload | None = None
 
@@ -42,55 +46,55 @@ def open_provider(
 ) -> Provider:
     """Return the provider for `settings`, to be used as an async context manager.
 
-    `project` is the owner in the stamps. Credentials come from `environ`; that one is missing shows
-    with the first call, so that a project may name a provider that nobody uses today.
+    `project` is the owner in the stamps. Credentials come from `environ`. A missing credential
+    raises with the first call, so that a project may declare a provider that no model uses yet.
     """
-    opening = Opening(name, settings, project, environ, embedded_app, on_retry, on_upload)
-    return PROVIDERS[settings.type](opening)
+    context = ProviderContext(name, settings, project, environ, embedded_app, on_retry, on_upload)
+    return PROVIDERS[settings.type](context)
 
 
-def _embedded(opening: Opening) -> Provider:
-    from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # httpx is heavy
+def _embedded(context: ProviderContext) -> Provider:
+    from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # start-up: imports httpx
 
-    if opening.app is None:
+    if context.app is None:
         raise ValueError("the embedded provider needs the application of the embedded service")
-    return provider.in_process(
-        opening.name, project=opening.project, app=opening.app, on_retry=opening.on_retry
+    return provider.embedded_provider(
+        context.name, project=context.project, app=context.app, on_retry=context.on_retry
     )
 
 
-def _gemini(opening: Opening) -> Provider:
-    from tunedmodels.providers.auth.google import gemini_identity  # noqa: PLC0415  # goes with it
-    from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # httpx is heavy
+def _gemini(context: ProviderContext) -> Provider:
+    from tunedmodels.providers.auth.google import gemini_identity  # noqa: PLC0415  # start-up
+    from tunedmodels.providers.gemini import provider  # noqa: PLC0415  # start-up: imports httpx
 
-    if not isinstance(opening.settings, GeminiSettings):
+    if not isinstance(context.settings, GeminiSettings):
         raise TypeError("a gemini provider needs gemini settings")
     return provider.GeminiProvider(
-        opening.name,
-        project=opening.project,
-        endpoint=opening.settings.endpoint,
-        credentials=gemini_identity(opening.environ, opening.settings.endpoint),
-        on_retry=opening.on_retry,
+        context.name,
+        project=context.project,
+        endpoint=context.settings.endpoint,
+        credentials=gemini_identity(context.environ, context.settings.endpoint),
+        on_retry=context.on_retry,
     )
 
 
-def _vertex(opening: Opening) -> Provider:
-    from tunedmodels.providers.auth.google import vertex_identity  # noqa: PLC0415  # httpx is heavy
-    from tunedmodels.providers.vertex.provider import VertexProvider  # noqa: PLC0415  # the same
+def _vertex(context: ProviderContext) -> Provider:
+    from tunedmodels.providers.auth.google import vertex_identity  # noqa: PLC0415  # start-up
+    from tunedmodels.providers.vertex.provider import VertexProvider  # noqa: PLC0415  # start-up
 
-    if not isinstance(opening.settings, VertexSettings):
+    if not isinstance(context.settings, VertexSettings):
         raise TypeError("a vertex provider needs vertex settings")
     return VertexProvider(
-        opening.name,
-        project=opening.project,
-        settings=opening.settings,
-        identity=vertex_identity(opening.environ),
-        on_retry=opening.on_retry,
-        on_upload=opening.on_upload,
+        context.name,
+        project=context.project,
+        settings=context.settings,
+        identity=vertex_identity(context.environ),
+        on_retry=context.on_retry,
+        on_upload=context.on_upload,
     )
 
 
-PROVIDERS: Mapping[str, Callable[[Opening], Provider]] = {
+PROVIDERS: Mapping[str, Callable[[ProviderContext], Provider]] = {
     "embedded": _embedded,
     "gemini": _gemini,
     "vertex": _vertex,

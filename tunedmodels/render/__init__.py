@@ -1,1 +1,1 @@
-"""Plans, states and events in words: one pure function per format."""
+"""Render plans, models, reports and events: one pure function per subject and form."""

@@ -1,130 +1,130 @@
-"""A checkup in words, for people and for programs."""
+"""Render the checks of `doctor`, as text and as a JSON document."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final
 
-from tunedmodels.providers.doctor.findings import Checkup, Verdict
-from tunedmodels.render.layout import WIDTH, Style, clean, cut, padded, plain
+from msgspec import Meta
 
-_ROLES = {
+from tunedmodels.providers.doctor.findings import DoctorReport, Verdict
+from tunedmodels.render.document import (
+    FORMAT_VERSION,
+    Document,
+    FormatVersion,
+    json_schema,
+    to_json,
+)
+from tunedmodels.render.layout import WIDTH, Style, cut, no_style, pad
+from tunedmodels.text import printable
+
+_ROLES: Final = {
     Verdict.OK: "good",
     Verdict.WARNING: "warning",
     Verdict.UNKNOWN: "dim",
     Verdict.FAILED: "failed",
 }
-_VERDICT = max(map(len, Verdict)) + 2
-_LONGEST = 800  # columns of words; the documents have all of them
-_CHECK = 20  # columns; the longest name of a check is shorter
+_VERDICT_COLUMNS: Final = max(map(len, Verdict)) + 2
+_CHECK_COLUMNS: Final = 20  # the longest name of a check is shorter
+_MAX_MESSAGE: Final = 800  # columns; the JSON document has the whole message
 
 
-def doctor_text(checkups: Sequence[Checkup], style: Style = plain) -> str:
-    """Return every finding on a line of its own, the cure below it, and the count at the end."""
-    blocks = [
-        "\n".join(
-            [style(f"{clean(each.name)}  ({clean(each.about)})", "bold"), *_lines(each, style)]
-        )
-        for each in checkups
-    ]
-    return "\n\n".join([*blocks, _summary(checkups, style)]) + "\n"
+class CheckDocument(Document):
+    """One check and its result."""
+
+    check: str
+    verdict: Verdict
+    words: str
+    cure: str
 
 
-def doctor_document(checkups: Sequence[Checkup]) -> str:
-    """Return `{formatVersion, ok, checkups: [{name, about, ok, findings: [...]}]}`."""
-    document = {
-        "formatVersion": 1,
-        "ok": all(each.is_well for each in checkups),
-        "checkups": [
-            {
-                "name": each.name,
-                "about": each.about,
-                "ok": each.is_well,
-                "findings": [
-                    {
-                        "check": finding.check,
-                        "verdict": finding.verdict.value,
-                        "words": finding.words,
-                        "cure": finding.cure,
-                    }
-                    for finding in each.findings
+class CheckupDocument(Document):
+    """The checks of this machine or of one provider."""
+
+    name: Annotated[str, Meta(description="machine, or that of a provider")]
+    about: str
+    ok: bool
+    findings: list[CheckDocument]
+
+
+class DoctorDocument(Document):
+    """All checks."""
+
+    format_version: FormatVersion
+    ok: Annotated[bool, Meta(description="nothing failed")]
+    checkups: list[CheckupDocument]
+
+
+def doctor_text(reports: Sequence[DoctorReport], style: Style = no_style) -> str:
+    """Return a line per check with its cure below, and the number of failures at the end."""
+    blocks = ["\n".join([_title(report, style), *_lines(report, style)]) for report in reports]
+    return "\n\n".join([*blocks, _summary(reports, style)]) + "\n"
+
+
+def doctor_json(reports: Sequence[DoctorReport]) -> str:
+    """Return all checks as JSON."""
+    document = DoctorDocument(
+        format_version=FORMAT_VERSION,
+        ok=all(report.has_no_failures for report in reports),
+        checkups=[
+            CheckupDocument(
+                name=report.name,
+                about=report.description,
+                ok=report.has_no_failures,
+                findings=[
+                    CheckDocument(
+                        check=result.check,
+                        verdict=result.verdict,
+                        words=result.message,
+                        cure=result.cure,
+                    )
+                    for result in report.findings
                 ],
-            }
-            for each in checkups
+            )
+            for report in reports
         ],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    )
+    return to_json(document)
 
 
-def _lines(checkup: Checkup, style: Style) -> Iterator[str]:
-    margin = " " * (2 + _VERDICT + _CHECK)
-    told: set[str] = set()
-    for finding in checkup.findings:
-        first, *rest = _wrapped(finding.words, len(margin))
-        verdict = style(padded(finding.verdict, _VERDICT), _ROLES[finding.verdict])
-        yield f"  {verdict}{padded(finding.check, _CHECK)}{first}".rstrip()
+def doctor_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the JSON form."""
+    return json_schema(DoctorDocument, "The output of `tunedmodels doctor --format json`")
+
+
+def _title(report: DoctorReport, style: Style) -> str:
+    return style(f"{printable(report.name)}  ({printable(report.description)})", "bold")
+
+
+def _lines(report: DoctorReport, style: Style) -> Iterator[str]:
+    margin = " " * (2 + _VERDICT_COLUMNS + _CHECK_COLUMNS)
+    cures: set[str] = set()
+    for result in report.findings:
+        first, *rest = _wrap_message(result.message, len(margin))
+        verdict = style(pad(result.verdict, _VERDICT_COLUMNS), _ROLES[result.verdict])
+        yield f"  {verdict}{pad(result.check, _CHECK_COLUMNS)}{first}".rstrip()
         yield from (f"{margin}{line}" for line in rest)
-        if finding.cure and finding.cure in told:
-            yield f"{margin}Mended as above."
+        if result.cure and result.cure in cures:
+            yield f"{margin}The fix is the same as above."
             continue
-        told.add(finding.cure)
-        # A command must come out whole, to be copied: nothing of a cure is wrapped.
-        yield from (f"{margin}{clean(line)}" for line in finding.cure.splitlines())
+        cures.add(result.cure)
+        # A cure is not wrapped, so that its commands can be copied.
+        yield from (f"{margin}{printable(line)}" for line in result.cure.splitlines())
 
 
-def _wrapped(words: str, margin: int) -> list[str]:
-    """Lay words beside a margin; paths, addresses and permissions are never broken."""
+def _wrap_message(message: str, margin: int) -> list[str]:
+    """Break a message into lines next to a margin; paths, addresses and permissions stay whole."""
     lines = textwrap.wrap(
-        cut(words, _LONGEST), WIDTH - margin, break_on_hyphens=False, break_long_words=False
+        cut(message, _MAX_MESSAGE), WIDTH - margin, break_on_hyphens=False, break_long_words=False
     )
     return lines or [""]
 
 
-def _summary(checkups: Sequence[Checkup], style: Style) -> str:
-    verdicts = [finding.verdict for each in checkups for finding in each.findings]
+def _summary(reports: Sequence[DoctorReport], style: Style) -> str:
+    verdicts = [result.verdict for report in reports for result in report.findings]
     failed, unknown = verdicts.count(Verdict.FAILED), verdicts.count(Verdict.UNKNOWN)
-    rest = f"; {unknown} could not be found out" if unknown else ""
+    rest = f"; {unknown} could not be determined" if unknown else ""
     if failed:
         return style(f"{failed} of {len(verdicts)} checks failed{rest}.", "failed")
-    return style(f"Nothing failed{rest}.", "good") if rest else style("All is well.", "good")
-
-
-DOCTOR_SCHEMA = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "What `tunedmodels doctor --format json` prints",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["formatVersion", "ok", "checkups"],
-    "properties": {
-        "formatVersion": {"const": 1},
-        "ok": {"type": "boolean", "description": "nothing failed"},
-        "checkups": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["name", "about", "ok", "findings"],
-                "properties": {
-                    "name": {"type": "string", "description": "machine, or that of a provider"},
-                    "about": {"type": "string"},
-                    "ok": {"type": "boolean"},
-                    "findings": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "additionalProperties": False,
-                            "required": ["check", "verdict", "words", "cure"],
-                            "properties": {
-                                "check": {"type": "string"},
-                                "verdict": {"enum": [each.value for each in Verdict]},
-                                "words": {"type": "string"},
-                                "cure": {"type": "string"},
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
+    return style(f"No check failed{rest}.", "good")

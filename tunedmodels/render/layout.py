@@ -1,7 +1,7 @@
-"""Text from outside, made fit for a terminal: visible, measured, cut and wrapped.
+"""Fit text to a terminal: measure, cut, pad and wrap it, and write durations and sizes.
 
-Names, descriptions, examples and the words of a service are data. Nothing in them may steer the
-terminal, break a line or push a column.
+Names, descriptions, examples and messages of a service are data. None of them may steer the
+terminal, break a line or shift a column.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ import textwrap
 import unicodedata
 from collections.abc import Callable
 
-from tunedmodels.text import visible
+from tunedmodels.text import printable
 
 WIDTH = 100  # columns
-
-
-def clean(text: str) -> str:
-    """Return the text on one line, with control and invisible characters as escapes."""
-    return visible(text).replace("\n", "\\n")
+_KIB = 1024
 
 
 def columns(text: str) -> int:
@@ -26,8 +22,8 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, limit: int = 60) -> str:
-    """Clean a text and cut it to `limit` columns, with an ellipsis where something is missing."""
-    text = clean(text[: 10 * limit])  # cleaning a megabyte to show a line would be a waste
+    """Escape what is not printable and cut the text to `limit` columns, with an ellipsis."""
+    text = printable(text[: 10 * limit])  # the rest of a megabyte would be escaped for nothing
     if columns(text) <= limit:
         return text
     while columns(text) > limit - 3:
@@ -35,13 +31,13 @@ def cut(text: str, limit: int = 60) -> str:
     return f"{text.rstrip()}..."
 
 
-def padded(text: str, width: int) -> str:
+def pad(text: str, width: int) -> str:
     """Fill a text with spaces up to `width` columns."""
     return text + " " * (width - columns(text))
 
 
-def wrapped(text: str, *, indent: int, hang: int = 0, limit: int = 400) -> list[str]:
-    """Clean and cut a sentence and lay it on lines of at most 100 columns.
+def wrap(text: str, *, indent: int, hang: int = 0, limit: int = 400) -> list[str]:
+    """Cut a sentence and break it into lines of at most 100 columns.
 
     The lines after the first are indented by `hang` more.
     """
@@ -53,9 +49,34 @@ def wrapped(text: str, *, indent: int, hang: int = 0, limit: int = 400) -> list[
     )
 
 
-Style = Callable[[str, str], str]  # (text, role) -> text; roles: error, warning, advice, dim, bold
+def format_duration(seconds: float) -> str:
+    """Return a duration as `0.5 s`, `12 s`, `3 min 05 s` or `1 h 02 min`."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def plain(text: str, _role: str) -> str:
-    """Leave the text as it is: no terminal, NO_COLOR or CI."""
+def format_size(count: int) -> str:
+    """Return a number of bytes as `812 B`, `3.4 KiB`, `12.0 MiB` or `1.2 GiB`."""
+    if count < _KIB:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= _KIB
+        if amount < _KIB or unit == "GiB":
+            break
+    return f"{amount:.1f} {unit}"
+
+
+#: Takes (text, role) and returns the text, coloured. Roles: the value of an action, or error,
+#: failed, warning, advice, good, dim, bold.
+Style = Callable[[str, str], str]
+
+
+def no_style(text: str, _role: str) -> str:
+    """Return the text without colour: no terminal, NO_COLOR or CI."""
     return text

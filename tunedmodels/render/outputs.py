@@ -1,53 +1,64 @@
-"""What applications must call, by name: for people, shells, programs and configuration files."""
+"""Render what applications must call, by name: for people, shells and configuration files."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from tunedmodels.observed import Named, ObservedModel
+import msgspec
 
-
-def outputs_text(models: Sequence[Named]) -> str:
-    """One line per name that something serves: the name and the resource to call."""
-    served = _served(models)
-    if not served:
-        return "Nothing serves yet. To train what is declared: tunedmodels apply\n"
-    width = max(map(len, served))
-    return "".join(f"{name:<{width}}  {model.resource}\n" for name, model in served.items())
+from tunedmodels.observed import ModelVersions, ObservedModel
+from tunedmodels.render.document import Document, json_schema, to_json
 
 
-def outputs_document(models: Sequence[Named]) -> str:
-    """Return `{NAME: {model, provider, version}}` for every name that something serves."""
-    return json.dumps(_outputs(models), indent=2, ensure_ascii=False) + "\n"
+class OutputDocument(Document):
+    """The serving version of one name."""
+
+    #: The resource that an application calls.
+    model: str
+    provider: str
+    version: str
 
 
-def outputs_yaml(models: Sequence[Named]) -> str:
+def outputs_text(models: Sequence[ModelVersions]) -> str:
+    """Return a line per name that has a serving version: the name and the resource to call."""
+    serving = _serving_versions(models)
+    if not serving:
+        return "No model serves yet. To train the declared models: tunedmodels apply\n"
+    width = max(map(len, serving))
+    return "".join(f"{name:<{width}}  {model.resource}\n" for name, model in serving.items())
+
+
+def outputs_json(models: Sequence[ModelVersions]) -> str:
+    """Return an OutputDocument for every name that has a serving version."""
+    return to_json(_documents(models))
+
+
+def outputs_yaml(models: Sequence[ModelVersions]) -> str:
     """Return the same as YAML, for a values file."""
     import yaml  # noqa: PLC0415  # only this form needs it
 
-    return str(yaml.safe_dump(_outputs(models), allow_unicode=True))
+    return str(yaml.safe_dump(msgspec.to_builtins(_documents(models)), allow_unicode=True))
 
 
-def outputs_env(models: Sequence[Named]) -> str:
-    """Return `TUNEDMODELS_NAME=resource` lines that a shell or a container reads."""
+def outputs_env(models: Sequence[ModelVersions]) -> str:
+    """Return `TUNEDMODELS_NAME=resource` lines for a shell or a container."""
     return "".join(
         f"TUNEDMODELS_{name.upper().replace('-', '_')}={model.resource}\n"
-        for name, model in _served(models).items()
+        for name, model in _serving_versions(models).items()
     )
 
 
-def outputs_names(models: Sequence[Named]) -> str:
-    """One name per line, for scripts that go through all of them."""
-    return "".join(f"{name}\n" for name in _served(models))
+def outputs_names(models: Sequence[ModelVersions]) -> str:
+    """Return one name per line, for scripts that loop over them."""
+    return "".join(f"{name}\n" for name in _serving_versions(models))
 
 
-OUTPUTS: Final[Mapping[str, Callable[[Sequence[Named]], str]]] = MappingProxyType(
+OUTPUT_RENDERERS: Final[Mapping[str, Callable[[Sequence[ModelVersions]], str]]] = MappingProxyType(
     {
         "text": outputs_text,
-        "json": outputs_document,
+        "json": outputs_json,
         "yaml": outputs_yaml,
         "env": outputs_env,
         "names": outputs_names,
@@ -55,28 +66,19 @@ OUTPUTS: Final[Mapping[str, Callable[[Sequence[Named]], str]]] = MappingProxyTyp
 )
 
 
-def _outputs(models: Sequence[Named]) -> dict[str, dict[str, str]]:
+def outputs_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the JSON form."""
+    return json_schema(
+        dict[str, OutputDocument], "The output of `tunedmodels outputs --format json`"
+    )
+
+
+def _documents(models: Sequence[ModelVersions]) -> dict[str, OutputDocument]:
     return {
-        name: {"model": model.resource, "provider": model.provider, "version": model.model_id}
-        for name, model in _served(models).items()
+        name: OutputDocument(model=model.resource, provider=model.provider, version=model.model_id)
+        for name, model in _serving_versions(models).items()
     }
 
 
-def _served(models: Sequence[Named]) -> Mapping[str, ObservedModel]:
-    return {model.name: served for model in models if (served := model.serving)}
-
-
-OUTPUTS_SCHEMA = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "What `tunedmodels outputs --format json` prints",
-    "type": "object",
-    "additionalProperties": {
-        "type": "object",
-        "required": ["model", "provider", "version"],
-        "properties": {
-            "model": {"type": "string"},
-            "provider": {"type": "string"},
-            "version": {"type": "string"},
-        },
-    },
-}
+def _serving_versions(models: Sequence[ModelVersions]) -> Mapping[str, ObservedModel]:
+    return {model.name: serving for model in models if (serving := model.serving)}

@@ -1,149 +1,75 @@
-"""Problems in words: for people, for programs, and as annotations in a pull request."""
+"""Render the problems of manifests and datasets: as text, annotations or a comment."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Final, Literal
 
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.render.layout import Style, plain
-from tunedmodels.render.markup import BUDGET, alert, code, cure, heading, marker, prose
-from tunedmodels.text import visible
+from tunedmodels.render.layout import Style, no_style
+from tunedmodels.render.markup import (
+    MAX_COMMENT_BYTES,
+    alert,
+    code,
+    format_cure,
+    heading,
+    prose,
+)
+from tunedmodels.text import join, plural, printable
 
-SHOWN = 5  # of one kind in one file; the rest is counted
+_MAX_ALIKE: Final = 5  # problems of one kind in one file that are written out as text
+_MAX_IN_COMMENT: Final = 200  # problems of one severity; fewer if they are long
+
+_BOXES: Final[dict[Severity, Literal["CAUTION", "WARNING", "NOTE"]]] = {
+    Severity.ERROR: "CAUTION",
+    Severity.WARNING: "WARNING",
+    Severity.ADVICE: "NOTE",
+}
 
 
-def problems_text(problems: Sequence[Problem], style: Style = plain) -> str:
-    """Say every problem on a line of its own, `file:line: path: what`, with its cure below.
+def problems_text(problems: Sequence[Problem], style: Style = no_style) -> str:
+    """Return a line per problem, `file:line: path: message`, with its cure below.
 
-    Of one kind in one file the first five are written out and the others counted; a cure is said
-    once for all of its kind.
+    The first five problems of a kind in a file are written out and the others counted. A cure is
+    written once per kind and file.
     """
     lines: list[str] = []
     for _, in_file in groupby(sorted(problems), key=lambda problem: problem.file):
-        shown: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         cures: set[tuple[str, str]] = set()
         for problem in in_file:
             kind = problem.severity.value, problem.code
-            shown[kind] += 1
-            if shown[kind] > SHOWN:
+            counts[kind] += 1
+            if counts[kind] > _MAX_ALIKE:
                 continue
             lines.append(_line(problem, style))
             if problem.cure and (problem.code, problem.cure) not in cures:
                 cures.add((problem.code, problem.cure))
                 lines += [style(f"    {part}", "dim") for part in problem.cure.splitlines()]
-        for (severity, kind_code), count in shown.items():
-            if count > SHOWN:
+        for (severity, kind_code), count in counts.items():
+            if count > _MAX_ALIKE:
                 lines.append(
-                    f"{severity}: {problem.file}: {count - SHOWN} more like it ({kind_code})"
+                    f"{severity}: {problem.file}: {count - _MAX_ALIKE} more like it ({kind_code})"
                 )
     return "".join(f"{line}\n" for line in lines)
 
 
-def counted(problems: Iterable[Problem]) -> str:
-    """Return `2 errors, 1 warning and 3 pieces of advice`, or `no problems`."""
-    counts = Counter(problem.severity for problem in problems)
-    words = {
-        Severity.ERROR: ("error", "errors"),
-        Severity.WARNING: ("warning", "warnings"),
-        Severity.ADVICE: ("piece of advice", "pieces of advice"),
-    }
-    parts = [f"{n} {words[kind][n != 1]}" for kind in Severity if (n := counts[kind])]
-    if not parts:
-        return "no problems"
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
-
-
-def problems_document(problems: Sequence[Problem]) -> str:
-    """Return the JSON document `{formatVersion, problems: [...]}` with every problem."""
-    rows = [
-        {
-            "file": problem.file,
-            "line": problem.line,
-            "path": problem.path,
-            "severity": problem.severity.value,
-            "code": problem.code,
-            "message": problem.message,
-            "cure": problem.cure,
-        }
-        for problem in sorted(problems)
-    ]
-    return json.dumps({"formatVersion": 1, "problems": rows}, indent=2, ensure_ascii=False) + "\n"
-
-
 def problems_github(problems: Sequence[Problem]) -> str:
-    """Return workflow commands that GitHub shows beside the lines of a pull request."""
+    """Return workflow commands; GitHub shows them next to the lines of a pull request."""
     kinds = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "notice"}
     lines: list[str] = []
     for problem in sorted(problems):
-        place = [f"file={_property(problem.file)}"]
+        properties = [f"file={_escape_property(problem.file)}"]
         if problem.line:
-            place.append(f"line={problem.line}")
-        place.append(f"title={_property(problem.code)}")
-        words = f"{problem.path}: {problem.message}" if problem.path else problem.message
-        words = f"{words}\n{problem.cure}" if problem.cure else words
-        lines.append(f"::{kinds[problem.severity]} {','.join(place)}::{_data(words)}\n")
+            properties.append(f"line={problem.line}")
+        properties.append(f"title={_escape_property(problem.code)}")
+        message = f"{problem.path}: {problem.message}" if problem.path else problem.message
+        message = f"{message}\n{problem.cure}" if problem.cure else message
+        kind = kinds[problem.severity]
+        lines.append(f"::{kind} {','.join(properties)}::{_escape_message(message)}\n")
     return "".join(lines)
-
-
-PROBLEMS_SCHEMA = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "The problems that `tunedmodels validate --format json` prints",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["formatVersion", "problems"],
-    "properties": {
-        "formatVersion": {"const": 1},
-        "problems": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["file", "line", "path", "severity", "code", "message", "cure"],
-                "properties": {
-                    "file": {"type": "string"},
-                    "line": {"type": "integer", "minimum": 0, "description": "0: the whole file"},
-                    "path": {"type": "string", "description": "dotted field, or empty"},
-                    "severity": {"enum": [kind.value for kind in Severity]},
-                    "code": {"type": "string"},
-                    "message": {"type": "string"},
-                    "cure": {"type": "string"},
-                },
-            },
-        },
-    },
-}
-
-
-def _line(problem: Problem, style: Style) -> str:
-    words = f"{problem.place}: {visible(problem.message)}"
-    if problem.severity is Severity.ERROR:
-        return style(words, "error")
-    return f"{style(problem.severity.value, problem.severity.value)}: {words}"
-
-
-# GitHub's own escapes, from actions/toolkit (packages/core/src/command.ts).
-def _data(text: str) -> str:
-    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-# FOLDED
-# What is wrong with the manifests and datasets, in the place where their plan would be shown.
-#
-# It is one comment that is edited, so it begins with the marker by which it is found.
-_MOST = 200  # problems; fewer where they are long
-
-_BOXES = (
-    (Severity.ERROR, "CAUTION"),
-    (Severity.WARNING, "WARNING"),
-    (Severity.ADVICE, "NOTE"),
-)
 
 
 def problems_markdown(
@@ -152,35 +78,65 @@ def problems_markdown(
     environment: str = "",
     head: str = "",
     project: str = "",
-    budget: int = BUDGET,
+    max_bytes: int = MAX_COMMENT_BYTES,
 ) -> str:
-    """Return what is wrong with the manifests and datasets, of at most `budget` bytes.
+    """Return the problems as a comment of at most `max_bytes` bytes, in the place of a plan.
 
-    The heading counts all of them; of each severity the first are written out, each with its place
-    and cure, as many as fit.
+    The comment is edited in place, so it begins with the marker that identifies it. The heading
+    counts all problems; of each severity, as many are written out as fit.
     """
-    found = sorted(problems)
-    most = _MOST
+    from tunedmodels.forges.plan_comment import Marker  # noqa: PLC0415  # start-up: only a comment
+
+    in_order = sorted(problems)
+    most = _MAX_IN_COMMENT
     while True:
         lines = [
-            marker(environment=environment, head=head, level="errors", project=project),
-            heading(environment, counted(found)),
-            *_boxes(found, most),
+            Marker(environment, head=head, level="errors", project=project).format(),
+            heading(environment, count_phrase(in_order)),
+            *_boxes(in_order, most),
         ]
         text = "\n".join(lines) + "\n"
-        if len(text.encode()) <= budget or most <= 1:
+        if len(text.encode()) <= max_bytes or most <= 1:
             return text
         most //= 2
 
 
+def count_phrase(problems: Iterable[Problem]) -> str:
+    """Return `2 errors, 1 warning and 3 pieces of advice`, or `no problems`."""
+    counts = Counter(problem.severity for problem in problems)
+    nouns = {
+        Severity.ERROR: ("error", "errors"),
+        Severity.WARNING: ("warning", "warnings"),
+        Severity.ADVICE: ("piece of advice", "pieces of advice"),
+    }
+    parts = [f"{n} {plural(n, *nouns[kind])}" for kind in Severity if (n := counts[kind])]
+    return join(parts) or "no problems"
+
+
+def _line(problem: Problem, style: Style) -> str:
+    line = f"{problem.location}: {printable(problem.message, keep_newlines=True)}"
+    if problem.severity is Severity.ERROR:
+        return style(line, "error")
+    return f"{style(problem.severity.value, problem.severity.value)}: {line}"
+
+
+# GitHub's own escapes, from actions/toolkit (packages/core/src/command.ts).
+def _escape_message(text: str) -> str:
+    return printable(text, keep_newlines=True).replace("%", "%25").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape_message(text).replace(":", "%3A").replace(",", "%2C")
+
+
 def _boxes(problems: Sequence[Problem], most: int) -> Iterator[str]:
-    for severity, kind in _BOXES:
-        of_kind = [problem for problem in problems if problem.severity is severity]
+    for severity, box in _BOXES.items():
+        of_severity = [problem for problem in problems if problem.severity is severity]
         lines: list[str] = []
-        for problem in of_kind[:most]:
-            lines.append(f"- {code(problem.place, 100)}: {prose(problem.message)}")
-            lines += [f"  {cure(line)}" for line in problem.cure.splitlines()]
-        if of_kind[most:]:
-            lines.append(f"- and {len(of_kind) - most} more: `tunedmodels validate`")
+        for problem in of_severity[:most]:
+            lines.append(f"- {code(problem.location, 100)}: {prose(problem.message)}")
+            lines += [f"  {format_cure(line)}" for line in problem.cure.splitlines()]
+        if of_severity[most:]:
+            lines.append(f"- and {len(of_severity) - most} more: `tunedmodels validate`")
         if lines:
-            yield from alert(kind, lines)  # type: ignore[arg-type]  # the table above holds its words
+            yield from alert(box, lines)

@@ -1,16 +1,15 @@
-"""Progress as a moving table: one row per model, for a person who watches. Only here is rich."""
+"""Show a run as a table that is updated in place, with a row per model. Only this module uses rich.
+
+The package has a second view of the same events: lines of text (`progress`).
+"""
 
 from __future__ import annotations
 
-import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from types import TracebackType
-from typing import Final, Literal, Self, TextIO
+from typing import Final, Literal, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedmodels.events import (
-    Call,
     Chosen,
     Evaluating,
     Event,
@@ -28,6 +26,7 @@ from tunedmodels.events import (
     Progressed,
     Refused,
     Rejected,
+    RequestKind,
     Retried,
     Sending,
     Sent,
@@ -38,12 +37,12 @@ from tunedmodels.events import (
     Tried,
     Uploaded,
 )
-from tunedmodels.render.layout import Style, clean, cut, plain
-from tunedmodels.render.progress import Elapsed, PlainProgress, Tally, duration, line
+from tunedmodels.render.chart import ASCII_BLOCKS, BLOCKS, sparkline
+from tunedmodels.render.event_lines import Tally, event_line
+from tunedmodels.render.layout import Style, cut, format_duration, no_style
+from tunedmodels.text import printable
 
-_BARS: Final = "▁▂▃▄▅▆▇█"
-_ASCII_BARS: Final = "_.-=+*%#"
-_CALLS: Final[dict[Call, str]] = {
+_SENDING: Final[dict[RequestKind, str]] = {
     "create": "starting",
     "score": "scoring",
     "judge": "judging",
@@ -52,7 +51,7 @@ _CALLS: Final[dict[Call, str]] = {
     "cancel": "stopping",
     "delete": "deleting",
 }
-# Justified how, and at least how wide, so that the table does not jump about.
+# The alignment and the least width of each column, so that the columns do not move.
 _COLUMNS: Final[Sequence[tuple[Literal["left", "right"], int]]] = (
     ("left", 3),  # sign
     ("left", 4),  # name
@@ -63,8 +62,8 @@ _COLUMNS: Final[Sequence[tuple[Literal["left", "right"], int]]] = (
     ("left", 12),  # curve
     ("right", 4),  # time
 )
-_WIDTH: Final = 12  # columns of a sparkline
-_STATES: Final = {
+_SPARKLINE_WIDTH: Final = 12
+_END_STATES: Final = {
     Succeeded: "done",
     Failed: "failed",
     Refused: "refused",
@@ -89,18 +88,22 @@ class _Row:
     since_s: float
     until_s: float | None = None
     job: Progressed | None = None
-    asked: Evaluating | None = None
-    words: str = ""
+    evaluation: Evaluating | None = None
+    message: str = ""
 
 
 class LiveProgress:
-    """A table that moves: sign, name, state, step, epoch, last loss, curve, time, and what failed.
+    """Shows sign, name, state, step, epoch, last loss, curve, time and message of every change.
 
-    Used as a context manager, which leaves the table as it was last, with the last words below.
+    As a context manager, it leaves the last table on the screen and writes the summary below.
     """
 
     def __init__(
-        self, console: Console, *, style: Style = plain, elapsed: Elapsed = time.monotonic
+        self,
+        console: Console,
+        *,
+        style: Style = no_style,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
         self._style = style
@@ -125,8 +128,8 @@ class LiveProgress:
     ) -> None:
         self._is_over = True
         self._live.stop()
-        for words in self._tally.lines(self._style):
-            self._console.print(Text.from_ansi(words), soft_wrap=True)
+        for line in self._tally.lines(self._style):
+            self._console.print(Text.from_ansi(line), soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -137,19 +140,19 @@ class LiveProgress:
                 self._rows[name, model_id] = _Row(action.symbol, label, "checking", self._elapsed())
             case Sending(call=call) | Sent(call=call):
                 is_gone = isinstance(event, Sent) and call == "delete"
-                state = "deleted" if is_gone else _CALLS[call]
+                state = "deleted" if is_gone else _SENDING[call]
                 self._change(event.name, event.model_id, state=state)
             case Progressed(name=name, model_id=model_id):
                 self._note = ""
                 self._change(name, model_id, state=event.phase or event.state.value, job=event)
             case Evaluating():
-                self._change(event.name, event.model_id, state="evaluating", asked=event)
+                self._change(event.name, event.model_id, state="evaluating", evaluation=event)
             case Judged():
-                self._change(event.name, event.model_id, words=line(event)[2])
+                self._change(event.name, event.model_id, message=event_line(event)[2])
             case Tried() | Chosen():
-                self._rule(event)
-            case Uploaded() | Retried() | Interrupted():  # no row: it is about all of them
-                self._note = line(event)[2]
+                self._end_candidate(event)
+            case Uploaded() | Retried() | Interrupted():  # no row: they concern all changes
+                self._note = event_line(event)[2]
             case Succeeded() | Failed() | Refused() | Rejected() | Skipped():
                 self._end(event)
             case StillRunning():
@@ -157,14 +160,14 @@ class LiveProgress:
                 self._change(event.name, event.model_id, state="unfinished", until_s=now)
 
     def table(self) -> RenderableType:
-        """Return what is to be seen now; also called by the thread that keeps the time moving."""
+        """Return the current table; the thread that updates the times calls this too."""
         rows = list(self._rows.values())
-        shown = rows if self._is_over else self._fitting(rows)
-        bars = _ASCII_BARS if self._console.options.ascii_only else _BARS
+        shown = rows if self._is_over else self._visible_rows(rows)
+        blocks = ASCII_BLOCKS if self._console.options.ascii_only else BLOCKS
         grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
         for justify, width in _COLUMNS:
             grid.add_column(justify=justify, min_width=width, no_wrap=True, overflow="ellipsis")
-        # What went wrong takes what the others leave over; it is said in full at the end.
+        # The message takes the remaining width; the summary has it in full.
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for row in shown:
             until = self._elapsed() if row.until_s is None else row.until_s
@@ -173,91 +176,58 @@ class LiveProgress:
                 Text(row.sign, colour),
                 Text(cut(row.name, 31)),
                 Text(row.state, colour),
-                *_job(row, bars),
-                Text(duration(until - row.since_s), "dim"),
-                Text(cut(row.words, 200), colour),
+                *_job_cells(row, blocks),
+                Text(format_duration(until - row.since_s), "dim"),
+                Text(cut(row.message, 200), colour),
             )
         below = [f"... {len(rows) - len(shown)} more" if len(rows) > len(shown) else "", self._note]
-        # The terminal writes ^C where the cursor stands: at the end of a full line it would begin
-        # another one, which nobody wipes away again. On a line of its own it does no harm.
+        # The terminal writes ^C at the cursor. At the end of a full line, ^C would start a new line
+        # that is never cleared, so the cursor waits on an empty line.
         rest = [] if self._is_over else [Text()]
-        return Group(grid, *(Text(clean(words)) for words in below if words), *rest)
+        return Group(grid, *(Text(printable(line)) for line in below if line), *rest)
 
-    def _fitting(self, rows: list[_Row]) -> list[_Row]:
-        """Leave out what is done, then what came last; what went wrong stays visible."""
-        room = max(self._console.height - 4, 1)
-        if len(rows) <= room:
+    def _visible_rows(self, rows: list[_Row]) -> list[_Row]:
+        """Return the rows that fit: failures first, without those that are done."""
+        height = max(self._console.height - 4, 1)
+        if len(rows) <= height:
             return rows
-        done = [row for row in rows if row.state == "done"][: len(rows) - room]
-        left = [row for row in rows if row not in done]
-        wrong = ("failed", "refused", "not promoted")
-        return sorted(left, key=lambda row: row.state not in wrong)[:room]
+        done = [row for row in rows if row.state == "done"][: len(rows) - height]
+        others = [row for row in rows if row not in done]
+        failures = ("failed", "refused", "not promoted")
+        return sorted(others, key=lambda row: row.state not in failures)[:height]
 
     def _change(self, name: str, model_id: str, **fields: object) -> None:
-        # What a change does to other versions on its way (retiring them) has no row of its own.
+        # The other versions that a change retires have no row.
         row = self._rows.get((name, model_id))
         if row:
             self._rows[name, model_id] = replace(row, **fields)  # type: ignore[arg-type]  # by name
 
-    def _rule(self, event: Tried | Chosen) -> None:
-        tried = "scored" if event.score else "given up"
-        state = tried if isinstance(event, Tried) else "chosen"
+    def _end_candidate(self, event: Tried | Chosen) -> None:
+        is_chosen = isinstance(event, Chosen)
+        state = "chosen" if is_chosen else "scored" if event.score else "given up"
         now = self._elapsed()
-        self._change(event.name, event.model_id, state=state, until_s=now, words=event.words)
+        self._change(event.name, event.model_id, state=state, until_s=now, message=event.words)
 
     def _end(self, event: Succeeded | Failed | Refused | Rejected | Skipped) -> None:
         now = self._elapsed()
         key = event.name, event.model_id
         row = self._rows.get(key) or _Row(event.action.symbol, event.name, "", now)
-        words = "" if isinstance(event, Succeeded) else event.words
-        self._rows[key] = replace(row, state=_STATES[type(event)], until_s=now, words=words)
+        message = "" if isinstance(event, Succeeded) else event.words
+        state = _END_STATES[type(event)]
+        self._rows[key] = replace(row, state=state, until_s=now, message=message)
 
 
-def sparkline(values: Sequence[float], *, bars: str = _BARS, width: int = _WIDTH) -> str:
-    """Draw a curve in one line of at most `width` characters, each the mean of its share."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    count = min(width, len(finite))
-    edges = [len(finite) * part // count for part in range(count + 1)]
-    means = [math.fsum(finite[left:right]) / (right - left) for left, right in pairwise(edges)]
-    low, span = min(means), max(means) - min(means)
-    top = len(bars) - 1
-    return "".join(bars[round((mean - low) / span * top) if span else 0] for mean in means)
+def _job_cells(row: _Row, blocks: str) -> tuple[str, str, str, str]:
+    """Return the step, the epoch, the last loss and the curve of a job, as far as they are known.
 
-
-def _job(row: _Row, bars: str) -> tuple[str, str, str, str]:
-    """Return step, epoch, last loss and curve of a job, as far as they are known.
-
-    While a version is evaluated, its steps are the answers to what it is asked.
+    During an evaluation, the answers are counted instead of the steps.
     """
     job = row.job
-    answers = f"{row.asked.done}/{row.asked.total}" if row.asked else ""
+    answers = f"{row.evaluation.done}/{row.evaluation.total}" if row.evaluation else ""
     if job is None or not job.step:
         return answers, "", "", ""
     total = f"/{job.total_steps}" if job.total_steps else ""
     losses = [point.mean_loss for point in job.curve]
     loss = f"{losses[-1]:.4f}" if losses else ""
     steps = answers or f"{job.step}{total}"
-    return steps, f"epoch {job.epoch}", loss, sparkline(losses, bars=bars)
-
-
-# FOLDED
-# Which view of the events a person gets: a moving table, or a line per event.
-@contextmanager
-def progress(
-    *, live: bool, style: Style = plain, out: TextIO | None = None
-) -> Iterator[Callable[[Event], None]]:
-    """Show events while this block runs, as a moving table or line by line, and then how it ended.
-
-    `out` is standard output unless it is said.
-    """
-    out = out or sys.stdout
-    if not live:
-        with PlainProgress(out, style=style) as view:
-            yield view
-        return
-    from rich.console import Console  # noqa: PLC0415  # only for a person who watches
-
-    with LiveProgress(Console(file=out, highlight=False), style=style) as moving:
-        yield moving
+    return steps, f"epoch {job.epoch}", loss, sparkline(losses, _SPARKLINE_WIDTH, blocks=blocks)

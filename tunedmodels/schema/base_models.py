@@ -1,6 +1,6 @@
-"""The table of base models: the bundled rows, and those of a project on top of them.
+"""Facts about base models that are known offline: where they are tuned, their limits and prices.
 
-The bundled file is read once it is asked for anything, and costs some milliseconds.
+The bundled file is read at the first lookup, which takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -12,50 +12,51 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from tunedmodels.schema.fields import Day, Written
+from tunedmodels.schema.fields import IsoDate, ManifestModel
 
-# FOLDED
-# What a row of the table of base models may say; a fact that nobody knows is left out.
 ProviderType = Literal["embedded", "gemini", "vertex"]
 Certainty = Literal["documented", "observed", "unofficial"]
-Word = Annotated[str, StringConstraints(min_length=1)]
+NonEmptyText = Annotated[str, StringConstraints(min_length=1)]
+_CatalogKey = tuple[ProviderType, str]
 
 
-class Sourced(Written):
-    """A fact, who says so, and when it was looked up.
-
-    `documented` by the service, `observed` in its answers, or `unofficial`: read by somebody else.
-    """
+class SourcedFact(ManifestModel):
+    """A fact with its source and the date of the lookup."""
 
     source: str = ""
-    as_of: Day | None = Field(default=None, description="When this was looked up.")
+    as_of: IsoDate | None = Field(default=None, description="Date of the lookup.")
     certainty: Certainty = "documented"
+    """Documented by the service, observed in its answers, or unofficial: from a third party."""
 
 
-class Price(Sourced):
-    """What training costs."""
+class Price(SourcedFact):
+    """The price of training."""
 
     usd_per_million_tokens: float = Field(
         ge=0, description="US dollars per million training tokens: tokens of the data x epochs."
     )
 
 
-class Retirement(Sourced):
-    """When a base model, and whatever was tuned on it, stops to answer."""
+class BaseModelRetirement(SourcedFact):
+    """The date on which a base model, and every model tuned on it, stops answering."""
 
-    date: Day
-
-
-class Inference(Sourced):
-    """What the answers of a tuned model cost."""
-
-    factor: float = Field(gt=0, description="Times what the answers of the base model cost.")
+    date: IsoDate
 
 
-class DatasetLimits(Written):
-    """What a base model takes as examples."""
+class Inference(SourcedFact):
+    """The price of answers from a tuned model."""
 
-    max_bytes: int | None = Field(default=None, ge=1, description="Of the training file.")
+    factor: float = Field(
+        gt=0, description="Price of an answer, as a multiple of the base model's price."
+    )
+
+
+class DatasetLimits(ManifestModel):
+    """Limits on the examples that a base model accepts."""
+
+    max_bytes: int | None = Field(
+        default=None, ge=1, description="Maximum size of the training file."
+    )
     max_examples: int | None = Field(default=None, ge=1)
     max_tokens_per_example: int | None = Field(default=None, ge=1)
     max_validation_examples: int | None = Field(default=None, ge=1)
@@ -63,101 +64,103 @@ class DatasetLimits(Written):
         default=None,
         ge=1,
         le=100,
-        description="Of the training examples, once there are more than 1,000 for validation.",
+        description="Maximum number of validation examples, in percent of the training examples; "
+        "applies above 1,000 validation examples.",
     )
 
 
-class BaseModelRow(Sourced):
-    """One base model on one type of provider."""
+class BaseModelInfo(SourcedFact):
+    """One base model on one type of provider. An unset field is unknown."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[^\s/]+$")] = Field(
-        description="Without models/ before it."
+        description="Name without the prefix models/."
     )
-    provider: ProviderType = Field(description="The type of provider, not its name.")
+    provider: ProviderType = Field(description="Type of the provider, not its name.")
     tunable: bool | None = None
-    tune_in: tuple[Word, ...] | None = Field(
+    tune_in: tuple[NonEmptyText, ...] | None = Field(
         # strict=False: YAML has lists, no tuples; the items stay strict.
         default=None,
         strict=False,
-        description="Locations in which it is tuned; unset is unknown.",
+        description="Locations in which it can be tuned; unknown if unset.",
     )
-    serve_from: tuple[Word, ...] | None = Field(
-        default=None, strict=False, description="Locations that answer, if not where it was tuned."
+    serve_from: tuple[NonEmptyText, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Locations that answer, if different from the location of the tuning.",
     )
     adapter_sizes: tuple[int, ...] | None = Field(default=None, strict=False)
     dataset: DatasetLimits | None = None
     continues: bool | None = Field(
-        default=None, description="Whether tuning goes on from a model that was tuned on it."
+        default=None, description="Whether a model tuned on it can be tuned further."
     )
-    retirement: Retirement | None = None
+    retirement: BaseModelRetirement | None = None
     price: Price | None = None
     inference: Inference | None = None
 
 
-class ProviderRow(Written):
-    """What holds for every base model of a type of provider that does not say otherwise."""
+class ProviderInfo(ManifestModel):
+    """Facts about a type of provider; the entry of a base model takes precedence."""
 
     price: Price
 
 
-class Bundled(Written):
-    """The file that comes with this package."""
+class BundledData(ManifestModel):
+    """The content of the bundled file."""
 
-    providers: dict[ProviderType, ProviderRow]
-    base_models: tuple[BaseModelRow, ...] = Field(strict=False)
-
-
-Key = tuple[ProviderType, str]
+    providers: dict[ProviderType, ProviderInfo]
+    base_models: tuple[BaseModelInfo, ...] = Field(strict=False)
 
 
-class BaseModels:
-    """What is known of base models; a row of the project wins field by field."""
+class BaseModelCatalog:
+    """The bundled base models and those of a project, which take precedence field by field."""
 
-    def __init__(self, own: Iterable[BaseModelRow] = ()) -> None:
-        self._own = tuple(own)
+    def __init__(self, overrides: Iterable[BaseModelInfo] = ()) -> None:
+        self._overrides = tuple(overrides)
 
     @cached_property
-    def _rows(self) -> Mapping[Key, BaseModelRow]:
+    def _entries(self) -> Mapping[_CatalogKey, BaseModelInfo]:
         bundled = read_bundled().base_models
-        rows: dict[Key, BaseModelRow] = {(row.provider, row.name): row for row in bundled}
-        for row in self._own:
-            key = row.provider, row.name
-            rows[key] = _corrected(rows[key], row) if key in rows else row
-        return rows
+        entries: dict[_CatalogKey, BaseModelInfo] = {
+            (entry.provider, entry.name): entry for entry in bundled
+        }
+        for entry in self._overrides:
+            key = entry.provider, entry.name
+            entries[key] = _override(entries[key], entry) if key in entries else entry
+        return entries
 
-    def find(self, provider: ProviderType, base: str) -> BaseModelRow | None:
-        """Return the row of a base model, or None where it is not known."""
-        return self._rows.get((provider, bare(base)))
+    def get(self, provider: ProviderType, base: str) -> BaseModelInfo | None:
+        """Return the entry of a base model, or None if it is unknown."""
+        return self._entries.get((provider, strip_prefix(base)))
 
     def names(self, provider: ProviderType) -> list[str]:
-        """Return every base model that is known for a type of provider."""
-        return [row.name for row in self._rows.values() if row.provider == provider]
+        """Return the names of all known base models of a type of provider."""
+        return [entry.name for entry in self._entries.values() if entry.provider == provider]
 
     def price(self, provider: ProviderType, base: str) -> Price | None:
-        """Return what training costs: the row's own price, else that of the whole provider."""
-        row = self.find(provider, base)
-        if row and row.price:
-            return row.price
-        of_all = read_bundled().providers.get(provider)
-        return of_all.price if of_all else None
+        """Return the price of training: that of the base model, or else of the provider."""
+        entry = self.get(provider, base)
+        if entry and entry.price:
+            return entry.price
+        provider_info = read_bundled().providers.get(provider)
+        return provider_info.price if provider_info else None
 
 
-def bare(base: str) -> str:
-    """Return the name of a base model without what stands before it."""
+def strip_prefix(base: str) -> str:
+    """Return the name of a base model without `models/` or another prefix."""
     return base.rsplit("/", 1)[-1]
 
 
 @cache
-def read_bundled() -> Bundled:
-    """Return what comes with this package."""
-    import yaml  # noqa: PLC0415  # only where a base model is asked for
+def read_bundled() -> BundledData:
+    """Return the data that comes with this package."""
+    import yaml  # noqa: PLC0415  # start-up: only lookups need it
 
     text = files("tunedmodels.schema").joinpath("base_models.yaml").read_bytes()
-    # The C parser takes one millisecond, the other one ten.
+    # The C parser takes one millisecond, the pure Python parser ten.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Bundled.model_validate(yaml.load(text, Loader=loader))  # noqa: S506  # both are safe
+    return BundledData.model_validate(yaml.load(text, Loader=loader))  # noqa: S506  # both are safe
 
 
-def _corrected(bundled: BaseModelRow, own: BaseModelRow) -> BaseModelRow:
-    said = {name: getattr(own, name) for name in own.model_fields_set}
-    return bundled.model_copy(update={"source": "spec.baseModels of the Project", **said})
+def _override(bundled: BaseModelInfo, override: BaseModelInfo) -> BaseModelInfo:
+    changes = {name: getattr(override, name) for name in override.model_fields_set}
+    return bundled.model_copy(update={"source": "spec.baseModels of the Project", **changes})

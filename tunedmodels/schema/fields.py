@@ -1,4 +1,4 @@
-"""What every part of a manifest has in common: strict, in camelCase, and dates that are dates."""
+"""The base class and the field types that all parts of a manifest share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 
-class Written(BaseModel):
-    """A part of a manifest: camelCase in the file, nothing unknown, never changed after reading.
+class ManifestModel(BaseModel):
+    """A part of a manifest: camelCase in the file, no unknown fields, immutable.
 
-    Strict, so that `epochCount: "5"`, `keep: true` and `protect: yes` are mistakes, not guesses.
+    Validation is strict, so that `epochCount: "5"`, `keep: true` and `protect: yes` are errors
+    instead of being converted.
     """
 
     model_config = ConfigDict(
@@ -33,62 +34,21 @@ class Written(BaseModel):
     )
 
 
-def _day(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a day, not a moment
-    except ValueError:
-        raise ValueError(f"{value[:60]!r} is no date; write for example 2026-12-24") from None
-
-
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-
-
 # 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
-
-
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
+ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
-# Google Cloud takes letters of other alphabets too; what goes to every other system is these.
-_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+class Metadata(ManifestModel):
+    """The name of the object, unique among manifests of its kind."""
+
+    name: Name
 
 
-_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}", re.ASCII)
-
-
-_RESERVED = ("tunedmodels-", "goog")  # our stamp, and the service's own
-
-
-def _label(key: object) -> object:
-    if isinstance(key, str) and not _LABEL.fullmatch(key):
-        raise ValueError("is no label; use a-z first, then a-z, 0-9, _ and -, 63 at most")
-    if isinstance(key, str) and key.startswith(_RESERVED):
-        raise ValueError("is a label of our own or of Google's; begin it with another word")
-    return key
-
-
-def _label_value(value: object) -> object:
-    if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
-        raise ValueError(f"{value[:70]!r} is no such value; use a-z, 0-9, _ and -, 63 at most")
-    return value
-
-
-Label = Annotated[
-    str, BeforeValidator(_label), StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
-]
-
-
-LabelValue = Annotated[
-    str, BeforeValidator(_label_value), StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")
-]
-
-
-class EncryptionSpec(Written):
-    """A key of the owner's, in the place of Google's own."""
+class EncryptionSpec(ManifestModel):
+    """A customer-managed key, used instead of a key of Google's own."""
 
     kms_key_name: Annotated[
         str,
@@ -98,41 +58,76 @@ class EncryptionSpec(Written):
     ] = Field(description="projects/P/locations/L/keyRings/R/cryptoKeys/K, in the same location.")
 
 
-ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
+def _parse_date(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  # a date has no time zone
+    except ValueError:
+        message = f"{value[:60]!r} is not a valid date; use for example 2026-12-24"
+        raise ValueError(message) from None
 
 
-class Metadata(Written):
-    """A name, unique among the manifests of its kind."""
+IsoDate = Annotated[
+    date, BeforeValidator(_parse_date), WithJsonSchema({"type": "string", "format": "date"})
+]
 
-    name: Name
-
-
-_UNITS = (86_400, 3_600, 60, 1)
-
-
-# Six digits of hours: 100 years, and no number that a float cannot hold.
-_DURATION = re.compile(r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
+# Google Cloud also accepts letters of other alphabets; most other systems accept only these.
+_LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}", re.ASCII)
+_RESERVED_PREFIXES = ("tunedmodels-", "goog")  # labels of the stamp, and of Google Cloud
 
 
-def seconds(text: str) -> float:
-    """Read a duration such as `30d`, `2h`, `90m`, `1h30m` or `45s`.
-
-    Raises ValueError when it is none, or zero.
-    """
-    found = _DURATION.match(text)
-    parts = found.groups("0") if found else ()
-    total = sum(int(part) * unit for part, unit in zip(parts, _UNITS, strict=False))
-    if not total:
-        raise ValueError(f"{text[:60]!r} is no duration; write for example 2h, 90m or 7d")
-    return float(total)
+def _check_label_key(key: object) -> object:
+    if isinstance(key, str) and not _LABEL_KEY.fullmatch(key):
+        raise ValueError(
+            "is not a valid label; use a-z first, then a-z, 0-9, _ and -, at most 63 characters"
+        )
+    if isinstance(key, str) and key.startswith(_RESERVED_PREFIXES):
+        raise ValueError("is reserved for tunedmodels or Google; use another prefix")
+    return key
 
 
-def _checked(value: object) -> object:
-    if isinstance(value, str):
-        seconds(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds(str(value))  # a number lacks its unit, and quotes would not give it one
+def _check_label_value(value: object) -> object:
+    if isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
+        raise ValueError(
+            f"{value[:70]!r} is not a valid label value; "
+            "use a-z, 0-9, _ and -, at most 63 characters"
+        )
     return value
 
 
-Duration = Annotated[str, BeforeValidator(_checked)]
+Label = Annotated[
+    str, BeforeValidator(_check_label_key), StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+]
+LabelValue = Annotated[
+    str, BeforeValidator(_check_label_value), StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")
+]
+
+_UNIT_SECONDS = (86_400, 3_600, 60, 1)
+# Six digits of hours are 100 years, and small enough for every float.
+_DURATION = re.compile(r"^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as `30d`, `2h`, `90m`, `1h30m` or `45s`.
+
+    Raises ValueError when it is not a valid duration, or zero.
+    """
+    match = _DURATION.match(text)
+    parts = match.groups("0") if match else ()
+    total = sum(int(part) * unit for part, unit in zip(parts, _UNIT_SECONDS, strict=False))
+    if not total:
+        raise ValueError(f"{text[:60]!r} is not a valid duration; use for example 2h, 90m or 7d")
+    return float(total)
+
+
+def _check_duration(value: object) -> object:
+    if isinstance(value, str):
+        parse_duration(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        parse_duration(str(value))  # fails: a number has no unit, with or without quotes
+    return value
+
+
+Duration = Annotated[str, BeforeValidator(_check_duration)]

@@ -1,4 +1,4 @@
-"""The Project manifest: who owns the models, where they live, and what is never allowed."""
+"""The Project manifest: the owner of the models, the providers, and the policy."""
 
 from __future__ import annotations
 
@@ -8,71 +8,78 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from tunedmodels.schema.base_models import BaseModelRow
+from tunedmodels.schema.base_models import BaseModelInfo
 from tunedmodels.schema.fields import (
-    Day,
     EncryptionSpec,
+    IsoDate,
     Label,
+    ManifestModel,
     Metadata,
     ServiceAccount,
     Url,
-    Written,
 )
 
 API_VERSION = "tunedmodels.dev/v1"
 
 
-class EmbeddedSettings(Written):
-    """The service inside this package, on this machine's disk."""
+class EmbeddedSettings(ManifestModel):
+    """The service inside this package, which stores its models on the local disk."""
 
     type: Literal["embedded"] = "embedded"
-    jobs: int = Field(default=2, ge=1, le=64, description="Training jobs that run at once.")
+    jobs: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Maximum number of training jobs that run at the same time.",
+    )
 
 
-class GeminiSettings(Written):
-    """The Gemini API, or anything that speaks it (`tunedmodels serve`, for one)."""
+class GeminiSettings(ManifestModel):
+    """The Gemini API, or a compatible server such as `tunedmodels serve`."""
 
     type: Literal["gemini"]
     endpoint: Url = Field(
         default="https://generativelanguage.googleapis.com",
-        description="Where the API is. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
+        description="URL of the API. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
     )
 
 
-class VertexSettings(Written):
-    """Vertex AI, where Gemini models are tuned, and the bucket that its jobs read from.
+class VertexSettings(ManifestModel):
+    """Vertex AI, which tunes Gemini models, and the bucket that its jobs read from.
 
-    Credentials are those of the machine (application default credentials).
+    The credentials are the application default credentials of the machine.
     """
 
     type: Literal["vertex"]
     project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]*$")] = Field(
-        description="Id of the Google Cloud project."
+        description="ID of the Google Cloud project."
     )
     location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")] = Field(
-        description="Where jobs train: a region such as europe-west4, or global, us or eu."
+        description="Location of the jobs: a region such as europe-west4, or global, us or eu."
     )
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")] = (
-        Field(description="Cloud Storage bucket for datasets and for the lock.")
+        Field(description="Cloud Storage bucket for datasets and the lock.")
     )
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = (
-        Field(default="tunedmodels", description="Folder in the bucket that all of it goes to.")
+        Field(default="tunedmodels", description="Prefix of all objects in the bucket.")
     )
     endpoint: Url | None = Field(
-        default=None, description="Instead of the public host: Private Service Connect, a proxy."
+        default=None,
+        description="URL instead of the public host, for Private Service Connect or a proxy.",
     )
     storage_endpoint: Url | None = Field(
-        default=None, description="The same for Cloud Storage; default storage.googleapis.com."
+        default=None,
+        description="URL of Cloud Storage, used like endpoint; default storage.googleapis.com.",
     )
     service_account: ServiceAccount | None = Field(
-        default=None, description="The account that jobs run as, unless a model names another."
+        default=None, description="Service account of the jobs; a model can name another."
     )
     encryption_spec: EncryptionSpec | None = Field(
-        default=None, description="The key of every job and model, unless a model names another."
+        default=None, description="Key of all jobs and models; a model can name another."
     )
     on_dropped_examples: Literal["error", "warn"] = Field(
         default="error",
-        description="What it means that the service left examples out, or cut them short.",
+        description="Severity when the service drops or truncates examples.",
     )
 
 
@@ -80,101 +87,111 @@ AnyProvider: TypeAlias = EmbeddedSettings | GeminiSettings | VertexSettings
 ProviderSettings = Annotated[AnyProvider, Field(discriminator="type")]
 
 
-class Blackout(Written):
-    """Days, in UTC, on which nothing is applied; `plan` works as ever, and names them."""
+class Blackout(ManifestModel):
+    """Days, in UTC, on which no plan is applied; `plan` still works and reports the blackout."""
 
-    first: Day = Field(alias="from", description="First day, such as 2026-12-20.")
-    last: Day = Field(alias="to", description="Last day; it counts.")
+    first: IsoDate = Field(alias="from", description="First day, such as 2026-12-20.")
+    last: IsoDate = Field(alias="to", description="Last day, inclusive.")
     reason: str = ""
 
     @model_validator(mode="after")
-    def _in_order(self) -> Blackout:
+    def _check_order(self) -> Blackout:
         if self.last < self.first:
-            raise ValueError("ends before it begins; swap from and to")
+            raise ValueError("ends before it starts; swap from and to")
         return self
 
 
-def _pattern(value: str) -> str:
+def _check_pattern(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"{value[:60]!r} is no regular expression: {error}") from None
+        message = f"{value[:60]!r} is not a valid regular expression: {error}"
+        raise ValueError(message) from None
     return value
 
 
-class Policy(Written):
-    """Limits that a plan must keep.
+class Policy(ManifestModel):
+    """Limits that manifests and plans must respect.
 
-    What only shows beside the live models is refused in the plan, with the flag or the edit that
-    allows it; the rest is a problem of the manifests, which `validate` finds offline. Rules about
-    labels are about those of the manifest: not every service has a place for them.
+    Rules that depend on the live models are checked in the plan, which names the option or the edit
+    that allows an exception. All other rules are checked offline by `validate`. Rules about labels
+    apply to the labels in the manifest, because not every service stores labels.
     """
 
-    max_cost_usd: float | None = Field(default=None, ge=0, description="US dollars per plan.")
+    max_cost_usd: float | None = Field(
+        default=None, ge=0, description="Maximum cost of a plan, in US dollars."
+    )
     max_delete_percent: int = Field(
-        default=30, ge=0, le=100, description="Share of the ready versions that a plan may delete."
+        default=30,
+        ge=0,
+        le=100,
+        description="Maximum share of the ready versions that a plan deletes, in percent.",
     )
     allowed_base_models: tuple[str, ...] | None = Field(
         # strict=False: YAML has lists, no tuples; the items stay strict.
         default=None,
         strict=False,
-        description="Base models that may be tuned; unset allows all.",
+        description="Base models that may be tuned; all if unset.",
     )
     allowed_providers: tuple[str, ...] | None = Field(
         default=None,
         strict=False,
-        description="Providers that models may live on; unset allows all.",
+        description="Names of the providers that models may use; all if unset.",
     )
-    name_pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
-        default=None, description="Regular expression that the whole name of a model must match."
+    name_pattern: Annotated[str, AfterValidator(_check_pattern)] | None = Field(
+        default=None, description="Regular expression that must match the whole name of a model."
     )
     require_description: bool = Field(
-        default=False, description="Every model says in words what it is for."
+        default=False, description="Whether every model must have a description."
     )
     required_labels: tuple[Label, ...] = Field(
-        default=(), strict=False, description="Every model says these in metadata.labels."
+        default=(), strict=False, description="Keys that every model must have in metadata.labels."
     )
     protected_names: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="Names, or patterns such as prod-*, whose models no plan deletes.",
+        description="Names, or patterns such as prod-*, of models that no plan deletes.",
     )
     blackouts: tuple[Blackout, ...] = Field(
-        default=(), strict=False, description="Days on which nothing is applied."
+        default=(), strict=False, description="Days on which no plan is applied."
     )
     min_base_model_days: int = Field(
         default=14,
         ge=0,
         le=3650,
-        description="Nothing is trained on a base model that retires within so many days.",
+        description="Minimum number of days until a base model retires; a plan does not train on "
+        "one that retires earlier.",
     )
 
     def protects(self, name: str) -> bool:
-        """Whether the models of a name may not be deleted."""
+        """Whether plans must not delete the models of this name."""
         return any(fnmatchcase(name, pattern) for pattern in self.protected_names)
 
 
-class ProjectSpec(Written):
-    """What holds for every tuned model of the project."""
+class ProjectSpec(ManifestModel):
+    """Settings for all tuned models of the project."""
 
-    provider: str = Field(default="embedded", description="Where models live unless they say so.")
+    provider: str = Field(
+        default="embedded", description="Provider of the models that do not name one."
+    )
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict,
-        description="More places, by a name of your own; embedded and gemini need no entry.",
+        description="Additional providers by name; embedded and gemini need no entry.",
     )
     policy: Policy = Policy()
-    base_models: tuple[BaseModelRow, ...] = Field(
+    base_models: tuple[BaseModelInfo, ...] = Field(
         default=(),
         strict=False,
-        description="Facts about base models that add to the bundled ones, or correct them.",
+        description="Facts about base models; they add to the bundled facts or override them.",
     )
     defaults: dict[str, Any] = Field(
-        default_factory=dict, description="Merged below the spec of every TunedModel."
+        default_factory=dict,
+        description="Default values for the spec of every TunedModel.",
     )
 
 
-class ProjectManifest(Written):
-    """One per repository; its name is the owner in every stamp."""
+class ProjectManifest(ManifestModel):
+    """The manifest of a project, one per repository; its name is the owner in every stamp."""
 
     api_version: Literal["tunedmodels.dev/v1"]
     kind: Literal["Project"]
@@ -182,7 +199,7 @@ class ProjectManifest(Written):
     spec: ProjectSpec = ProjectSpec()
 
     def providers(self) -> dict[str, AnyProvider]:
-        """Return all providers by name; `embedded` and `gemini` need no declaration."""
+        """Return all providers by name, including `embedded` and `gemini`."""
         builtin: dict[str, AnyProvider] = {
             "embedded": EmbeddedSettings(),
             "gemini": GeminiSettings(type="gemini"),

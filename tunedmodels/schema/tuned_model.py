@@ -1,4 +1,4 @@
-"""The TunedModel manifest, as written: the schema that people see and editors complete."""
+"""The TunedModel manifest: the schema that `tunedmodels schema` publishes for editors."""
 
 from __future__ import annotations
 
@@ -12,76 +12,74 @@ from tunedmodels.schema.fields import (
     EncryptionSpec,
     Label,
     LabelValue,
+    ManifestModel,
     Metadata,
     Name,
     ServiceAccount,
-    Written,
-    seconds,
+    parse_duration,
 )
 from tunedmodels.schema.hyperparameters import (
-    MOST_CANDIDATES,
+    MAX_CANDIDATES,
     Hyperparameters,
-    Sweep,
-    SweptHyperparameters,
+    SweepSpec,
+    SweepValues,
 )
 
 __all__ = [
-    "MOST_CANDIDATES",
-    "Dataset",
+    "MAX_CANDIDATES",
     "Evaluation",
-    "Examples",
+    "ExampleFile",
     "GenerationConfig",
     "Hyperparameters",
     "Lifecycle",
     "MetricName",
-    "Sweep",
-    "SweptHyperparameters",
-    "Training",
+    "SweepSpec",
+    "SweepValues",
+    "TrainingDataset",
+    "TrainingFile",
     "TunedModelManifest",
     "TunedModelSpec",
-    "seconds",
+    "parse_duration",
 ]
 
 
 DatasetFormat = Literal["jsonl", "json", "csv", "tsv", "contents"]
-Path = Annotated[str, StringConstraints(min_length=1)]
+FilePath = Annotated[str, StringConstraints(min_length=1)]
 
 
-class Examples(Written):
-    """A file of (prompt, expected response) examples.
+class ExampleFile(ManifestModel):
+    """A file of examples: pairs of a prompt and the expected response."""
 
-    `format` follows the file's ending unless it is said: .jsonl, .json, .csv, .tsv. `contents` is
-    the JSONL of Vertex AI and is recognised by itself in a .jsonl file.
-    """
-
-    path: Path = Field(
-        description="Relative to the folder of the Project file, and inside it; with a provider of "
-        "type vertex also gs://BUCKET/OBJECT."
+    path: FilePath = Field(
+        description="Path relative to the directory of the Project file, and inside it; with a "
+        "provider of type vertex also gs://BUCKET/OBJECT."
     )
     format: DatasetFormat | None = None
+    """Unset, the suffix decides: .jsonl, .json, .csv or .tsv. `contents` is the JSONL of Vertex AI,
+    which is also detected in a .jsonl file."""
     input_field: str = Field(default="text_input", min_length=1)
     output_field: str = Field(default="output", min_length=1)
 
 
-class Training(Examples):
-    """Examples that the service is given, which is all but those of the evaluation."""
+class TrainingFile(ExampleFile):
+    """A file of examples that is sent to the service: training or validation examples."""
 
     rejected_field: str | None = Field(
         default=None,
         min_length=1,
-        description="With method: preference, the response that is worse; default rejected.",
+        description="With method: preference, field of the rejected response; default rejected.",
     )
 
 
-class Dataset(Training):
+class TrainingDataset(TrainingFile):
     """The training examples."""
 
     preamble: str = Field(
-        default="", description="Put before every input, in training and in generate alike."
+        default="", description="Text before every input, in training and in generate."
     )
     preamble_as: Literal["input", "systemInstruction"] = Field(
         default="input",
-        description="Whether the preamble is a part of the input or the system instruction.",
+        description="Whether the preamble is part of the input or the system instruction.",
     )
 
 
@@ -96,116 +94,132 @@ MetricName = Literal[
 ]
 
 
-class GenerationConfig(Written):
-    """How a model draws its answer, by the names of the API; what is unset, the model decides."""
+class GenerationConfig(ManifestModel):
+    """Settings for generating answers, named as in the API; an unset field is up to the model."""
 
     temperature: float = Field(
-        default=0, ge=0, le=2, description="0 takes the likeliest answer, the same every time."
+        default=0,
+        ge=0,
+        le=2,
+        description="Randomness of answers; 0 gives the same, most likely answer every time.",
     )
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=1, le=1000)
     max_output_tokens: int | None = Field(default=None, ge=1, le=65536)
 
 
-class Evaluation(Examples):
-    """Held-out examples, and how good a version must be at them before it serves.
+class Evaluation(ExampleFile):
+    """Held-out examples and the score that a version must reach before it serves.
 
-    It is a gate as soon as `atLeast` or `notWorseThanServingBy` is set.
+    An evaluation is a gate if `atLeast` or `notWorseThanServingBy` is set.
     """
 
     metric: MetricName = Field(
-        default="exactMatch", description="How an answer is held against the expected one."
+        default="exactMatch", description="Comparison of an answer with the expected answer."
     )
     at_least: float | None = Field(
-        default=None, ge=0, le=1, description="The score that a version must reach to serve."
+        default=None, ge=0, le=1, description="Minimum score of a version to serve."
     )
     not_worse_than_serving_by: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="How much of the serving version's score a new one may lose, such as 0.02.",
+        description="Maximum loss of score compared with the serving version, such as 0.02.",
     )
     few_shot: int = Field(
         default=5,
         ge=0,
         le=100,
-        description="Training examples in the prompt of the base model, for `evaluate`.",
+        description="Number of training examples in the prompt of the base model, for `evaluate`.",
     )
-    concurrency: int = Field(default=4, ge=1, le=64, description="Questions asked at once.")
+    concurrency: int = Field(
+        default=4, ge=1, le=64, description="Maximum number of concurrent requests."
+    )
     generation_config: GenerationConfig = Field(
-        default=GenerationConfig(), description="How answers are drawn."
+        default=GenerationConfig(), description="Settings for generating the answers."
     )
     on_inconclusive: Literal["refuse", "promote"] = Field(
         default="refuse",
-        description="What becomes of a version when there are too few examples to decide.",
+        description="Action for a version when there are too few examples to decide.",
     )
 
     @property
     def is_gate(self) -> bool:
-        """Whether a version must pass it to serve."""
+        """Whether a version must pass this evaluation to serve."""
         return self.at_least is not None or self.not_worse_than_serving_by is not None
 
 
-class Lifecycle(Written):
-    """How versions of one name come and go."""
+class Lifecycle(ManifestModel):
+    """Retention, deletion and retries of the versions of one name."""
 
     keep: int = Field(
-        default=1, ge=0, le=100, description="Former versions kept, so that a revert is free."
+        default=1,
+        ge=0,
+        le=100,
+        description="Number of former versions to keep, so that a revert trains nothing.",
     )
     grace: Duration | None = Field(
         default=None,
-        description="A version beyond `keep` goes only when it has not served for so long: 7d.",
+        description="Minimum time since a version beyond `keep` last served before it is deleted, "
+        "such as 7d.",
     )
     protect: bool = Field(
-        default=False, description="Refuse to delete this name's models, also without a manifest."
+        default=False,
+        description="Refuse to delete models of this name, even without a manifest.",
     )
     on_removal: Literal["delete", "retain"] = Field(
-        default="delete", description="What happens to the models when the manifest goes."
+        default="delete", description="Action for the models when the manifest is removed."
     )
-    retry: int = Field(default=1, ge=0, le=10, description="New attempts after a failed job.")
+    retry: int = Field(
+        default=1, ge=0, le=10, description="Number of new attempts after a failed job."
+    )
     timeout: Duration = Field(
-        default="2h", description="How long apply waits; the job itself goes on after that."
+        default="2h", description="Maximum time that apply waits; the job continues after that."
     )
 
     @property
     def grace_s(self) -> float:
-        """`grace` in seconds; 0 without one."""
-        return seconds(self.grace) if self.grace else 0.0
+        """`grace` in seconds; 0 if unset."""
+        return parse_duration(self.grace) if self.grace else 0.0
 
     @property
     def timeout_s(self) -> float:
         """`timeout` in seconds."""
-        return seconds(self.timeout)
+        return parse_duration(self.timeout)
 
 
-class TunedModelSpec(Written):
-    """What a tuned model should be.
+class TunedModelSpec(ManifestModel):
+    """The desired state of a tuned model.
 
-    Whatever cannot change after training (base, examples, preamble, hyperparameters) makes a new
-    version when it is edited; the rest is updated in place.
+    A change of a training input (base model, examples, preamble, hyperparameters) creates a new
+    version; all other fields are updated in place.
     """
 
     base_model: str | None = Field(
-        default=None, pattern=r"^models/[^\s/]+$", description="models/NAME, or use tunedModel."
+        default=None,
+        pattern=r"^models/[^\s/]+$",
+        description="Base model as models/NAME; excludes tunedModel.",
     )
     tuned_model: Name | None = Field(
-        default=None, description="Another TunedModel of this project to continue from."
+        default=None,
+        description="Another TunedModel of this project to tune further; excludes baseModel.",
     )
-    provider: str | None = Field(default=None, description="Overrides the Project's provider.")
-    dataset: Dataset
+    provider: str | None = Field(default=None, description="Provider, if not that of the Project.")
+    dataset: TrainingDataset
     method: Literal["supervised", "preference"] = Field(
         default="supervised",
-        description="Learn responses, or to prefer one of two responses over the other.",
+        description="Learn from responses, or from preferences between two responses.",
     )
-    validation: Training | None = Field(
-        default=None, description="Examples that the service measures its loss on while it trains."
+    validation: TrainingFile | None = Field(
+        default=None, description="Examples for the validation loss during training."
     )
     task: Literal["classification", "summarization", "documentSearch"] | None = Field(
-        default=None, description="Makes the advice about dataset size specific."
+        default=None, description="Kind of task, for specific advice about the size of the dataset."
     )
     hyperparameters: Hyperparameters = Hyperparameters()
-    sweep: Sweep | None = Field(
-        default=None, description="Values to try; needs evaluation, whose metric chooses the best."
+    sweep: SweepSpec | None = Field(
+        default=None,
+        description="Values to try; requires evaluation, whose metric chooses the best candidate.",
     )
     display_name: Annotated[str, StringConstraints(max_length=40)] | None = None
     description: str = ""
@@ -216,31 +230,31 @@ class TunedModelSpec(Written):
         # strict=False: YAML has lists, no tuples; the items stay strict.
         default=None,
         strict=False,
-        description="Numbers of the Google Cloud projects that may read the model.",
+        description="Numbers of the Google Cloud projects that can read the model.",
     )
     evaluation: Evaluation | None = Field(
         default=None, description="Held-out examples; checked for overlap with the training set."
     )
     service_account: ServiceAccount | None = Field(
-        default=None, description="The account that the job runs as."
+        default=None, description="Service account of the job."
     )
     encryption_spec: EncryptionSpec | None = Field(
-        default=None, description="The key that the job and its model are encrypted with."
+        default=None, description="Encryption key of the job and its model."
     )
     export_last_checkpoint_only: bool = Field(
-        default=False, description="Deploy the last checkpoint alone, and none of those before it."
+        default=False, description="Whether only the last checkpoint is deployed."
     )
     lifecycle: Lifecycle = Lifecycle()
 
     @model_validator(mode="after")
-    def _one_source(self) -> TunedModelSpec:
+    def _check_source(self) -> TunedModelSpec:
         if (self.base_model is None) == (self.tuned_model is None):
             raise PydanticCustomError("exclusive", "name exactly one of baseModel and tunedModel")
         return self
 
     @model_validator(mode="after")
-    def _one_method(self) -> TunedModelSpec:
-        # `beta` and `rejectedField` say nothing about learning a response.
+    def _check_method(self) -> TunedModelSpec:
+        # Supervised training ignores `beta` and `rejectedField`.
         if self.method == "supervised" and (
             self.hyperparameters.beta is not None
             or self.dataset.rejected_field is not None
@@ -252,23 +266,23 @@ class TunedModelSpec(Written):
         return self
 
 
-# A resource of Google Cloud has at least 32 labels, of which 6 are our stamp's.
-_MOST_LABELS = 26
+# A resource of Google Cloud can have at least 32 labels, of which the stamp uses 6.
+_MAX_LABELS = 26
 
 
 class ModelMetadata(Metadata):
-    """What a tuned model is called, and what it is filed under."""
+    """The name and the labels of a tuned model."""
 
     labels: dict[Label, LabelValue] = Field(
         default_factory=dict,
-        max_length=_MOST_LABELS,
-        description="For people, bills and policies, such as team: support. On Vertex AI the job "
-        "and its model bear them.",
+        max_length=_MAX_LABELS,
+        description="Labels for people, billing and policies, such as team: support. Vertex AI "
+        "stores them on the job and its model.",
     )
 
 
-class TunedModelManifest(Written):
-    """The declaration of one tuned model."""
+class TunedModelManifest(ManifestModel):
+    """The manifest of one tuned model."""
 
     api_version: Literal["tunedmodels.dev/v1"]
     kind: Literal["TunedModel"]

@@ -1,1 +1,1 @@
-"""The embedded service: the Gemini API tunedModels surface on SQLite, with real training."""
+"""The embedded service: the `tunedModels` part of the Gemini API on SQLite, with real training."""

@@ -1,7 +1,9 @@
-"""The embedded service as one object: an ASGI application, its store, and what trains its jobs.
+"""The embedded service as one object: its ASGI application, its store and its training workers.
 
-with EmbeddedService(Path(".tunedmodels")) as service:   # `service.app` answers
-    service.start()                                      # ... and jobs train
+    with EmbeddedService(Path(".tunedmodels")) as service:
+        service.start()
+
+`service.app` responds to requests also without `start`, which trains the jobs.
 """
 
 from __future__ import annotations
@@ -11,28 +13,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tunedmodels.service.api.base_models import Catalogue
-from tunedmodels.service.identity import Keys
-from tunedmodels.service.store.jobs import Jobs
-from tunedmodels.service.store.models import Store
-from tunedmodels.service.store.permissions import Sharing
-from tunedmodels.service.training.supervisor import Trainer
+from tunedmodels.service.api.base_models import EngineCatalog
+from tunedmodels.service.identity import ApiKeys
+from tunedmodels.service.store.jobs import JobQueue
+from tunedmodels.service.store.models import ModelStore
+from tunedmodels.service.store.permissions import PermissionStore
+from tunedmodels.service.training.supervisor import WorkerSupervisor
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.routing import BaseRoute
 
-    from tunedmodels.service.api.request import Rooms
+    from tunedmodels.service.api.request import ServiceContext
 
 
 class EmbeddedService:
-    """The Gemini API's tunedModels surface on a folder of this machine.
+    """The `tunedModels` part of the Gemini API on a local directory.
 
-    Nothing is created before the first write; until `start`, questions and changes are answered
-    and nothing is trained. `jobs` is how many jobs train at once. `engines` (`module:NAME`) is the
-    table of engines: a place and no table, because workers import it in processes of their own.
-    Without `keys`, whoever asks owns everything.
+    The directory is created by the first write. The application reads and writes models also
+    before `start`, but only `start` trains them.
     """
 
     def __init__(
@@ -41,61 +41,70 @@ class EmbeddedService:
         *,
         jobs: int = 2,
         engines: str = "tunedmodels.engines:ENGINES",
-        keys: Keys | None = None,
+        keys: ApiKeys | None = None,
     ) -> None:
+        """Create a service on the directory `store`.
+
+        `jobs` is the number of jobs that train at the same time. `engines` is the import path
+        (`module:NAME`) of the table of engines, because each worker process imports it. Without
+        `keys`, every caller owns every model.
+        """
         self._keys = keys
-        self._store = Store(store.absolute())
-        self._catalogue = Catalogue(engines)
-        self._trainer = Trainer(Jobs(self._store), at_once=jobs, engines=engines)
+        self._store = ModelStore(store.absolute())
+        self._catalog = EngineCatalog(engines)
+        self._supervisor = WorkerSupervisor(
+            JobQueue(self._store), max_workers=jobs, engines=engines
+        )
 
     @cached_property
-    def rooms(self) -> Rooms:
-        """What the handlers of requests work with: those of the API and of the library page."""
-        from tunedmodels.service.api.generate import adapter_reader  # noqa: PLC0415  # the same
-        from tunedmodels.service.api.request import Rooms  # noqa: PLC0415  # not before it is needed
+    def context(self) -> ServiceContext:
+        """The dependencies of the request handlers of the API and the library pages."""
+        # Imported when a request handler is needed, for the start-up time of the other commands.
+        from tunedmodels.service.api.generate import cached_adapter_loader  # noqa: PLC0415
+        from tunedmodels.service.api.request import ServiceContext  # noqa: PLC0415
 
-        return Rooms(
+        return ServiceContext(
             store=self._store,
-            sharing=Sharing(self._store.database),
-            catalogue=self._catalogue,
-            adapter=adapter_reader(self._store.files),
-            wake=self._trainer.wake,
+            permissions=PermissionStore(self._store.database),
+            catalog=self._catalog,
+            load_adapter=cached_adapter_loader(self._store.files),
+            wake_workers=self._supervisor.wake,
             keys=self._keys,
         )
 
     @cached_property
     def app(self) -> Starlette:
-        """The application, for a server or for an in-process transport; it needs no lifespan."""
-        return self.application()
+        """The application, for a server or an in-process transport. It needs no lifespan."""
+        return self.make_app()
 
-    def application(
-        self, *, beside: Sequence[BaseRoute] = (), around: Sequence[Middleware] = ()
+    def make_app(
+        self, *, extra_routes: Sequence[BaseRoute] = (), middleware: Sequence[Middleware] = ()
     ) -> Starlette:
-        """Return an application with routes beside the API and middleware around its routes."""
-        from tunedmodels.service.api.app import make_app  # noqa: PLC0415  # not before it is needed
+        """Return an application with extra routes, and with middleware around the API routes."""
+        from tunedmodels.service.api.app import make_app  # noqa: PLC0415  # start-up time
 
-        return make_app(self.rooms, beside=beside, around=around)
+        return make_app(self.context, extra_routes=extra_routes, middleware=middleware)
 
     @property
-    def store(self) -> Store:
-        """What the service keeps."""
+    def store(self) -> ModelStore:
+        """The store of the models and their jobs."""
         return self._store
 
     def start(self) -> None:
-        """Go on with unfinished jobs, and begin new ones as they come.
+        """Continue the unfinished jobs, and train new jobs as they are created.
 
-        Raises StoreError when the store cannot be read.
+        Raises StoreError if the store cannot be read.
         """
-        self._store.sweep()
-        self._trainer.start()
+        self._store.remove_orphaned_files()
+        self._supervisor.start()
 
     def check(self) -> None:
-        """Raise StoreError when jobs cannot go on, so that nobody waits for them in vain."""
-        self._trainer.check()
+        """Raise StoreError if jobs cannot continue, so that no caller waits for them in vain."""
+        self._supervisor.check()
 
     def close(self) -> None:
-        """Let the workers write their checkpoints and leave, and close the store."""
-        self._trainer.close()
+        """Stop the workers, which save checkpoints first, and close the store."""
+        self._supervisor.close()
         self._store.close()
 
     def __enter__(self) -> Self:

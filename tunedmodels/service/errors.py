@@ -1,7 +1,7 @@
-"""What the service says no with: Google's error shape, its status names and both of its numbers.
+"""Error responses of the service in Google's format, with its status names and both code numbers.
 
-The shape is `{"error": {"code", "message", "status", "details"}}` with the HTTP status as code; an
-operation carries a google.rpc.Status with the google.rpc.Code instead.
+The format is `{"error": {"code", "message", "status", "details"}}`, where `code` is the HTTP
+status. An operation contains a google.rpc.Status, where `code` is the google.rpc.Code.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 
-class Status(Enum):
-    """A status by name, with its HTTP status and its google.rpc.Code."""
+class ApiStatus(Enum):
+    """A status name, with its HTTP status and its google.rpc.Code."""
 
     CANCELLED = (499, 1)
     INVALID_ARGUMENT = (400, 3)
@@ -39,27 +39,28 @@ class Status(Enum):
 
 
 class Violation(NamedTuple):
-    """One thing wrong in a request; `field` is the path by the names of the proto."""
+    """One invalid field of a request."""
 
-    field: str
+    field: str  #: path in the names of the proto
     description: str
 
 
 class ApiError(Exception):
-    """An answer of the service that says no.
-
-    `reason` is a word for machines; `retry_after_s` says when to ask again, in whole seconds.
-    """
+    """An error response of the service."""
 
     def __init__(
         self,
-        status: Status,
+        status: ApiStatus,
         message: str,
         *,
         violations: Sequence[Violation] = (),
         reason: str = "",
         retry_after_s: int | None = None,
     ) -> None:
+        """Create an error.
+
+        `reason` is machine-readable. `retry_after_s` is the delay before a retry in whole seconds.
+        """
         super().__init__(message)
         self.status = status
         self.message = message
@@ -67,8 +68,8 @@ class ApiError(Exception):
         self.reason = reason
         self.retry_after_s = retry_after_s
 
-    def document(self) -> dict[str, Any]:
-        """Return the body of the answer."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON body of the response."""
         error: dict[str, Any] = {
             "code": self.status.http,
             "message": self.message,
@@ -100,14 +101,14 @@ class ApiError(Exception):
         return {"error": error}
 
 
-# A request can hold 200,000 wrong examples; nobody reads beyond the first few.
-_MOST_VIOLATIONS = 20
+# A request can contain 200,000 invalid examples; the first few are enough to fix them.
+_MAX_VIOLATIONS = 20
 
 
-def invalid(violations: Sequence[Violation]) -> ApiError:
-    """Return the error for a request with these things wrong in it (at least one)."""
-    shown = violations[:_MOST_VIOLATIONS]
-    words = [violation.description for violation in shown]
-    if len(violations) > len(shown):
-        words.append(f"... and {len(violations) - len(shown)} more.")
-    return ApiError(Status.INVALID_ARGUMENT, "\n".join(words), violations=shown)
+def invalid_argument(violations: Sequence[Violation]) -> ApiError:
+    """Return the INVALID_ARGUMENT error for at least one violation."""
+    reported = violations[:_MAX_VIOLATIONS]
+    lines = [violation.description for violation in reported]
+    if len(violations) > len(reported):
+        lines.append(f"... and {len(violations) - len(reported)} more.")
+    return ApiError(ApiStatus.INVALID_ARGUMENT, "\n".join(lines), violations=reported)

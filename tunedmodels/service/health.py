@@ -1,7 +1,8 @@
-"""`/healthz`: whether the service answers, its store takes what is written, and jobs can go on.
+"""`/healthz`: whether the service responds, its store accepts writes, and jobs can continue.
 
-It says no name and no path, so it needs no key; the reason of a failure is in the log of whoever
-runs the service. Anybody may ask as often as they like: the disk is asked once a second at most.
+The response contains no names and no paths, so it needs no key. The reason of a failure goes to
+standard error of the server. Any caller may send any number of requests: the checks run at most
+once per second.
 """
 
 from __future__ import annotations
@@ -17,33 +18,35 @@ from starlette.responses import Response
 
 from tunedmodels.errors import StoreError
 
-_FRESH_S = 1.0
+_CACHE_S = 1.0
 
-Check = Callable[[], None]
+#: Raises StoreError on failure.
+HealthCheck = Callable[[], None]
 
 
-class Health:
-    """Checks by name; each raises StoreError when something is wrong."""
+class HealthEndpoint:
+    """Runs named checks and reports their results."""
 
     def __init__(
-        self, checks: dict[str, Check], *, now: Callable[[], float] = time.monotonic
+        self, checks: dict[str, HealthCheck], *, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._checks = checks
         self._now = now
         self._lock = threading.Lock()
-        self._looked = float("-inf")
-        self._found: dict[str, str] = {}
+        self._checked_at = float("-inf")
+        #: By the name of the check; an empty text if it succeeded.
+        self._failures: dict[str, str] = {}
 
-    def answer(self, _request: Request) -> Response:
-        """Answer with 200 when all is well, else with 503."""
+    def respond(self, _request: Request) -> Response:
+        """Respond with 200 if every check succeeds, otherwise with 503."""
         with self._lock:
-            if self._now() - self._looked >= _FRESH_S:
-                self._look()
-            found = dict(self._found)
-        failing = sorted(name for name, words in found.items() if words)
+            if self._now() - self._checked_at >= _CACHE_S:
+                self._run_checks()
+            failures = dict(self._failures)
+        failing = sorted(name for name, message in failures.items() if message)
         document = {
             "status": "failing" if failing else "ok",
-            "checks": {name: "failing" if words else "ok" for name, words in found.items()},
+            "checks": {name: "failing" if message else "ok" for name, message in failures.items()},
         }
         return Response(
             msgspec.json.encode(document),
@@ -52,14 +55,15 @@ class Health:
             headers={"cache-control": "no-store"},
         )
 
-    def _look(self) -> None:
+    def _run_checks(self) -> None:
+        """Run every check, and write each new failure to standard error."""
         for name, check in self._checks.items():
-            words = ""
+            message = ""
             try:
                 check()
             except StoreError as error:
-                words = f"{error.message}. {error.cure}".rstrip()
-            if words and words != self._found.get(name):
-                sys.stderr.write(f"{words}\n")
-            self._found[name] = words
-        self._looked = self._now()
+                message = f"{error.message}. {error.cure}".rstrip()
+            if message and message != self._failures.get(name):
+                sys.stderr.write(f"{message}\n")
+            self._failures[name] = message
+        self._checked_at = self._now()

@@ -1,7 +1,8 @@
-"""Who asks: callers, and the API keys that tell who they are.
+"""Callers of the service, and the API keys that identify them.
 
-Without keys there is one caller, who owns everything: whoever reaches the service can read its
-folder as well. With keys, each belongs to a user and a project, as the keys of the hosted API do.
+Without keys there is one caller, who owns every model: any program that reaches the service can
+read its directory as well. With keys, each key belongs to a user and a project, as in the hosted
+API.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tunedmodels.service.errors import ApiError, Status
-from tunedmodels.service.records import Grantee, grantee
+from tunedmodels.service.errors import ApiError, ApiStatus
+from tunedmodels.service.records import Grantee, grantee_key
 
-_UNREGISTERED = (
+# The messages of the hosted API.
+_NO_KEY_MESSAGE = (
     "Method doesn't allow unregistered callers (callers without established identity). Please use "
     "API Key or other form of API consumer identity to call this API."
 )
-_NO_TOKENS = (
+_OAUTH_MESSAGE = (
     "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie "
     "or other valid authentication credential. See "
     "https://developers.google.com/identity/sign-in/web/devconsole-project."
@@ -26,45 +28,46 @@ _NO_TOKENS = (
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `project` is a project number; 0 is none."""
+    """The user who sends a request."""
 
     email: str
-    project: int = 0
+    project: int = 0  #: project number; 0 if the caller has none
     groups: tuple[str, ...] = ()
-    owns_everything: bool = False
+    is_unrestricted: bool = False  #: whether the caller owns every model
 
     @property
     def grantees(self) -> list[str]:
-        """Every name under which the caller may have been given a role in person."""
-        groups = [grantee(Grantee.GROUP, email) for email in self.groups]
-        return [grantee(Grantee.USER, self.email), *groups]
+        """The grantee keys under which the caller can have a role: the user and its groups."""
+        groups = [grantee_key(Grantee.GROUP, email) for email in self.groups]
+        return [grantee_key(Grantee.USER, self.email), *groups]
 
 
-LOCAL = Caller("owner@localhost", owns_everything=True)
+#: The caller of a service without keys.
+LOCAL_CALLER = Caller("owner@localhost", is_unrestricted=True)
 
 
-class Keys:
-    """The callers of a service, by the SHA-256 of their keys: no key itself is kept."""
+class ApiKeys:
+    """The callers of a service by the SHA-256 of their keys. No key itself is kept."""
 
     def __init__(self, callers: Mapping[str, Caller]) -> None:
         self._callers = dict(callers)
 
-    def caller(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Caller:
-        """Return who sends a request; a key in the header goes before one in the query.
+    def authenticate(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Caller:
+        """Return the caller of a request. A key in the header precedes a key in the query.
 
-        Raises ApiError in Google's words: 400 for a wrong key, 403 for none, and 401 for a token,
-        which nobody here can check.
+        Raises ApiError with the message of the hosted API: 400 for an invalid key, 403 without a
+        key, and 401 for an OAuth token, because the service cannot verify tokens.
         """
         if key := headers.get("x-goog-api-key") or query.get("key"):
-            if caller := self._callers.get(digest(key)):
+            if caller := self._callers.get(key_digest(key)):
                 return caller
-            words = "API key not valid. Please pass a valid API key."
-            raise ApiError(Status.INVALID_ARGUMENT, words, reason="API_KEY_INVALID")
+            message = "API key not valid. Please pass a valid API key."
+            raise ApiError(ApiStatus.INVALID_ARGUMENT, message, reason="API_KEY_INVALID")
         if "authorization" in headers:
-            raise ApiError(Status.UNAUTHENTICATED, _NO_TOKENS)
-        raise ApiError(Status.PERMISSION_DENIED, _UNREGISTERED)
+            raise ApiError(ApiStatus.UNAUTHENTICATED, _OAUTH_MESSAGE)
+        raise ApiError(ApiStatus.PERMISSION_DENIED, _NO_KEY_MESSAGE)
 
 
-def digest(key: str) -> str:
-    """Return the SHA-256 of a key, in hexadecimal."""
+def key_digest(key: str) -> str:
+    """Return the SHA-256 of a key as hexadecimal digits."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

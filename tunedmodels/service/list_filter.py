@@ -1,7 +1,7 @@
-"""The filter of tunedModels.list: operators on the caller's role, and words to look for.
+"""The filter of tunedModels.list: operators on the role of the caller, and words to search for.
 
-Every term must hold; `AND` between two of them says the same. `OR`, `NOT` and brackets are not
-understood, and refused rather than searched for. Quotes hold several words together.
+A model must match every term; `AND` between terms is optional. `OR`, `NOT` and brackets are not
+supported; `OR` and `NOT` are rejected rather than searched for. Quotes join several words.
 """
 
 from __future__ import annotations
@@ -9,54 +9,59 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tunedmodels.service.errors import ApiError, Violation, invalid
-from tunedmodels.service.records import Role
+from tunedmodels.service.errors import ApiError, Violation, invalid_argument
+from tunedmodels.service.records import AccessRole
 
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
-_ROLES = {"owner:me": Role.OWNER, "writers:me": Role.WRITER, "readers:me": Role.READER}
+_ROLES = {
+    "owner:me": AccessRole.OWNER,
+    "writers:me": AccessRole.WRITER,
+    "readers:me": AccessRole.READER,
+}
 _EVERYONE = "readers:everyone"
-_KNOWN = ", ".join((*_ROLES, _EVERYONE))
-_MOST_WORDS = 50
+_OPERATORS = ", ".join((*_ROLES, _EVERYONE))
+_MAX_WORDS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which models to list.
+class ModelFilter:
+    """Which models to list."""
 
-    `role` is what the caller must at least have been given, other than by sharing with everyone;
-    None asks for nothing. `is_for_everyone` wants models that are shared with everyone. Each of
-    `words` must be in the display name or the description, whatever its case.
-    """
-
-    role: Role | None = Role.READER
-    is_for_everyone: bool = False
+    #: The lowest role of the caller, not counting permissions for everyone. None: no condition.
+    role: AccessRole | None = AccessRole.READER
+    #: Whether the model must be shared with everyone.
+    is_shared_with_everyone: bool = False
+    #: Each must occur in the display name or the description, ignoring case.
     words: tuple[str, ...] = ()
 
 
-def selection(text: str) -> Selection:
-    """Read a filter. Raises ApiError (INVALID_ARGUMENT)."""
-    roles: list[Role] = []
+def parse_filter(text: str) -> ModelFilter:
+    """Parse a filter. Raises ApiError (INVALID_ARGUMENT)."""
+    roles: list[AccessRole] = []
     words: list[str] = []
-    is_for_everyone = False
-    for quoted, bare in _TERM.findall(text):
-        if quoted or not bare:
+    is_shared_with_everyone = False
+    for quoted, unquoted in _TERM.findall(text):
+        if quoted or not unquoted:
             words.append(quoted)
-        elif bare in _ROLES:
-            roles.append(_ROLES[bare])
-        elif bare == _EVERYONE:
-            is_for_everyone = True
-        elif bare.startswith(("owner:", "writers:", "readers:")):
-            raise _refusal(f"Invalid filter {bare[:80]!r}; known are {_KNOWN}.")
-        elif bare in ("OR", "NOT"):
-            raise _refusal(f'Invalid filter: {bare} is not supported; to look for it: "{bare}".')
-        elif bare != "AND":
-            words.append(bare.strip('"'))
-    if len(words) > _MOST_WORDS:
-        raise _refusal(f"filter has {len(words)} words; at most {_MOST_WORDS} are allowed.")
-    # The smaller role holds the larger one: of several, the smallest is wanted.
-    role = min(roles, default=None if is_for_everyone else Role.READER)
-    return Selection(role, is_for_everyone, tuple(words))
+        elif unquoted in _ROLES:
+            roles.append(_ROLES[unquoted])
+        elif unquoted == _EVERYONE:
+            is_shared_with_everyone = True
+        elif unquoted.startswith(("owner:", "writers:", "readers:")):
+            raise _invalid_filter(f"Invalid filter {unquoted[:80]!r}; known are {_OPERATORS}.")
+        elif unquoted in ("OR", "NOT"):
+            raise _invalid_filter(
+                f"Invalid filter: {unquoted} is not supported; to search for the word, quote it: "
+                f'"{unquoted}".'
+            )
+        elif unquoted != "AND":
+            words.append(unquoted.strip('"'))
+    if len(words) > _MAX_WORDS:
+        raise _invalid_filter(f"filter has {len(words)} words; at most {_MAX_WORDS} are allowed.")
+    # A role with a smaller number includes the larger ones, so the smallest is the condition.
+    role = min(roles, default=None if is_shared_with_everyone else AccessRole.READER)
+    return ModelFilter(role, is_shared_with_everyone, tuple(words))
 
 
-def _refusal(words: str) -> ApiError:
-    return invalid([Violation("filter", words)])
+def _invalid_filter(message: str) -> ApiError:
+    return invalid_argument([Violation("filter", message)])

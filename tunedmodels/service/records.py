@@ -1,4 +1,4 @@
-"""What the store keeps: a tuned model with its job, one row, and whom it is shared with."""
+"""Records of the store: a tuned model with its job in one row, and its permissions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 
 
-class State(StrEnum):
-    """The states of the API. There is no cancelled one: a cancelled model is FAILED."""
+class TunedModelState(StrEnum):
+    """The states of the API. A cancelled model is FAILED: the API has no state for it."""
 
     CREATING = "CREATING"
     ACTIVE = "ACTIVE"
@@ -18,49 +18,40 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A tuned model as it is asked for, every default filled in.
-
-    `source` is `tunedModels/ID` when training goes on from that model, whose row is `source_seq`.
-    `readers` is a JSON list of project numbers. `learning_rate` has a multiplier applied.
-    """
+    """A tuned model to create, with the defaults filled in."""
 
     id: str
-    operation: str
+    operation: str  #: id of the operation of its job
     base_model: str
-    source: str
-    source_seq: int | None
+    source: str  #: `tunedModels/ID` if the model continues from a tuned model, otherwise empty
+    source_seq: int | None  #: `seq` of that tuned model
     display_name: str
     description: str
     temperature: float
     top_p: float
     top_k: int | None
-    readers: str
+    readers: str  #: JSON list of the project numbers that may read the model
     epoch_count: int
     batch_size: int
-    learning_rate: float
+    learning_rate: float  #: with the multiplier applied
     total_steps: int
     create_time: str
     update_time: str
 
 
 @dataclass(frozen=True, slots=True)
-class Model(NewModel):
-    """A tuned model as it is stored.
+class StoredModel(NewModel):
+    """A tuned model in the store. Times are in the format of the API, empty if unknown."""
 
-    `seq` is given once and never again, also when an id comes back after a delete: whatever
-    belongs to the model on disk is named by it. Times are as sent, empty while unknown.
-    `error_code` is a google.rpc.Code. `deaths` counts the workers that took the job and were never
-    heard of again since it last made progress.
-    """
-
+    #: Unique for ever, also if an id is reused after a delete. The files of the model contain it.
     seq: int
     state: str
     start_time: str
     complete_time: str
     completed_steps: int
-    error_code: int
+    error_code: int  #: a google.rpc.Code
     error_message: str
-    deaths: int
+    crash_count: int  #: workers that took the job since its last progress, with the present one
 
     @property
     def name(self) -> str:
@@ -68,8 +59,8 @@ class Model(NewModel):
         return f"tunedModels/{self.id}"
 
 
-class Role(IntEnum):
-    """What somebody may do with a model, numbered as in the proto: a smaller one holds a larger."""
+class AccessRole(IntEnum):
+    """A role on a model, numbered as in the proto. A role includes those with larger numbers."""
 
     OWNER = 1
     WRITER = 2
@@ -77,26 +68,26 @@ class Role(IntEnum):
 
 
 class Grantee(IntEnum):
-    """What a permission is given to, numbered as in the proto."""
+    """The kind of recipient of a permission, numbered as in the proto."""
 
     USER = 1
     GROUP = 2
     EVERYONE = 3
 
 
-def grantee(kind: Grantee, email: str = "") -> str:
-    """Return the one text that a grantee is stored under, whatever the case of the address."""
+def grantee_key(kind: Grantee, email: str = "") -> str:
+    """Return the text under which a grantee is stored. The case of the address is ignored."""
     return f"{kind.name}:{email.lower()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Permission:
-    """A permission as it is stored; `number` is given once and never again."""
+class StoredPermission:
+    """A permission in the store."""
 
-    number: int
+    number: int  #: never reused
     id: str
-    grantee: str
-    role: Role
+    grantee: str  #: see `grantee_key`
+    role: AccessRole
 
     @property
     def grantee_type(self) -> str:
@@ -109,8 +100,11 @@ class Permission:
         return self.grantee.partition(":")[2]
 
 
-def now(*, digits: int = 6) -> str:
-    """Return the time, RFC 3339 in UTC with 6 or 9 digits of a second, as the service gives it."""
+def timestamp(*, digits: int = 6) -> str:
+    """Return the current time in the format of the API: RFC 3339 in UTC.
+
+    `digits` is the number of digits of the fraction of a second, 6 or 9.
+    """
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{f'{nanoseconds:09d}'[:digits]}Z"
+    second = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{second}.{f'{nanoseconds:09d}'[:digits]}Z"

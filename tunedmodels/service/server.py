@@ -1,4 +1,4 @@
-"""The embedded service on a port of this machine, until it is told to stop."""
+"""The embedded service as an HTTP server: `tunedmodels serve`."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunedmodels.errors import TunedModelsError
-from tunedmodels.service.access_log import AccessLog, Observed
-from tunedmodels.service.chaos import Chaos, Chaotic, warn
+from tunedmodels.service.access_log import AccessLog, RequestRecorder
+from tunedmodels.service.chaos import Chaos, ChaosMiddleware, print_warning
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.health import Health
-from tunedmodels.service.identity import Keys
+from tunedmodels.service.health import HealthEndpoint
+from tunedmodels.service.identity import ApiKeys
 from tunedmodels.service.metrics import Metrics
 from tunedmodels.service.store.retention import Retention
-from tunedmodels.service.timeouts import PatientProtocol
-from tunedmodels.service.web.app import Library
+from tunedmodels.service.timeouts import TimeoutProtocol
+from tunedmodels.service.web.app import WebLibrary
 
-_REST_S = 5  # between two requests on a connection
-_GRACE_S = 5  # for answers that are on their way when the stop comes
-_FORBIDDEN = (
+_KEEP_ALIVE_S = 5  # idle time between two requests on a connection
+_SHUTDOWN_S = 5  # for requests in progress when the server stops
+_FORBIDDEN_BODY = (
     b'{"error":{"code":403,"status":"PERMISSION_DENIED","message":'
-    b'"Only this machine is served, under a loopback name."}}'
+    b'"Only requests from this machine, to a loopback host name, are allowed."}}'
 )
 
 
-def _announce(url: str) -> None:
+def _print_url(url: str) -> None:
     sys.stderr.write(f"The embedded service listens on {url} (Ctrl-C stops it).\n")
     sys.stderr.flush()
 
@@ -52,127 +52,128 @@ def serve(
     access_log: Path | None = None,
     retention_s: float | None = None,
     chaos: Chaos | None = None,
-    announce: Callable[[str], None] = _announce,
+    on_listen: Callable[[str], None] = _print_url,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM, then let jobs write their checkpoints; port 0 takes any.
+    """Serve until Ctrl-C or SIGTERM, then let the workers save checkpoints.
 
-    `keys` is a file of keys, each with its user; without one, only this machine is served. That is
-    plain HTTP either way: a network that others can listen on needs a proxy with TLS in between.
-    `access_log` is a file, or `-` for standard output. `retention_s` is the age at which what
-    failed is removed; without it, everything stays. `chaos` makes requests fail on purpose.
+    Port 0 selects any free port. `keys` is a file of API keys, each with its user; without it only
+    this machine is served. The service speaks plain HTTP: a network in which others can listen
+    requires a proxy with TLS. `access_log` is a file, or `-` for standard output. `retention_s` is
+    the age at which failed models are removed; without it nothing is removed. `chaos` injects
+    failures. `on_listen` is called with the URL as soon as the port is bound.
 
-    `announce` is given the URL as soon as the port is ours. Raises TunedModelsError when it or the
-    access log cannot be had or the file of keys is wrong, and StoreError when the store cannot be
-    read or is damaged.
+    Raises TunedModelsError if the port cannot be bound, the access log cannot be opened or the file
+    of keys is invalid, and StoreError if the store cannot be read or is damaged.
     """
-    known = _known(keys, host)
+    api_keys = _load_keys(keys, host)
     with ExitStack() as stack:
-        listener = stack.enter_context(_listening(host, port))
-        service = stack.enter_context(EmbeddedService(store, jobs=jobs, keys=known))
+        listener = stack.enter_context(_bound_socket(host, port))
+        service = stack.enter_context(EmbeddedService(store, jobs=jobs, keys=api_keys))
         log = stack.enter_context(AccessLog(access_log)) if access_log else None
         service.store.database.verify()
         service.start()
         if retention_s is not None:
             stack.enter_context(Retention(service.store, retention_s))
         if chaos:
-            warn(chaos)
-        made = assembled(service, is_open=known is not None, log=log, chaos=chaos)
+            print_warning(chaos)
+        built = build_app(service, is_public=api_keys is not None, log=log, chaos=chaos)
         name = f"[{host}]" if ":" in host else host
-        announce(f"http://{name}:{listener.getsockname()[1]}")
-        with _stoppable():
-            _Server(configuration(made.app), made.close).run(sockets=[listener])
+        on_listen(f"http://{name}:{listener.getsockname()[1]}")
+        with _stops_on_sigterm():
+            _Server(uvicorn_config(built.app), built.close).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """A server that, when it stops, ends the streams that pages listen to, before it waits."""
+    """A uvicorn server that ends the event streams of the pages before it waits for requests."""
 
     def __init__(self, config: uvicorn.Config, close: Callable[[], None]) -> None:
         super().__init__(config)
         self._close = close
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop."""
+        """End the event streams and shut down."""
         self._close()
         await super().shutdown(sockets)
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
-    """An application, and how to end the streams that its pages listen to."""
+class BuiltApp:
+    """An ASGI application with the API, the pages and the middleware of the server."""
 
     app: ASGIApp
-    close: Callable[[], None]
+    close: Callable[[], None]  #: ends the event streams of the pages
 
 
-def assembled(
+def build_app(
     service: EmbeddedService,
     *,
-    is_open: bool,
+    is_public: bool,
     log: AccessLog | None = None,
     chaos: Chaos | None = None,
-) -> Assembled:
-    """Return API and library of a service with what whoever runs it needs around them.
+) -> BuiltApp:
+    """Return the API and the library pages of a service, with health, metrics and access log.
 
-    `is_open` says that others than this machine may come: each then needs a key, except for
-    `/healthz` and `/metrics`, which name nobody and nothing.
+    `is_public` allows requests from other machines. Each then requires a key, except `/healthz`
+    and `/metrics`, which contain no names.
     """
     metrics = Metrics(service.store)
-    health = Health({"store": service.store.database.probe, "training": service.check})
-    api = service.application(
-        beside=[Route("/healthz", health.answer), Route("/metrics", metrics.answer)],
-        around=[Middleware(Chaotic, chaos, chaos.draws())] if chaos else [],
+    health = HealthEndpoint({"store": service.store.database.probe, "training": service.check})
+    api = service.make_app(
+        extra_routes=[Route("/healthz", health.respond), Route("/metrics", metrics.respond)],
+        middleware=[Middleware(ChaosMiddleware, chaos, chaos.draw_kinds())] if chaos else [],
     )
-    library = Library(service.rooms, api)
-    app = Observed(
-        # A page that does not know a key is refused like everybody else.
-        library.app if is_open else LoopbackOnly(library.app),
+    library = WebLibrary(service.context, api)
+    app = RequestRecorder(
+        # With keys, the key protects against requests of foreign pages: they do not have one.
+        library.app if is_public else LoopbackOnly(library.app),
         [*library.app.routes, *api.routes],
-        metrics.count,
+        metrics.record,
         *([log.write] if log else []),
     )
-    return Assembled(app, library.close)
+    return BuiltApp(app, library.close)
 
 
-def configuration(app: ASGIApp) -> uvicorn.Config:
-    """Return how uvicorn serves an application."""
+def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+    """Return the configuration with which uvicorn serves an application."""
     return uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=TimeoutProtocol,
         ws="none",
         log_level="warning",
         access_log=False,
         lifespan="off",
-        timeout_keep_alive=_REST_S,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
     )
 
 
 class LoopbackOnly:
-    """Answers only what this machine asked for, where there are no keys.
+    """ASGI middleware that rejects requests of foreign pages, for a service without keys.
 
-    A page in a browser can make it send requests to a port of its own machine: they bear the
-    page's Origin, or, when its name was made to lead here, a Host that is not ours.
+    A web page can make a browser send requests to a port of its own machine. They have the Origin
+    of the page or, if the host name of the page was rebound to this machine, a foreign Host.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        headers = dict(scope.get("headers", ()))
-        host = headers.get(b"host", b"").decode("latin-1")
-        origin = headers.get(b"origin", b"").decode("latin-1")
+        """Pass a request on, or reject it with 403."""
+        fields = dict(scope.get("headers", ()))
+        host = fields.get(b"host", b"").decode("latin-1")
+        origin = fields.get(b"origin", b"").decode("latin-1")
         if _is_loopback(host) and (not origin or _is_loopback(origin.partition("://")[2])):
             await self._app(scope, receive, send)
             return
-        kind = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 403, "headers": kind})
-        await send({"type": "http.response.body", "body": _FORBIDDEN})
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 403, "headers": headers})
+        await send({"type": "http.response.body", "body": _FORBIDDEN_BODY})
 
 
-def _is_loopback(place: str) -> bool:
-    """Whether `host`, `host:port` or `[host]:port` names this machine."""
-    host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+def _is_loopback(address: str) -> bool:
+    """Return whether `host`, `host:port` or `[host]:port` is a loopback address."""
+    end = "]" if address.startswith("[") else ":"
+    host = address.removeprefix("[").partition(end)[0]
     if host == "localhost":
         return True
     try:
@@ -181,51 +182,53 @@ def _is_loopback(place: str) -> bool:
         return False
 
 
-def _known(keys: Path | None, host: str) -> Keys | None:
-    """Read the keys; without them, refuse to serve anybody else."""
+def _load_keys(keys: Path | None, host: str) -> ApiKeys | None:
+    """Load the keys. Without them, raise TunedModelsError unless `host` is a loopback address."""
     if keys is not None:
-        from tunedmodels.service.api.keys import read_keys  # noqa: PLC0415  # yaml, which others spare
+        from tunedmodels.service.api.keys import load_keys  # noqa: PLC0415  # imports yaml
 
-        return read_keys(keys)
+        return load_keys(keys)
     if not _is_loopback(f"[{host}]"):
         raise TunedModelsError(
-            f"Cannot serve on {host}: without keys, only this machine may be served",
-            cure="Use --host 127.0.0.1, or say with --keys who may come.",
+            f"Cannot serve on {host}: without keys, only loopback addresses are allowed",
+            cure="Use --host 127.0.0.1, or pass a file of API keys with --keys.",
         )
     return None
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the port before anything else is begun."""
+def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind the port, before the store is opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Said to be TCP, or asyncio lets Nagle's algorithm hold every answer back for 40 ms.
+    # Without IPPROTO_TCP asyncio does not disable Nagle's algorithm, which delays responses by
+    # 40 ms.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-            listener.listen()  # whoever reads our announcement may connect at once
+            listener.listen()  # clients may connect as soon as the URL is printed
         except OSError as error:
             is_taken = error.errno == errno.EADDRINUSE
-            why = "the port is in use" if is_taken else (error.strerror or str(error))
-            cure = "Choose another one with --port (0 takes any that is free)."
+            reason = "the port is in use" if is_taken else (error.strerror or str(error))
+            cure = "Choose another port with --port (0 selects any free port)."
             if not is_taken:
-                cure = "Name an address of this machine with --host, or another port with --port."
-            raise TunedModelsError(f"Cannot listen on {host}:{port}: {why}", cure=cure) from error
+                cure = "Pass an address of this machine with --host, or another port with --port."
+            message = f"Cannot listen on {host}:{port}: {reason}"
+            raise TunedModelsError(message, cure=cure) from error
         yield listener
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Come back here when the server was stopped: it raises the signal again when it is done."""
+def _stops_on_sigterm() -> Iterator[None]:
+    """Leave the block on SIGTERM or Ctrl-C: uvicorn raises the signal again after its shutdown."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    former = signal.signal(signal.SIGTERM, stop)
+    previous = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, former)
+        signal.signal(signal.SIGTERM, previous)

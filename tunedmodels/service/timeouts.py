@@ -1,8 +1,11 @@
-"""A connection that has its time: nobody keeps one open by sending next to nothing.
+"""Timeouts for connections: a client cannot keep one open by sending almost nothing.
 
-uvicorn limits how large a head may be and how long a connection may rest between two requests. It
-waits without end for the first byte, for the rest of a head, and for the rest of a body that was
-already refused. (The body of a request that is wanted has its time in `bodies.py`, and an answer.)
+uvicorn limits the size of a request head and the idle time between two requests. It waits without
+limit for the first byte, for the rest of a head, and for the rest of a body that was already
+rejected. `TimeoutProtocol` adds these timeouts. The body of an accepted request has its own timeout
+with an error response, in `api/messages.py`.
+
+`TimeoutProtocol` extends a private class of uvicorn: check it when uvicorn is upgraded.
 """
 
 from __future__ import annotations
@@ -15,73 +18,78 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_S = 10.0  # for a whole head, from the connection or the last answer on
-DROP = "tunedmodels.drop"  # in `scope["extensions"]`: closes the connection without an answer
+#: For a whole request head, from the start of the connection or the last response on.
+HEAD_TIMEOUT_S = 10.0
+#: Key in `scope["extensions"]` of a function that closes the connection without a response.
+DROP_EXTENSION = "tunedmodels.drop"
 
 
-class PatientProtocol(H11Protocol):
-    """uvicorn's protocol on h11, whose patience has an end."""
+class TimeoutProtocol(H11Protocol):
+    """uvicorn's protocol on h11, with timeouts."""
 
-    _end: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  # uvicorn's, as they are
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  # passed to uvicorn
         super().__init__(*args, **options)
-        self.app = _droppable(self.app, self._drop)
+        self.app = _with_drop_extension(self.app, self._drop)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Begin to wait for a head."""
+        """Start the timer for the first head."""
         super().connection_made(transport)
-        self._look()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a single byte is no reason to wait longer."""
+        """Process data. Received bytes do not restart a running timer."""
         super().data_received(data)
-        self._look()
+        self._start_timer()
 
     def on_response_complete(self) -> None:
-        """Wait for the next head, or for the end of a body that nobody reads any more."""
+        """Start the timer for the next head, or for the rest of a body that is not read."""
         super().on_response_complete()
-        self._look()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the timer."""
         super().connection_lost(exc)
-        self._rest()
+        self._cancel_timer()
 
     def _drop(self) -> None:
         self.transport.abort()
 
-    def _look(self) -> None:
-        """Let the time run while it is the client's turn and nothing of ours is under way."""
+    def _start_timer(self) -> None:
+        """Start the timer if the service waits for the client and it does not run yet.
+
+        Cancels it while a request is processed or a response is sent.
+        """
         is_answered = self.conn.our_state in (h11.DONE, h11.MUST_CLOSE)
-        is_their_turn = self.conn.their_state is h11.IDLE or is_answered
-        if not is_their_turn or self.transport.is_closing():
-            self._rest()
-        elif self._end is None:
-            self._end = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+        is_waiting = self.conn.their_state is h11.IDLE or is_answered
+        if not is_waiting or self.transport.is_closing():
+            self._cancel_timer()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self.timeout_keep_alive_handler)
 
-    def _rest(self) -> None:
-        if self._end is not None:
-            self._end.cancel()
-            self._end = None
-
-
-def _droppable(app: ASGIApp, drop: Callable[[], None]) -> Any:  # noqa: ANN401  # an application in uvicorn's own types
-    async def reached(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["extensions"] = {**scope.get("extensions", {}), DROP: drop}
-        await app(scope, receive, send)
-
-    return reached
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
-async def drop(scope: Scope, receive: Receive) -> None:
-    """Close a connection without an answer, or without the rest of it.
+async def drop_connection(scope: Scope, receive: Receive) -> None:
+    """Close a connection without a response, or in the middle of one.
 
-    Raises ConnectionResetError where there is no connection, as in a process of one's own.
+    Raises ConnectionResetError if there is no connection, as with an in-process transport.
     """
-    close: Callable[[], None] | None = scope.get("extensions", {}).get(DROP)
+    close: Callable[[], None] | None = scope.get("extensions", {}).get(DROP_EXTENSION)
     if close is None:
         raise ConnectionResetError("dropped on purpose")
     close()
     while (await receive())["type"] != "http.disconnect":
-        pass  # what was under way when it was closed
+        pass  # data that was received before the connection was closed
+
+
+def _with_drop_extension(app: ASGIApp, drop: Callable[[], None]) -> Any:  # noqa: ANN401  # an application in uvicorn's own types
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"] = {**scope.get("extensions", {}), DROP_EXTENSION: drop}
+        await app(scope, receive, send)
+
+    return wrapped

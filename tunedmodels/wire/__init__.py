@@ -1,1 +1,1 @@
-"""Other people's words: the shapes of the services we speak to, and nothing of our own."""
+"""Messages of the services that this package calls."""

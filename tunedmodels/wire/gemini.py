@@ -1,10 +1,10 @@
-"""The shapes of the Gemini API's tunedModels surface, v1beta.
+"""Messages of the Gemini API v1beta: tuned models, models and generation.
 
 Source: google/ai/generativelanguage/v1beta/{tuned_model,model_service,generative_service}.proto and
 the rules of proto3 JSON: camelCase names, a field with its default value is left out, int64 is a
 string, a float may be the string "NaN", an enum is a name or a number, times are RFC 3339 in UTC
-with up to nine digits. Everything is optional and unknown fields are ignored, so a service may say
-less or more. The same shapes are sent and received: defaults are left out there, too.
+with up to nine digits. All fields are optional and unknown fields are ignored, so that a service
+may send fewer or more fields. The same messages are sent, without default values.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Int64 = int | Annotated[str, msgspec.Meta(pattern=r"^-?\d{1,19}$")]
 T = TypeVar("T")
 
 
-class Shape(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
-    """A message of the API. Messages hold no circles, so the collector need not look at them."""
+class ApiMessage(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """A message of the API. Messages contain no reference cycles, so `gc` is off."""
 
 
 class State(Enum):
-    """TunedModel.State; there is no state for a cancelled job."""
+    """TunedModel.State. It has no value for a cancelled job."""
 
     STATE_UNSPECIFIED = 0
     CREATING = 1
@@ -37,35 +37,35 @@ class State(Enum):
     FAILED = 3
 
     @classmethod
-    def of(cls, value: str | int) -> State:
-        """Return the state of its name or number; an unknown one is unspecified."""
+    def parse(cls, value: str | int) -> State:
+        """Return the state for a name or number; STATE_UNSPECIFIED if it is unknown."""
         return _STATES.get(value, cls.STATE_UNSPECIFIED)
 
 
 _STATES = {name: state for state in State for name in (state.name, state.value)}
 
 
-class TuningExample(Shape):
+class TuningExample(ApiMessage):
     """One training example."""
 
     text_input: str
     output: str
 
 
-class TuningExamples(Shape):
-    """The list inside a Dataset."""
+class TuningExamples(ApiMessage):
+    """The examples of a Dataset."""
 
     examples: list[TuningExample] = []
 
 
-class Dataset(Shape):
+class Dataset(ApiMessage):
     """Training data; input only."""
 
     examples: TuningExamples
 
 
-class Hyperparameters(Shape):
-    """What was declared at create, and what is used afterwards."""
+class Hyperparameters(ApiMessage):
+    """In a create, the declared values; afterwards, the values in use."""
 
     epoch_count: int | None = None
     batch_size: int | None = None
@@ -73,10 +73,10 @@ class Hyperparameters(Shape):
     learning_rate_multiplier: float | None = None
 
 
-class Snapshot(Shape):
+class Snapshot(ApiMessage):
     """TuningSnapshot: one step of training. `epoch` counts full passes from 0.
 
-    Its `computeTime` is left alone: nobody asks for it, and a look at many models has one per step.
+    `computeTime` is not decoded: it is not used, and a list of models contains one per step.
     """
 
     step: int = 0
@@ -84,8 +84,8 @@ class Snapshot(Shape):
     mean_loss: float = 0.0
 
 
-class TuningTask(Shape):
-    """The job that makes a tuned model. No start time yet means that it still queues."""
+class TuningTask(ApiMessage):
+    """The job that creates a tuned model. It is queued as long as it has no start time."""
 
     start_time: datetime | None = None
     complete_time: datetime | None = None
@@ -94,15 +94,15 @@ class TuningTask(Shape):
     hyperparameters: Hyperparameters | None = None
 
 
-class TunedModelSource(Shape):
-    """The tuned model that another one continues from."""
+class TunedModelSource(ApiMessage):
+    """The tuned model from which another one continues."""
 
     tuned_model: str = ""
     base_model: str = ""
 
 
-class TunedModel(Shape):
-    """A tuned model. `name` is `tunedModels/ID`; a PATCH answers with a part of it at most."""
+class TunedModel(ApiMessage):
+    """A tuned model, `tunedModels/ID`. The response to a PATCH may contain only some fields."""
 
     name: str = ""
     base_model: str = ""
@@ -119,14 +119,14 @@ class TunedModel(Shape):
     reader_project_numbers: list[Int64] = []
 
 
-class TunedModelPage(Shape):
-    """The answer of tunedModels.list."""
+class TunedModelPage(ApiMessage):
+    """The response of tunedModels.list."""
 
     entries: list[TunedModel] = msgspec.field(name="tunedModels", default_factory=list)
     next_page_token: str = ""
 
 
-class Operation(Shape):
+class Operation(ApiMessage):
     """google.longrunning.Operation; `name` is `tunedModels/ID/operations/OPID`."""
 
     name: str = ""
@@ -134,15 +134,15 @@ class Operation(Shape):
     error: Status | None = None
 
 
-class OperationPage(Shape):
-    """The answer of tunedModels.operations.list."""
+class OperationPage(ApiMessage):
+    """The response of tunedModels.operations.list."""
 
     entries: list[Operation] = msgspec.field(name="operations", default_factory=list)
     next_page_token: str = ""
 
 
-class Model(Shape):
-    """A model that is no tuned model."""
+class Model(ApiMessage):
+    """A model that is not tuned."""
 
     name: str = ""
     display_name: str = ""
@@ -150,28 +150,28 @@ class Model(Shape):
     supported_generation_methods: list[str] = []
 
 
-class ModelPage(Shape):
-    """The answer of models.list."""
+class ModelPage(ApiMessage):
+    """The response of models.list."""
 
     entries: list[Model] = msgspec.field(name="models", default_factory=list)
     next_page_token: str = ""
 
 
-class Part(Shape):
-    """A piece of a message; we speak text only (F16)."""
+class Part(ApiMessage):
+    """A part of a turn; only text is supported (F16)."""
 
     text: str = ""
 
 
-class Content(Shape):
+class Content(ApiMessage):
     """One turn of a conversation."""
 
     parts: list[Part] = []
     role: str = ""
 
 
-class GenerationConfig(Shape):
-    """How an answer is drawn; what is left out is as the model says."""
+class GenerationConfig(ApiMessage):
+    """Generation settings; the model's own values apply to fields that are not set."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -179,7 +179,7 @@ class GenerationConfig(Shape):
     max_output_tokens: int | None = None
 
 
-class GenerateRequest(Shape):
+class GenerateRequest(ApiMessage):
     """GenerateContentRequest."""
 
     contents: list[Content] = []
@@ -187,48 +187,48 @@ class GenerateRequest(Shape):
     system_instruction: Content | None = None
 
 
-class CountTokensRequest(Shape):
-    """The question of countTokens."""
+class CountTokensRequest(ApiMessage):
+    """The request of countTokens."""
 
     contents: list[Content] = []
 
 
-class CountTokensResponse(Shape):
-    """The answer of countTokens; None where it says nothing."""
+class CountTokensResponse(ApiMessage):
+    """The response of countTokens."""
 
     total_tokens: int | None = None
 
 
-class Candidate(Shape):
-    """One answer, or the next piece of it."""
+class Candidate(ApiMessage):
+    """One answer, or the next part of it in a stream."""
 
     content: Content | None = None
     finish_reason: str | int = ""
 
 
-class PromptFeedback(Shape):
-    """Why a question was not answered at all."""
+class PromptFeedback(ApiMessage):
+    """The reason why a prompt was not answered."""
 
     block_reason: str | int = ""
 
 
-class GenerateResponse(Shape):
-    """GenerateContentResponse; a stream that breaks ends with `error` instead."""
+class GenerateResponse(ApiMessage):
+    """GenerateContentResponse; an interrupted stream ends with `error`."""
 
     candidates: list[Candidate] = []
     prompt_feedback: PromptFeedback | None = None
     error: Status | None = None
 
 
-def decode(body: bytes, shape: type[T]) -> T:
-    """Decode a body; an empty one is an empty message.
+def decode(body: bytes, message_type: type[T]) -> T:
+    """Decode a body; an empty body is an empty message.
 
-    Raises msgspec.DecodeError (or its ValidationError) when it is no such message.
+    Raises msgspec.DecodeError (or its subclass ValidationError) when it is not such a message.
     """
-    # Not strict: proto3 JSON allows a number as a string, and writes a loss that went astray "NaN".
-    return msgspec.json.decode(body or b"{}", type=shape, strict=False)
+    # Not strict: proto3 JSON allows a number as a string, and writes a diverged loss as "NaN".
+    return msgspec.json.decode(body or b"{}", type=message_type, strict=False)
 
 
-def encode(message: Shape) -> bytes:
-    """Encode a message as compact JSON, defaults left out."""
+def encode(message: ApiMessage) -> bytes:
+    """Encode a message as compact JSON without default values."""
     return msgspec.json.encode(message)

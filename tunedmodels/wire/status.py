@@ -1,9 +1,9 @@
-"""How a Google service says no: google.rpc.Status, in the error body that every Google API shares.
+"""google.rpc.Status: the error body of every Google API.
 
 Sources: google/rpc/status.proto, code.proto and error_details.proto. The body is
 `{"error": {"code", "message", "status", "details": [...]}}`; array endpoints wrap it in a list of
-one. Whatever stands between us and the service (a proxy, a router's 404 page) answers in HTML or
-not at all, so reading never fails: there are just fewer words.
+one. A proxy or a router between us and the service may answer in HTML or without a body. So
+parsing never fails; the result then contains less.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from typing import Annotated, Any
 import msgspec
 
 CANCELLED = 1  # google.rpc.Code
-LONGEST_WORDS = 1000  # characters; a message is for people, not for a page
-LARGEST_BODY = 64 * 1024  # bytes of a body that is no Status; its words are at the beginning
+MAX_TEXT_CHARS = 1000
+MAX_PLAIN_BODY_BYTES = 64 * 1024  # read of a body that is not a Status
 
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
 class FieldViolation(msgspec.Struct):
-    """One field of the request that is wrong, from google.rpc.BadRequest."""
+    """An invalid field of the request, from google.rpc.BadRequest."""
 
     field: str = ""
     description: str = ""
 
 
-class Link(msgspec.Struct):
-    """Where to read more, from google.rpc.Help."""
+class HelpLink(msgspec.Struct):
+    """A link to documentation, from google.rpc.Help."""
 
     description: str = ""
     url: str = ""
 
 
-class Detail(msgspec.Struct, rename="camel"):
-    """The details we can use, as one shape: ErrorInfo, BadRequest, RetryInfo and Help."""
+class ErrorDetail(msgspec.Struct, rename="camel"):
+    """The supported details as one message: ErrorInfo, BadRequest, RetryInfo and Help."""
 
     reason: str = ""
     metadata: dict[str, Any] = {}
     field_violations: list[FieldViolation] = []
     retry_delay: str = ""
-    links: list[Link] = []
+    links: list[HelpLink] = []
 
 
 class Status(msgspec.Struct):
@@ -52,36 +52,36 @@ class Status(msgspec.Struct):
     code: int = 0
     message: str = ""
     status: str = ""
-    details: list[Detail] = []
+    details: list[ErrorDetail] = []
 
     @property
     def reason(self) -> str:
-        """The stable word of ErrorInfo, such as `API_KEY_INVALID`, or empty."""
+        """The reason of ErrorInfo, such as `API_KEY_INVALID`, or an empty string."""
         return next((detail.reason for detail in self.details if detail.reason), "")
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What ErrorInfo says beside its reason: `service`, `consumer`, `permission` and others."""
-        facts = next((detail.metadata for detail in self.details if detail.reason), {})
-        return {name: fact for name, fact in facts.items() if isinstance(fact, str)}
+        """The metadata of ErrorInfo: `service`, `consumer`, `permission` and others."""
+        metadata = next((detail.metadata for detail in self.details if detail.reason), {})
+        return {name: value for name, value in metadata.items() if isinstance(value, str)}
 
     @property
     def retry_delay_s(self) -> float | None:
-        """How long RetryInfo asks to wait, in seconds, or None."""
+        """The delay of RetryInfo in seconds, or None."""
         for detail in self.details:
-            if found := _SECONDS.fullmatch(detail.retry_delay):
-                return float(found[1])
+            if match := _SECONDS.fullmatch(detail.retry_delay):
+                return float(match[1])
         return None
 
     @property
-    def words(self) -> str:
-        """The message, the violated fields that it does not tell of, and the links."""
+    def text(self) -> str:
+        """The message, the invalid fields that it does not mention, and the links."""
         parts = [self.message]
         for detail in self.details:
             parts += [
-                f"{each.field}: {each.description}"
-                for each in detail.field_violations
-                if each.description not in self.message
+                f"{violation.field}: {violation.description}"
+                for violation in detail.field_violations
+                if violation.description not in self.message
             ]
             parts += [f"see {link.url}" for link in detail.links if link.url]
         return "; ".join(filter(None, parts))
@@ -95,23 +95,23 @@ _ONE = msgspec.json.Decoder(_Body)
 _LIST = msgspec.json.Decoder(Annotated[list[_Body], msgspec.Meta(min_length=1)])
 
 
-def read(body: bytes) -> Status:
-    """Read an error body; one that is no Status gives what can be told in its place."""
+def parse_status(body: bytes) -> Status:
+    """Return the Status in an error body; of another body, its title or text as the message."""
     for decoder in (_ONE, _LIST):
         try:
-            found = decoder.decode(body)
+            decoded = decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        return found.error if isinstance(found, _Body) else found[0].error
-    text = body[:LARGEST_BODY].decode(errors="replace")
+        return decoded.error if isinstance(decoded, _Body) else decoded[0].error
+    text = body[:MAX_PLAIN_BODY_BYTES].decode(errors="replace")
     title = _TITLE.search(text)
     if title:
         return Status(message=html.unescape(title[1]))
     return Status(message="" if text.lstrip().startswith("<") else text.strip())
 
 
-def plain(text: str) -> str:
-    """Return foreign text fit for a terminal: one line, no control characters, bounded."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    line = " ".join(shown.split())
-    return line if len(line) <= LONGEST_WORDS else f"{line[: LONGEST_WORDS - 3]}..."
+def printable_line(text: str) -> str:
+    """Return text of a service as one line of limited length without control characters."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= MAX_TEXT_CHARS else f"{line[: MAX_TEXT_CHARS - 3]}..."

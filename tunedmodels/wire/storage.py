@@ -1,7 +1,7 @@
-"""The shapes of the Cloud Storage JSON API that datasets and the lock need.
+"""Messages of the Cloud Storage JSON API that datasets and the lock need.
 
 Source: the v1 discovery document of storage.googleapis.com. int64 is a string; `crc32c` is the
-checksum in base64 of its four bytes, highest first; custom metadata is text.
+checksum in base64, as four big-endian bytes; custom metadata is text.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from datetime import datetime
 
 import msgspec
 
-from tunedmodels.wire.gemini import Shape
+from tunedmodels.wire.gemini import ApiMessage
 
-CHUNK = 256 * 1024  # bytes; each part of a resumable upload but the last is a multiple of it
+CHUNK = 256 * 1024  # bytes; each part of a resumable upload except the last is a multiple of it
 
 
-class Object(Shape):
-    """An object of a bucket. `generation` is another one with every write."""
+class Object(ApiMessage):
+    """The metadata of an object. Every write changes `generation`."""
 
     name: str = ""
     generation: str = ""
@@ -27,8 +27,8 @@ class Object(Shape):
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class NewObject(Shape):
-    """What is said of an object that is to be written; the service refuses other contents."""
+class NewObject(ApiMessage):
+    """The metadata of an object to write; the service rejects data with another checksum."""
 
     name: str
     content_type: str = ""

@@ -1,8 +1,7 @@
-"""The shapes of Vertex AI v1 that tuned models need: jobs, models, endpoints, operations.
+"""Messages of Vertex AI v1 that tuned models need: jobs, models, endpoints and operations.
 
-Source: the v1 discovery document of aiplatform.googleapis.com. Read tolerantly, as those of the
-Gemini API are (unknown fields are ignored, everything is optional, int64 is a string); sent
-exactly: what has a default is left out.
+Source: the v1 discovery document of aiplatform.googleapis.com. As for the Gemini API, all fields
+are optional, unknown fields are ignored, an int64 is a string, and default values are not sent.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tunedmodels.wire.gemini import Shape
+from tunedmodels.wire.gemini import ApiMessage
 from tunedmodels.wire.status import Status
 
 T = TypeVar("T")
@@ -27,14 +26,14 @@ ADAPTER_SIZES = {
 }
 
 
-class Encryption(Shape):
+class EncryptionSpec(ApiMessage):
     """EncryptionSpec: a key of Cloud KMS."""
 
     kms_key_name: str = ""
 
 
-class Hyperparameters(Shape):
-    """Those of supervised tuning and of preference tuning, which alone has `beta`."""
+class Hyperparameters(ApiMessage):
+    """Those of supervised tuning and of preference tuning; only the latter has `beta`."""
 
     epoch_count: str | None = None  # int64, so a string on the wire
     learning_rate_multiplier: float | None = None
@@ -42,7 +41,7 @@ class Hyperparameters(Shape):
     beta: float | None = None
 
 
-class TuningSpec(Shape):
+class TuningSpec(ApiMessage):
     """SupervisedTuningSpec and PreferenceOptimizationSpec, which have the same fields."""
 
     training_dataset_uri: str = ""
@@ -51,15 +50,15 @@ class TuningSpec(Shape):
     export_last_checkpoint_only: bool = False
 
 
-class PreTunedModel(Shape):
-    """The tuned model to continue from: `P/models/M@VERSION`."""
+class PreTunedModel(ApiMessage):
+    """The tuned model from which a job continues: `P/models/M@VERSION`."""
 
     tuned_model_name: str = ""
     base_model: str = ""
 
 
-class Checkpoint(Shape):
-    """A step of the training that was deployed for itself."""
+class TunedModelCheckpoint(ApiMessage):
+    """A training step that has its own endpoint."""
 
     checkpoint_id: str = ""
     epoch: int = 0
@@ -67,18 +66,18 @@ class Checkpoint(Shape):
     endpoint: str = ""
 
 
-class Result(Shape):
-    """What a job made: a Model (`P/models/M@VERSION`) and where it can be asked."""
+class TunedModel(ApiMessage):
+    """The result of a job: a Model (`P/models/M@VERSION`) and its endpoints."""
 
     model: str = ""
     endpoint: str = ""
-    checkpoints: list[Checkpoint] = msgspec.field(default_factory=list)
+    checkpoints: list[TunedModelCheckpoint] = msgspec.field(default_factory=list)
 
 
-class Stats(Shape):
-    """What the service found in the training data, of both methods.
+class TuningStats(ApiMessage):
+    """Statistics about the training data, for both methods.
 
-    Supervised tuning counts dropped examples; preference tuning names a sample of them.
+    Supervised tuning counts dropped examples; preference tuning lists a sample of them.
     """
 
     tuning_dataset_example_count: int | None = None
@@ -90,15 +89,17 @@ class Stats(Shape):
     dropped_example_reasons: list[str] = msgspec.field(default_factory=list)
 
 
-class DataStats(Shape):
-    """TuningDataStats."""
+class TuningDataStats(ApiMessage):
+    """The statistics of a job."""
 
-    supervised: Stats | None = msgspec.field(default=None, name="supervisedTuningDataStats")
-    preference: Stats | None = msgspec.field(default=None, name="preferenceOptimizationDataStats")
+    supervised: TuningStats | None = msgspec.field(default=None, name="supervisedTuningDataStats")
+    preference: TuningStats | None = msgspec.field(
+        default=None, name="preferenceOptimizationDataStats"
+    )
 
 
-class TuningJob(Shape):
-    """A job; it can be cancelled and never deleted. `name` holds the number of the project."""
+class TuningJob(ApiMessage):
+    """A job. It cannot be deleted, only cancelled. `name` contains the project number."""
 
     name: str = ""
     base_model: str = ""
@@ -108,27 +109,27 @@ class TuningJob(Shape):
     tuned_model_display_name: str = ""
     description: str = ""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
-    encryption_spec: Encryption | None = None
+    encryption_spec: EncryptionSpec | None = None
     service_account: str = ""
     state: str = ""
-    tuning_job_state: str = ""  # v1beta1 alone has it; v1 may come to say it, too
+    tuning_job_state: str = ""  # only in v1beta1; v1 may add it
     create_time: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
     error: Status | None = None
-    tuned_model: Result | None = None
-    tuning_data_stats: DataStats | None = None
+    tuned_model: TunedModel | None = None
+    tuning_data_stats: TuningDataStats | None = None
 
 
-class TuningJobPage(Shape):
-    """The answer of tuningJobs.list."""
+class TuningJobPage(ApiMessage):
+    """The response of tuningJobs.list."""
 
     entries: list[TuningJob] = msgspec.field(name="tuningJobs", default_factory=list)
     next_page_token: str = ""
 
 
-class Model(Shape):
-    """An entry of the model registry: what a job leaves, and what carries our stamp after it."""
+class Model(ApiMessage):
+    """An entry of the model registry, which a job creates. It contains our stamp."""
 
     name: str = ""
     version_id: str = ""
@@ -138,44 +139,37 @@ class Model(Shape):
     etag: str = ""
 
 
-class ModelPage(Shape):
-    """The answer of models.list, and of models.listVersions."""
+class ModelPage(ApiMessage):
+    """The response of models.list and of models.listVersions."""
 
     entries: list[Model] = msgspec.field(name="models", default_factory=list)
     next_page_token: str = ""
 
 
-class DeployedModel(Shape):
-    """A model at an endpoint. `model` may name a version; `model_version_id` does, where it is."""
+class DeployedModel(ApiMessage):
+    """A model at an endpoint. `model_version_id` or the suffix of `model` is its version."""
 
     id: str = ""
     model: str = ""
     model_version_id: str = ""
 
 
-class Endpoint(Shape):
-    """Where a model is asked: `P/endpoints/E`, perhaps in another location than its job."""
+class Endpoint(ApiMessage):
+    """The endpoint of a model, `P/endpoints/E`. Its location may differ from that of the job."""
 
     name: str = ""
     deployed_models: list[DeployedModel] = msgspec.field(default_factory=list)
     traffic_split: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class EndpointPage(Shape):
-    """The answer of endpoints.list."""
-
-    entries: list[Endpoint] = msgspec.field(name="endpoints", default_factory=list)
-    next_page_token: str = ""
-
-
-class Undeploy(Shape):
-    """UndeployModelRequest: the split is that of the traffic afterwards."""
+class UndeployModelRequest(ApiMessage):
+    """The request of undeployModel; `traffic_split` applies afterwards."""
 
     deployed_model_id: str = ""
     traffic_split: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class Operation(Shape):
+class Operation(ApiMessage):
     """google.longrunning.Operation."""
 
     name: str = ""
@@ -183,11 +177,11 @@ class Operation(Shape):
     error: Status | None = None
 
 
-def decode(body: bytes, shape: type[T]) -> T:
-    """Decode a body; an empty one is an empty message. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(body or b"{}", type=shape, strict=False)
+def decode(body: bytes, message_type: type[T]) -> T:
+    """Decode a body; an empty body is an empty message. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(body or b"{}", type=message_type, strict=False)
 
 
-def encode(message: Shape) -> bytes:
-    """Encode a message as compact JSON, defaults left out."""
+def encode(message: ApiMessage) -> bytes:
+    """Encode a message as compact JSON without default values."""
     return msgspec.json.encode(message)

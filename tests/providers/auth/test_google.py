@@ -1,3 +1,5 @@
+"""Google credentials: how they are found, refreshed and kept out of all output."""
+
 from __future__ import annotations
 
 import asyncio
@@ -22,29 +24,34 @@ from tests.support.fakes.google_tokens import (
     PLATFORM,
     ROBOT,
     SECRETS,
-    Tokens,
+    FakeTokenServer,
     github,
     gitlab,
     impersonated,
-    lay,
     private_key,
     service_account,
-    tokens,
+    token_server,
     user,
+    write_credentials,
 )
-from tests.support.fakes.script import Answer, Script, no, ok
+from tests.support.fakes.script import (
+    ScriptedResponse,
+    ScriptedTransport,
+    error_response,
+    ok_response,
+)
 from tunedmodels.errors import (
     InvalidArgumentError,
     ProviderError,
     UnauthenticatedError,
     UnavailableError,
 )
-from tunedmodels.providers.auth.adc import Kind, Source
+from tunedmodels.providers.auth.adc import CredentialKind, CredentialSource
 from tunedmodels.providers.auth.google import GoogleIdentity, gemini_identity, vertex_identity
-from tunedmodels.providers.auth.google_auth import load
+from tunedmodels.providers.auth.google_auth import load_credentials
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.identity import Credentials, Identity
-from tunedmodels.providers.retry import ATTEMPTS
+from tunedmodels.providers.retry import MAX_ATTEMPTS
 
 HOST = "https://aiplatform.example"
 
@@ -53,30 +60,30 @@ HOST = "https://aiplatform.example"
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clock = SimpleNamespace(sleep=lambda _: None)
     monkeypatch.setattr("google.auth._exponential_backoff.time", clock)
-    with stamina.set_testing(True, attempts=ATTEMPTS):
+    with stamina.set_testing(True, attempts=MAX_ATTEMPTS):
         yield
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Tokens]:
-    with tokens() as fake:
+def running() -> Iterator[FakeTokenServer]:
+    with token_server() as fake:
         yield fake
 
 
 @pytest.fixture
-def fake(running: Tokens, monkeypatch: pytest.MonkeyPatch) -> Tokens:
-    # No file names these two: google-auth knows but one of each.
-    acting = f"{running.url}/v1/projects/-/serviceAccounts/{{}}:generateAccessToken"
-    monkeypatch.setattr(iam, "_IAM_ENDPOINT", acting)
+def fake(running: FakeTokenServer, monkeypatch: pytest.MonkeyPatch) -> FakeTokenServer:
+    # google-auth has fixed endpoints for these two.
+    iam_endpoint = f"{running.url}/v1/projects/-/serviceAccounts/{{}}:generateAccessToken"
+    monkeypatch.setattr(iam, "_IAM_ENDPOINT", iam_endpoint)
     monkeypatch.setattr(credentials, "_GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{running.url}/token")
     running.lasts_s = 3600
     running.given = 0
-    for each in (running.asked, running.bodies, running.refusals):
-        each.clear()
+    for recorded in (running.requests, running.bodies, running.refusals):
+        recorded.clear()
     return running
 
 
-Kinds = Callable[[Tokens, Path], dict[str, Any]]
+Kinds = Callable[[FakeTokenServer, Path], dict[str, Any]]
 KINDS: dict[str, Kinds] = {
     "service account key": lambda fake, _: service_account(fake),
     "user login": lambda fake, _: user(fake),
@@ -87,152 +94,174 @@ KINDS: dict[str, Kinds] = {
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
-async def ask(identity: Identity, *answers: Answer, times: int = 1) -> Script:
-    script = Script(*answers)
+async def send(
+    identity: Identity, *responses: ScriptedResponse, times: int = 1
+) -> ScriptedTransport:
+    script = ScriptedTransport(*responses)
     http = Http(HOST, identity, transport=script)
     try:
         for _ in range(times):
-            await http.send("POST", "v1/jobs", content=b"{}", repeatable=False)
+            await http.request_body("POST", "v1/jobs", content=b"{}", is_idempotent=False)
     finally:
         await http.aclose()
     return script
 
 
-def shown(script: Script) -> list[str]:
-    return [request.headers["authorization"] for request in script.asked]
+def authorizations(script: ScriptedTransport) -> list[str]:
+    return [request.headers["authorization"] for request in script.requests]
 
 
 @every_kind
-async def test_every_kind_of_credential_becomes_a_token(
-    fake: Tokens, kind: Kinds, tmp_path: Path
+async def test_every_kind_of_credential_gets_a_token(
+    fake: FakeTokenServer, kind: Kinds, tmp_path: Path
 ) -> None:
-    identity = vertex_identity(lay(tmp_path, kind(fake, tmp_path)))
-    script = await ask(identity, ok(), ok(), times=2)
-    assert shown(script) == [f"Bearer ya29.fake-{fake.given}"] * 2
+    identity = vertex_identity(write_credentials(tmp_path, kind(fake, tmp_path)))
+    script = await send(identity, ok_response(), ok_response(), times=2)
+    assert authorizations(script) == [f"Bearer ya29.fake-{fake.given}"] * 2
 
 
-async def test_scopes_are_asked_for_where_the_kind_lets_one_choose(
-    fake: Tokens, tmp_path: Path
+async def test_scopes_are_requested_for_kinds_that_allow_a_choice(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    await ask(vertex_identity(lay(tmp_path, gitlab(fake, tmp_path))), ok())
+    await send(vertex_identity(write_credentials(tmp_path, gitlab(fake, tmp_path))), ok_response())
     assert "auth%2Fcloud-platform" in fake.bodies[-1]
-    await ask(gemini_identity(lay(tmp_path, gitlab(fake, tmp_path)), HOST), ok())
+    await send(
+        gemini_identity(write_credentials(tmp_path, gitlab(fake, tmp_path)), HOST), ok_response()
+    )
     assert "auth%2Fgenerative-language.tuning" in fake.bodies[-1]
-    await ask(gemini_identity(lay(tmp_path, impersonated(fake)), HOST), ok())
+    await send(
+        gemini_identity(write_credentials(tmp_path, impersonated(fake)), HOST), ok_response()
+    )
     assert PLATFORM in json.loads(fake.bodies[-1])["scope"]
-    await ask(vertex_identity(lay(tmp_path, user(fake))), ok())
+    await send(vertex_identity(write_credentials(tmp_path, user(fake))), ok_response())
     assert "scope" not in fake.bodies[-1]
 
 
-async def test_an_account_may_be_impersonated_by_a_variable(fake: Tokens, tmp_path: Path) -> None:
-    environ = lay(tmp_path, user(fake)) | {"GOOGLE_IMPERSONATE_SERVICE_ACCOUNT": ROBOT}
-    script = await ask(vertex_identity(environ), ok())
-    assert fake.asked[-1] == f"POST /v1/projects/-/serviceAccounts/{ROBOT}:generateAccessToken"
-    assert shown(script) == ["Bearer ya29.fake-2"]
-
-
-async def test_calls_count_for_the_project_of_the_login_or_the_one_that_is_named(
-    fake: Tokens, tmp_path: Path
+async def test_a_variable_sets_an_account_to_impersonate(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    environ = lay(tmp_path, user(fake))
-    script = await ask(vertex_identity(environ), ok())
-    assert script.asked[0].headers["x-goog-user-project"] == "counted-proj"
-    script = await ask(vertex_identity(environ | {"GOOGLE_CLOUD_QUOTA_PROJECT": "other"}), ok())
-    assert script.asked[0].headers["x-goog-user-project"] == "other"
+    environ = write_credentials(tmp_path, user(fake)) | {
+        "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT": ROBOT
+    }
+    script = await send(vertex_identity(environ), ok_response())
+    assert fake.requests[-1] == f"POST /v1/projects/-/serviceAccounts/{ROBOT}:generateAccessToken"
+    assert authorizations(script) == ["Bearer ya29.fake-2"]
 
 
-async def test_what_gcloud_wrote_is_found_without_a_variable(fake: Tokens, tmp_path: Path) -> None:
+async def test_the_quota_project_is_that_of_the_login_or_of_the_variable(
+    fake: FakeTokenServer, tmp_path: Path
+) -> None:
+    environ = write_credentials(tmp_path, user(fake))
+    script = await send(vertex_identity(environ), ok_response())
+    assert script.requests[0].headers["x-goog-user-project"] == "counted-proj"
+    script = await send(
+        vertex_identity(environ | {"GOOGLE_CLOUD_QUOTA_PROJECT": "other"}), ok_response()
+    )
+    assert script.requests[0].headers["x-goog-user-project"] == "other"
+
+
+async def test_the_file_of_gcloud_is_found_without_a_variable(
+    fake: FakeTokenServer, tmp_path: Path
+) -> None:
     folder = tmp_path / ".config/gcloud"
     folder.mkdir(parents=True)
     (folder / "application_default_credentials.json").write_text(json.dumps(user(fake)))
-    script = await ask(vertex_identity({"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}), ok())
-    assert shown(script) == ["Bearer ya29.fake-1"]
+    script = await send(
+        vertex_identity({"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}), ok_response()
+    )
+    assert authorizations(script) == ["Bearer ya29.fake-1"]
 
 
-async def test_a_machine_of_google_has_a_service_account_of_its_own(
-    fake: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_metadata_server_provides_the_service_account_of_the_machine(
+    fake: FakeTokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = fake.url.removeprefix("http://")
     monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", host)
     environ = {"HOME": str(tmp_path), "GCE_METADATA_HOST": host}
-    script = await ask(vertex_identity(environ), ok())
-    assert shown(script) == ["Bearer ya29.fake-1"]
+    script = await send(vertex_identity(environ), ok_response())
+    assert authorizations(script) == ["Bearer ya29.fake-1"]
 
 
-async def test_a_token_is_renewed_before_it_ends_however_long_one_waits(
-    fake: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_token_is_refreshed_before_it_expires(
+    fake: FakeTokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    identity = vertex_identity(lay(tmp_path, service_account(fake)))
+    identity = vertex_identity(write_credentials(tmp_path, service_account(fake)))
     now = datetime.now(UTC).replace(tzinfo=None)
     for hour in range(5):
         at = now + timedelta(minutes=58 * hour)
         monkeypatch.setattr(_helpers, "utcnow", lambda at=at: at)
-        script = await ask(identity, ok(), ok(), times=2)
-        assert shown(script) == [f"Bearer ya29.fake-{hour + 1}"] * 2
+        script = await send(identity, ok_response(), ok_response(), times=2)
+        assert authorizations(script) == [f"Bearer ya29.fake-{hour + 1}"] * 2
 
 
-async def test_a_refused_token_is_renewed_once_and_the_call_sent_again(
-    fake: Tokens, tmp_path: Path
+async def test_a_rejected_token_is_refreshed_once_and_the_call_is_repeated(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    identity = vertex_identity(lay(tmp_path, user(fake)))
-    heard = []
+    identity = vertex_identity(write_credentials(tmp_path, user(fake)))
+    requests = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        heard.append((request.headers["authorization"], request.content))
-        return ok() if len(heard) == 2 else no(401, "Invalid.")
+        requests.append((request.headers["authorization"], request.content))
+        return ok_response() if len(requests) == 2 else error_response(401, "Invalid.")
 
-    await ask(identity, answer, answer)
-    assert heard == [("Bearer ya29.fake-1", b"{}"), ("Bearer ya29.fake-2", b"{}")]
+    await send(identity, answer, answer)
+    assert requests == [("Bearer ya29.fake-1", b"{}"), ("Bearer ya29.fake-2", b"{}")]
     with pytest.raises(UnauthenticatedError) as caught:
-        await ask(identity, no(401, "Invalid."), no(401, "Request needs an OAuth 2 access token."))
+        await send(
+            identity,
+            error_response(401, "Invalid."),
+            error_response(401, "Request needs an OAuth 2 access token."),
+        )
     assert "gcloud auth application-default login" in caught.value.cure
     assert fake.given == 3
 
 
-@pytest.mark.parametrize("is_refused", [False, True], ids=["none yet", "refused"])
-async def test_many_requests_at_once_renew_once(
-    fake: Tokens, tmp_path: Path, *, is_refused: bool
+@pytest.mark.parametrize("is_refused", [False, True], ids=["without a token", "rejected"])
+async def test_simultaneous_requests_refresh_once(
+    fake: FakeTokenServer, tmp_path: Path, *, is_refused: bool
 ) -> None:
-    identity = vertex_identity(lay(tmp_path, user(fake)))
+    identity = vertex_identity(write_credentials(tmp_path, user(fake)))
     if is_refused:
-        await identity.renew()
+        await identity.refresh()
     before = fake.given
 
     def answer(request: httpx.Request) -> httpx.Response:
         stale = is_refused and request.headers["authorization"] == "Bearer ya29.fake-1"
-        return no(401, "Revoked.") if stale else ok()
+        return error_response(401, "Revoked.") if stale else ok_response()
 
-    http = Http(HOST, identity, transport=Script(*[answer] * 40))
-    await asyncio.gather(*(http.send("GET", "v1/jobs", repeatable=True) for _ in range(20)))
+    http = Http(HOST, identity, transport=ScriptedTransport(*[answer] * 40))
+    await asyncio.gather(
+        *(http.request_body("GET", "v1/jobs", is_idempotent=True) for _ in range(20))
+    )
     await http.aclose()
     assert fake.given == before + 1
 
 
-async def test_a_token_that_still_holds_is_used_while_no_new_one_can_be_had(
-    fake: Tokens, tmp_path: Path
+async def test_an_unexpired_token_is_used_when_no_new_one_is_available(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    fake.lasts_s = 60  # already within the minutes in which it is renewed
-    identity = vertex_identity(lay(tmp_path, user(fake)))
-    await ask(identity, ok())
+    fake.lasts_s = 60  # already within the minutes before a refresh
+    identity = vertex_identity(write_credentials(tmp_path, user(fake)))
+    await send(identity, ok_response())
     for _ in range(3):
         fake.refuse(503, {"error": "temporarily_unavailable"})
-    assert shown(await ask(identity, ok())) == ["Bearer ya29.fake-1"]
+    assert authorizations(await send(identity, ok_response())) == ["Bearer ya29.fake-1"]
 
 
-async def test_a_token_service_that_is_down_is_asked_again_and_nothing_was_sent(
-    fake: Tokens, tmp_path: Path
+async def test_an_unavailable_token_service_is_retried_and_nothing_is_sent(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    for _ in range(3 * ATTEMPTS):
+    for _ in range(3 * MAX_ATTEMPTS):
         fake.refuse(503, {"error": "temporarily_unavailable"})
     with pytest.raises(UnavailableError) as caught:
-        await ask(vertex_identity(lay(tmp_path, user(fake))))
-    assert not caught.value.sent
+        await send(vertex_identity(write_credentials(tmp_path, user(fake))))
+    assert not caught.value.was_sent
 
 
-async def test_a_token_service_that_is_unreachable_is_named(fake: Tokens, tmp_path: Path) -> None:
+async def test_an_unreachable_token_service_is_named(fake: FakeTokenServer, tmp_path: Path) -> None:
     info = service_account(fake) | {"token_uri": "http://127.0.0.1:9/token"}
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9") as caught:
-        await ask(vertex_identity(lay(tmp_path, info)))
+        await send(vertex_identity(write_credentials(tmp_path, info)))
     assert "HTTPS_PROXY" in caught.value.cure
 
 
@@ -252,7 +281,7 @@ NOT_ALLOWED = {
     }
 }
 # fmt: off
-REFUSED = [
+REJECTED = [
     ("user login",          BAD_GRANT, "expired or revoked", "gcloud auth application-default lo"),
     ("user login",          STALE,     "Reauthentication",   "gcloud auth application-default lo"),
     ("service account key", BAD_GRANT, "expired or revoked", f"--iam-account={ROBOT}"),
@@ -263,29 +292,28 @@ REFUSED = [
 # fmt: on
 
 
-@pytest.mark.parametrize(
-    ("kind", "answer", "told"), [(kind, answer, told) for kind, answer, *told in REFUSED]
-)
-async def test_a_credential_that_is_refused_says_why_and_what_mends_it(
-    fake: Tokens, tmp_path: Path, kind: str, answer: Any, told: list[str]
+@pytest.mark.parametrize(("kind", "answer", "message", "cure"), REJECTED)
+async def test_a_rejected_credential_has_a_reason_and_a_cure(
+    fake: FakeTokenServer, tmp_path: Path, kind: str, answer: Any, *, message: str, cure: str
 ) -> None:
-    words, cure = told
     fake.refuse(400, answer)
-    environ = lay(tmp_path, KINDS[kind](fake, tmp_path))
+    environ = write_credentials(tmp_path, KINDS[kind](fake, tmp_path))
     with pytest.raises(UnauthenticatedError) as caught:
-        await ask(vertex_identity(environ))
-    assert words in caught.value.message
+        await send(vertex_identity(environ))
+    assert message in caught.value.message
     assert environ["GOOGLE_APPLICATION_CREDENTIALS"] in caught.value.message
     assert cure in caught.value.cure
 
 
-async def test_who_may_not_impersonate_learns_the_role(fake: Tokens, tmp_path: Path) -> None:
-    environ = lay(tmp_path, impersonated(fake))
+async def test_the_cure_for_a_denied_impersonation_is_a_role(
+    fake: FakeTokenServer, tmp_path: Path
+) -> None:
+    environ = write_credentials(tmp_path, impersonated(fake))
     identity = vertex_identity(environ)
-    await ask(identity, ok())
+    await send(identity, ok_response())
     fake.refuse(403, NOT_ALLOWED)
     with pytest.raises(UnauthenticatedError) as caught:
-        await ask(identity, no(401))
+        await send(identity, error_response(401))
     assert "getAccessToken" in caught.value.message
     assert f"add-iam-policy-binding {ROBOT}" in caught.value.cure
     assert "roles/iam.serviceAccountTokenCreator" in caught.value.cure
@@ -297,9 +325,9 @@ BROKEN_KEY = json.dumps(
 )
 # fmt: off
 UNUSABLE = [
-    ("",                            "no credentials file"),
-    ("[]",                          "no credentials file"),
-    ('{"type": "something"}',       "no credentials file"),
+    ("",                            "not a credentials file"),
+    ("[]",                          "not a credentials file"),
+    ('{"type": "something"}',       "not a credentials file"),
     ('{"type": "authorized_user"}', "missing fields"),
     (BROKEN_KEY,                    "credentials"),
     ('{"type": "impersonated_service_account"}', "credentials"),
@@ -307,13 +335,13 @@ UNUSABLE = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("text", "words"), UNUSABLE)
-async def test_a_file_that_is_no_credential_says_so_and_no_other_is_taken(
-    tmp_path: Path, text: str, words: str
+@pytest.mark.parametrize(("text", "message"), UNUSABLE)
+async def test_a_file_without_a_credential_is_an_error_and_no_other_is_used(
+    tmp_path: Path, text: str, message: str
 ) -> None:
-    environ = lay(tmp_path, text)
-    with pytest.raises(UnauthenticatedError, match=words) as caught:
-        await ask(vertex_identity(environ))
+    environ = write_credentials(tmp_path, text)
+    with pytest.raises(UnauthenticatedError, match=message) as caught:
+        await send(vertex_identity(environ))
     assert caught.value.cure
     assert "c2VjcmV0" not in str(caught.value)
 
@@ -322,13 +350,13 @@ async def test_a_file_that_is_no_credential_says_so_and_no_other_is_taken(
     "answer", [{}, [], "no", {"access_token": "ya29.x", "expires_in": "soon"}, {"expires_in": 1}]
 )
 @every_kind
-async def test_an_answer_that_is_no_token_is_no_traceback(
-    fake: Tokens, kind: Kinds, answer: Any, tmp_path: Path
+async def test_a_response_without_a_token_is_an_error_with_a_cure(
+    fake: FakeTokenServer, kind: Kinds, answer: Any, tmp_path: Path
 ) -> None:
-    identity = vertex_identity(lay(tmp_path, kind(fake, tmp_path)))
+    identity = vertex_identity(write_credentials(tmp_path, kind(fake, tmp_path)))
     fake.refuse(200, answer)
     with pytest.raises(ProviderError) as caught:
-        await ask(identity)
+        await send(identity)
     assert caught.value.cure
 
 
@@ -371,17 +399,17 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("info", "module"), OTHERS.values(), ids=OTHERS)
-def test_other_kinds_of_files_find_their_loader(info: dict[str, Any], module: str) -> None:
-    source = Source(Kind(info["type"]), "a file", info)
-    loaded = load(source, (PLATFORM,), quota_project="p", scrub=str)
+def test_other_kinds_of_files_have_a_loader(info: dict[str, Any], module: str) -> None:
+    source = CredentialSource(CredentialKind(info["type"]), "a file", info)
+    loaded = load_credentials(source, (PLATFORM,), quota_project="p", scrub=str)
     assert type(loaded).__module__ == module
     assert loaded.quota_project_id == "p"
-    held = {value for value in SECRETS.values() if value in json.dumps(info)}
-    assert held <= source.secrets
-    assert not any(secret in repr(source) for secret in held)
+    secrets = {value for value in SECRETS.values() if value in json.dumps(info)}
+    assert secrets <= source.secrets
+    assert not any(secret in repr(source) for secret in secrets)
 
 
-def test_nothing_of_google_auth_is_imported_before_the_first_token() -> None:
+def test_google_auth_is_not_imported_before_the_first_token() -> None:
     code = (
         "import sys, tunedmodels.providers.gemini.provider\n"
         "from tunedmodels.providers.auth.google import gemini_identity, vertex_identity\n"
@@ -391,29 +419,29 @@ def test_nothing_of_google_auth_is_imported_before_the_first_token() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-async def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+async def test_a_missing_file_is_named(tmp_path: Path) -> None:
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "gone.json")}
     with pytest.raises(UnauthenticatedError, match=r"gone\.json: No such file"):
-        await ask(vertex_identity(environ))
+        await send(vertex_identity(environ))
 
 
-async def test_nothing_at_all_offers_the_key_first_for_gemini_and_a_login_for_vertex(
+async def test_the_cure_without_credentials_is_a_key_for_gemini_and_a_login_for_vertex(
     tmp_path: Path,
 ) -> None:
     environ = {"HOME": str(tmp_path), "NO_GCE_CHECK": "true"}
-    with pytest.raises(UnauthenticatedError, match="needs an API key") as caught:
-        await ask(gemini_identity(environ, HOST))
+    with pytest.raises(UnauthenticatedError, match="requires an API key") as caught:
+        await send(gemini_identity(environ, HOST))
     assert caught.value.cure.startswith("Create an API key")
     assert "gcloud auth application-default login" in caught.value.cure
-    with pytest.raises(UnauthenticatedError, match="needs Google Cloud credentials") as caught:
-        await ask(vertex_identity(environ))
+    with pytest.raises(UnauthenticatedError, match="requires Google Cloud credentials") as caught:
+        await send(vertex_identity(environ))
     assert caught.value.cure.startswith("On your machine, log in")
 
 
-def test_what_is_set_by_hand_goes_first_and_loopback_gets_nothing_of_the_machine(
-    fake: Tokens, tmp_path: Path
+def test_explicit_credentials_precede_and_loopback_never_gets_those_of_the_machine(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
-    environ = lay(tmp_path, user(fake))
+    environ = write_credentials(tmp_path, user(fake))
     assert gemini_identity(environ | {"GEMINI_API_KEY": "k"}, HOST) == Credentials(api_key="k")
     assert gemini_identity(environ, "http://127.0.0.1:8901") == Credentials()
     both = {"GOOGLE_OAUTH_ACCESS_TOKEN": "t", "GEMINI_API_KEY": "k"}
@@ -421,47 +449,51 @@ def test_what_is_set_by_hand_goes_first_and_loopback_gets_nothing_of_the_machine
     assert isinstance(vertex_identity(environ | {"GEMINI_API_KEY": "k"}), GoogleIdentity)
 
 
-async def test_a_token_never_travels_in_the_clear(fake: Tokens, tmp_path: Path) -> None:
-    http = Http("http://far.example", vertex_identity(lay(tmp_path, user(fake))))
-    with pytest.raises(InvalidArgumentError, match="in the clear"):
-        await http.send("GET", "v1/jobs", repeatable=True)
+async def test_a_token_is_never_sent_unencrypted(fake: FakeTokenServer, tmp_path: Path) -> None:
+    http = Http("http://far.example", vertex_identity(write_credentials(tmp_path, user(fake))))
+    with pytest.raises(InvalidArgumentError, match="unencrypted"):
+        await http.request_body("GET", "v1/jobs", is_idempotent=True)
     await http.aclose()
-    assert fake.asked == []
+    assert fake.requests == []
 
 
-SIGNED = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJyb2JvdCJ9.c2lnbmF0dXJl"  # what a key is asked with
+SIGNED = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJyb2JvdCJ9.c2lnbmF0dXJl"  # a signed request for a token
 
 
 @every_kind
 async def test_no_secret_of_any_kind_is_ever_shown(
-    fake: Tokens, kind: Kinds, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    fake: FakeTokenServer, kind: Kinds, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    identity = vertex_identity(lay(tmp_path, kind(fake, tmp_path)))
-    await ask(identity, ok())
-    held = [f"ya29.fake-{number + 1}" for number in range(fake.given)]
-    laid = (tmp_path / "credentials.json").read_text()
-    secrets = [*held, SECRETS["subject"], *(each for each in SECRETS.values() if each in laid)]
-    secrets += [private_key(), *private_key().split("\n")[1:-2]] if "private_key" in laid else []
-    parrot = " ".join([*secrets, json.dumps(private_key()), SIGNED])
-    seen = [repr(identity), identity.scrub(parrot)]
-    for answers in ([no(500, parrot)] * 9, [no(403, parrot)], [httpx.ReadError(parrot)]):
+    identity = vertex_identity(write_credentials(tmp_path, kind(fake, tmp_path)))
+    await send(identity, ok_response())
+    tokens = [f"ya29.fake-{number + 1}" for number in range(fake.given)]
+    file = (tmp_path / "credentials.json").read_text()
+    secrets = [*tokens, SECRETS["subject"], *(value for value in SECRETS.values() if value in file)]
+    secrets += [private_key(), *private_key().split("\n")[1:-2]] if "private_key" in file else []
+    repeated = " ".join([*secrets, json.dumps(private_key()), SIGNED])
+    output = [repr(identity), identity.scrub(repeated)]
+    for responses in (
+        [error_response(500, repeated)] * 9,
+        [error_response(403, repeated)],
+        [httpx.ReadError(repeated)],
+    ):
         with pytest.raises(ProviderError) as caught:
-            await ask(identity, *answers)
-        seen += [str(caught.value), caught.value.cure]
-    fake.refuse(400, {"error": "invalid_grant", "error_description": parrot})
+            await send(identity, *responses)
+        output += [str(caught.value), caught.value.cure]
+    fake.refuse(400, {"error": "invalid_grant", "error_description": repeated})
     with pytest.raises(ProviderError) as caught:
-        await ask(identity, no(401))
-    seen += [str(caught.value), caught.value.cure, *capfd.readouterr()]
+        await send(identity, error_response(401))
+    output += [str(caught.value), caught.value.cure, *capfd.readouterr()]
     for secret in secrets:
-        assert secret not in "\n".join(seen)
-    assert not any("eyJ" in each for each in seen)
+        assert secret not in "\n".join(output)
+    assert not any("eyJ" in text for text in output)
 
 
-def test_the_printed_traceback_of_our_own_error_holds_no_secret(
-    fake: Tokens, tmp_path: Path
+def test_the_traceback_of_an_error_contains_no_secret(
+    fake: FakeTokenServer, tmp_path: Path
 ) -> None:
     fake.refuse(400, {"error": "invalid_grant", "error_description": SECRETS["refresh_token"]})
-    identity = vertex_identity(lay(tmp_path, user(fake)))
+    identity = vertex_identity(write_credentials(tmp_path, user(fake)))
     with pytest.raises(UnauthenticatedError) as caught:
-        asyncio.run(identity.renew())
+        asyncio.run(identity.refresh())
     assert SECRETS["refresh_token"] not in "".join(traceback.format_exception_only(caught.value))

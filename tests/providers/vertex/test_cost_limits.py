@@ -1,4 +1,4 @@
-"""The limit of what a plan may cost holds for every way in which a plan comes to be applied."""
+"""The cost limit of a plan applies to every way of applying it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,44 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forked_cli import Nursery
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.project_dir import Shop, opened
+from tests.support.forked_cli import ForkedCli
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.project_dir import VertexProject, open_project
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    cloud = Cloud()
-    cloud.buckets.make("data")
-    with Nursery() as nursery, opened(cloud, nursery, tmp_path) as shop:
-        yield shop
+def project(tmp_path: Path) -> Iterator[VertexProject]:
+    cloud = LoopbackCloud()
+    cloud.buckets.create_bucket("data")
+    with ForkedCli() as forked_cli, open_project(cloud, forked_cli, tmp_path) as project:
+        yield project
 
 
-def limit(shop: Shop, usd: float) -> None:
+def set_cost_limit(project: VertexProject, usd: float) -> None:
     """Set spec.policy.maxCostUsd of the project."""
-    project = json.loads((shop.folder / "manifests/tunedmodels.yaml").read_text(encoding="utf-8"))
-    project["spec"]["policy"] = {"maxCostUsd": usd}
-    shop.write("tunedmodels.yaml", json.dumps(project))
+    manifest = json.loads(
+        (project.directory / "manifests/tunedmodels.yaml").read_text(encoding="utf-8")
+    )
+    manifest["spec"]["policy"] = {"maxCostUsd": usd}
+    project.write("tunedmodels.yaml", json.dumps(manifest))
 
 
-def test_neither_a_plan_file_nor_a_digest_nor_yes_goes_beyond_the_limit(shop: Shop) -> None:
-    shop.declare(hyperparameters={"epochCount": 3})
-    assert shop.run("plan", "--out", "plan.json")[0] == 0
-    _, said = shop.run("plan", "--format", "json")
-    digest = json.loads(said[said.index("{") :])["digest"]
-    limit(shop, 0)
+def test_the_limit_applies_to_a_plan_file_a_digest_and_yes(project: VertexProject) -> None:
+    project.declare(hyperparameters={"epochCount": 3})
+    assert project.run("plan", "--out", "plan.json")[0] == 0
+    _, output = project.run("plan", "--format", "json")
+    digest = json.loads(output[output.index("{") :])["digest"]
+    set_cost_limit(project, 0)
     for approval in (["plan.json"], ["plan.json", "--keep-going"], ["--digest", digest], ["--yes"]):
-        code, said = shop.run("apply", *approval)
-        assert code == 4, said
-    assert "limit is $0.00" in said
-    assert shop.cloud.jobs.jobs == []
+        code, output = project.run("apply", *approval)
+        assert code == 4, output
+    assert "limit is $0.00" in output
+    assert project.cloud.jobs.jobs == []
 
 
-def test_what_nobody_can_count_is_beyond_every_limit(shop: Shop) -> None:
-    limit(shop, 1_000_000)
-    code, said = shop.run("apply", "--yes")
+def test_an_unknown_cost_exceeds_every_limit(project: VertexProject) -> None:
+    set_cost_limit(project, 1_000_000)
+    code, output = project.run("apply", "--yes")
     assert code == 4
-    assert "what tone would cost is unknown" in said
-    assert shop.cloud.jobs.jobs == []
+    assert "the cost of tone is unknown" in output
+    assert project.cloud.jobs.jobs == []

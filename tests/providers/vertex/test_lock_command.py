@@ -1,4 +1,4 @@
-"""`tunedmodels lock`: who is at work, and how their lock is taken."""
+"""`tunedmodels lock`: showing and breaking the lock of another process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.vertex.cloud import PROJECT, Cloud
+from tests.support.vertex.cloud import PROJECT, LoopbackCloud
 from tests.support.vertex.service import loopback
 from tunedmodels.cli.main import run
 
 LOCK = "tunedmodels/locks/demo@proj-1.us-central1"
 
 
-def manifests(folder: Path, url: str) -> Path:
+def write_project(folder: Path, url: str) -> Path:
     eu = {
         "type": "vertex",
         "project": PROJECT,
@@ -34,28 +34,28 @@ def manifests(folder: Path, url: str) -> Path:
 
 
 def test_a_lock_is_shown_and_broken(
-    cloud: Cloud,
+    cloud: LoopbackCloud,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", cloud.identity.issue())
-    about = {"owner": "x", "who": "ann", "host": "ci-7", "pid": "12", "lifeS": "60"}
+    metadata = {"owner": "x", "who": "ann", "host": "ci-7", "pid": "12", "lifeS": "60"}
     with loopback(cloud) as url:
-        here = ["-C", str(manifests(tmp_path, url)), "lock"]
-        assert run([*here, "show"]) == 0
+        command = ["-C", str(write_project(tmp_path, url)), "lock"]
+        assert run([*command, "show"]) == 0
         assert capsys.readouterr().out == "No lock is held.\n"
-        cloud.buckets.put("data", LOCK, b"", **about)
-        assert run([*here, "show"]) == 0
+        cloud.buckets.put("data", LOCK, b"", **metadata)
+        assert run([*command, "show"]) == 0
         assert capsys.readouterr().out == (
             "eu: held by ann on ci-7, process 12\n"
-            f"    gs://data/{LOCK}, renewed 2026-11-22 12:00:00 UTC; opens by itself "
+            f"    gs://data/{LOCK}, renewed 2026-11-22 12:00:00 UTC; expires "
             "1 min 00 s after that\n"
         )
-        assert run([*here, "break"]) == 1  # nobody to ask
+        assert run([*command, "break"]) == 1  # no terminal for the confirmation
         assert ("data", LOCK) in cloud.buckets.objects
-        assert run([*here, "break", "--yes"]) == 0
+        assert run([*command, "break", "--yes"]) == 0
         assert "eu: broke the lock of ann on ci-7" in capsys.readouterr().out
         assert ("data", LOCK) not in cloud.buckets.objects
-        assert run([*here, "break", "--yes"]) == 0
+        assert run([*command, "break", "--yes"]) == 0
         assert capsys.readouterr().out == "No lock is held.\n"

@@ -1,4 +1,4 @@
-"""The loopback service is strict, knows who asks, and breaks down as a test wants it to."""
+"""The loopback service is strict, checks credentials, and has the planned faults."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.vertex.client import AT_REGION, PARENT, REGION, Asker, job
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.errors import LOGIN, Refused, too_many
+from tests.support.vertex.client import PARENT, REGION, REGION_HOST, LoopbackClient, job_body
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.errors import INVALID_CREDENTIALS, ServiceError, quota_exceeded
 from tests.support.vertex.faults import Fault
 from tests.support.vertex.service import loopback
 
@@ -17,106 +17,123 @@ JOBS = f"v1/{PARENT}/tuningJobs"
 CREATE = "tuningJobs.create"
 
 
-def blamed(cloud: Cloud) -> list[str]:
-    """What was said against the requests, which is then forgiven."""
-    words = list(cloud.violations)
+def take_violations(cloud: LoopbackCloud) -> list[str]:
+    """Return and clear the violations."""
+    violations = list(cloud.violations)
     cloud.violations.clear()
-    return words
+    return violations
 
 
 # fmt: off
-WRONG: list[tuple[dict[str, Any], str]] = [
+INVALID_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"tuned_model_display_name": "x"},          "tuned_model_display_name: no such field"),
     ({"tuningMode": "x"},                        "tuningMode: no such field"),
     ({"state": "JOB_STATE_RUNNING"},             "state: output only"),
-    ({"labels": {"a": 1}},                       "labels.a: 1 is no string"),
-    ({"labels": ["a"]},                          "labels: ['a'] is no object"),
+    ({"labels": {"a": 1}},                       "labels.a: 1 is not a valid string"),
+    ({"labels": ["a"]},                          "labels: ['a'] is not a valid object"),
     ({"description": None},                      "description: null"),
     ({"encryptionSpec": {"key": "x"}},           "encryptionSpec.key: no such field"),
     ({"preTunedModel": {"baseModel": "x"}},      "preTunedModel.baseModel: output only"),
 ]
-SPEC: list[tuple[dict[str, Any], str]] = [
-    ({"epochCount": "two"},                      "'two' is no int64"),
-    ({"epochCount": 2.5},                        "2.5 is no string"),
-    ({"learningRateMultiplier": "1"},            "'1' is no number"),
-    ({"adapterSize": "ADAPTER_SIZE_TEN"},        "'ADAPTER_SIZE_TEN' is none of"),
+INVALID_HYPERPARAMETERS: list[tuple[dict[str, Any], str]] = [
+    ({"epochCount": "two"},                      "'two' is not a valid int64"),
+    ({"epochCount": 2.5},                        "2.5 is not a valid string"),
+    ({"learningRateMultiplier": "1"},            "'1' is not a valid number"),
+    ({"adapterSize": "ADAPTER_SIZE_TEN"},        "'ADAPTER_SIZE_TEN' is not one of"),
     ({"batchSize": "4"},                         "batchSize: no such field"),
     ({"beta": 0.1},                              "beta: no such field"),
 ]
-QUERY: list[tuple[str, str]] = [
+INVALID_QUERIES: list[tuple[str, str]] = [
     ("requestId=x",                              "'requestId' does not exist"),
-    ("alt=xml",                                  "'xml' is none of json"),
+    ("alt=xml",                                  "'xml' is not one of json"),
     ("prettyPrint=no",                           "'no' is neither true nor false"),
     ("key=a&key=b",                              "'key' is given twice"),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize(("fields", "words"), WRONG, ids=[words for _, words in WRONG])
-async def test_a_field_that_google_does_not_know_is_blamed(
-    asker: Asker, cloud: Cloud, fields: dict[str, Any], words: str
+@pytest.mark.parametrize(
+    ("fields", "message"), INVALID_FIELDS, ids=[message for _, message in INVALID_FIELDS]
+)
+async def test_an_undocumented_field_is_a_violation(
+    client: LoopbackClient, cloud: LoopbackCloud, fields: dict[str, Any], message: str
 ) -> None:
-    await asker.send("POST", JOBS, job(**fields))
-    assert any(words in one for one in blamed(cloud))
+    await client.send("POST", JOBS, job_body(**fields))
+    assert any(message in violation for violation in take_violations(cloud))
 
 
-@pytest.mark.parametrize(("fields", "words"), SPEC, ids=[words for _, words in SPEC])
-async def test_a_value_that_google_does_not_read_is_blamed(
-    asker: Asker, cloud: Cloud, fields: dict[str, Any], words: str
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    INVALID_HYPERPARAMETERS,
+    ids=[message for _, message in INVALID_HYPERPARAMETERS],
+)
+async def test_an_invalid_value_is_a_violation(
+    client: LoopbackClient, cloud: LoopbackCloud, fields: dict[str, Any], message: str
 ) -> None:
     spec = {"trainingDatasetUri": "gs://data/train.jsonl", "hyperParameters": fields}
-    await asker.send("POST", JOBS, job(supervisedTuningSpec=spec))
-    assert any(words in one for one in blamed(cloud))
+    await client.send("POST", JOBS, job_body(supervisedTuningSpec=spec))
+    assert any(message in violation for violation in take_violations(cloud))
 
 
-@pytest.mark.parametrize(("query", "words"), QUERY)
-async def test_a_parameter_that_google_does_not_know_is_blamed(
-    asker: Asker, cloud: Cloud, query: str, words: str
+@pytest.mark.parametrize(("query", "message"), INVALID_QUERIES)
+async def test_an_undocumented_parameter_is_a_violation(
+    client: LoopbackClient, cloud: LoopbackCloud, query: str, message: str
 ) -> None:
-    await asker.send("GET", f"{JOBS}?{query}")
-    assert any(words in one for one in blamed(cloud))
+    await client.send("GET", f"{JOBS}?{query}")
+    assert any(message in violation for violation in take_violations(cloud))
 
 
-async def test_an_unknown_field_is_also_refused_as_google_does(asker: Asker, cloud: Cloud) -> None:
-    error = await asker.refused("POST", JOBS, job(batchSize=4))
+async def test_an_unknown_field_is_rejected_as_by_google(
+    client: LoopbackClient, cloud: LoopbackCloud
+) -> None:
+    error = await client.expect_error("POST", JOBS, job_body(batchSize=4))
     assert error["message"].startswith('Invalid JSON payload received. Unknown name "batchSize"')
     assert cloud.jobs.jobs == []
-    assert blamed(cloud)
+    assert take_violations(cloud)
 
 
-async def test_an_answer_of_the_fake_is_judged_as_well(asker: Asker, cloud: Cloud) -> None:
-    path = await asker.create()
-    cloud.jobs.jobs[0].sent["epochs"] = 2
-    await asker.ask("GET", path)
-    assert "tuningJobs.get, in this fake's answer: epochs: no such field" in blamed(cloud)[0]
+async def test_responses_of_the_loopback_service_are_checked(
+    client: LoopbackClient, cloud: LoopbackCloud
+) -> None:
+    path = await client.create_job()
+    cloud.jobs.jobs[0].body["epochs"] = 2
+    await client.call("GET", path)
+    assert (
+        "tuningJobs.get, in the response of the loopback service: epochs: no such field"
+        in take_violations(cloud)[0]
+    )
 
 
-async def test_what_official_clients_write_otherwise_is_read(asker: Asker, cloud: Cloud) -> None:
-    made = await asker.tuned(tunedModelDisplayName="tone")
+async def test_alternative_forms_of_official_clients_are_accepted(
+    client: LoopbackClient, cloud: LoopbackCloud
+) -> None:
+    result = await client.train(tunedModelDisplayName="tone")
     spec = {"trainingDatasetUri": "gs://data/train.jsonl", "hyperParameters": {"epochCount": 2}}
-    parent = {"tuned_model_name": made["model"], "checkpoint_id": "1"}
+    parent = {"tuned_model_name": result["model"], "checkpoint_id": "1"}
     body = {"preTunedModel": parent, "supervisedTuningSpec": spec}
-    answer = await asker.ask("POST", JOBS, body)
-    assert answer["preTunedModel"] == {"tunedModelName": made["model"], "checkpointId": "1"}
+    answer = await client.call("POST", JOBS, body)
+    assert answer["preTunedModel"] == {"tunedModelName": result["model"], "checkpointId": "1"}
     assert answer["supervisedTuningSpec"]["hyperParameters"] == {"epochCount": "2"}
 
 
-async def test_a_token_ends_and_another_one_goes_on(asker: Asker, cloud: Cloud) -> None:
-    asker.token = cloud.identity.issue(lifetime_s=3600)
-    await asker.create()
+async def test_a_token_expires_and_another_one_works(
+    client: LoopbackClient, cloud: LoopbackCloud
+) -> None:
+    client.token = cloud.identity.issue(lifetime_s=3600)
+    await client.create_job()
     cloud.advance(3600)
-    answer = await asker.send("GET", JOBS)
-    assert (answer.status_code, answer.json()["error"]["message"]) == (401, LOGIN)
-    asker.token = cloud.identity.issue()
-    await asker.ask("GET", JOBS)
-    cloud.identity.revoke(asker.token)
-    assert (await asker.send("GET", JOBS)).status_code == 401
+    answer = await client.send("GET", JOBS)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (401, INVALID_CREDENTIALS)
+    client.token = cloud.identity.issue()
+    await client.call("GET", JOBS)
+    cloud.identity.revoke(client.token)
+    assert (await client.send("GET", JOBS)).status_code == 401
 
 
-async def test_a_scope_that_is_missing_is_named(asker: Asker, cloud: Cloud) -> None:
+async def test_a_missing_scope_is_named(client: LoopbackClient, cloud: LoopbackCloud) -> None:
     scope = "https://www.googleapis.com/auth/cloud-platform.read-only"
-    asker.token = cloud.identity.issue(scopes=[scope])
-    answer = await asker.send("POST", JOBS, job())
+    client.token = cloud.identity.issue(scopes=[scope])
+    answer = await client.send("POST", JOBS, job_body())
     (info,) = answer.json()["error"]["details"]
     assert info["reason"] == "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
     assert info["metadata"] == {
@@ -126,22 +143,22 @@ async def test_a_scope_that_is_missing_is_named(asker: Asker, cloud: Cloud) -> N
     assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
 
 
-async def test_a_permission_that_is_missing_is_named(asker: Asker, cloud: Cloud) -> None:
+async def test_a_missing_permission_is_named(client: LoopbackClient, cloud: LoopbackCloud) -> None:
     cloud.identity.denied.add("aiplatform.tuningJobs.create")
-    error = await asker.refused("POST", JOBS, job())
+    error = await client.expect_error("POST", JOBS, job_body())
     assert error["message"] == (
         "Permission 'aiplatform.tuningJobs.create' denied on resource "
         f"'//aiplatform.googleapis.com/{PARENT}/tuningJobs' (or it may not exist)."
     )
-    await asker.ask("GET", JOBS)
+    await client.call("GET", JOBS)
 
 
-async def test_one_may_ask_what_one_and_the_service_agent_may_do(
-    asker: Asker, cloud: Cloud
+async def test_the_permissions_of_the_caller_and_the_service_agent_can_be_read(
+    client: LoopbackClient, cloud: LoopbackCloud
 ) -> None:
     host = "cloudresourcemanager.googleapis.com"
-    project = await asker.ask("GET", "v3/projects/proj-1", host=host)
-    policy = await asker.ask("POST", "v3/projects/proj-1:getIamPolicy", {}, host=host)
+    project = await client.call("GET", "v3/projects/proj-1", host=host)
+    policy = await client.call("POST", "v3/projects/proj-1:getIamPolicy", {}, host=host)
     agent = (
         f"serviceAccount:service-{project['name'][9:]}@gcp-sa-aiplatform.iam.gserviceaccount.com"
     )
@@ -151,88 +168,96 @@ async def test_one_may_ask_what_one_and_the_service_agent_may_do(
     cloud.identity.denied |= {"aiplatform.tuningJobs.create", "resourcemanager.projects.get"}
     body = {"permissions": ["aiplatform.tuningJobs.create", "aiplatform.tuningJobs.get"]}
     path = "v3/projects/proj-1:testIamPermissions"
-    assert (await asker.ask("POST", path, body, host=host))["permissions"] == body["permissions"][
+    assert (await client.call("POST", path, body, host=host))["permissions"] == body["permissions"][
         1:
     ]
-    assert (await asker.refused("GET", "v3/projects/proj-1", host=host))["code"] == 403
-    bucket = await asker.ask("GET", "storage/v1/b/data/iam", host="storage.googleapis.com")
+    assert (await client.expect_error("GET", "v3/projects/proj-1", host=host))["code"] == 403
+    bucket = await client.call("GET", "storage/v1/b/data/iam", host="storage.googleapis.com")
     assert "bindings" not in bucket
 
 
-async def test_another_project_is_not_to_be_seen(asker: Asker) -> None:
+async def test_another_project_is_not_visible(client: LoopbackClient) -> None:
     path = f"v1/projects/other/locations/{REGION}/tuningJobs"
-    assert (await asker.refused("GET", path))["status"] == "PERMISSION_DENIED"
+    assert (await client.expect_error("GET", path))["status"] == "PERMISSION_DENIED"
 
 
 @pytest.fixture(params=["in process", "over a socket"])
-async def far(request: pytest.FixtureRequest, cloud: Cloud) -> Any:
-    """Someone who asks in this process, or through a real connection."""
+async def any_client(request: pytest.FixtureRequest, cloud: LoopbackCloud) -> Any:
+    """A client in this process, or over a real connection."""
     if request.param == "in process":
-        async with Asker(cloud) as asker:
-            yield asker
+        async with LoopbackClient(cloud) as client:
+            yield client
     else:
         with loopback(cloud) as url:
-            async with Asker(cloud, url=url) as asker:
-                yield asker
+            async with LoopbackClient(cloud, url=url) as client:
+                yield client
 
 
 # fmt: off
-LOST = [  #                                                     jobs that were started
+LOST = [  #                                                     started jobs
     pytest.param(Fault.LOST_BEFORE, httpx.TransportError,   0,  id="lost before"),
     pytest.param(Fault.LOST_AFTER,  httpx.TransportError,   1,  id="lost after"),
-    pytest.param(Fault.CUT,         httpx.RemoteProtocolError, 1, id="cut"),
+    pytest.param(Fault.TRUNCATED,         httpx.RemoteProtocolError, 1, id="cut"),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("fault", "error", "started"), LOST)
-async def test_an_answer_is_lost_before_or_after_the_job_began(
-    far: Asker, cloud: Cloud, fault: Fault, error: type[Exception], started: int
+async def test_a_response_is_lost_before_or_after_the_job_starts(
+    any_client: LoopbackClient,
+    cloud: LoopbackCloud,
+    fault: Fault,
+    error: type[Exception],
+    started: int,
 ) -> None:
-    cloud.faults.plan(fault, CREATE)
+    cloud.faults.add(fault, CREATE)
     with pytest.raises(error):
-        await far.create()
+        await any_client.create_job()
     assert len(cloud.jobs.jobs) == started
-    await far.create()
+    await any_client.create_job()
     assert len(cloud.jobs.jobs) == started + 1
-    assert cloud.faults.left == []
+    assert cloud.faults.unused == []
 
 
-@pytest.mark.parametrize(("fault", "started"), [(Fault.REFUSED, 0), (Fault.REFUSED_AFTER, 1)])
-async def test_a_refusal_comes_instead_of_the_job_or_after_it(
-    far: Asker, cloud: Cloud, fault: Fault, started: int
+@pytest.mark.parametrize(("fault", "started"), [(Fault.REJECTED, 0), (Fault.FAILED_AFTER, 1)])
+async def test_an_error_is_returned_instead_of_the_job_or_after_it(
+    any_client: LoopbackClient, cloud: LoopbackCloud, fault: Fault, started: int
 ) -> None:
-    cloud.faults.plan(fault, CREATE)
-    assert (await far.refused("POST", JOBS, job()))["status"] == "UNAVAILABLE"
+    cloud.faults.add(fault, CREATE)
+    assert (await any_client.expect_error("POST", JOBS, job_body()))["status"] == "UNAVAILABLE"
     assert len(cloud.jobs.jobs) == started
 
 
-async def test_faults_wait_for_their_request_and_end(asker: Asker, cloud: Cloud) -> None:
-    cloud.faults.refuse(too_many("7s"), "tuningJobs.list", skip=1, times=2)
-    codes = [(await asker.send("GET", JOBS)).status_code for _ in range(4)]
-    assert codes == [200, 429, 429, 200]
-    cloud.faults.refuse(Refused(409, "Aborted."))
-    assert (await asker.upload("x", b"1")).status_code == 409
-    assert cloud.names == ["tuningJobs.list"] * 4 + ["objects.insert"]
-    assert [seen.status for seen in cloud.seen] == [200, 429, 429, 200, 409]
-
-
-async def test_a_slow_answer_is_given_up_by_the_client_while_the_job_begins(
-    cloud: Cloud,
+async def test_faults_apply_to_the_planned_requests(
+    client: LoopbackClient, cloud: LoopbackCloud
 ) -> None:
-    cloud.faults.plan(Fault.SLOW, CREATE, seconds=0.2)
+    cloud.faults.reject(quota_exceeded("7s"), "tuningJobs.list", skip=1, times=2)
+    codes = [(await client.send("GET", JOBS)).status_code for _ in range(4)]
+    assert codes == [200, 429, 429, 200]
+    cloud.faults.reject(ServiceError(409, "Aborted."))
+    assert (await client.upload_object("x", b"1")).status_code == 409
+    assert cloud.called_methods == ["tuningJobs.list"] * 4 + ["objects.insert"]
+    assert [request.status for request in cloud.requests] == [200, 429, 429, 200, 409]
+
+
+async def test_a_job_starts_although_the_client_times_out(
+    cloud: LoopbackCloud,
+) -> None:
+    cloud.faults.add(Fault.SLOW, CREATE, delay_s=0.2)
     with loopback(cloud) as url:
-        async with Asker(cloud, url=url) as asker:
+        async with LoopbackClient(cloud, url=url) as client:
             with pytest.raises(httpx.ReadTimeout):
-                await asker.send("POST", JOBS, job(), timeout=0.05)
+                await client.send("POST", JOBS, job_body(), timeout=0.05)
     assert len(cloud.jobs.jobs) == 1
 
 
-async def test_someone_watches_the_requests_pass(asker: Asker, cloud: Cloud) -> None:
-    passed: list[str] = []
-    cloud.faults.before = lambda name: passed.append(f"{name} with {len(cloud.jobs.jobs)}")
-    cloud.faults.after = lambda name: passed.append(f"{name} with {len(cloud.jobs.jobs)}")
-    await asker.create()
-    assert passed == [f"{CREATE} with 0", f"{CREATE} with 1"]
-    assert cloud.seen[0].host == AT_REGION
-    assert cloud.seen[0].body == job()
+async def test_callbacks_run_before_and_after_a_request(
+    client: LoopbackClient, cloud: LoopbackCloud
+) -> None:
+    events: list[str] = []
+    cloud.faults.on_request = lambda name: events.append(f"{name} with {len(cloud.jobs.jobs)}")
+    cloud.faults.on_response = lambda name: events.append(f"{name} with {len(cloud.jobs.jobs)}")
+    await client.create_job()
+    assert events == [f"{CREATE} with 0", f"{CREATE} with 1"]
+    assert cloud.requests[0].host == REGION_HOST
+    assert cloud.requests[0].body == job_body()

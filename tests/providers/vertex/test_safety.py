@@ -1,7 +1,7 @@
-"""What must never be hurt at Vertex AI: the versions of others, and what shares a place with ours.
+"""Versions of other owners in the same location of Vertex AI are never changed.
 
-Ids of jobs are the service's. So nothing keeps two projects from making a version of the same name
-and fingerprint, and nothing but labels and stamps tells whose it is.
+The service assigns the ids of jobs. So two projects may create a version with the same name and
+fingerprint, and only labels and stamps show to which project it belongs.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.tuning import create, desired, opened, tuned
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.tuning import create_model, desired, loopback_provider, train_model
 from tunedmodels.errors import InvalidArgumentError, RefusedError
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.provider import Edit
@@ -22,70 +22,73 @@ THEIRS = desired(project="other")
 
 
 @pytest.fixture
-async def vertex(cloud: Cloud) -> AsyncIterator[VertexProvider]:
-    async with opened(cloud) as provider:
+async def vertex(cloud: LoopbackCloud) -> AsyncIterator[VertexProvider]:
+    async with loopback_provider(cloud) as provider:
         yield provider
 
 
 @pytest.fixture
-async def others(cloud: Cloud) -> AsyncIterator[VertexProvider]:
-    """The provider of another project, with the same manifests in the same place."""
-    async with opened(cloud, project_name="other") as provider:
+async def others(cloud: LoopbackCloud) -> AsyncIterator[VertexProvider]:
+    """The provider of another project, with the same manifests in the same location."""
+    async with loopback_provider(cloud, project_name="other") as provider:
         yield provider
 
 
-async def test_two_projects_with_the_same_manifests_do_not_touch_each_other(
-    cloud: Cloud, vertex: VertexProvider, others: VertexProvider
+async def test_two_projects_with_the_same_manifests_do_not_affect_each_other(
+    cloud: LoopbackCloud, vertex: VertexProvider, others: VertexProvider
 ) -> None:
     assert THEIRS.model_id == TONE.model_id
-    theirs = await tuned(cloud, others, THEIRS)
-    assert theirs.stamp
-    await others.update(theirs.model_id, Edit("", theirs.stamp.promoted_at(cloud.now())))
-    theirs = next(iter(await others.observe()))
+    other = await train_model(cloud, others, THEIRS)
+    assert other.stamp
+    promoted = other.stamp.promoted_at(cloud.now())
+    await others.update(other.model_id, Edit.of_stamp(other, promoted))
+    other = next(iter(await others.observe()))
 
     assert await vertex.get(TONE.model_id) is None
-    ours = await tuned(cloud, vertex, TONE)
+    ours = await train_model(cloud, vertex, TONE)
     assert ours.stamp == TONE.stamp(commit="abc")
     assert len(cloud.jobs.jobs) == 2
-    assert await others.get(THEIRS.model_id) == theirs
+    assert await others.get(THEIRS.model_id) == other
     assert [m.stamp for m in await vertex.observe() if m.model_id == TONE.model_id] == [ours.stamp]
 
     await vertex.cancel(TONE.model_id)
     await vertex.delete(TONE.model_id)
     assert await vertex.get(TONE.model_id) is None
-    assert await others.get(THEIRS.model_id) == theirs, "theirs serves, and went on serving"
+    assert await others.get(THEIRS.model_id) == other, (
+        "the version of the other project still serves"
+    )
 
 
 async def test_a_running_job_of_another_project_is_not_cancelled(
-    cloud: Cloud, vertex: VertexProvider, others: VertexProvider
+    cloud: LoopbackCloud, vertex: VertexProvider, others: VertexProvider
 ) -> None:
-    await create(others, THEIRS)
-    await create(vertex, TONE)
+    await create_model(others, THEIRS)
+    await create_model(vertex, TONE)
     await vertex.cancel(TONE.model_id)
     await vertex.delete(TONE.model_id)
     cloud.advance(60)
-    states = [(await each.get(TONE.model_id)) for each in (vertex, others)]
-    assert [found.state for found in states if found] == [
+    models = [(await provider.get(TONE.model_id)) for provider in (vertex, others)]
+    assert [model.state for model in models if model] == [
         ModelState.CANCELLED,
         ModelState.TRAINING,
     ]
 
 
-async def test_what_others_made_is_shown_under_the_number_of_its_job(
-    cloud: Cloud, vertex: VertexProvider, others: VertexProvider
+async def test_a_version_of_another_project_is_identified_by_the_number_of_its_job(
+    cloud: LoopbackCloud, vertex: VertexProvider, others: VertexProvider
 ) -> None:
-    await tuned(cloud, others, THEIRS)
-    (theirs,) = await vertex.observe()
-    assert theirs.model_id == cloud.jobs.jobs[0].number
-    assert theirs.stamp
-    assert theirs.stamp.project == "other"
-    assert await vertex.get(theirs.model_id) == theirs
+    await train_model(cloud, others, THEIRS)
+    (other,) = await vertex.observe()
+    assert other.model_id == cloud.jobs.jobs[0].number
+    assert other.stamp
+    assert other.stamp.project == "other"
+    assert await vertex.get(other.model_id) == other
 
 
-async def test_another_version_of_our_model_that_somebody_deployed_beside_it_is_left_alone(
-    cloud: Cloud, vertex: VertexProvider
+async def test_another_deployed_version_of_our_model_is_not_changed(
+    cloud: LoopbackCloud, vertex: VertexProvider
 ) -> None:
-    ready = await tuned(cloud, vertex, desired(last_checkpoint_only=True))
+    ready = await train_model(cloud, vertex, desired(last_checkpoint_only=True))
     (endpoint,) = cloud.registry.endpoints.values()
     (model,) = cloud.registry.models.values()
     cloud.registry.add_version(model, model.location, dict(model.versions["1"]), {})
@@ -94,14 +97,14 @@ async def test_another_version_of_our_model_that_somebody_deployed_beside_it_is_
     endpoint.document["deployedModels"].append(second)
     endpoint.document["trafficSplit"] = {"7": 100}
     await vertex.delete(ready.model_id)
-    assert [one["id"] for one in endpoint.document["deployedModels"]] == ["7"]
+    assert [deployed["id"] for deployed in endpoint.document["deployedModels"]] == ["7"]
     assert list(model.versions) == ["2"]
 
 
-async def test_traffic_that_goes_to_another_version_of_our_model_too_is_not_cut_off(
-    cloud: Cloud, vertex: VertexProvider
+async def test_a_version_that_shares_traffic_with_another_one_is_not_deleted(
+    cloud: LoopbackCloud, vertex: VertexProvider
 ) -> None:
-    ready = await tuned(cloud, vertex, desired(last_checkpoint_only=True))
+    ready = await train_model(cloud, vertex, desired(last_checkpoint_only=True))
     (endpoint,) = cloud.registry.endpoints.values()
     first = endpoint.document["deployedModels"][0]
     second = {**first, "id": "7", "model": first["model"][:-1] + "2", "modelVersionId": "2"}
@@ -111,13 +114,13 @@ async def test_traffic_that_goes_to_another_version_of_our_model_too_is_not_cut_
     assert len(endpoint.document["deployedModels"]) == 2
 
 
-async def test_an_adopted_model_without_its_endpoint_is_no_use_either(
-    cloud: Cloud, vertex: VertexProvider
+async def test_an_adopted_model_without_its_endpoint_has_failed(
+    cloud: LoopbackCloud, vertex: VertexProvider
 ) -> None:
-    await tuned(cloud, vertex, TONE)
-    del cloud.jobs.jobs[0].sent["labels"], cloud.jobs.jobs[0].sent["description"]
+    await train_model(cloud, vertex, TONE)
+    del cloud.jobs.jobs[0].body["labels"], cloud.jobs.jobs[0].body["description"]
     (model,) = await vertex.observe()
-    await vertex.update(model.model_id, Edit("", TONE.stamp()))
+    await vertex.update(model.model_id, Edit.of_stamp(model, TONE.stamp()))
     cloud.registry.endpoints.clear()
     (adopted,) = await vertex.observe()
     assert adopted.stamp == TONE.stamp()
@@ -125,32 +128,36 @@ async def test_an_adopted_model_without_its_endpoint_is_no_use_either(
     assert await vertex.get(adopted.model_id) == adopted
 
 
-async def test_whoever_lost_the_lock_while_it_waited_ends_nothing_any_more(
-    cloud: Cloud, vertex: VertexProvider
+async def test_a_process_that_lost_the_lock_stops_and_deletes_nothing(
+    cloud: LoopbackCloud, vertex: VertexProvider
 ) -> None:
-    """A machine that slept for an hour: another apply works with other manifests by now."""
-    await tuned(cloud, vertex, TONE)
+    """After an hour of suspension, another apply may use other manifests."""
+    await train_model(cloud, vertex, TONE)
     running = desired("running")
-    await create(vertex, running)
-    async with vertex.guard(), opened(cloud) as later:
-        await later.break_guard()
-        for end in (vertex.delete, vertex.cancel):
+    await create_model(vertex, running)
+    async with vertex.lock(), loopback_provider(cloud) as later:
+        await later.break_lock()
+        for stop in (vertex.delete, vertex.cancel):
             with pytest.raises(RefusedError, match="Nothing was sent"):
-                await end(running.model_id)
+                await stop(running.model_id)
         with pytest.raises(RefusedError, match="Nothing was sent"):
             await vertex.delete(TONE.model_id)
-    assert cloud.count("tuningJobs.cancel") == cloud.count("endpoints.undeployModel") == 0
+    assert (
+        cloud.request_count("tuningJobs.cancel")
+        == cloud.request_count("endpoints.undeployModel")
+        == 0
+    )
     await vertex.delete(TONE.model_id)
 
 
-async def test_a_create_that_was_not_answered_is_looked_for_whatever_the_clocks_say(
-    cloud: Cloud, vertex: VertexProvider
+async def test_the_job_of_an_unanswered_create_is_found_independent_of_clocks(
+    cloud: LoopbackCloud, vertex: VertexProvider
 ) -> None:
-    """Its machine died at once, and its clock was wrong by hours."""
-    cloud.jobs.lists_until_shown = 6
-    async with opened(cloud) as died:
-        await create(died, TONE)
+    """The creating machine stopped at once, and its clock was wrong by hours."""
+    cloud.jobs.list_lag = 6
+    async with loopback_provider(cloud) as creator:
+        await create_model(creator, TONE)
     ((bucket, name),) = [key for key in cloud.buckets.objects if "/creates/" in key[1]]
     cloud.buckets.put(bucket, name, b"", began="2001-01-01T00:00:00+00:00", job="", before="")
-    await create(vertex, TONE)
+    await create_model(vertex, TONE)
     assert len(cloud.jobs.jobs) == 1

@@ -1,4 +1,4 @@
-"""A service that repeats our token in everything it says: no file and no word of ours holds it."""
+"""A service that repeats our token in its errors: no file and no output contains it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forked_cli import Nursery
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.errors import Refused
-from tests.support.vertex.project_dir import opened
+from tests.support.forked_cli import ForkedCli
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.errors import ServiceError
+from tests.support.vertex.project_dir import open_project
 
 
-@pytest.mark.parametrize("call", ["tuningJobs.create", "models.patch"])
-def test_a_token_that_the_service_repeats_is_in_no_file_and_no_word(
-    call: str, tmp_path: Path
+@pytest.mark.parametrize("method", ["tuningJobs.create", "models.patch"])
+def test_a_token_that_the_service_repeats_is_in_no_file_and_no_output(
+    method: str, tmp_path: Path
 ) -> None:
-    cloud = Cloud()
-    cloud.buckets.make("data")
-    cloud.pace_s = 200
-    with Nursery() as nursery, opened(cloud, nursery, tmp_path) as shop:
-        token = shop.environ["GOOGLE_OAUTH_ACCESS_TOKEN"]
-        refusal = Refused(403, f"No, {token} may not do that. Bearer {token}")
-        cloud.faults.refuse(refusal, call, times=100)
-        code, said = shop.run("apply", "--yes", "--events", "events.jsonl")
-        assert code == 1, said
-        assert "may not do that" in said
-        assert token not in said
-        shop.run("doctor")
-        shop.run("status")
-        files = [path for path in shop.folder.rglob("*") if path.is_file()]
-        assert shop.folder / "events.jsonl" in files
+    cloud = LoopbackCloud()
+    cloud.buckets.create_bucket("data")
+    cloud.seconds_per_request = 200
+    with ForkedCli() as forked_cli, open_project(cloud, forked_cli, tmp_path) as project:
+        token = project.environ["GOOGLE_OAUTH_ACCESS_TOKEN"]
+        error = ServiceError(403, f"No, {token} may not do that. Bearer {token}")
+        cloud.faults.reject(error, method, times=100)
+        code, output = project.run("apply", "--yes", "--events", "events.jsonl")
+        assert code == 1, output
+        assert "may not do that" in output
+        assert token not in output
+        project.run("doctor")
+        project.run("status")
+        files = [path for path in project.directory.rglob("*") if path.is_file()]
+        assert project.directory / "events.jsonl" in files
         assert any("journal" in path.parts for path in files)
         assert [path for path in files if token.encode() in path.read_bytes()] == []

@@ -1,4 +1,4 @@
-"""Data and locks in Cloud Storage: written once, gone on with where it broke, held by one."""
+"""Uploads of data to Cloud Storage, and the lock in a bucket."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.errors import Refused
-from tests.support.vertex.faults import Fault, Planned
-from tests.support.vertex.service import Service
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.errors import ServiceError
+from tests.support.vertex.faults import Fault, PlannedFault
+from tests.support.vertex.service import LoopbackApp
 from tests.support.vertex.tuning import EXAMPLES
 from tunedmodels.datasets.examples import Example
 from tunedmodels.errors import NotFoundError, ProviderError, RefusedError, UnavailableError
@@ -19,23 +19,23 @@ from tunedmodels.providers import http, retry
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.storage import transfer
 from tunedmodels.providers.storage.bucket import Bucket
-from tunedmodels.providers.storage.lock import Lease
+from tunedmodels.providers.storage.lock import BucketLock
 from tunedmodels.providers.vertex import training_data
 from tunedmodels.wire.storage import CHUNK
 
-LIFE_S = 0.3
-LOST = Planned(Fault.LOST_BEFORE, "", 0, 1, Refused(503, ""), 0.0)
+TTL_S = 0.3
+LOST = PlannedFault(Fault.LOST_BEFORE, "", 0, 1, ServiceError(503, ""), 0.0)
 LOCK = "tunedmodels/locks/here"
 MANY = [Example(f"text {number}", "x" * 1000) for number in range(1500)]  # six parts of 256 KiB
 
 
 @pytest.fixture
-async def bucket(cloud: Cloud) -> AsyncIterator[Bucket]:
+async def bucket(cloud: LoopbackCloud) -> AsyncIterator[Bucket]:
     opened = Bucket(
         "data",
         "tunedmodels",
         Credentials(access_token=cloud.identity.issue()),
-        transport=http.in_process(Service(cloud)),
+        transport=http.asgi_transport(LoopbackApp(cloud)),
     )
     yield opened
     await opened.aclose()
@@ -43,29 +43,31 @@ async def bucket(cloud: Cloud) -> AsyncIterator[Bucket]:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "UPLOAD_PART", CHUNK)
-    monkeypatch.setattr(training_data, "UPLOAD_PART", CHUNK)
-    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(transfer, "UPLOAD_PART_BYTES", CHUNK)
+    monkeypatch.setattr(training_data, "UPLOAD_PART_BYTES", CHUNK)
+    monkeypatch.setattr(retry, "INITIAL_WAIT_S", 0.001)
 
 
-async def put(
-    bucket: Bucket, examples: list[Example], seen: list[int] | None = None, preamble: str = ""
+async def upload(
+    bucket: Bucket, examples: list[Example], progress: list[int] | None = None, preamble: str = ""
 ) -> str:
-    def tell(_uri: str, sent: int, _total: int) -> None:
-        if seen is not None:
-            seen.append(sent)
+    def on_upload(_uri: str, sent: int, _total: int) -> None:
+        if progress is not None:
+            progress.append(sent)
 
-    return await training_data.put(
-        bucket, examples, preamble=preamble, as_system=True, on_upload=tell
+    return await training_data.upload_examples(
+        bucket, examples, preamble=preamble, as_system=True, on_upload=on_upload
     )
 
 
-def stored(cloud: Cloud, uri: str) -> bytes:
+def stored(cloud: LoopbackCloud, uri: str) -> bytes:
     return cloud.buckets.objects["data", uri.removeprefix("gs://data/")].data
 
 
-async def test_a_dataset_goes_to_an_object_of_its_digest(cloud: Cloud, bucket: Bucket) -> None:
-    uri = await put(bucket, EXAMPLES, preamble="Be kind.")
+async def test_a_dataset_is_uploaded_to_an_object_with_its_digest(
+    cloud: LoopbackCloud, bucket: Bucket
+) -> None:
+    uri = await upload(bucket, EXAMPLES, preamble="Be kind.")
     rows = [json.loads(line) for line in stored(cloud, uri).splitlines()]
     assert rows[0] == {
         "contents": [
@@ -77,51 +79,53 @@ async def test_a_dataset_goes_to_an_object_of_its_digest(cloud: Cloud, bucket: B
     assert uri.startswith("gs://data/tunedmodels/datasets/")
 
 
-async def test_nothing_is_uploaded_twice(cloud: Cloud, bucket: Bucket) -> None:
-    first = await put(bucket, EXAMPLES)
-    assert await put(bucket, EXAMPLES) == first
-    assert cloud.count("objects.insert") == 1
+async def test_the_same_data_is_uploaded_once(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    first = await upload(bucket, EXAMPLES)
+    assert await upload(bucket, EXAMPLES) == first
+    assert cloud.request_count("objects.insert") == 1
 
 
-async def test_two_who_upload_the_same_at_once_do_no_harm(cloud: Cloud, bucket: Bucket) -> None:
-    uris = await asyncio.gather(*(put(bucket, EXAMPLES) for _ in range(3)))
+async def test_simultaneous_uploads_of_the_same_data_write_one_object(
+    cloud: LoopbackCloud, bucket: Bucket
+) -> None:
+    uris = await asyncio.gather(*(upload(bucket, EXAMPLES) for _ in range(3)))
     assert len(set(uris)) == 1
     assert cloud.buckets.written.count(uris[0]) == 1
 
 
-async def test_what_somebody_wrote_over_is_not_trained_on(cloud: Cloud, bucket: Bucket) -> None:
-    uri = await put(bucket, EXAMPLES)
+async def test_an_overwritten_dataset_is_not_used(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    uri = await upload(bucket, EXAMPLES)
     cloud.buckets.put("data", uri.removeprefix("gs://data/"), b"other")
-    with pytest.raises(ProviderError, match="does not hold what its name says"):
-        await put(bucket, EXAMPLES)
+    with pytest.raises(ProviderError, match="does not match its name"):
+        await upload(bucket, EXAMPLES)
 
 
-async def test_a_large_dataset_goes_in_parts_and_says_how_far_it_is(
-    cloud: Cloud, bucket: Bucket
+async def test_a_large_dataset_is_uploaded_in_parts_with_progress(
+    cloud: LoopbackCloud, bucket: Bucket
 ) -> None:
-    seen: list[int] = []
-    uri = await put(bucket, MANY, seen)
-    assert len(seen) == 7
-    assert seen == sorted(seen)
-    assert len(stored(cloud, uri)) == seen[-1]
+    progress: list[int] = []
+    uri = await upload(bucket, MANY, progress)
+    assert len(progress) == 7
+    assert progress == sorted(progress)
+    assert len(stored(cloud, uri)) == progress[-1]
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.REFUSED_AFTER])
+@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.FAILED_AFTER])
 @pytest.mark.parametrize("skip", range(8))
-async def test_an_upload_goes_on_where_it_broke(
-    cloud: Cloud, bucket: Bucket, fault: Fault, skip: int
+async def test_an_interrupted_upload_is_resumed(
+    cloud: LoopbackCloud, bucket: Bucket, fault: Fault, skip: int
 ) -> None:
-    cloud.faults.plan(fault, "objects.insert", skip=skip)
-    uri = await put(bucket, MANY)
+    cloud.faults.add(fault, "objects.insert", skip=skip)
+    uri = await upload(bucket, MANY)
     assert len(stored(cloud, uri).splitlines()) == len(MANY)
     assert cloud.buckets.written.count(uri) == 1
 
 
-async def test_an_upload_that_never_gets_further_is_given_up(
-    cloud: Cloud, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+async def test_an_upload_without_progress_is_given_up(
+    cloud: LoopbackCloud, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "MOST_RESUMES", 2)
-    lost = [
+    monkeypatch.setattr(transfer, "MAX_RESUMES", 2)
+    is_lost = [
         False,
         False,
         True,
@@ -129,73 +133,72 @@ async def test_an_upload_that_never_gets_further_is_given_up(
         True,
         False,
         True,
-    ]  # each part, and not the question after it
-    cloud.faults.take = lambda name: (  # type: ignore[method-assign]  # every other request
-        LOST if name == "objects.insert" and lost and lost.pop(0) else None
+    ]  # each part, but not the request for its status
+    cloud.faults.next_fault = lambda name: (  # type: ignore[method-assign]  # for the fault pattern
+        LOST if name == "objects.insert" and is_lost and is_lost.pop(0) else None
     )
-    with pytest.raises(UnavailableError, match="does not get further"):
-        await put(bucket, MANY)
-    assert len(stored(cloud, await put(bucket, MANY)).splitlines()) == len(MANY)
+    with pytest.raises(UnavailableError, match="makes no progress"):
+        await upload(bucket, MANY)
+    assert len(stored(cloud, await upload(bucket, MANY)).splitlines()) == len(MANY)
 
 
-async def test_a_bucket_that_is_not_there_is_told_from_an_object(
-    cloud: Cloud, bucket: Bucket
+async def test_a_missing_bucket_is_distinguished_from_a_missing_object(
+    cloud: LoopbackCloud, bucket: Bucket
 ) -> None:
-    assert await bucket.look("nothing") is None
+    assert await bucket.stat("nothing") is None
     del cloud.buckets.locations["data"]
-    with pytest.raises(NotFoundError, match="There is no bucket data") as missing:
-        await bucket.look("nothing")
+    with pytest.raises(NotFoundError, match="The bucket data does not exist") as missing:
+        await bucket.stat("nothing")
     assert "gcloud storage buckets create gs://data" in missing.value.cure
 
 
-# The lock -----------------------------------------------------------------------------------------
+def open_lock(bucket: Bucket, messages: list[str] | None = None) -> BucketLock:
+    def on_retry(call: str, _attempt: int, _wait_s: float, reason: str) -> None:
+        if messages is not None:
+            messages.append(f"{call}: {reason}")
+
+    return BucketLock(bucket, LOCK, ttl_s=TTL_S, on_retry=on_retry)
 
 
-def lease(bucket: Bucket, told: list[str] | None = None) -> Lease:
-    def tell(call: str, _attempt: int, _wait_s: float, words: str) -> None:
-        if told is not None:
-            told.append(f"{call}: {words}")
-
-    return Lease(bucket, LOCK, life_s=LIFE_S, on_retry=tell)
-
-
-def is_locked(cloud: Cloud) -> bool:
+def is_locked(cloud: LoopbackCloud) -> bool:
     return ("data", LOCK) in cloud.buckets.objects
 
 
-async def test_a_lock_is_held_and_let_go(cloud: Cloud, bucket: Bucket) -> None:
-    ours = lease(bucket)
+async def test_a_lock_is_held_and_released(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    ours = open_lock(bucket)
     async with ours.hold():
-        await ours.assure()
+        await ours.require_held()
         holder = await ours.holder()
         assert holder
         assert "process" in holder.owner
         assert is_locked(cloud)
     assert not is_locked(cloud)
     with pytest.raises(RefusedError):
-        await ours.assure()
+        await ours.require_held()
 
 
-async def test_of_two_one_holds_it_and_the_other_is_refused(cloud: Cloud, bucket: Bucket) -> None:
-    told: list[str] = []
-    async with lease(bucket).hold():
-        with pytest.raises(RefusedError, match="who is at work") as refused:
-            async with lease(bucket, told).hold():
-                raise AssertionError("both hold it")
-    assert "tunedmodels lock break" in refused.value.cure
-    assert told[0].startswith(f"lock: gs://data/{LOCK} is held by")
+async def test_a_second_process_is_refused(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    messages: list[str] = []
+    async with open_lock(bucket).hold():
+        with pytest.raises(RefusedError, match="is held by") as caught:
+            async with open_lock(bucket, messages).hold():
+                raise AssertionError("both processes hold the lock")
+    assert "tunedmodels lock break" in caught.value.cure
+    assert messages[0].startswith(f"lock: gs://data/{LOCK} is held by")
 
 
-async def test_of_many_at_once_one_holds_it(cloud: Cloud, bucket: Bucket) -> None:
+async def test_one_of_many_simultaneous_processes_holds_the_lock(
+    cloud: LoopbackCloud, bucket: Bucket
+) -> None:
     inside = 0
 
     async def work() -> int:
         nonlocal inside
         try:
-            async with lease(bucket).hold():
+            async with open_lock(bucket).hold():
                 inside += 1
                 assert inside == 1
-                await asyncio.sleep(LIFE_S * 2)
+                await asyncio.sleep(TTL_S * 2)
                 inside -= 1
                 return 1
         except RefusedError:
@@ -204,59 +207,61 @@ async def test_of_many_at_once_one_holds_it(cloud: Cloud, bucket: Bucket) -> Non
     assert sum(await asyncio.gather(*(work() for _ in range(5)))) == 1
 
 
-async def test_whoever_comes_while_it_is_let_go_gets_it(cloud: Cloud, bucket: Bucket) -> None:
-    async def briefly() -> None:
-        async with lease(bucket).hold():
-            await asyncio.sleep(LIFE_S / 12)
+async def test_a_process_that_waits_gets_a_released_lock(
+    cloud: LoopbackCloud, bucket: Bucket
+) -> None:
+    async def first() -> None:
+        async with open_lock(bucket).hold():
+            await asyncio.sleep(TTL_S / 12)
 
-    async def after() -> None:
-        await asyncio.sleep(LIFE_S / 24)
-        async with lease(bucket).hold():
+    async def second() -> None:
+        await asyncio.sleep(TTL_S / 24)
+        async with open_lock(bucket).hold():
             assert is_locked(cloud)
 
-    await asyncio.gather(briefly(), after())
+    await asyncio.gather(first(), second())
 
 
-async def test_the_lock_of_a_process_that_died_opens_by_itself(
-    cloud: Cloud, bucket: Bucket
+async def test_the_lock_of_a_process_that_ended_expires(
+    cloud: LoopbackCloud, bucket: Bucket
 ) -> None:
-    about = {"owner": "dead", "lifeS": f"{LIFE_S}"}
-    cloud.buckets.put("data", LOCK, b"", **about)
-    ours = lease(bucket)
+    metadata = {"owner": "dead", "lifeS": f"{TTL_S}"}
+    cloud.buckets.put("data", LOCK, b"", **metadata)
+    ours = open_lock(bucket)
     async with ours.hold():
-        await ours.assure()
+        await ours.require_held()
 
 
-async def test_a_lock_that_was_broken_is_noticed_before_anything_is_sent(
-    cloud: Cloud, bucket: Bucket
+async def test_a_broken_lock_is_noticed_before_a_request_is_sent(
+    cloud: LoopbackCloud, bucket: Bucket
 ) -> None:
-    ours, theirs = lease(bucket), lease(bucket)
+    ours, other = open_lock(bucket), open_lock(bucket)
     async with ours.hold():
-        assert await theirs.open()
-        with pytest.raises(RefusedError, match="not held any more"):
-            await ours.assure()
-        async with theirs.hold():
-            with pytest.raises(RefusedError, match="not held any more"):
-                await ours.assure()
-            await theirs.assure()
-    assert await theirs.open() is None
+        assert await other.break_lock()
+        with pytest.raises(RefusedError, match="was lost"):
+            await ours.require_held()
+        async with other.hold():
+            with pytest.raises(RefusedError, match="was lost"):
+                await ours.require_held()
+            await other.require_held()
+    assert await other.break_lock() is None
 
 
-@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.REFUSED_AFTER, Fault.CUT])
-async def test_a_lost_answer_is_settled_by_a_look(
-    cloud: Cloud, bucket: Bucket, fault: Fault
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.FAILED_AFTER, Fault.TRUNCATED])
+async def test_a_lost_response_is_resolved_by_reading_the_lock(
+    cloud: LoopbackCloud, bucket: Bucket, fault: Fault
 ) -> None:
-    cloud.faults.plan(fault, "objects.insert", times=5)
-    ours = lease(bucket)
+    cloud.faults.add(fault, "objects.insert", times=5)
+    ours = open_lock(bucket)
     async with ours.hold():
-        await ours.assure()
+        await ours.require_held()
     assert not is_locked(cloud)
 
 
-async def test_a_renewal_that_fails_is_tried_again(cloud: Cloud, bucket: Bucket) -> None:
-    ours = lease(bucket)
+async def test_a_failed_renewal_is_repeated(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    ours = open_lock(bucket)
     async with ours.hold():
-        cloud.faults.refuse(Refused(403, "Not now."), "objects.insert")
-        await asyncio.sleep(LIFE_S)
-        await ours.assure()
-        assert cloud.count("objects.insert") > 2
+        cloud.faults.reject(ServiceError(403, "Not now."), "objects.insert")
+        await asyncio.sleep(TTL_S)
+        await ours.require_held()
+        assert cloud.request_count("objects.insert") > 2

@@ -1,10 +1,11 @@
-"""A plan in every form: every state as a whole golden file, and laws of text and JSON."""
+"""The renderers of a plan: a golden file for every state and form, and invariants of the output."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,59 +14,59 @@ import pytest
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
 from tests.support.plans import EXAMPLES, PLANS
 from tunedmodels import __version__
-from tunedmodels.cli.plan import FORMS
+from tunedmodels.cli.plan import FORMATS
 from tunedmodels.render.layout import columns
-from tunedmodels.render.plan import RENDERERS, Reading
+from tunedmodels.render.options import RenderOptions
+from tunedmodels.render.plan import PLAN_RENDERERS
 from tunedmodels.render.plan.json import plan_document, plan_json, plan_schema
 from tunedmodels.render.plan.text import plan_text
 
 GOLDEN = GOLDEN_FOLDER / "plan"
 ENDINGS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}
-READING = Reading(EXAMPLES, head="3c9d2e1", base="main@a81f0c4")
-
-
+WITH_EXAMPLES = RenderOptions(dataset_diffs=EXAMPLES)
+OPTIONS = RenderOptions(dataset_diffs=EXAMPLES, head="3c9d2e1", base="main@a81f0c4")
 every_plan = pytest.mark.parametrize("name", PLANS)
 
 
-@pytest.mark.parametrize("form", RENDERERS)
+@pytest.mark.parametrize("form", PLAN_RENDERERS)
 @every_plan
-def test_a_plan_in_every_form_is_the_golden_file(
+def test_every_form_equals_its_golden_file(
     name: str, form: str, golden: Callable[[Path, str], None]
 ) -> None:
-    shown = RENDERERS[form](PLANS[name](), READING)
-    golden(GOLDEN / f"{name}.{ENDINGS[form]}", shown.replace(__version__, "VERSION"))
+    text = PLAN_RENDERERS[form](PLANS[name](), OPTIONS)
+    golden(GOLDEN / f"{name}.{ENDINGS[form]}", text.replace(__version__, "VERSION"))
 
 
-def test_every_golden_file_has_its_plan() -> None:
-    there = {path.name for path in GOLDEN.iterdir()}
-    assert there == {f"{name}.{ending}" for name in PLANS for ending in ENDINGS.values()}
+def test_every_golden_file_has_a_plan() -> None:
+    names = {path.name for path in GOLDEN.iterdir()}
+    assert names == {f"{name}.{ending}" for name in PLANS for ending in ENDINGS.values()}
 
 
 def test_the_command_line_offers_every_form() -> None:
-    assert list(RENDERERS) == FORMS
+    assert [*PLAN_RENDERERS, "policy"] == FORMATS
 
 
-@pytest.mark.parametrize("form", RENDERERS)
+@pytest.mark.parametrize("form", PLAN_RENDERERS)
 @every_plan
-def test_equal_plans_give_equal_bytes_and_nothing_invisible(name: str, form: str) -> None:
-    render, plan = RENDERERS[form], PLANS[name]()
-    shown = render(plan, READING)
-    assert shown == render(type(plan).model_validate(plan.model_dump()), READING)
-    assert shown.encode().endswith(b"\n")
-    # A plan in Markdown breaks mentions with a space of no width; no other sign is invisible.
-    assert shown.replace("\n", "").replace("\N{ZERO WIDTH SPACE}", "").isprintable()
+def test_equal_plans_give_equal_and_printable_bytes(name: str, form: str) -> None:
+    render, plan = PLAN_RENDERERS[form], PLANS[name]()
+    text = render(plan, OPTIONS)
+    assert text == render(type(plan).model_validate(plan.model_dump()), OPTIONS)
+    assert text.encode().endswith(b"\n")
+    # Markdown breaks mentions with a zero-width space; no other character is invisible.
+    assert text.replace("\n", "").replace("\N{ZERO WIDTH SPACE}", "").isprintable()
 
 
 @every_plan
-def test_every_document_fits_the_published_schema(name: str) -> None:
+def test_every_document_is_valid_against_the_published_schema(name: str) -> None:
     schema = plan_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(plan_document(PLANS[name]()), schema)
 
 
 @every_plan
-def test_no_line_is_wide_or_ends_in_blanks_or_steers_the_terminal(name: str) -> None:
-    text = plan_text(PLANS[name](), examples=EXAMPLES)
+def test_no_line_is_too_wide_or_has_trailing_spaces_or_escapes(name: str) -> None:
+    text = plan_text(PLANS[name](), WITH_EXAMPLES)
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     for line in text[:-1].split("\n"):
@@ -75,12 +76,13 @@ def test_no_line_is_wide_or_ends_in_blanks_or_steers_the_terminal(name: str) -> 
 
 
 @every_plan
-def test_colour_adds_nothing_but_colour(name: str) -> None:
+def test_colour_does_not_change_the_text(name: str) -> None:
     plan = PLANS[name]()
-    coloured = plan_text(plan, examples=EXAMPLES, style=lambda text, role: f"<{role}>{text}</>")
+    options = replace(WITH_EXAMPLES, style=lambda text, role: f"<{role}>{text}</>")
+    coloured = plan_text(plan, options)
     bare = re.sub(r"</>|<(?:create|replace|wait|retry|promote|update|cancel|delete|conflict|failed"
                   r"|rejected|bold|good|warning|error)>", "", coloured)  # fmt: skip
-    assert bare == plan_text(plan, examples=EXAMPLES)
+    assert bare == plan_text(plan, WITH_EXAMPLES)
 
 
 @every_plan
@@ -89,25 +91,25 @@ def test_the_counts_in_the_summary_add_up(name: str) -> None:
     document = plan_document(plan)
     assert sum(document["summary"].values()) == len(plan.changes) + plan.unchanged
     text = plan_text(plan)
-    said = r"(\d+) (?:to \w+|in conflict|failed|not promoted)"
-    counted = re.findall(said, text.partition("Plan: ")[2])
-    assert sum(map(int, counted)) in (0, len(plan.changes))
+    pattern = r"(\d+) (?:to \w+|in conflict|failed|not promoted)"
+    counts = re.findall(pattern, text.partition("Plan: ")[2])
+    assert sum(map(int, counts)) in (0, len(plan.changes))
 
 
 @every_plan
-def test_the_document_is_plain_ascii(name: str) -> None:
+def test_the_document_is_printable_ascii(name: str) -> None:
     text = plan_json(PLANS[name]())
     assert text.isascii()
     assert text.replace("\n", "").isprintable()
 
 
-def test_snippets_are_shown_only_where_they_are_given() -> None:
+def test_examples_are_shown_only_if_they_are_passed() -> None:
     plan = PLANS["replace"]()
-    assert "invoice" in plan_text(plan, examples=EXAMPLES)
+    assert "invoice" in plan_text(plan, WITH_EXAMPLES)
     assert "invoice" not in plan_text(plan) + plan_json(plan)
 
 
-def test_json_has_the_shape_that_other_programs_rest_on() -> None:
+def test_json_has_the_keys_that_other_programs_read() -> None:
     document = json.loads(plan_json(PLANS["replace"]()))
     assert list(document)[:3] == ["formatVersion", "digest", "project"]
     assert document["summary"]["replace"] == document["summary"]["keep"] == 1

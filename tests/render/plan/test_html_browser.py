@@ -1,4 +1,4 @@
-"""The HTML report in a real browser: nothing runs, nothing is fetched, a phone can read it."""
+"""The HTML report in a real browser: it runs and fetches nothing, and fits a phone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.plans import EXAMPLES, HOSTILE, PLANS
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.render.plan.html import plan_page, problems_page
+from tunedmodels.render.options import RenderOptions
+from tunedmodels.render.plan.html import plan_html, problems_html
 
 ColorScheme = Literal["light", "dark"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; where one is required and there is none, this fails."""
+    """Start Debian's Chromium; fail if it is required but not installed."""
     assert CHROMIUM, "REQUIRE_BROWSER is set, and no chromium is on the PATH: apt install chromium"
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -43,29 +44,29 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A person who opens pages at one width, and everything that the pages tried to do."""
+    """Opens pages at one width and records everything that the pages try to do."""
 
     def __init__(self, browser: Browser, folder: Path, scheme: ColorScheme, width: int) -> None:
         self._file = folder / "page.html"
         size = {"width": width, "height": 800}
         self._context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]  # a TypedDict of the library's inside
         self.page: Page = self._context.new_page()
-        self.tried: list[str] = []
-        self.page.on("request", lambda request: self.tried.append(request.url))
-        self.page.on("console", lambda message: self.tried.append(message.text))
-        self.page.on("pageerror", lambda error: self.tried.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.tried.append(dialog.message))
+        self.attempts: list[str] = []
+        self.page.on("request", lambda request: self.attempts.append(request.url))
+        self.page.on("console", lambda message: self.attempts.append(message.text))
+        self.page.on("pageerror", lambda error: self.attempts.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.attempts.append(dialog.message))
 
     def open(self, html: str) -> Page:
-        """Open a page; what was tried before is forgotten."""
+        """Open a page and clear the record."""
         self._file.write_text(html, encoding="utf-8")
-        self.tried.clear()
+        self.attempts.clear()
         self.page.goto(self._file.as_uri())
-        self.tried.remove(self._file.as_uri())
+        self.attempts.remove(self._file.as_uri())
         return self.page
 
     def close(self) -> None:
-        """Go away."""
+        """Close the browser context."""
         self._context.close()
 
 
@@ -74,20 +75,21 @@ Visit = Callable[[ColorScheme, int], Visitor]
 
 @pytest.fixture
 def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
-    """Let visitors come, and go at the end."""
+    """Return a factory of visitors, which are closed at the end."""
     visitors: list[Visitor] = []
 
-    def come(scheme: ColorScheme, width: int) -> Visitor:
+    def create(scheme: ColorScheme, width: int) -> Visitor:
         visitors.append(Visitor(browser, tmp_path, scheme, width))
         return visitors[-1]
 
-    yield come
+    yield create
     for visitor in visitors:
         visitor.close()
 
 
-PAGES = {name: plan_page(make(), examples=EXAMPLES, most=99) for name, make in PLANS.items()} | {
-    "problems": problems_page(
+OPTIONS = RenderOptions(dataset_diffs=EXAMPLES, max_examples=99)
+PAGES = {name: plan_html(make(), OPTIONS) for name, make in PLANS.items()} | {
+    "problems": problems_html(
         [Problem(HOSTILE, 3, HOSTILE, severity, "bad", HOSTILE, HOSTILE) for severity in Severity],
         environment=HOSTILE,
     )
@@ -95,16 +97,16 @@ PAGES = {name: plan_page(make(), examples=EXAMPLES, most=99) for name, make in P
 FORBIDDEN = "script, img, iframe, object, embed, link, a, form, [style], [onerror], [onclick], base"
 
 
-def test_nothing_runs_and_nothing_leaves_the_page(visit: Visit) -> None:
+def test_a_page_runs_and_fetches_nothing(visit: Visit) -> None:
     visitor = visit("light", 1100)
     for name, html in PAGES.items():
         page = visitor.open(html)
         assert page.locator(FORBIDDEN).count() == 0, name
         assert page.locator("h1").is_visible()
-        assert visitor.tried == [], name
+        assert visitor.attempts == [], name
 
 
-def test_the_text_of_others_is_shown_as_it_is(visit: Visit) -> None:
+def test_untrusted_text_is_shown_literally(visit: Visit) -> None:
     page = visit("light", 1100).open(PAGES["hostile"])
     assert "<script>alert(1)</script><img src=//evil onerror=alert(1)> @team" in page.inner_text(
         "body"
@@ -112,20 +114,20 @@ def test_the_text_of_others_is_shown_as_it_is(visit: Visit) -> None:
     assert page.locator(".former .output").first.inner_text().startswith("\\x1b[31mred")
 
 
-def test_a_phone_needs_no_horizontal_scrolling(visit: Visit) -> None:
+def test_a_page_fits_a_phone_without_horizontal_scrolling(visit: Visit) -> None:
     visitor = visit("dark", 390)
     for name, html in PAGES.items():
         page = visitor.open(html)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, name
         cut = page.evaluate(
-            "[...document.querySelectorAll('main *')].filter(one =>"
-            " one.getBoundingClientRect().right > innerWidth + 1).length"
+            "[...document.querySelectorAll('main *')].filter(element =>"
+            " element.getBoundingClientRect().right > innerWidth + 1).length"
         )
         assert cut == 0, name
 
 
-def test_the_policy_lets_the_style_sheet_in_and_nothing_else(visit: Visit) -> None:
+def test_the_policy_allows_only_the_style_sheet(visit: Visit) -> None:
     visitor = visit("light", 1100)
     page = visitor.open(
         PAGES["update"].replace(
@@ -133,21 +135,25 @@ def test_the_policy_lets_the_style_sheet_in_and_nothing_else(visit: Visit) -> No
         )
     )
     assert page.title() != "ran"
-    assert len([words for words in visitor.tried if "Content Security Policy" in words]) == 2
-    assert page.locator(".card").evaluate("one => getComputedStyle(one).borderRadius") != "0px"
+    assert len([text for text in visitor.attempts if "Content Security Policy" in text]) == 2
+    assert (
+        page.locator(".card").evaluate("element => getComputedStyle(element).borderRadius") != "0px"
+    )
 
 
-def test_paper_and_ink_follow_the_reader(visit: Visit) -> None:
-    look = (
+def test_the_colours_follow_the_colour_scheme(visit: Visit) -> None:
+    colours = (
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     schemes: tuple[ColorScheme, ...] = ("light", "dark")
-    light, dark = (visit(scheme, 1100).open(PAGES["create"]).evaluate(look) for scheme in schemes)
+    light, dark = (
+        visit(scheme, 1100).open(PAGES["create"]).evaluate(colours) for scheme in schemes
+    )
     assert light == ["rgb(246, 247, 249)", "rgb(27, 36, 48)"]
     assert dark == ["rgb(17, 21, 27)", "rgb(228, 233, 240)"]
 
 
-def test_what_is_folded_is_printed_all_the_same(visit: Visit) -> None:
+def test_folded_details_are_printed(visit: Visit) -> None:
     page = visit("light", 1100).open(PAGES["create"].replace(" open>", ">"))
     inside = page.locator(".inside").first
     assert not inside.is_visible()

@@ -1,4 +1,4 @@
-"""A saved plan is the JSON document, and comes back as the same plan or not at all."""
+"""A saved plan is read as the same plan, or it is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.builders import desired, live, planned
+from tests.support.builders import desired, live, plan_for
 from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.plan import Plan
@@ -19,21 +19,22 @@ from tunedmodels.render.plan.json import plan_json, read_plan
 
 
 def plan() -> Plan:
-    there = [
+    observed = [
         live(desired(data="old"), promoted=1),
         live(desired("busy"), state=ModelState.TRAINING),
         live(desired("gone"), promoted=1),
     ]
-    wants = [desired(temperature=0.4, reader_project_numbers=(1, 2)), desired("busy")]
-    return planned(wants, there, environment="prod")
+    declared = [desired(temperature=0.4, reader_project_numbers=(1, 2)), desired("busy")]
+    return plan_for(declared, observed, environment="prod")
 
 
-def test_a_saved_plan_comes_back_as_it_was() -> None:
+def test_a_saved_plan_is_read_as_the_same_plan() -> None:
     assert read_plan(plan_json(plan())) == plan()
     assert plan_json(read_plan(plan_json(plan()))) == plan_json(plan())
 
 
 def edited(edit: Callable[[dict[str, Any]], object]) -> str:
+    """Return a saved plan after an edit of its JSON."""
     document = json.loads(plan_json(plan()))
     edit(document)
     return json.dumps(document)
@@ -44,7 +45,7 @@ NO_PLANS = ["", "no JSON", "[" * 100_000, "[]", "null", '{"formatVersion": 1}', 
 
 
 @pytest.mark.parametrize("text", NO_PLANS, ids=range(len(NO_PLANS)))
-def test_what_is_no_plan_is_refused(text: str) -> None:
+def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(RefusedError, match="not a plan") as refused:
         read_plan(text)
     assert "plan --out" in refused.value.cure
@@ -54,12 +55,12 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "another action": lambda d: d["changes"][0].update(action="update"),
     "another model": lambda d: d["changes"][1]["before"].update(modelId="gone-00000000"),
     "another value": lambda d: d["changes"][2]["after"].update(temperature=1.0),
-    "a change less": lambda d: d["changes"].pop(),
+    "a removed change": lambda d: d["changes"].pop(),
     "the changes in another order": lambda d: d["changes"].reverse(),
-    "a refusal less": lambda d: d["refusals"].append(
+    "an added refusal": lambda d: d["refusals"].append(
         {"code": "protected", "message": "x", "cure": "y"}
     ),
-    "another project": lambda d: d.update(project="theirs"),
+    "another project": lambda d: d.update(project="other"),
     "another environment": lambda d: d.update(environment=""),
     "another digest": lambda d: d.update(digest="sha256:0"),
     "no summary": lambda d: d.pop("summary"),
@@ -70,30 +71,30 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_a_plan_that_was_edited_by_hand_is_refused(
+def test_an_edited_plan_is_refused(
     edit: Callable[[dict[str, Any]], object],
 ) -> None:
-    with pytest.raises(RefusedError, match="edited by hand") as refused:
+    with pytest.raises(RefusedError, match="was edited") as refused:
         read_plan(edited(edit))
     assert "plan --out" in refused.value.cure
 
 
-def test_a_plan_of_a_newer_format_is_refused_even_if_it_says_more() -> None:
+def test_a_plan_of_a_newer_format_is_refused() -> None:
     text = edited(lambda d: d.update(formatVersion=2, novelty=True))
     with pytest.raises(RefusedError, match="format 2") as refused:
         read_plan(text)
-    assert "the tunedmodels that made it" in refused.value.cure
+    assert "the release that made it" in refused.value.cure
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda each: st.lists(each) | st.dictionaries(st.text(), each),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
     max_leaves=8,
 )
 
 
 @given(st.sampled_from(sorted(json.loads(plan_json(plan())))), json_values)
-def test_whatever_stands_in_a_field_there_is_a_plan_or_a_refusal(key: str, value: Any) -> None:
+def test_any_value_of_a_field_gives_a_plan_or_a_refusal(key: str, value: Any) -> None:
     text = edited(lambda d: d.update({key: value}))
     with suppress(RefusedError):
         assert isinstance(read_plan(text), Plan)

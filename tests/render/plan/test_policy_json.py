@@ -1,4 +1,4 @@
-"""`plan --policy-format json`: what rules of people's own are told, whole, and by its schema."""
+"""`plan --format policy`: what rules of people's own are told, whole, and by its schema."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
 from tests.support.paths import ROOT
-from tests.support.project_dir import Desk, desk
+from tests.support.project_dir import ProjectDir, project_dir
 
-__all__ = ["desk"]
+__all__ = ["project_dir"]
 
 GOLDEN = GOLDEN_FOLDER / "policy.json"
 REGO = ROOT / "docs/ci/policy.rego"
@@ -48,27 +48,27 @@ spec:
 
 
 @pytest.fixture
-def labelled(desk: Desk) -> Desk:
-    """Two models with labels, and a policy that asks for them."""
-    desk.write("manifests/tunedmodels.yaml", PROJECT)
-    desk.write("manifests/tone.yaml", TONE)
-    return desk
+def labelled(project_dir: ProjectDir) -> ProjectDir:
+    """Return a project with two labelled models, and a policy that requires labels."""
+    project_dir.write("manifests/tunedmodels.yaml", PROJECT)
+    project_dir.write("manifests/tone.yaml", TONE)
+    return project_dir
 
 
-def asked(desk: Desk) -> dict[str, Any]:
-    ended = desk.run("plan", "--policy-format", "json")
+def policy_document(project_dir: ProjectDir) -> dict[str, Any]:
+    ended = project_dir.run("plan", "--format", "policy")
     assert (ended.code, ended.err) == (0, "")
     document: dict[str, Any] = json.loads(ended.out)
     return document
 
 
-def test_rules_are_told_the_policy_the_models_and_the_plan(
-    labelled: Desk, golden: Callable[[Path, str], None]
+def test_the_document_has_the_policy_the_models_and_the_plan(
+    labelled: ProjectDir, golden: Callable[[Path, str], None]
 ) -> None:
-    first = labelled.run("plan", "--policy-format", "json").out
-    assert first == labelled.run("plan", "--policy-format", "json").out
+    first = labelled.run("plan", "--format", "policy").out
+    assert first == labelled.run("plan", "--format", "policy").out
     golden(GOLDEN, re.sub(r'"tool": "\d[^"]+"', '"tool": "VERSION"', first))
-    assert asked(labelled)["plan"] == labelled.plan()
+    assert policy_document(labelled)["plan"] == labelled.plan()
     schema = json.loads(labelled.run("schema", "policy").out)
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
@@ -76,13 +76,13 @@ def test_rules_are_told_the_policy_the_models_and_the_plan(
     for part in ("models", "policy", "plan"):
         with pytest.raises(jsonschema.ValidationError):
             validator.validate(
-                {key: value for key, value in asked(labelled).items() if key != part}
+                {key: value for key, value in policy_document(labelled).items() if key != part}
             )
 
 
-def test_a_model_that_needs_no_change_is_told_of_as_well(labelled: Desk) -> None:
+def test_the_document_has_models_without_a_change(labelled: ProjectDir) -> None:
     assert labelled.run("apply", "--yes").code == 0
-    document = asked(labelled)
+    document = policy_document(labelled)
     assert document["plan"]["changes"] == []
     assert [(m["name"], m["labels"]) for m in document["models"]] == [
         ("swap", {"team": "ops"}),
@@ -90,24 +90,41 @@ def test_a_model_that_needs_no_change_is_told_of_as_well(labelled: Desk) -> None
     ]
 
 
-@pytest.mark.parametrize("other", [("--format", "json"), ("--format", "text"), ("--drift-only",)])
-def test_what_would_be_another_form_is_a_usage_error(desk: Desk, other: tuple[str, ...]) -> None:
-    ended = desk.run("plan", "--policy-format", "json", *other)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--policy-format", "json", "--format", "json"),
+        ("--policy-format", "json", "--format", "text"),
+        ("--policy-format", "json", "--drift-only"),
+        ("--format", "policy", "--drift-only"),
+    ],
+)
+def test_two_forms_at_once_are_a_usage_error(
+    project_dir: ProjectDir, options: tuple[str, ...]
+) -> None:
+    ended = project_dir.run("plan", *options)
     assert (ended.code, ended.out) == (1, "")
-    assert "--policy-format" in ended.err
+    assert "--drift-only" in ended.err or "--policy-format are mutually exclusive" in ended.err
 
 
-def test_a_plan_is_saved_beside_it_and_its_code_is_that_of_a_plan(labelled: Desk) -> None:
-    arguments = ("--policy-format", "json", "--out", "plan.json", "--detailed-exitcode")
+def test_the_deprecated_option_prints_the_same_document_and_a_note(labelled: ProjectDir) -> None:
+    deprecated = labelled.run("plan", "--policy-format", "json")
+    assert (deprecated.code, json.loads(deprecated.out)) == (0, policy_document(labelled))
+    note = "`plan --policy-format json` is deprecated; use `plan --format policy`."
+    assert deprecated.err == f"Warning: {note}\n"
+
+
+def test_the_plan_is_saved_too_and_the_exit_code_is_that_of_a_plan(labelled: ProjectDir) -> None:
+    arguments = ("--format", "policy", "--out", "plan.json", "--detailed-exitcode")
     ended = labelled.run("plan", *arguments)
     assert ended.code == 2
     assert json.loads(ended.out)["plan"] == json.loads(labelled.read("plan.json"))
 
 
-def test_the_example_rules_ask_only_for_what_they_are_told(desk: Desk) -> None:
-    schema = json.loads(desk.run("schema", "policy").out)
+def test_the_example_rules_read_only_fields_of_the_document(project_dir: ProjectDir) -> None:
+    schema = json.loads(project_dir.run("schema", "policy").out)
     parts = schema["$defs"]
-    known = {
+    fields = {
         "model": schema["properties"]["models"]["items"]["properties"],
         "change": parts["Change"]["properties"],
         "after": parts["Wanted"]["properties"],
@@ -116,7 +133,7 @@ def test_the_example_rules_ask_only_for_what_they_are_told(desk: Desk) -> None:
         "input": {"plan", "models"} & schema["properties"].keys(),
     }
     rules = REGO.read_text(encoding="utf-8").partition("package main")[2]
-    asked_for = re.findall(r"\b(model|change|after|before|plan)\.(?=(\w+))", rules)
-    asked_for += [("input", name) for name in re.findall(r'object\.get\(input, "(\w+)"', rules)]
-    assert {part for part, _ in asked_for} == known.keys()
-    assert [(part, name) for part, name in asked_for if name not in known[part]] == []
+    used_fields = re.findall(r"\b(model|change|after|before|plan)\.(?=(\w+))", rules)
+    used_fields += [("input", name) for name in re.findall(r'object\.get\(input, "(\w+)"', rules)]
+    assert {part for part, _ in used_fields} == fields.keys()
+    assert [(part, name) for part, name in used_fields if name not in fields[part]] == []

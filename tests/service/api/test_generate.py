@@ -1,4 +1,4 @@
-"""Asking a model."""
+"""Tests of generateContent and streamGenerateContent."""
 
 # ruff: noqa: E501  # a table is read across
 
@@ -14,7 +14,7 @@ from tests.support.counting_engine import BASE
 from tests.support.embedded_service import PATH, body, client, create, get, service, train_all
 from tunedmodels.service.embedded import EmbeddedService
 
-ASK = f"{PATH}/a:generateContent"
+GENERATE = f"{PATH}/a:generateContent"
 STREAM = f"{PATH}/a:streamGenerateContent"
 
 
@@ -24,37 +24,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def opened(folder: Path) -> Any:
-    with service(folder) as one:
-        async with client(one) as api:
+async def embedded(folder: Path) -> Any:
+    with service(folder) as instance:
+        async with client(instance) as api:
             if not await get(api, PATH):
                 await create(api, "a")
                 await create(api, "warm", body(temperature=0.5))
                 train_all(folder)
                 await create(api, "unfinished")
-        yield one
+        yield instance
 
 
-def question(text: str = "I", config: Any = None, **others: Any) -> dict[str, Any]:
-    asked = {"contents": [{"parts": [{"text": text}], "role": "user"}], **others}
-    return asked if config is None else {**asked, "generationConfig": config}
+def prompt(text: str = "I", config: Any = None, **others: Any) -> dict[str, Any]:
+    document = {"contents": [{"parts": [{"text": text}], "role": "user"}], **others}
+    return document if config is None else {**document, "generationConfig": config}
 
 
-async def said(opened: EmbeddedService, path: str, document: Any) -> str:
-    async with client(opened) as api:
-        answer = await api.post(path, json=document)
-    assert answer.status_code == 200, answer.text
-    text: str = answer.json()["candidates"][0]["content"]["parts"][0]["text"]
+async def generate(embedded: EmbeddedService, path: str, document: Any) -> str:
+    async with client(embedded) as api:
+        response = await api.post(path, json=document)
+    assert response.status_code == 200, response.text
+    text: str = response.json()["candidates"][0]["content"]["parts"][0]["text"]
     return text
 
 
-async def test_an_answer_has_the_shape_of_the_api(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
-        answer = (await api.post(ASK, json=question("V I I"))).json()
-    text = answer["candidates"][0]["content"]["parts"][0]["text"]
+async def test_an_answer_has_the_format_of_the_api(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
+        response = (await api.post(GENERATE, json=prompt("V I I"))).json()
+    text = response["candidates"][0]["content"]["parts"][0]["text"]
     assert text.endswith(" V I I 0")
-    told = -(-len(text) // 4)
-    assert answer == {
+    answer_tokens = -(-len(text) // 4)
+    assert response == {
         "candidates": [
             {
                 "content": {"parts": [{"text": text}], "role": "model"},
@@ -64,8 +64,8 @@ async def test_an_answer_has_the_shape_of_the_api(opened: EmbeddedService) -> No
         ],
         "usageMetadata": {
             "promptTokenCount": 2,
-            "candidatesTokenCount": told,
-            "totalTokenCount": 2 + told,
+            "candidatesTokenCount": answer_tokens,
+            "totalTokenCount": 2 + answer_tokens,
         },
         "modelVersion": "tunedModels/a",
     }
@@ -73,21 +73,21 @@ async def test_an_answer_has_the_shape_of_the_api(opened: EmbeddedService) -> No
 
 @pytest.mark.parametrize("query", ["", "?alt=json", "?alt=sse", "?%24alt=sse"])
 async def test_a_stream_gives_the_same_answer_in_pieces(
-    opened: EmbeddedService, query: str
+    embedded: EmbeddedService, query: str
 ) -> None:
-    async with client(opened) as api:
-        answer = await api.post(f"{STREAM}{query}", json=question())
+    async with client(embedded) as api:
+        response = await api.post(f"{STREAM}{query}", json=prompt())
     if "sse" in query:
-        events = answer.text.split("\r\n\r\n")
+        events = response.text.split("\r\n\r\n")
         assert events.pop() == ""
         pieces = [json.loads(event.removeprefix("data: ")) for event in events]
     else:
-        pieces = answer.json()
+        pieces = response.json()
     candidates = [piece["candidates"][0] for piece in pieces]
-    text = "".join(one["content"]["parts"][0]["text"] for one in candidates)
-    assert text == await said(opened, ASK, question())
+    text = "".join(candidate["content"]["parts"][0]["text"] for candidate in candidates)
+    assert text == await generate(embedded, GENERATE, prompt())
     assert len(pieces) > 1
-    assert [one.get("finishReason") for one in candidates[-2:]] == [None, "STOP"]
+    assert [candidate.get("finishReason") for candidate in candidates[-2:]] == [None, "STOP"]
     assert "usageMetadata" in pieces[-1]
 
 
@@ -100,10 +100,12 @@ async def test_a_stream_gives_the_same_answer_in_pieces(
         ("warm", {"temperature": 0, "candidateCount": 1, "response_mime_type": "text/plain"}, "0"),
     ],
 )
-async def test_the_temperature_is_the_requests_or_else_the_models(
-    opened: EmbeddedService, model: str, config: Any, temperature: str
+async def test_the_temperature_of_the_request_precedes_that_of_the_model(
+    embedded: EmbeddedService, model: str, config: Any, temperature: str
 ) -> None:
-    text = await said(opened, f"/v1/tunedModels/{model}:generateContent", question(config=config))
+    text = await generate(
+        embedded, f"/v1/tunedModels/{model}:generateContent", prompt(config=config)
+    )
     assert text.split()[-1] == temperature
 
 
@@ -112,67 +114,67 @@ def turns(*texts: str) -> dict[str, Any]:
 
 
 # fmt: off
-REFUSED = [
+UNSUPPORTED = [
     ({},                                                       "contents is not specified."),
     (turns("a", "b"),                                          "Tuned models answer single inputs, without a history (got 2 turns)."),
-    (turns(""),                                                "There is no text in the question."),
-    (question("x" * 40_001),                                   "The input has 40001 characters; at most 40000 are allowed."),
-    ({"contents": [{"parts": [{"text": "a"}], "role": "model"}]}, "Please use a valid role for a question: user (got 'model')."),
+    (turns(""),                                                "The prompt has no text."),
+    (prompt("x" * 40_001),                                     "The input has 40001 characters; at most 40000 are allowed."),
+    ({"contents": [{"parts": [{"text": "a"}], "role": "model"}]}, "Please use a valid role for a prompt: user (got 'model')."),
     ({"contents": [{"parts": [{"text": "a"}, {"inlineData": {}}]}]}, "Only text is supported by tuned models."),
-    (question(config={"responseMimeType": "application/json"}), "response_mime_type: only text/plain is supported by tuned models (no JSON mode)."),
-    (question(config={"responseSchema": {"type": "STRING"}}),  "generation_config.response_schema is not supported by this model."),
-    (question(config={"candidateCount": 2}),                   "candidate_count must be between 1 and 1 (got 2)."),
-    (question(config={"temperature": 2.1}),                    "temperature must be between 0 and 2 (got 2.1)."),
-    (question(config={"maxOutputTokens": 0}),                  "max_output_tokens must be at least 1 (got 0)."),
-    (question(systemInstruction={"parts": []}),                "system_instruction is not supported by this model."),
-    (question(tools=[{}]),                                     "tools is not supported by this model."),
-    (question(colour="red"),                                   'Invalid JSON payload received. Unknown name "colour": Cannot find field.'),
+    (prompt(config={"responseMimeType": "application/json"}), "response_mime_type: only text/plain is supported by tuned models (no JSON mode)."),
+    (prompt(config={"responseSchema": {"type": "STRING"}}),    "generation_config.response_schema is not supported by this model."),
+    (prompt(config={"candidateCount": 2}),                     "candidate_count must be between 1 and 1 (got 2)."),
+    (prompt(config={"temperature": 2.1}),                      "temperature must be between 0 and 2 (got 2.1)."),
+    (prompt(config={"maxOutputTokens": 0}),                    "max_output_tokens must be at least 1 (got 0)."),
+    (prompt(systemInstruction={"parts": []}),                  "system_instruction is not supported by this model."),
+    (prompt(tools=[{}]),                                       "tools is not supported by this model."),
+    (prompt(colour="red"),                                     'Invalid JSON payload received. Unknown name "colour": Cannot find field.'),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize(("document", "words"), REFUSED)
-async def test_what_a_tuned_model_cannot_do_is_refused_in_words(
-    opened: EmbeddedService, document: Any, words: str
+@pytest.mark.parametrize(("document", "message"), UNSUPPORTED)
+async def test_unsupported_requests_to_a_tuned_model_are_rejected_with_a_message(
+    embedded: EmbeddedService, document: Any, message: str
 ) -> None:
-    async with client(opened) as api:
-        answer = await api.post(ASK, json=document)
+    async with client(embedded) as api:
+        response = await api.post(GENERATE, json=document)
         streamed = await api.post(STREAM, json=document)
         events = await api.post(f"{STREAM}?alt=sse", json=document)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"
-    assert answer.json()["error"]["message"] == words
-    assert streamed.json() == [answer.json()]
-    assert events.json() == answer.json()
+    assert response.status_code == 400
+    assert response.json()["error"]["status"] == "INVALID_ARGUMENT"
+    assert response.json()["error"]["message"] == message
+    assert streamed.json() == [response.json()]
+    assert events.json() == response.json()
 
 
-async def test_an_input_may_be_forty_thousand_characters_long(opened: EmbeddedService) -> None:
-    assert "x" * 40_000 in await said(opened, ASK, question("x" * 40_000))
+async def test_an_input_can_have_forty_thousand_characters(embedded: EmbeddedService) -> None:
+    assert "x" * 40_000 in await generate(embedded, GENERATE, prompt("x" * 40_000))
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "message"),
     [
         (f"{PATH}/unfinished", "tunedModels/unfinished cannot answer: its state is CREATING"),
-        (f"/v1beta/{BASE}", "nothing was learned yet"),
+        (f"/v1beta/{BASE}", "no training step is done yet"),
     ],
 )
-async def test_what_has_not_learned_anything_does_not_answer(
-    opened: EmbeddedService, path: str, words: str
+async def test_an_untrained_model_does_not_answer(
+    embedded: EmbeddedService, path: str, message: str
 ) -> None:
-    async with client(opened) as api:
-        answer = await api.post(f"{path}:generateContent", json=question())
-    assert answer.json()["error"]["status"] == "FAILED_PRECONDITION"
-    assert words in answer.json()["error"]["message"]
+    async with client(embedded) as api:
+        response = await api.post(f"{path}:generateContent", json=prompt())
+    assert response.json()["error"]["status"] == "FAILED_PRECONDITION"
+    assert message in response.json()["error"]["message"]
 
 
-async def test_a_model_whose_parameters_are_gone_says_so(tmp_path: Path) -> None:
-    with service(tmp_path) as opened:
-        async with client(opened) as api:
+async def test_a_missing_adapter_file_is_reported(tmp_path: Path) -> None:
+    with service(tmp_path) as embedded:
+        async with client(embedded) as api:
             await create(api, "a")
             train_all(tmp_path)
             (parameters,) = (tmp_path / "adapters").iterdir()
             parameters.unlink()
-            answer = await api.post(ASK, json=question())
-    assert (answer.status_code, answer.json()["error"]["status"]) == (503, "UNAVAILABLE")
-    assert "the learned parameters of tunedModels/a are gone" in answer.json()["error"]["message"]
+            response = await api.post(GENERATE, json=prompt())
+    assert (response.status_code, response.json()["error"]["status"]) == (503, "UNAVAILABLE")
+    assert "the adapter file of tunedModels/a is missing" in response.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""Changing a tuned model: which fields, by which masks."""
+"""Tests of tunedModels.patch: mutable fields and update masks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.support.counting_engine import BASE
 from tests.support.embedded_service import PATH, body, client, create, get, service, train_all
 from tunedmodels.service.embedded import EmbeddedService
 
-EVERYTHING: dict[str, Any] = {
+ALL_FIELDS: dict[str, Any] = {
     "displayName": "new",
-    "description": "new words",
+    "description": "new text",
     "temperature": 0.5,
     "topP": 0.9,
     "topK": 7,
@@ -23,9 +23,9 @@ EVERYTHING: dict[str, Any] = {
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
-    with service(tmp_path / "store") as one:
-        yield one
+def embedded(tmp_path: Path) -> Iterator[EmbeddedService]:
+    with service(tmp_path / "store") as instance:
+        yield instance
 
 
 @pytest.mark.parametrize(
@@ -35,33 +35,33 @@ def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
         pytest.param("displayName,topK", {"displayName", "topK"}, id="lowerCamel"),
         pytest.param("display_name,top_k", {"displayName", "topK"}, id="snake_case"),
         pytest.param("state,createTime,tuningTask,description", {"description"}, id="output only"),
-        pytest.param("tuningTask.snapshots,name", set(), id="nothing but output"),
-        pytest.param("*", set(EVERYTHING), id="all that may change"),
-        pytest.param("", set(EVERYTHING), id="no mask: what is there"),
+        pytest.param("tuningTask.snapshots,name", set(), id="only output"),
+        pytest.param("*", set(ALL_FIELDS), id="all mutable fields"),
+        pytest.param("", set(ALL_FIELDS), id="no mask: fields of the body"),
     ],
 )
-async def test_a_patch_changes_what_its_mask_names_and_nothing_else(
-    opened: EmbeddedService, mask: str, changed: set[str]
+async def test_a_patch_changes_only_the_fields_of_its_mask(
+    embedded: EmbeddedService, mask: str, changed: set[str]
 ) -> None:
-    async with client(opened) as api:
-        await create(api, "a", body(displayName="old", description="old words"))
+    async with client(embedded) as api:
+        await create(api, "a", body(displayName="old", description="old text"))
         before = await get(api, f"{PATH}/a")
-        answer = await api.patch(f"{PATH}/a", params={"updateMask": mask}, json=EVERYTHING)
+        response = await api.patch(f"{PATH}/a", params={"updateMask": mask}, json=ALL_FIELDS)
         after = await get(api, f"{PATH}/a")
-    assert answer.json() == after
-    wanted = {**EVERYTHING, "readerProjectNumbers": ["9007199254740993", "12"]}
-    expected = {**before, **{field: wanted[field] for field in changed}}
+    assert response.json() == after
+    values = {**ALL_FIELDS, "readerProjectNumbers": ["9007199254740993", "12"]}
+    expected = {**before, **{field: values[field] for field in changed}}
     assert {**after, "updateTime": ""} == {**expected, "updateTime": ""}
     assert after["updateTime"] > before["updateTime"]
 
 
-async def test_a_masked_field_that_is_missing_is_cleared(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
-        await create(api, "a", body(**EVERYTHING))
-        mask = ",".join(EVERYTHING)
-        answer = await api.patch(f"{PATH}/a", params={"update_mask": mask}, json={})
-    model = answer.json()
-    assert {field: model.get(field) for field in EVERYTHING} == {
+async def test_a_masked_field_that_the_body_lacks_is_cleared(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
+        await create(api, "a", body(**ALL_FIELDS))
+        mask = ",".join(ALL_FIELDS)
+        response = await api.patch(f"{PATH}/a", params={"update_mask": mask}, json={})
+    model = response.json()
+    assert {field: model.get(field) for field in ALL_FIELDS} == {
         "displayName": None,
         "description": None,
         "temperature": 0.0,
@@ -71,19 +71,17 @@ async def test_a_masked_field_that_is_missing_is_cleared(opened: EmbeddedService
     }
 
 
-async def test_a_whole_model_may_be_sent_back_as_it_was_read(
-    opened: EmbeddedService, tmp_path: Path
-) -> None:
-    async with client(opened) as api:
+async def test_a_received_model_can_be_sent_back(embedded: EmbeddedService, tmp_path: Path) -> None:
+    async with client(embedded) as api:
         await create(api, "a")
         train_all(tmp_path / "store")
         model = await get(api, f"{PATH}/a")
         sent = {**model, "state": 2, "description": "new"}  # older clients send enums as numbers
         for mask in ({}, {"updateMask": "description"}):
-            answer = await api.patch(f"{PATH}/a", params=mask, json=sent)
-            assert answer.status_code == 200, answer.text
-            assert answer.json()["description"] == "new"
-            assert answer.json()["state"] == "ACTIVE"
+            response = await api.patch(f"{PATH}/a", params=mask, json=sent)
+            assert response.status_code == 200, response.text
+            assert response.json()["description"] == "new"
+            assert response.json()["state"] == "ACTIVE"
 
 
 @pytest.mark.parametrize(
@@ -103,14 +101,17 @@ async def test_a_whole_model_may_be_sent_back_as_it_was_read(
         ("", {"displayName": "x" * 41}),
     ],
 )
-async def test_what_cannot_change_is_refused_and_nothing_is_changed(
-    opened: EmbeddedService, mask: str, sent: dict[str, Any]
+async def test_a_change_of_an_immutable_field_is_rejected_and_changes_nothing(
+    embedded: EmbeddedService, mask: str, sent: dict[str, Any]
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "a")
         before = await get(api, f"{PATH}/a")
-        answer = await api.patch(
+        response = await api.patch(
             f"{PATH}/a", params={"updateMask": mask}, json={"description": "new", **sent}
         )
-        assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        assert (response.status_code, response.json()["error"]["status"]) == (
+            400,
+            "INVALID_ARGUMENT",
+        )
         assert await get(api, f"{PATH}/a") == before

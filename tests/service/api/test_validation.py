@@ -1,4 +1,4 @@
-"""What the service refuses, in which words, and that nothing makes it stumble."""
+"""Tests of the validation of requests, its error messages, and arbitrary requests."""
 
 # ruff: noqa: E501  # a table is read across
 
@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from tests.support.counting_engine import BASE
 from tests.support.embedded_service import PATH, body, client, get, service
-from tunedmodels.service.api.limits import MOST_BODY
+from tunedmodels.service.api.limits import MAX_BODY_BYTES
 from tunedmodels.service.embedded import EmbeddedService
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
-    with service(tmp_path / "store") as one:
-        yield one
+def embedded(tmp_path: Path) -> Iterator[EmbeddedService]:
+    with service(tmp_path / "store") as instance:
+        yield instance
 
 
 def examples(*pairs: tuple[object, object]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ SETTINGS = "tuned_model.tuning_task.hyperparameters"
 ONE_OF = "(oneof), oneof field"
 
 # fmt: off
-REFUSED = [  # what is sent over a good body                    field                           words
+INVALID = [  # changes of a valid body                              field                           message
     (examples(),                                                EXAMPLES,                       "At least one training example is required."),
     (examples(("a", "b"), ("x" * 40_001, "b")),                 f"{EXAMPLES}[1].text_input",    "Example 1: text_input has 40001 characters; at most 40000 are allowed."),
     (examples(("a", "b"), ("a", "x" * 5_001)),                  f"{EXAMPLES}[1].output",        "Example 1: output has 5001 characters; at most 5000 are allowed."),
@@ -65,70 +65,74 @@ HYPERPARAMETERS = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("sent", "field", "words"), REFUSED)
-async def test_a_create_that_cannot_work_says_where_and_why(
-    opened: EmbeddedService, sent: dict[str, Any], field: str, words: str
+@pytest.mark.parametrize(("changes", "field", "message"), INVALID)
+async def test_an_invalid_create_is_rejected_with_the_field_and_the_reason(
+    embedded: EmbeddedService, changes: dict[str, Any], field: str, message: str
 ) -> None:
-    await refuses(opened, {**body(), **sent}, field, words)
+    await check_rejection(embedded, {**body(), **changes}, field, message)
 
 
-@pytest.mark.parametrize(("sent", "field", "words"), HYPERPARAMETERS)
+@pytest.mark.parametrize(("changes", "field", "message"), HYPERPARAMETERS)
 async def test_hyperparameters_have_ranges(
-    opened: EmbeddedService, sent: dict[str, Any], field: str, words: str
+    embedded: EmbeddedService, changes: dict[str, Any], field: str, message: str
 ) -> None:
-    await refuses(opened, body(hyperparameters=sent), field, words)
+    await check_rejection(embedded, body(hyperparameters=changes), field, message)
 
 
-async def refuses(opened: EmbeddedService, document: Any, field: str, words: str) -> None:
-    async with client(opened) as api:
-        answer = await api.post(PATH, json=document)
+async def check_rejection(
+    embedded: EmbeddedService, document: Any, field: str, message: str
+) -> None:
+    async with client(embedded) as api:
+        response = await api.post(PATH, json=document)
         assert await get(api, PATH) == {}
-    assert answer.status_code == 400
-    assert answer.json()["error"] == {
+    assert response.status_code == 400
+    assert response.json()["error"] == {
         "code": 400,
-        "message": words,
+        "message": message,
         "status": "INVALID_ARGUMENT",
         "details": [
             {
                 "@type": "type.googleapis.com/google.rpc.BadRequest",
-                "fieldViolations": [{"field": field, "description": words}],
+                "fieldViolations": [{"field": field, "description": message}],
             }
         ],
     }
 
 
-async def test_everything_that_is_wrong_is_said_at_once_but_not_without_end(
-    opened: EmbeddedService,
+async def test_violations_are_reported_at_once_up_to_a_limit(
+    embedded: EmbeddedService,
 ) -> None:
     document = {**body(displayName="x" * 41), **examples(*[("a", "")] * 100)}
-    async with client(opened) as api:
+    async with client(embedded) as api:
         error = (await api.post(f"{PATH}?tunedModelId=NO", json=document)).json()["error"]
-    fields = [one["field"] for one in error["details"][0]["fieldViolations"]]
+    fields = [violation["field"] for violation in error["details"][0]["fieldViolations"]]
     assert fields[:3] == ["tuned_model_id", "tuned_model.display_name", f"{EXAMPLES}[0].output"]
     assert len(fields) == 20
     assert error["message"].endswith("... and 82 more.")
 
 
 @pytest.mark.parametrize("model_id", ["A", "1a", "a-", "a_b", "a" * 41, "ä", "a b", "../a"])
-async def test_an_id_follows_the_rule_of_the_api(opened: EmbeddedService, model_id: str) -> None:
-    async with client(opened) as api:
-        answer = await api.post(PATH, params={"tunedModelId": model_id}, json=body())
-    assert answer.status_code == 400
-    assert "tuned_model_id" in answer.json()["error"]["message"]
+async def test_an_id_follows_the_pattern_of_the_api(
+    embedded: EmbeddedService, model_id: str
+) -> None:
+    async with client(embedded) as api:
+        response = await api.post(PATH, params={"tunedModelId": model_id}, json=body())
+    assert response.status_code == 400
+    assert "tuned_model_id" in response.json()["error"]["message"]
 
 
-async def test_a_job_of_too_many_steps_is_refused(opened: EmbeddedService) -> None:
+async def test_a_job_with_too_many_steps_is_rejected(embedded: EmbeddedService) -> None:
     many = body(examples=1001, hyperparameters={"epochCount": 1000, "batchSize": 1})
-    async with client(opened) as api:
-        answer = await api.post(PATH, json=many)
-    assert "1001000 steps; at most 1000000 are allowed" in answer.json()["error"]["message"]
+    async with client(embedded) as api:
+        response = await api.post(PATH, json=many)
+    assert "1001000 steps; at most 1000000 are allowed" in response.json()["error"]["message"]
 
 
-async def test_an_unknown_base_model_is_not_found(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
-        answer = await api.post(PATH, json=body() | {"baseModel": "models/gemini-1.0"})
-    assert answer.status_code == 404
-    assert "is not supported for createTunedModel" in answer.json()["error"]["message"]
+async def test_an_unknown_base_model_is_not_found(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
+        response = await api.post(PATH, json=body() | {"baseModel": "models/gemini-1.0"})
+    assert response.status_code == 404
+    assert "is not supported for createTunedModel" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -136,45 +140,45 @@ async def test_an_unknown_base_model_is_not_found(opened: EmbeddedService) -> No
     [
         pytest.param(b"[]", id="a list"),
         pytest.param(b"5", id="a number"),
-        pytest.param(b"{", id="half of one"),
+        pytest.param(b"{", id="incomplete"),
         pytest.param(b'{"a": nan}', id="not a number"),
         pytest.param(b"\xff", id="not UTF-8"),
-        pytest.param(b'{"displayName": "\\ud800"}', id="half a character"),
+        pytest.param(b'{"displayName": "\\ud800"}', id="a lone surrogate"),
         pytest.param(b"[" * 100_000, id="too deep"),
         pytest.param(b'{"a":"' + b'\\"' * 200_000, id="a string without an end"),
     ],
 )
-async def test_what_is_no_message_is_refused(opened: EmbeddedService, content: bytes) -> None:
-    async with client(opened) as api:
-        answer = await api.post(PATH, content=content)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"].startswith("Invalid JSON payload received.")
+async def test_a_malformed_body_is_rejected(embedded: EmbeddedService, content: bytes) -> None:
+    async with client(embedded) as api:
+        response = await api.post(PATH, content=content)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith("Invalid JSON payload received.")
 
 
-async def test_a_body_of_four_mebibytes_is_taken_and_a_larger_one_is_not_read_to_its_end(
-    opened: EmbeddedService,
+async def test_a_body_of_four_mebibytes_is_accepted_and_a_larger_one_is_not_read_completely(
+    embedded: EmbeddedService,
 ) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
-        while sent < 10 * MOST_BODY:
+        while sent < 10 * MAX_BODY_BYTES:
             sent += 65_536
             yield b" " * 65_536
 
     large = {**body(), **examples(*[("x" * 39_000, "y" * 2_900)] * 100)}
-    assert 4_190_000 < len(json.dumps(large)) < MOST_BODY
-    async with client(opened) as api:
+    assert 4_190_000 < len(json.dumps(large)) < MAX_BODY_BYTES
+    async with client(embedded) as api:
         assert (await api.post(PATH, json=large)).status_code == 200
-        declared = await api.post(PATH, content=b" " * (MOST_BODY + 1))
+        declared = await api.post(PATH, content=b" " * (MAX_BODY_BYTES + 1))
         streamed = await api.post(PATH, content=endless())
-    words = f"Request payload size exceeds the limit: {MOST_BODY} bytes."
-    for answer in (declared, streamed):
-        assert answer.status_code == 400
-        assert answer.json()["error"]["message"] == words
+    message = f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes."
+    for response in (declared, streamed):
+        assert response.status_code == 400
+        assert response.json()["error"]["message"] == message
 
 
-# Values that fit the fields of a request now and then, and mostly do not.
+# Values that sometimes, but rarely, have the type of a field.
 FIELDS = """baseModel base_model displayName tuningTask trainingData examples textInput output
 hyperparameters epochCount learningRate temperature topK readerProjectNumbers contents parts text
 role generationConfig stopSequences seed tunedModelSource tunedModel x"""
@@ -210,17 +214,17 @@ QUERIES = st.dictionaries(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(call=CALLS, document=DOCUMENTS, query=QUERIES)
-def test_whatever_is_sent_is_answered_or_refused(
+def test_any_request_gets_a_response_without_a_server_error(
     tmp_path: Path, call: tuple[str, str], document: Any, query: dict[str, str]
 ) -> None:
     async def send() -> int:
-        with service(tmp_path / "store") as opened:
-            async with client(opened) as api:
+        with service(tmp_path / "store") as embedded:
+            async with client(embedded) as api:
                 await api.post(f"{PATH}?tunedModelId=a", json=body())
                 method, path = call
                 content = json.dumps(document).encode()
-                answer = await api.request(method, path, params=query, content=content)
-                answer.json()
-                return answer.status_code
+                response = await api.request(method, path, params=query, content=content)
+                response.json()
+                return response.status_code
 
     assert anyio.run(send) < 500

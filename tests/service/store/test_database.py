@@ -1,4 +1,4 @@
-"""The store: nothing before the first write, and every failure of the disk in words."""
+"""Tests of the database: creation by the first write, and errors of the disk."""
 
 # ruff: noqa: ASYNC240  # nothing else runs in these tests
 
@@ -25,24 +25,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(folder: Path) -> Iterator[EmbeddedService]:
-    with service(folder) as one:
-        yield one
+def embedded(folder: Path) -> Iterator[EmbeddedService]:
+    with service(folder) as instance:
+        yield instance
 
 
-async def says(opened: EmbeddedService, words: str, *, method: str = "POST") -> None:
-    """The store cannot be used, and whoever asks is told why."""
-    async with client(opened) as api:
-        answer = await api.request(method, PATH, json=body())
-    assert (answer.status_code, answer.json()["error"]["status"]) == (503, "UNAVAILABLE")
-    assert words in answer.json()["error"]["message"]
-
-
-async def test_the_first_write_creates_a_folder_that_is_its_owners_alone(
-    opened: EmbeddedService, folder: Path
+async def check_unavailable(
+    embedded: EmbeddedService, message: str, *, method: str = "POST"
 ) -> None:
-    opened.start()
-    async with client(opened) as api:
+    """Assert that a request fails with 503 and a message."""
+    async with client(embedded) as api:
+        response = await api.request(method, PATH, json=body())
+    assert (response.status_code, response.json()["error"]["status"]) == (503, "UNAVAILABLE")
+    assert message in response.json()["error"]["message"]
+
+
+async def test_the_first_write_creates_a_private_directory(
+    embedded: EmbeddedService, folder: Path
+) -> None:
+    embedded.start()
+    async with client(embedded) as api:
         await get(api, PATH)
         assert not folder.exists()
         await create(api, "a")
@@ -52,76 +54,81 @@ async def test_the_first_write_creates_a_folder_that_is_its_owners_alone(
     connection.close()
 
 
-async def test_a_store_of_a_newer_version_is_refused(opened: EmbeddedService, folder: Path) -> None:
+async def test_a_store_of_a_newer_version_is_rejected(
+    embedded: EmbeddedService, folder: Path
+) -> None:
     folder.mkdir()
     with sqlite3.connect(folder / "embedded.db") as connection:
         connection.execute("PRAGMA user_version = 3")
     connection.close()
-    await says(opened, "was written by a newer tunedmodels (schema 3; this one knows 2)")
-    with pytest.raises(StoreError) as refused:
-        opened.start()
-    assert refused.value.cure == "Upgrade tunedmodels, or work in another folder."
+    await check_unavailable(
+        embedded,
+        "was written by a newer version of tunedmodels (schema 3; this version supports 2)",
+    )
+    with pytest.raises(StoreError) as error:
+        embedded.start()
+    assert error.value.cure == "Upgrade tunedmodels, or use another directory."
 
 
-async def test_a_file_that_is_no_database_is_refused_and_left_alone(
-    opened: EmbeddedService, folder: Path
+async def test_a_file_that_is_not_a_database_is_rejected_and_unchanged(
+    embedded: EmbeddedService, folder: Path
 ) -> None:
     folder.mkdir()
     (folder / "embedded.db").write_bytes(b"precious" * 1000)
     for method in ("GET", "POST"):
-        await says(opened, "file is not a database. Restore the file", method=method)
+        await check_unavailable(embedded, "file is not a database. Restore the file", method=method)
     with pytest.raises(StoreError):
-        opened.start()
+        embedded.start()
     assert (folder / "embedded.db").read_bytes() == b"precious" * 1000
 
 
-async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with service(tmp_path / "file") as opened:
-        await says(opened, str(tmp_path / "file"))
+async def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    with service(tmp_path / "file") as embedded:
+        await check_unavailable(embedded, str(tmp_path / "file"))
 
 
 async def test_a_full_disk_loses_nothing(
-    opened: EmbeddedService, monkeypatch: pytest.MonkeyPatch
+    embedded: EmbeddedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "a")
         before = await get(api, PATH)
-        opened._store.database.close()
-        opened._store.database = full = Database(opened._store.folder)
-        usual = full._open
+        embedded._store.database.close()
+        embedded._store.database = full = Database(embedded._store.folder)
+        original_open = full._open
 
         def almost_full() -> sqlite3.Connection:
-            connection = usual()
-            connection.execute("PRAGMA max_page_count = 1")  # as many as there are, and no more
+            connection = original_open()
+            connection.execute("PRAGMA max_page_count = 1")  # no more pages than now
             return connection
 
         monkeypatch.setattr(full, "_open", almost_full)
         large = body("x" * 30_000)
-        answer = await api.post(PATH, json=large)
-        assert answer.status_code == 503
-        assert "disk is full. Free some disk space" in answer.json()["error"]["message"]
+        response = await api.post(PATH, json=large)
+        assert response.status_code == 503
+        assert "disk is full. Free some disk space" in response.json()["error"]["message"]
         assert await get(api, PATH) == before
 
 
-async def test_a_store_that_somebody_else_holds_is_said(
-    opened: EmbeddedService, folder: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_store_locked_by_another_process_is_reported(
+    embedded: EmbeddedService, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
-    async with client(opened) as api:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    async with client(embedded) as api:
         await create(api, "a")
-    with sqlite3.connect(folder / "embedded.db", isolation_level=None) as holder:
-        holder.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(opened._store, "database", Database(folder))
-        await says(opened, "database is locked. Another process holds it")
-        async with client(opened) as api:
+    with sqlite3.connect(folder / "embedded.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(embedded._store, "database", Database(folder))
+        await check_unavailable(embedded, "database is locked. Another process has locked it")
+        async with client(embedded) as api:
             assert len((await get(api, PATH))["tunedModels"]) == 1
-        opened._store.database.close()
-    holder.close()
+        embedded._store.database.close()
+    other.close()
 
 
-def test_importing_the_service_brings_nothing_heavy_along() -> None:
-    words = (
+def test_the_service_does_not_import_heavy_modules() -> None:
+    code = (
         "import sys, tunedmodels.service.embedded as e, pathlib;"
         "e.EmbeddedService(pathlib.Path('x')).app;"
         "heavy = {'numpy', 'safetensors', 'uvicorn', 'httpx', 'rich'} | {"
@@ -129,4 +136,4 @@ def test_importing_the_service_brings_nothing_heavy_along() -> None:
         "heavy &= set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    subprocess.run([sys.executable, "-c", words], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""What `--retention` removes, and above all what it does not."""
+"""Tests of `serve --retention`: which models it removes, and which it keeps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.embedded_service import (
     get,
     service,
     train_all,
-    until,
+    wait_until,
 )
 from tunedmodels import stamp
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.store.retention import Retention, remove_old
+from tunedmodels.service.store.retention import Retention, remove_expired
 
 DAY = timedelta(days=1)
 STAMP = stamp.Stamp(
@@ -29,108 +29,110 @@ STAMP = stamp.Stamp(
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[EmbeddedService]:
-    with service(tmp_path / "store") as one:
-        yield one
+def embedded(tmp_path: Path) -> Iterator[EmbeddedService]:
+    with service(tmp_path / "store") as instance:
+        yield instance
 
 
-def tomorrow(*, late: timedelta = timedelta()) -> datetime:
-    return datetime.now(UTC) + DAY + late
+def tomorrow(*, delay: timedelta = timedelta()) -> datetime:
+    return datetime.now(UTC) + DAY + delay
 
 
-async def filled(opened: EmbeddedService) -> None:
-    """A store with a model in every state, some with a file."""
-    async with client(opened) as api:
+async def fill_store(embedded: EmbeddedService) -> None:
+    """Create a model in every state, some with a file."""
+    async with client(embedded) as api:
         await create(api, "ready")
         await create(api, "failed", body("refuse"))
-        await create(api, "ours", body("refuse", description=stamp.write("why", STAMP)))
+        await create(
+            api, "stamped", body("refuse", description=stamp.format_description("why", STAMP))
+        )
         cancelled = await create(api, "cancelled")
         await api.post(f"/v1/{cancelled['name']}:cancel")
-        train_all(opened.store.folder)
+        train_all(embedded.store.folder)
         await create(api, "waiting")
 
 
-async def names(opened: EmbeddedService) -> set[str]:
-    async with client(opened) as api:
+async def list_ids(embedded: EmbeddedService) -> set[str]:
+    async with client(embedded) as api:
         listed = await get(api, PATH)
-    return {one["name"].removeprefix("tunedModels/") for one in listed.get("tunedModels", ())}
+    return {model["name"].removeprefix("tunedModels/") for model in listed.get("tunedModels", ())}
 
 
-async def test_what_failed_or_was_cancelled_goes_when_it_is_old_and_nothing_else_ever(
-    opened: EmbeddedService,
+async def test_only_old_failed_and_cancelled_models_are_removed(
+    embedded: EmbeddedService,
 ) -> None:
-    await filled(opened)
-    orphan = opened.store.files.adapter("gone", 77)
+    await fill_store(embedded)
+    orphan = embedded.store.files.adapter_path("gone", 77)
     orphan.touch()
-    assert remove_old(opened.store, DAY) == []
-    everything = {"ready", "failed", "ours", "cancelled", "waiting"}
-    assert await names(opened) == everything
-    assert not orphan.exists(), "a file without a model is of no use at any age"
-    later = tomorrow(late=timedelta(seconds=2))
-    assert remove_old(opened.store, DAY, now=lambda: later) == ["failed", "cancelled"]
-    assert await names(opened) == {"ready", "ours", "waiting"}
-    # However old the others are, and however short the time.
+    assert remove_expired(embedded.store, DAY) == []
+    all_ids = {"ready", "failed", "stamped", "cancelled", "waiting"}
+    assert await list_ids(embedded) == all_ids
+    assert not orphan.exists(), "a file without a model is removed at any age"
+    later = tomorrow(delay=timedelta(seconds=2))
+    assert remove_expired(embedded.store, DAY, now=lambda: later) == ["failed", "cancelled"]
+    assert await list_ids(embedded) == {"ready", "stamped", "waiting"}
+    # The others are kept at any age.
     much_later = later + 10_000 * DAY
-    assert remove_old(opened.store, timedelta(seconds=1), now=lambda: much_later) == []
-    train_all(opened.store.folder)
-    async with client(opened) as api:
+    assert remove_expired(embedded.store, timedelta(seconds=1), now=lambda: much_later) == []
+    train_all(embedded.store.folder)
+    async with client(embedded) as api:
         assert (await get(api, f"{PATH}/waiting"))["state"] == "ACTIVE"
-        question = {"contents": [{"parts": [{"text": "x"}]}]}
-        answer = await api.post(f"{PATH}/ready:generateContent", json=question)
-    assert answer.status_code == 200
+        prompt = {"contents": [{"parts": [{"text": "x"}]}]}
+        response = await api.post(f"{PATH}/ready:generateContent", json=prompt)
+    assert response.status_code == 200
 
 
-async def test_an_operation_goes_with_its_model_and_its_id_is_free_again(
-    opened: EmbeddedService,
+async def test_an_operation_is_removed_with_its_model_and_the_id_is_free(
+    embedded: EmbeddedService,
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         operation = await create(api, "a", body("refuse"))
-        train_all(opened.store.folder)
+        train_all(embedded.store.folder)
         assert (await get(api, f"/v1/{operation['name']}"))["error"]
-        remove_old(opened.store, DAY, now=lambda: tomorrow(late=timedelta(seconds=2)))
+        remove_expired(embedded.store, DAY, now=lambda: tomorrow(delay=timedelta(seconds=2)))
         assert (await api.get(f"/v1/{operation['name']}")).status_code == 404
         await create(api, "a")
 
 
-async def test_a_model_that_somebody_changed_since_is_not_old(opened: EmbeddedService) -> None:
-    async with client(opened) as api:
+async def test_a_recently_changed_model_is_not_removed(embedded: EmbeddedService) -> None:
+    async with client(embedded) as api:
         await create(api, "a", body("refuse"))
-        train_all(opened.store.folder)
-        with opened.store.database.writing() as connection:
+        train_all(embedded.store.folder)
+        with embedded.store.database.write_transaction() as connection:
             connection.execute("UPDATE models SET update_time = '2020-01-01T00:00:00.000000Z'")
-        await api.patch(f"{PATH}/a", json={"displayName": "to be looked at"})
-    assert remove_old(opened.store, DAY) == []
+        await api.patch(f"{PATH}/a", json={"displayName": "in use"})
+    assert remove_expired(embedded.store, DAY) == []
 
 
-async def test_the_thread_looks_at_the_start_and_says_what_it_removed(
-    opened: EmbeddedService, capsys: pytest.CaptureFixture[str]
+async def test_the_thread_runs_at_the_start_and_prints_the_removed_models(
+    embedded: EmbeddedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await filled(opened)
-    with opened.store.database.writing() as connection:
+    await fill_store(embedded)
+    with embedded.store.database.write_transaction() as connection:
         connection.execute("UPDATE models SET update_time = '2020-01-01T00:00:00.000000Z'")
 
-    async def are_gone() -> bool:
-        return await names(opened) == {"ready", "ours", "waiting"}
+    async def are_removed() -> bool:
+        return await list_ids(embedded) == {"ready", "stamped", "waiting"}
 
-    with Retention(opened.store, DAY.total_seconds()):
-        await until(are_gone)
-    assert capsys.readouterr().err == "Removed as too old: failed, cancelled.\n"
+    with Retention(embedded.store, DAY.total_seconds()):
+        await wait_until(are_removed)
+    assert capsys.readouterr().err == "Removed expired models: failed, cancelled.\n"
 
 
-async def test_a_store_that_cannot_be_read_is_said_and_tried_again(
-    opened: EmbeddedService, capsys: pytest.CaptureFixture[str]
+async def test_an_unreadable_store_is_reported_and_retried(
+    embedded: EmbeddedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened.store.folder.mkdir()
-    (opened.store.folder / "embedded.db").write_bytes(b"precious" * 1000)
+    embedded.store.folder.mkdir()
+    (embedded.store.folder / "embedded.db").write_bytes(b"precious" * 1000)
 
-    async def is_said() -> bool:
-        return capsys.readouterr().err.count("Nothing old could be removed: ") > 0
+    async def is_reported() -> bool:
+        return capsys.readouterr().err.count("Cannot remove expired models: ") > 0
 
-    with Retention(opened.store, 0.01):
-        await until(is_said)
-        await until(is_said)
+    with Retention(embedded.store, 0.01):
+        await wait_until(is_reported)
+        await wait_until(is_reported)
 
 
-async def test_an_absent_store_stays_absent(opened: EmbeddedService) -> None:
-    assert remove_old(opened.store, DAY) == []
-    assert not opened.store.folder.exists()
+async def test_a_missing_store_is_not_created(embedded: EmbeddedService) -> None:
+    assert remove_expired(embedded.store, DAY) == []
+    assert not embedded.store.folder.exists()

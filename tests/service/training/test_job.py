@@ -1,4 +1,4 @@
-"""Jobs: how they go, how they end, and that every end but a good one leaves no half a model."""
+"""Tests of a single job: progress, outcomes, and no partial model after any of them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.support.embedded_service import (
     body,
     client,
     create,
-    ended,
     get,
     service,
     train_all,
+    wait_done,
 )
 from tunedmodels.engines import adapters
 from tunedmodels.errors import StoreError
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.errors import Status
+from tunedmodels.service.errors import ApiStatus
 from tunedmodels.service.store.database import Database
-from tunedmodels.service.store.jobs import Jobs
-from tunedmodels.service.store.models import Store
+from tunedmodels.service.store.jobs import JobQueue
+from tunedmodels.service.store.models import ModelStore
 
-QUESTION = {"contents": [{"parts": [{"text": "I"}]}]}
+PROMPT = {"contents": [{"parts": [{"text": "I"}]}]}
 
 
 @pytest.fixture
@@ -37,66 +37,66 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(folder: Path) -> Iterator[EmbeddedService]:
-    with service(folder) as one:
-        yield one
+def embedded(folder: Path) -> Iterator[EmbeddedService]:
+    with service(folder) as instance:
+        yield instance
 
 
-async def learned(api: Any, model_id: str) -> str:
-    answer = await api.post(f"{PATH}/{model_id}:generateContent", json=QUESTION)
-    text: str = answer.json()["candidates"][0]["content"]["parts"][0]["text"]
+async def generate(api: Any, model_id: str) -> str:
+    response = await api.post(f"{PATH}/{model_id}:generateContent", json=PROMPT)
+    text: str = response.json()["candidates"][0]["content"]["parts"][0]["text"]
     return text
 
 
-def after(looks: int) -> Callable[[], bool]:
-    """A parent that is gone at the given look."""
-    left = iter(range(looks))
-    return lambda: next(left, None) is None
+def stop_after(polls: int) -> Callable[[], bool]:
+    """Return a `should_stop` that returns True at the given poll."""
+    remaining = iter(range(polls))
+    return lambda: next(remaining, None) is None
 
 
 @pytest.mark.parametrize(
-    ("orders", "code", "words"),
+    ("commands", "code", "message"),
     [
         ("refuse", 3, "this cannot be learned"),
-        ("memory", 8, "The memory of this machine is not enough"),
-        ("break", 13, "Training broke down: RuntimeError: a wheel came off"),
+        ("memory", 8, "Not enough memory on this machine"),
+        ("break", 13, "Training failed: RuntimeError: the engine failed"),
     ],
 )
-async def test_a_job_that_fails_says_why_on_its_operation(
-    opened: EmbeddedService,
+async def test_a_failed_job_has_its_error_on_its_operation(
+    embedded: EmbeddedService,
     folder: Path,
-    orders: str,
+    commands: str,
     code: int,
-    words: str,
+    message: str,
 ) -> None:
-    async with client(opened) as api:
-        operation = await create(api, "a", body(orders))
+    async with client(embedded) as api:
+        operation = await create(api, "a", body(commands))
         train_all(folder)
-        done = await ended(api, operation)
+        done = await wait_done(api, operation)
         model = await get(api, f"{PATH}/a")
     assert done["error"]["code"] == code
-    assert words in done["error"]["message"]
+    assert message in done["error"]["message"]
     assert model["state"] == "FAILED"
-    assert [one["step"] for one in model["tuningTask"].get("snapshots", [])] in ([], [1])
+    assert [snapshot["step"] for snapshot in model["tuningTask"].get("snapshots", [])] in ([], [1])
 
 
-async def test_a_job_that_was_left_goes_on_where_it_was_and_ends_the_same(
-    opened: EmbeddedService, folder: Path, tmp_path: Path
+async def test_an_interrupted_job_continues_from_its_checkpoint_with_the_same_result(
+    embedded: EmbeddedService, folder: Path, tmp_path: Path
 ) -> None:
-    asked = body(f"pace=0.021 log={tmp_path / 'steps'}", examples=8)
-    async with client(opened) as api:
-        await create(api, "left", asked)
-        train_all(folder, must_leave=after(3))
-        halfway = await get(api, f"{PATH}/left")
+    request = body(f"pace=0.021 log={tmp_path / 'steps'}", examples=8)
+    async with client(embedded) as api:
+        await create(api, "interrupted", request)
+        train_all(folder, should_stop=stop_after(3))
+        halfway = await get(api, f"{PATH}/interrupted")
         train_all(folder)
-        await create(api, "whole", asked)
+        await create(api, "uninterrupted", request)
         train_all(folder)
-        models = [await get(api, f"{PATH}/{name}") for name in ("left", "whole")]
-        answers = [await learned(api, name) for name in ("left", "whole")]
+        models = [await get(api, f"{PATH}/{name}") for name in ("interrupted", "uninterrupted")]
+        answers = [await generate(api, name) for name in ("interrupted", "uninterrupted")]
     curves = [
         [
-            (one["step"], one.get("epoch"), one["meanLoss"])
-            for one in model["tuningTask"]["snapshots"]
+            (snapshot["step"], snapshot.get("epoch"), snapshot["meanLoss"])
+            for snapshot in model["tuningTask"]["snapshots"]
         ]
         for model in models
     ]
@@ -108,122 +108,122 @@ async def test_a_job_that_was_left_goes_on_where_it_was_and_ends_the_same(
     assert [int(step) for step in steps.split()] == [*range(1, 11), *range(1, 11)]
 
 
-async def test_the_same_request_gives_the_same_curve_and_other_data_another(
-    opened: EmbeddedService, folder: Path
+async def test_equal_requests_give_equal_models_and_other_data_gives_another(
+    embedded: EmbeddedService, folder: Path
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "a")
         await create(api, "b")
         await create(api, "c", body("other"))
         train_all(folder)
-        answers = [await learned(api, name) for name in "abc"]
+        answers = [await generate(api, name) for name in "abc"]
     assert answers[0] == answers[1] != answers[2]
 
 
-@pytest.mark.parametrize("harm", ["damaged", "ahead of the database"])
-async def test_a_checkpoint_that_does_not_fit_costs_time_and_nothing_else(
-    opened: EmbeddedService, folder: Path, harm: str
+@pytest.mark.parametrize("damage", ["damaged", "ahead of the database"])
+async def test_an_unusable_checkpoint_is_ignored(
+    embedded: EmbeddedService, folder: Path, damage: str
 ) -> None:
-    asked = body("pace=0.021", examples=8)
-    async with client(opened) as api:
-        await create(api, "a", asked)
-        train_all(folder, must_leave=after(3))
+    request = body("pace=0.021", examples=8)
+    async with client(embedded) as api:
+        await create(api, "a", request)
+        train_all(folder, should_stop=stop_after(3))
         (checkpoint,) = (folder / "checkpoints").iterdir()
-        if harm == "damaged":
+        if damage == "damaged":
             checkpoint.write_bytes(checkpoint.read_bytes()[:-4] + b"oops")
         else:
             database = Database(folder)
-            with database.writing() as connection:
+            with database.write_transaction() as connection:
                 connection.execute("UPDATE models SET completed_steps = 1")
                 connection.execute("DELETE FROM curves")
             database.close()
         train_all(folder)
-        await create(api, "b", asked)
+        await create(api, "b", request)
         train_all(folder)
         model = await get(api, f"{PATH}/a")
-        assert await learned(api, "a") == await learned(api, "b")
-    assert [one["step"] for one in model["tuningTask"]["snapshots"]] == list(range(1, 11))
+        assert await generate(api, "a") == await generate(api, "b")
+    assert [snapshot["step"] for snapshot in model["tuningTask"]["snapshots"]] == list(range(1, 11))
 
 
-async def test_a_finished_job_leaves_its_parameters_and_nothing_else(
-    opened: EmbeddedService, folder: Path
+async def test_a_finished_job_leaves_only_its_adapter(
+    embedded: EmbeddedService, folder: Path
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "a")
         train_all(folder)
-        kept = [file.name for file in Store(folder).files.listed()]
+        kept = [file.name for file in ModelStore(folder).files.list_all()]
         await api.delete(f"{PATH}/a")
     assert kept == ["a.1.safetensors"]
-    assert Store(folder).files.listed() == []
+    assert ModelStore(folder).files.list_all() == []
 
 
 @pytest.mark.parametrize("change", ["cancel", "delete"])
-async def test_a_job_that_nobody_wants_any_more_is_never_active(
-    opened: EmbeddedService, folder: Path, change: str
+async def test_a_cancelled_or_deleted_job_is_never_active(
+    embedded: EmbeddedService, folder: Path, change: str
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         operation = await create(api, "a", body("pace=0.021", examples=20))
-        store = Store(folder)
-        looks = after(6)
+        store = ModelStore(folder)
+        is_due = stop_after(6)
 
-        def while_it_trains() -> bool:
-            if looks() and (model := store.get("a")):
-                (store.remove if change == "delete" else store.cancel)(model)
+        def end_job() -> bool:
+            if is_due() and (model := store.get("a")):
+                (store.delete if change == "delete" else store.cancel)(model)
             return False
 
-        assert train_all(folder, must_leave=while_it_trains) == 1
+        assert train_all(folder, should_stop=end_job) == 1
         store.close()
         if change == "cancel":
-            done = await ended(api, operation)
+            done = await wait_done(api, operation)
             assert done["error"]["code"] == 1
             assert 0 < len(done["metadata"]["snapshots"]) < done["metadata"]["totalSteps"]
         else:
             assert await get(api, PATH) == {}
-    assert Store(folder).files.listed() == []
+    assert ModelStore(folder).files.list_all() == []
 
 
-async def test_an_id_that_comes_back_is_another_job(opened: EmbeddedService, folder: Path) -> None:
-    async with client(opened) as api:
+async def test_a_reused_id_is_another_job(embedded: EmbeddedService, folder: Path) -> None:
+    async with client(embedded) as api:
         await create(api, "a")
-        store = Store(folder)
-        store.files.prepare()
-        former = Jobs(store).take()
-        assert former is not None
+        store = ModelStore(folder)
+        store.files.create_directories()
+        lease = JobQueue(store).take()
+        assert lease is not None
         await api.delete(f"{PATH}/a")
         await create(api, "a", body("other"))
-        assert Jobs(store).add_steps(former.model.seq, 1, "{}") is False
-        assert Jobs(store).finish(former.model.seq) is False
-        Jobs(store).fail(former.model.seq, Status.INTERNAL, "late")
-        former.release()
+        assert JobQueue(store).add_steps(lease.model.seq, 1, "{}") is False
+        assert JobQueue(store).finish(lease.model.seq) is False
+        JobQueue(store).fail(lease.model.seq, ApiStatus.INTERNAL, "late")
+        lease.release()
         store.close()
         assert train_all(folder) == 1
         assert (await get(api, f"{PATH}/a"))["state"] == "ACTIVE"
 
 
-async def test_a_child_whose_parent_was_deleted_fails_in_words(
-    opened: EmbeddedService, folder: Path
+async def test_a_job_whose_source_model_was_deleted_fails_with_a_message(
+    embedded: EmbeddedService, folder: Path
 ) -> None:
     child = body()
     del child["baseModel"]
     child["tunedModelSource"] = {"tunedModel": "tunedModels/parent"}
-    async with client(opened) as api:
+    async with client(embedded) as api:
         await create(api, "parent")
         train_all(folder)
         operation = await create(api, "child", child)
         await api.delete(f"{PATH}/parent")
         train_all(folder)
-        done = await ended(api, operation)
-    words = "tunedModels/parent, which this model continues from, was deleted."
-    assert done["error"] == {"code": 9, "message": words}
+        done = await wait_done(api, operation)
+    message = "tunedModels/parent, from which this model continues, was deleted."
+    assert done["error"] == {"code": 9, "message": message}
 
 
-async def test_a_disk_that_takes_nothing_stops_a_job_and_does_not_fail_it(
-    opened: EmbeddedService, folder: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_full_disk_stops_a_job_without_failing_it(
+    embedded: EmbeddedService, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, adapter: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    async with client(opened) as api:
+    async with client(embedded) as api:
         operation = await create(api, "a")
         with monkeypatch.context() as patch:
             patch.setattr(adapters, "save", full)
@@ -232,19 +232,19 @@ async def test_a_disk_that_takes_nothing_stops_a_job_and_does_not_fail_it(
                     train_all(folder)
         assert "done" not in await get(api, f"/v1/{operation['name']}")
         train_all(folder)
-        assert "response" in await ended(api, operation)
+        assert "response" in await wait_done(api, operation)
 
 
-async def test_of_many_creates_with_one_id_one_wins(folder: Path) -> None:
-    answers: list[int] = []
+async def test_concurrent_creates_of_one_id_have_one_winner(folder: Path) -> None:
+    statuses: list[int] = []
 
-    async def post(to: EmbeddedService) -> None:
-        async with client(to) as api:
-            answer = await api.post(f"{PATH}?tunedModelId=a", json=body())
-            answers.append(answer.status_code)
+    async def post(embedded: EmbeddedService) -> None:
+        async with client(embedded) as api:
+            response = await api.post(f"{PATH}?tunedModelId=a", json=body())
+            statuses.append(response.status_code)
 
-    with service(folder) as one, service(folder) as other:
+    with service(folder) as first, service(folder) as second:
         async with anyio.create_task_group() as group:
             for number in range(12):
-                group.start_soon(post, (one, other)[number % 2])
-    assert sorted(answers) == [200] + [409] * 11
+                group.start_soon(post, (first, second)[number % 2])
+    assert sorted(statuses) == [200] + [409] * 11

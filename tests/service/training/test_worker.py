@@ -1,4 +1,4 @@
-"""Workers as real processes: they come, go on after a kill, and never do one job twice."""
+"""Tests of real worker processes: start, restart after a kill, and exclusive jobs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tests.support.embedded_service import (
     body,
     client,
     create,
-    ended,
     get,
     service,
-    until,
+    wait_done,
+    wait_until,
 )
 from tunedmodels.errors import StoreError
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.store.jobs import Jobs
-from tunedmodels.service.store.models import Store
+from tunedmodels.service.store.jobs import JobQueue
+from tunedmodels.service.store.models import ModelStore
 
-# Someone who opens a service, trains, and never closes it.
+# A process that opens a service, trains, and never closes it.
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -46,9 +46,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(folder: Path) -> Iterator[EmbeddedService]:
-    with service(folder) as one:
-        yield one
+def embedded(folder: Path) -> Iterator[EmbeddedService]:
+    with service(folder) as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -57,189 +57,187 @@ def log(tmp_path: Path) -> Path:
 
 
 def steps(log: Path) -> list[int]:
-    """Every step that any worker took, in order."""
+    """Return the steps that all workers trained, in order."""
     return [int(step) for step in log.read_text().split()] if log.exists() else []
 
 
-async def trains(log: Path, *, step: int = 3) -> None:
-    """Wait until a step was taken."""
+async def wait_for_step(log: Path, *, step: int = 3) -> None:
+    """Wait until a step was trained."""
 
-    async def look() -> bool:
+    async def has_step() -> bool:
         return step in steps(log)
 
-    await until(look)
+    await wait_until(has_step)
 
 
-async def is_left(folder: Path) -> None:
-    """Wait until nobody holds the first job."""
-    jobs = Jobs(Store(folder))
+async def wait_until_free(folder: Path) -> None:
+    """Wait until no worker trains the first job."""
+    jobs = JobQueue(ModelStore(folder))
 
-    async def look() -> bool:
+    async def is_free() -> bool:
         return jobs.is_free(1, "a")
 
-    await until(look)
+    await wait_until(is_free)
     jobs.store.close()
 
 
-async def completed(api: httpx.AsyncClient) -> int:
+async def completed_steps(api: httpx.AsyncClient) -> int:
     operation = (await get(api, f"{PATH}/a/operations"))["operations"][0]
     done: int = operation["metadata"].get("completedSteps", 0)
     return done
 
 
-def task(model: dict[str, Any]) -> list[int]:
-    return [one["step"] for one in model["tuningTask"]["snapshots"]]
+def snapshot_steps(model: dict[str, Any]) -> list[int]:
+    return [snapshot["step"] for snapshot in model["tuningTask"]["snapshots"]]
 
 
-async def test_jobs_train_side_by_side_and_those_that_come_later_too(
-    opened: EmbeddedService,
+async def test_jobs_train_concurrently_and_new_jobs_start(
+    embedded: EmbeddedService,
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         first = [await create(api, name) for name in ("a", "b", "c")]
-        opened.start()
+        embedded.start()
         for operation in first:
-            assert "response" in await ended(api, operation)
-        later = await ended(api, await create(api, "d"))
+            assert "response" in await wait_done(api, operation)
+        later = await wait_done(api, await create(api, "d"))
     assert later["response"]["state"] == "ACTIVE"
 
 
-async def test_nothing_trains_before_the_start(opened: EmbeddedService, folder: Path) -> None:
-    async with client(opened) as api:
+async def test_nothing_trains_before_the_start(embedded: EmbeddedService, folder: Path) -> None:
+    async with client(embedded) as api:
         await create(api, "a")
         assert (await get(api, f"{PATH}/a"))["state"] == "CREATING"
-    assert Store(folder).files.listed() == []
+    assert ModelStore(folder).files.list_all() == []
 
 
 async def test_cancelling_stops_the_worker_between_two_steps(
-    opened: EmbeddedService, log: Path, folder: Path
+    embedded: EmbeddedService, log: Path, folder: Path
 ) -> None:
-    opened.start()
-    async with client(opened) as api:
+    embedded.start()
+    async with client(embedded) as api:
         operation = await create(api, "a", body(f"pace=0.03 log={log}", examples=1000))
-        await trains(log)
-        await until(lambda: completed(api))
+        await wait_for_step(log)
+        await wait_until(lambda: completed_steps(api))
         assert (await api.post(f"/v1/{operation['name']}:cancel")).json() == {}
-        done = await ended(api, operation)
-        await is_left(folder)
-        taken = len(steps(log))
+        done = await wait_done(api, operation)
+        await wait_until_free(folder)
+        trained = len(steps(log))
         assert await get(api, f"/v1/{operation['name']}") == done
     assert done["error"]["code"] == 1
-    assert 0 < done["metadata"]["completedSteps"] <= taken < 100
+    assert 0 < done["metadata"]["completedSteps"] <= trained < 100
 
 
-async def test_a_killed_worker_loses_what_came_after_its_checkpoint_and_nothing_else(
+async def test_a_killed_worker_loses_only_the_steps_after_its_checkpoint(
     folder: Path, log: Path
 ) -> None:
-    asked = body(f"pace=0.03 log={log}", examples=40)
-    with service(folder) as opened:
-        opened.start()
-        async with client(opened) as api:
-            await create(api, "a", asked)
-        await trains(log)
-    # To close is to let the worker write a checkpoint and leave.
-    left = steps(log)[-1]
-    with service(folder) as opened, service(folder.with_name("whole")) as other:
-        opened.start()
-        await trains(log, step=left + 3)
-        (worker,) = opened._trainer._workers
+    request = body(f"pace=0.03 log={log}", examples=40)
+    with service(folder) as embedded:
+        embedded.start()
+        async with client(embedded) as api:
+            await create(api, "a", request)
+        await wait_for_step(log)
+    # The end of the block stops the worker, which saves a checkpoint.
+    saved = steps(log)[-1]
+    with service(folder) as embedded, service(folder.with_name("uninterrupted")) as other:
+        embedded.start()
+        await wait_for_step(log, step=saved + 3)
+        (worker,) = embedded._supervisor._workers
         worker.kill()
-        async with client(opened) as api, client(other) as api2:
-            done = await ended(api, (await get(api, f"{PATH}/a/operations"))["operations"][0])
-            taken = steps(log)
+        async with client(embedded) as api, client(other) as api2:
+            done = await wait_done(api, (await get(api, f"{PATH}/a/operations"))["operations"][0])
+            trained = steps(log)
             other.start()
-            whole = await ended(api2, await create(api2, "a", asked))
-    killed = taken.index(left + 1, left + 1) - 1
-    assert taken == [*range(1, taken[killed] + 1), *range(left + 1, 51)]
-    models = [done["response"], whole["response"]]
-    curves = [[one["meanLoss"] for one in each["tuningTask"]["snapshots"]] for each in models]
+            uninterrupted = await wait_done(api2, await create(api2, "a", request))
+    killed = trained.index(saved + 1, saved + 1) - 1
+    assert trained == [*range(1, trained[killed] + 1), *range(saved + 1, 51)]
+    models = [done["response"], uninterrupted["response"]]
+    curves = [[s["meanLoss"] for s in model["tuningTask"]["snapshots"]] for model in models]
     assert curves[0] == curves[1]
-    assert task(done["response"]) == list(range(1, 51))
+    assert snapshot_steps(done["response"]) == list(range(1, 51))
 
 
-async def test_a_worker_leaves_when_its_parent_was_killed_and_the_next_goes_on(
-    opened: EmbeddedService, folder: Path, log: Path
+async def test_a_worker_exits_when_its_parent_is_killed_and_another_continues(
+    embedded: EmbeddedService, folder: Path, log: Path
 ) -> None:
-    async with client(opened) as api:
+    async with client(embedded) as api:
         operation = await create(api, "a", body(f"pace=0.03 log={log}", examples=40))
         arguments = [sys.executable, "-c", PARENT, str(folder), ENGINES]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        with subprocess.Popen(arguments, env=environment) as parent:  # noqa: ASYNC220  # not long
-            await trains(log)
+        with subprocess.Popen(arguments, env=environment) as parent:  # noqa: ASYNC220  # a short call
+            await wait_for_step(log)
             parent.send_signal(signal.SIGKILL)
-        await is_left(folder)
-        taken = len(steps(log))
-        assert 3 <= taken < 50
-        opened.start()
-        done = await ended(api, operation)
-    assert task(done["response"]) == list(range(1, 51))
+        await wait_until_free(folder)
+        trained = len(steps(log))
+        assert 3 <= trained < 50
+        embedded.start()
+        done = await wait_done(api, operation)
+    assert snapshot_steps(done["response"]) == list(range(1, 51))
     assert steps(log) == list(range(1, 51))
 
 
 async def test_two_services_on_one_store_train_a_job_once(folder: Path, log: Path) -> None:
-    with service(folder) as one, service(folder) as other:
-        one.start()
-        other.start()
-        async with client(one) as api:
+    with service(folder) as first, service(folder) as second:
+        first.start()
+        second.start()
+        async with client(first) as api:
             operation = await create(api, "a", body(f"pace=0.01 log={log}", examples=40))
-            await ended(api, operation)
+            await wait_done(api, operation)
     assert steps(log) == list(range(1, 51))
 
 
-async def test_a_job_that_kills_its_workers_is_given_up_after_three(
-    opened: EmbeddedService, log: Path
-) -> None:
-    opened.start()
-    async with client(opened) as api:
+async def test_a_job_that_crashes_three_workers_fails(embedded: EmbeddedService, log: Path) -> None:
+    embedded.start()
+    async with client(embedded) as api:
         operation = await create(api, "a", body(f"die=2 log={log}"))
-        done = await ended(api, operation)
-        healthy = await ended(api, await create(api, "b"))
+        done = await wait_done(api, operation)
+        healthy = await wait_done(api, await create(api, "b"))
     assert steps(log) == [1, 2, 1, 2, 1, 2]
     assert done["error"]["code"] == 13
-    assert "Training ended 3 times without a word" in done["error"]["message"]
+    assert "The training process crashed 3 times without progress" in done["error"]["message"]
     assert "response" in healthy
 
 
-async def test_what_killed_processes_left_behind_is_swept_away(folder: Path) -> None:
-    with service(folder) as opened:
-        async with client(opened) as api:
+async def test_orphaned_files_of_killed_processes_are_removed(folder: Path) -> None:
+    with service(folder) as embedded:
+        async with client(embedded) as api:
             await create(api, "a")
-        store = Store(folder)
-        store.files.prepare()
-        kept = store.files.checkpoint("a", 1)
-        litter = [
-            store.files.adapter("gone", 7),
-            store.files.checkpoint("gone", 7),
-            store.files.lease("gone", 7),
+        store = ModelStore(folder)
+        store.files.create_directories()
+        kept = store.files.checkpoint_path("a", 1)
+        orphans = [
+            store.files.adapter_path("gone", 7),
+            store.files.checkpoint_path("gone", 7),
+            store.files.lease_path("gone", 7),
         ]
-        for file in (kept, *litter):
+        for file in (kept, *orphans):
             file.touch()
-        store.sweep()
+        store.remove_orphaned_files()
         store.close()
-        assert [file for file in (kept, *litter) if file.exists()] == [kept]
+        assert [file for file in (kept, *orphans) if file.exists()] == [kept]
 
 
-async def test_whoever_waits_hears_that_the_disk_keeps_jobs_from_going_on(
-    opened: EmbeddedService, folder: Path
+async def test_check_reports_that_the_disk_prevents_training(
+    embedded: EmbeddedService, folder: Path
 ) -> None:
-    api = client(opened)
-    opened.start()
+    api = client(embedded)
+    embedded.start()
     (folder / "leases").parent.mkdir(exist_ok=True)
-    (folder / "leases").write_text("a file where a folder should be")
+    (folder / "leases").write_text("a file in place of a directory")
     operation = await create(api, "a")
 
-    async def look() -> str:
+    async def error_message() -> str:
         try:
-            opened.check()
+            embedded.check()
         except StoreError as error:
             return error.message
         return ""
 
-    async def all_is_well() -> bool:
-        return not await look()
+    async def is_healthy() -> bool:
+        return not await error_message()
 
-    assert "No job can go on: " in (said := await until(look))
-    assert "leases: File exists" in said
+    assert "No job can continue: " in (message := await wait_until(error_message))
+    assert "leases: File exists" in message
     (folder / "leases").unlink()
-    await ended(api, operation)
-    await until(all_is_well)
+    await wait_done(api, operation)
+    await wait_until(is_healthy)
     await api.aclose()

@@ -1,4 +1,4 @@
-"""The library's forms without JavaScript: tuning, asking, cancelling, deleting; and forged ones."""
+"""Forms of the library without JavaScript: tune, ask, cancel, delete, share, and forged forms."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import httpx
 import pytest
 
 from tests.support.embedded_service import PATH, body, get, service, train_all
-from tests.support.web_client import HOSTILE, Visitor, create, form, library, rows, visited
-from tunedmodels.service.api.limits import MOST_BODY
+from tests.support.web_client import HOSTILE, Visitor, create, form, open_visitor, rows, web_library
+from tunedmodels.service.api.limits import MAX_BODY_BYTES
 
-Both = tuple[Visitor, httpx.AsyncClient]
+Clients = tuple[Visitor, httpx.AsyncClient]
 
 
 @pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[Both]:
-    async with visited(tmp_path / "store") as opened:
+async def clients(tmp_path: Path) -> AsyncIterator[Clients]:
+    async with open_visitor(tmp_path / "store") as opened:
         yield opened
 
 
 async def ids(api: httpx.AsyncClient) -> list[str]:
     models = (await get(api, PATH)).get("tunedModels", [])
-    return [one["name"].removeprefix("tunedModels/") for one in models]
+    return [model["name"].removeprefix("tunedModels/") for model in models]
 
 
-async def test_pasted_examples_are_checked_shown_and_tuned(both: Both) -> None:
-    visitor, api = both
+async def test_pasted_examples_are_checked_shown_and_tuned(clients: Clients) -> None:
+    visitor, api = clients
     await visitor.get("/tune")
     page = await visitor.send("/tune", form(rows()), status=200)
     assert "<b>20 examples</b> read as JSONL; 10 steps to train" in page
     assert "in 0" in page
-    assert await ids(api) == [], "checking starts nothing"
+    assert await ids(api) == [], "the check starts no job"
     path = await visitor.send("/tune", form(rows(), action="tune", display_name="My tone"))
     assert re.fullmatch(r"/models/my-tone-[a-z0-9]{12}", path)
-    there = await get(api, f"{PATH}/{path.removeprefix('/models/')}")
-    assert there["displayName"] == "My tone"
-    assert there["tuningTask"]["hyperparameters"] == {
+    model = await get(api, f"{PATH}/{path.removeprefix('/models/')}")
+    assert model["displayName"] == "My tone"
+    assert model["tuningTask"]["hyperparameters"] == {
         "epochCount": 2, "batchSize": 4, "learningRate": 0.001,
     }  # fmt: skip
     assert "Waiting" in await visitor.get(path)
@@ -50,7 +50,7 @@ JSON = '[{"text_input": "a", "output": "b"}' + ', {"text_input": "c", "output": 
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "read_as", "fields"),
+    ("name", "text", "expected", "fields"),
     [
         ("a.csv", CSV, "CSV", {"input_field": "question", "output_field": "answer"}),
         ("a.json", JSON, "JSON", {}),
@@ -61,33 +61,33 @@ JSON = '[{"text_input": "a", "output": "b"}' + ', {"text_input": "c", "output": 
         ("<b>.jsonl", "\ufeff" + rows(), "JSONL", {}),
     ],
 )
-async def test_an_uploaded_file_is_read_by_its_ending_or_its_look_and_shown_as_text(
-    both: Both, name: str, text: str, read_as: str, fields: dict[str, str]
+async def test_the_format_of_an_uploaded_file_is_detected_and_its_text_is_shown(
+    clients: Clients, name: str, text: str, expected: str, fields: dict[str, str]
 ) -> None:
-    visitor, _ = both
+    visitor, _ = clients
     await visitor.get("/tune")
     files = {"file": (name, text.encode())}
     page = await visitor.send("/tune", form(**fields), files=files, status=200)
-    assert f"<b>20 examples</b> read as {read_as}" in page
-    shown = re.search(r"<textarea[^>]*>\n(.*)</textarea>", visitor.page, re.DOTALL)
-    assert shown
-    assert unescape(shown[1]) == text.removeprefix("\ufeff")
+    assert f"<b>20 examples</b> read as {expected}" in page
+    match = re.search(r"<textarea[^>]*>\n(.*)</textarea>", visitor.page, re.DOTALL)
+    assert match
+    assert unescape(match[1]) == text.removeprefix("\ufeff")
 
 
-async def test_problems_stand_by_line_and_nothing_starts(both: Both) -> None:
-    visitor, api = both
+async def test_problems_are_listed_by_line_and_no_job_starts(clients: Clients) -> None:
+    visitor, api = clients
     await visitor.get("/tune")
     wrong = rows() + f'\n{{"text_input": "{"x" * 40001}", "output": "b"}}\nno json\n'
     page = await visitor.send("/tune", form(wrong, action="tune"), status=400)
     assert "<b>Line 21</b> <code>text_input</code> <bdi>has 40,001 characters" in page
-    assert "<b>Line 22</b> <bdi>is no JSON" in page
+    assert "<b>Line 22</b> <bdi>is not valid JSON" in page
     assert "They cannot be used yet" in page
     assert "Start tuning" not in page
     assert await ids(api) == []
 
 
-async def test_a_missing_field_is_guessed(both: Both) -> None:
-    visitor, _ = both
+async def test_a_similar_field_is_suggested_for_a_missing_one(clients: Clients) -> None:
+    visitor, _ = clients
     await visitor.get("/tune")
     data = rows().replace("text_input", "text_inputs")
     page = await visitor.send("/tune", form(data), status=200)
@@ -95,7 +95,7 @@ async def test_a_missing_field_is_guessed(both: Both) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "message"),
     [
         ("epoch_count", "1001", "epoch_count must be between 1 and 1000 (got 1001)."),
         ("epoch_count", HOSTILE, "This must be a whole number, such as 5."),
@@ -107,53 +107,53 @@ async def test_a_missing_field_is_guessed(both: Both) -> None:
         ("data", "", "Paste some examples, or choose a file."),
     ],
 )
-async def test_what_the_api_refuses_is_said_beside_its_field(
-    both: Both, field: str, value: str, words: str
+async def test_an_error_of_the_api_is_shown_at_its_field(
+    clients: Clients, field: str, value: str, message: str
 ) -> None:
-    visitor, api = both
+    visitor, api = clients
     await visitor.get("/tune")
-    sent = form(rows(), action="tune") | {field: value}
+    fields = form(rows(), action="tune") | {field: value}
     answer = await visitor.http.post(
-        "/tune", data={**sent, "form_token": visitor.hidden(re.compile(r'token" value="(\w+)"'))}
+        "/tune", data={**fields, "form_token": visitor.hidden(re.compile(r'token" value="(\w+)"'))}
     )
     assert answer.status_code in (400, 404)
-    assert words in unescape(answer.text)
+    assert message in unescape(answer.text)
     assert await ids(api) == []
 
 
-async def test_a_form_that_is_sent_twice_makes_one_model(both: Both) -> None:
-    visitor, api = both
+async def test_a_form_that_is_submitted_twice_creates_one_model(clients: Clients) -> None:
+    visitor, api = clients
     await visitor.get("/tune")
-    wanted = form(rows(), action="tune", display_name="Once")
-    assert await visitor.send("/tune", wanted) == await visitor.send("/tune", wanted)
+    fields = form(rows(), action="tune", display_name="Once")
+    assert await visitor.send("/tune", fields) == await visitor.send("/tune", fields)
     assert len(await ids(api)) == 1
-    await visitor.send("/tune", wanted | {"epoch_count": "3"})
-    assert len(await ids(api)) == 2, "another setting is another model"
+    await visitor.send("/tune", fields | {"epoch_count": "3"})
+    assert len(await ids(api)) == 2, "another setting gives another model"
 
 
-async def test_a_question_goes_to_the_model_its_former_version_and_its_base(
-    both: Both, tmp_path: Path
+async def test_a_question_is_sent_to_the_model_its_previous_version_and_its_base(
+    clients: Clients, tmp_path: Path
 ) -> None:
-    visitor, api = both
+    visitor, api = clients
     for name in ("one", "two"):
         await create(api, name, body(displayName="Same"))
     train_all(tmp_path / "store")
-    assert "Former version" not in await visitor.get("/models/two/ask")
+    assert "Previous version" not in await visitor.get("/models/two/ask")
     page = await visitor.send("/models/two/ask", {"question": f"What {HOSTILE}"}, status=200)
     answers = re.findall(r"<h3[^>]*>(.*?)</h3>.*?<code>(.*?)</code>", page, re.DOTALL)
     assert answers == [
         ("This version", "tunedModels/two"),
-        ("Former version", "tunedModels/one"),
+        ("Previous version", "tunedModels/one"),
         ("Untuned base", "models/counting-001"),
     ]
     assert "What &lt;script&gt;" in visitor.page
-    assert "nothing was learned yet" in page
+    assert "no training step is done yet" in page
     page = await visitor.send("/models/two/ask", {"question": "x" * 40_001}, status=200)
     assert "The input has 40001 characters; at most 40000 are allowed." in page
 
 
-async def test_a_job_is_cancelled_and_a_model_deleted_only_after_a_question(both: Both) -> None:
-    visitor, api = both
+async def test_cancelling_a_job_and_deleting_a_model_ask_for_confirmation(clients: Clients) -> None:
+    visitor, api = clients
     await create(api, "a")
     assert "Cancel this job?" in await visitor.get("/models/a/cancel")
     assert (await get(api, f"{PATH}/a"))["state"] == "CREATING"
@@ -166,35 +166,35 @@ async def test_a_job_is_cancelled_and_a_model_deleted_only_after_a_question(both
     assert "The model was deleted." in await visitor.get("/?notice=deleted")
 
 
-async def test_a_model_is_shared_and_no_more(both: Both) -> None:
-    visitor, api = both
+async def test_a_model_is_shared_and_unshared(clients: Clients) -> None:
+    visitor, api = clients
     await create(api, "a")
     await visitor.get("/models/a")
-    wanted = {"grantee_type": "USER", "email_address": "Bo@example.com", "role": "WRITER"}
-    assert await visitor.send("/models/a/permissions", wanted) == "/models/a#sharing"
-    page = await visitor.send("/models/a/permissions", wanted, status=409)
-    assert "is shared with Bo@example.com already" in page
+    fields = {"grantee_type": "USER", "email_address": "Bo@example.com", "role": "WRITER"}
+    assert await visitor.send("/models/a/permissions", fields) == "/models/a#sharing"
+    page = await visitor.send("/models/a/permissions", fields, status=409)
+    assert "is already shared with Bo@example.com" in page
     everyone = {"grantee_type": "EVERYONE", "email_address": "", "role": "READER"}
     await visitor.send("/models/a/permissions", everyone)
     page = await visitor.get("/models/a")
     assert "bo@example.com" in page
-    assert "Everyone who has a key" in page
+    assert "Everyone with a key" in page
     removals = re.findall(r'action="(/models/a/permissions/\w+/remove)"', page)
-    assert len(removals) == 2, "the owner's cannot be taken away"
+    assert len(removals) == 2, "the permission of the owner cannot be removed"
     for path in removals:
         assert await visitor.send(path) == "/models/a#sharing"
     assert "bo@example.com" not in await visitor.get("/models/a")
 
 
-async def test_words_are_changed_and_a_stamp_stays(both: Both) -> None:
-    visitor, api = both
+async def test_name_and_description_are_changed_and_the_stamp_is_kept(clients: Clients) -> None:
+    visitor, api = clients
     stamp = "[tunedmodels project=demo name=tone fingerprint=f dataset=d examples=4 attempt=1]"
     await create(api, "a", body(description=f"Old.\n{stamp}", displayName="Old"))
     assert "change its manifest" in await visitor.get("/models/a")
-    wanted = {"display_name": "New", "description": "One.\r\nTwo."}
-    assert await visitor.send("/models/a/words", wanted) == "/models/a"
-    there = await get(api, f"{PATH}/a")
-    assert (there["displayName"], there["description"]) == ("New", f"One.\nTwo.\n{stamp}")
+    fields = {"display_name": "New", "description": "One.\r\nTwo."}
+    assert await visitor.send("/models/a/words", fields) == "/models/a"
+    model = await get(api, f"{PATH}/a")
+    assert (model["displayName"], model["description"]) == ("New", f"One.\nTwo.\n{stamp}")
     page = await visitor.send("/models/a/words", {"display_name": "x" * 41}, status=400)
     assert "display_name has 41 characters" in page
 
@@ -207,8 +207,8 @@ ACTIONS = [
 
 
 @pytest.mark.parametrize("path", ACTIONS)
-async def test_a_form_of_another_site_does_nothing(both: Both, path: str) -> None:
-    visitor, api = both
+async def test_a_form_of_another_site_is_rejected(clients: Clients, path: str) -> None:
+    visitor, api = clients
     await create(api, "a")
     await visitor.get("/tune")
     for headers in (
@@ -225,35 +225,37 @@ async def test_a_form_of_another_site_does_nothing(both: Both, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ACTIONS)
-async def test_a_form_without_its_token_or_with_that_of_another_visitor_does_nothing(
+async def test_a_form_without_the_token_of_its_visitor_is_rejected(
     tmp_path: Path, path: str
 ) -> None:
     with service(tmp_path / "store") as opened:
-        one = library(opened)
-        async with Visitor(one) as visitor, Visitor(one) as other:
+        pages = web_library(opened)
+        async with Visitor(pages) as visitor, Visitor(pages) as other:
             await create(visitor.http, "a")
             await other.get("/tune")
             token = other.hidden(re.compile(r'form_token" value="(\w+)"'))
             await visitor.get("/tune")
-            for sent in ({}, {"form_token": ""}, {"form_token": "é"}, {"form_token": token}):
-                answer = await visitor.http.post(path, data=sent)
+            for fields in ({}, {"form_token": ""}, {"form_token": "é"}, {"form_token": token}):
+                answer = await visitor.http.post(path, data=fields)
                 assert answer.status_code == 403, path
             assert (await get(visitor.http, f"{PATH}/a"))["state"] == "CREATING"
 
 
-async def test_what_is_no_form_or_too_large_is_refused_in_words(both: Both) -> None:
-    visitor, _ = both
+async def test_a_body_that_is_not_a_form_or_too_large_is_rejected_with_a_message(
+    clients: Clients,
+) -> None:
+    visitor, _ = clients
     await visitor.get("/tune")
-    kind = {"content-type": "multipart/form-data; boundary=x"}
-    answer = await visitor.http.post("/tune", content=b"--x\r\nnonsense", headers=kind)
+    content_type = {"content-type": "multipart/form-data; boundary=x"}
+    answer = await visitor.http.post("/tune", content=b"--x\r\nnonsense", headers=content_type)
     assert answer.status_code in (400, 403)
-    answer = await visitor.http.post("/tune", content=b"x" * (MOST_BODY + 1))
+    answer = await visitor.http.post("/tune", content=b"x" * (MAX_BODY_BYTES + 1))
     assert answer.status_code == 400
     assert "exceeds the limit" in answer.text
 
 
-async def test_the_same_origin_is_let_in_by_either_header(both: Both) -> None:
-    visitor, api = both
+async def test_a_request_of_the_same_origin_is_accepted(clients: Clients) -> None:
+    visitor, api = clients
     for n, headers in enumerate(
         ({"origin": "http://localhost"}, {"sec-fetch-site": "same-origin"}, {})
     ):

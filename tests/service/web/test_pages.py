@@ -1,4 +1,4 @@
-"""The library's pages over the real application: what they say, and what they keep back."""
+"""The content and the headers of the pages, from the real application."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ import httpx
 import pytest
 
 from tests.support.embedded_service import PATH, body, service, train_all
-from tests.support.web_client import HOSTILE, Visitor, create, library, visited
+from tests.support.web_client import HOSTILE, Visitor, create, open_visitor, web_library
+from tunedmodels.evaluation.chart_svg import draw_curve
 from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import LossPoint
-from tunedmodels.service.web.chart_svg import draw
-from tunedmodels.stamp import Stamp, write
+from tunedmodels.stamp import Stamp, format_description
 
-Both = tuple[Visitor, httpx.AsyncClient]
+Clients = tuple[Visitor, httpx.AsyncClient]
 STAMP = Stamp("demo", "tone", "f" * 64, "d" * 64, 4, commit="c" * 40, preamble="12345678")
 
 
 @pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[Both]:
-    async with visited(tmp_path / "store") as opened:
+async def clients(tmp_path: Path) -> AsyncIterator[Clients]:
+    async with open_visitor(tmp_path / "store") as opened:
         yield opened
 
 
-async def test_an_empty_library_says_what_to_do(both: Both, tmp_path: Path) -> None:
-    page = await both[0].get("/")
+async def test_an_empty_library_shows_how_to_start(clients: Clients, tmp_path: Path) -> None:
+    page = await clients[0].get("/")
     assert "No models yet" in page
     assert 'href="/tune"' in page
-    assert not (tmp_path / "store").exists(), "to look creates nothing"
+    assert not (tmp_path / "store").exists(), "a read creates nothing"
 
 
 async def test_the_list_shows_state_progress_epoch_and_last_loss(
-    both: Both, tmp_path: Path
+    clients: Clients, tmp_path: Path
 ) -> None:
-    visitor, api = both
+    visitor, api = clients
     await create(api, "done", body(displayName="Done one", hyperparameters={"epochCount": 3}))
     train_all(tmp_path / "store")
     await create(api, "waits")
     page = await visitor.get("/")
     done = page[page.index("Done one") :]
     assert ">Ready</span>" in done
-    assert "<progress" not in done, "a bar is for what still moves"
+    assert "<progress" not in done, "only running jobs have a progress bar"
     assert re.search(r">3</span> / 3</td>\s*<td[^>]*>0\.\d+</td>", done)
     assert 'data-running="waits"' in page
     assert "<progress" in page
     assert ">Waiting</span>" in page
 
 
-async def test_versions_of_one_name_stand_together_and_the_serving_one_is_marked(
-    both: Both, tmp_path: Path
+async def test_versions_of_one_name_are_grouped_and_the_serving_one_is_labelled(
+    clients: Clients, tmp_path: Path
 ) -> None:
-    visitor, api = both
-    stamp = write("", STAMP)
+    visitor, api = clients
+    stamp = format_description("", STAMP)
     promoted = stamp.replace("]", " promoted=2026-01-02T03:04:05Z]")
     await create(api, "tone-1", body(description=promoted))
     await create(api, "other", body(displayName="Other"))
@@ -68,13 +68,18 @@ async def test_versions_of_one_name_stand_together_and_the_serving_one_is_marked
     assert page.index("tone-1") < page.index('class="place serves"') < page.index("other")
 
 
-async def test_a_model_shows_its_curve_settings_data_and_stamp(both: Both, tmp_path: Path) -> None:
-    visitor, api = both
-    words = body(description=write("What it is for.", STAMP), hyperparameters={"epochCount": 4})
-    await create(api, "tone-1", words)
+async def test_a_model_shows_its_curve_settings_data_and_stamp(
+    clients: Clients, tmp_path: Path
+) -> None:
+    visitor, api = clients
+    model = body(
+        description=format_description("For support requests.", STAMP),
+        hyperparameters={"epochCount": 4},
+    )
+    await create(api, "tone-1", model)
     train_all(tmp_path / "store")
     page = await visitor.get("/models/tone-1")
-    for there in (
+    for text in (
         '<polyline class="steps"',
         '<polyline class="means"',
         "<dt>Epochs</dt><dd>4</dd>",
@@ -83,17 +88,17 @@ async def test_a_model_shows_its_curve_settings_data_and_stamp(both: Both, tmp_p
         "4 training examples",
         "input 3",
         "Version of tone in the project demo, trained from commit cccccccccccc.",
-        "A preamble stood before every input",
-        "What it is for.",
+        "Every training input had a preamble",
+        "For support requests.",
     ):
-        assert there in page
-    assert "[tunedmodels" not in page, "the stamp is said in words"
+        assert text in page
+    assert "[tunedmodels" not in page, "the stamp is shown as sentences"
 
 
-async def test_the_best_epoch_is_marked_and_can_be_tuned_with(tmp_path: Path) -> None:
+async def test_the_best_epoch_is_marked_and_can_be_used_to_tune_again(tmp_path: Path) -> None:
     with service(tmp_path / "store") as opened:
         async with (
-            Visitor(library(opened)) as visitor,
+            Visitor(web_library(opened)) as visitor,
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(opened.app), base_url="http://localhost"
             ) as api,
@@ -103,7 +108,7 @@ async def test_the_best_epoch_is_marked_and_can_be_tuned_with(tmp_path: Path) ->
             curve = ",".join(
                 f'{{"step":{n},"epoch":{n},"meanLoss":{loss}}}' for n, loss in enumerate(losses, 1)
             )
-            with opened.rooms.store.database.writing() as connection:
+            with opened.context.store.database.write_transaction() as connection:
                 connection.execute("INSERT INTO curves VALUES (1, 6, ?)", (curve,))
                 connection.execute("UPDATE models SET state = 'ACTIVE', completed_steps = 6")
             page = await visitor.get("/models/level")
@@ -114,30 +119,32 @@ async def test_the_best_epoch_is_marked_and_can_be_tuned_with(tmp_path: Path) ->
             assert '{"text_input":"input 1","output":"yes"}' in again
 
 
-def test_a_long_curve_begins_where_the_untuned_model_stood() -> None:
+def test_a_long_curve_starts_at_the_loss_of_the_untuned_model() -> None:
     points = [LossPoint(n, n // 75, 3.4 if n == 1 else 0.001) for n in range(1, 4501)]
-    drawing = draw(points, read_curve(points))
+    drawing = draw_curve(points, read_curve(points))
     assert drawing is not None
-    first, *rest = (spot.split(",") for spot in drawing.steps.split())
+    first, *rest = (point.split(",") for point in drawing.steps.split())
     assert float(first[1]) == pytest.approx(drawing.untuned, abs=0.1)
-    assert float(first[1]) > drawing.frame[1], "inside of the picture"
+    assert float(first[1]) > drawing.frame[1], "inside the picture"
     assert len(rest) <= 400
-    assert drawing.left[-1].label == "4"
+    assert drawing.y_ticks[-1].label == "4"
 
 
-async def test_a_failed_and_a_cancelled_model_say_why(both: Both, tmp_path: Path) -> None:
-    visitor, api = both
+async def test_a_failed_and_a_cancelled_model_show_the_reason(
+    clients: Clients, tmp_path: Path
+) -> None:
+    visitor, api = clients
     operation = await create(api, "stopped")
     await api.post(f"/v1/{operation['name']}:cancel")
     await create(api, "broken", body("refuse", hyperparameters={"epochCount": 3}))
     train_all(tmp_path / "store")
-    assert "A cancelled model never answers" in await visitor.get("/models/stopped")
+    assert "A cancelled model cannot answer" in await visitor.get("/models/stopped")
     assert "this cannot be learned" in await visitor.get("/models/broken")
     assert ">Cancelled</span>" in await visitor.get("/?state=failed")
 
 
-async def test_the_text_of_others_is_shown_and_never_acts(both: Both, tmp_path: Path) -> None:
-    visitor, api = both
+async def test_foreign_text_is_escaped(clients: Clients, tmp_path: Path) -> None:
+    visitor, api = clients
     hostile = body(HOSTILE, displayName=HOSTILE[:40], description=HOSTILE)
     await create(api, "hostile", hostile)
     train_all(tmp_path / "store")
@@ -146,12 +153,12 @@ async def test_the_text_of_others_is_shown_and_never_acts(both: Both, tmp_path: 
         answer = await visitor.http.get(path)
         assert not re.search(r"<script(?! src=\"/static/)", answer.text), path
         assert "alert(" in answer.text or "%3C" in path, path
-        said = re.sub(r"<textarea.*?</textarea>|<input[^>]*>", "", answer.text, flags=re.DOTALL)
-        assert "\u202e" not in said, path
+        shown = re.sub(r"<textarea.*?</textarea>|<input[^>]*>", "", answer.text, flags=re.DOTALL)
+        assert "\u202e" not in shown, path
 
 
-async def test_every_answer_has_its_guards(both: Both) -> None:
-    visitor, api = both
+async def test_every_response_has_the_security_headers(clients: Clients) -> None:
+    visitor, api = clients
     await create(api, "a")
     paths = ("/", "/tune", "/models/a", "/models/none", "/events?id=none",
              "/static/library.css", "/static/none")  # fmt: skip
@@ -165,8 +172,8 @@ async def test_every_answer_has_its_guards(both: Both) -> None:
         assert headers["referrer-policy"] == "same-origin", path
 
 
-async def test_no_page_has_anything_inline(both: Both, tmp_path: Path) -> None:
-    visitor, api = both
+async def test_no_page_has_inline_scripts_or_styles(clients: Clients, tmp_path: Path) -> None:
+    visitor, api = clients
     await create(api, "a", body(hyperparameters={"epochCount": 3}))
     train_all(tmp_path / "store")
     for path in ("/", "/tune", "/models/a", "/models/a/ask", "/models/a/delete", "/models/none"):
@@ -174,8 +181,8 @@ async def test_no_page_has_anything_inline(both: Both, tmp_path: Path) -> None:
         assert not re.search(r"\sstyle=|\son\w+=|<style|javascript:", text), path
 
 
-async def test_static_files_are_kept_for_ever_and_pages_by_nobody(both: Both) -> None:
-    visitor, _ = both
+async def test_static_files_are_cached_and_pages_are_not(clients: Clients) -> None:
+    visitor, _ = clients
     page = await visitor.http.get("/")
     assert page.headers["cache-control"] == "no-store"
     for address in re.findall(r'"(/static/[^"]+)"', page.text):
@@ -184,24 +191,24 @@ async def test_static_files_are_kept_for_ever_and_pages_by_nobody(both: Both) ->
         assert "immutable" in answer.headers["cache-control"]
 
 
-async def test_what_is_no_page_is_left_to_the_api(both: Both) -> None:
-    visitor, _ = both
+async def test_other_paths_are_passed_to_the_api(clients: Clients) -> None:
+    visitor, _ = clients
     assert (await visitor.http.get(PATH)).json() == {}
     answer = await visitor.http.get("/no/such/path")
     assert answer.status_code == 404
     assert answer.json()["error"]["status"] == "NOT_FOUND"
 
 
-async def test_a_thousand_models_are_one_bounded_page(tmp_path: Path) -> None:
+async def test_a_thousand_models_give_a_small_page(tmp_path: Path) -> None:
     with service(tmp_path / "store") as opened:
         async with (
-            Visitor(library(opened)) as visitor,
+            Visitor(web_library(opened)) as visitor,
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(opened.app), base_url="http://localhost"
             ) as api,
         ):
             await create(api, "first", body(displayName="One name"))
-            _copy_rows(opened.rooms.store.folder / "embedded.db")
+            _copy_rows(opened.context.store.folder / "embedded.db")
             page = await visitor.get("/")
             assert "1,000 models of 501 names" in page
             assert len(re.findall(r'class="state"', page)) <= 100
@@ -214,7 +221,7 @@ async def test_a_thousand_models_are_one_bounded_page(tmp_path: Path) -> None:
 
 
 def _copy_rows(database: Path) -> None:
-    """Make 999 models out of one: half of them versions of its name."""
+    """Copy one model 999 times, half of the copies with the same name."""
     with sqlite3.connect(database) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(models)")]
         kept = ", ".join(c for c in columns if c not in ("seq", "id", "display_name", "state"))
@@ -227,14 +234,14 @@ def _copy_rows(database: Path) -> None:
     connection.close()
 
 
-async def test_a_filter_that_is_not_understood_is_said_on_a_page(both: Both) -> None:
-    visitor, api = both
+async def test_an_invalid_filter_is_an_error_page(clients: Clients) -> None:
+    visitor, api = clients
     await create(api, "a")
-    page = await visitor.get("/?filter=owner:nobody", status=400)
-    assert "Invalid filter 'owner:nobody'; known are owner:me" in page
+    page = await visitor.get("/?filter=owner:other", status=400)
+    assert "Invalid filter 'owner:other'; known are owner:me" in page
 
 
 @pytest.mark.parametrize("path", ["/models/none", "/models/none/ask", "/tune?like=none"])
-async def test_what_is_not_there_is_a_page_that_says_so(both: Both, path: str) -> None:
-    page = await both[0].get(path, status=404)
-    assert "There is nothing here" in page
+async def test_an_unknown_model_is_an_error_page(clients: Clients, path: str) -> None:
+    page = await clients[0].get(path, status=404)
+    assert "<h1>Not found</h1>" in page

@@ -1,4 +1,4 @@
-"""The library as `serve` puts it together: what passes beside it, is logged, stays shut."""
+"""The library as part of `serve`: other routes, the access log, static files, redirects."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import httpx
 import pytest
 
 from tests.support.embedded_service import PATH, client, service
-from tests.support.web_client import KEYS, Visitor, create, library, visited
+from tests.support.web_client import KEYS, Visitor, create, open_visitor, web_library
 from tunedmodels.service.access_log import AccessLog
-from tunedmodels.service.server import assembled
+from tunedmodels.service.server import build_app
 
 KEY = "key-of-the-owner"
 
 
-async def test_api_health_and_metrics_pass_beside_the_library(tmp_path: Path) -> None:
+async def test_api_health_and_metrics_work_together_with_the_library(tmp_path: Path) -> None:
     with service(tmp_path / "store") as opened:
-        transport = httpx.ASGITransport(assembled(opened, is_open=False).app)
+        transport = httpx.ASGITransport(build_app(opened, is_public=False).app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             await create(http, "a")
             assert "<h1>Library</h1>" in (await http.get("/")).text
             http.cookies.clear()
-            for path, kind, words in (
+            for path, media_type, text in (
                 ("/healthz", "application/json", '"status":"ok"'),
                 ("/metrics", "text/plain", 'route="/"'),
                 (PATH, "application/json", '"tunedModels/a"'),
@@ -31,24 +31,24 @@ async def test_api_health_and_metrics_pass_beside_the_library(tmp_path: Path) ->
             ):
                 answer = await http.get(path)
                 assert answer.status_code == 200, path
-                assert answer.headers["content-type"].startswith(kind), path
-                assert words in answer.text, path
-                assert "set-cookie" not in answer.headers, "only pages know visitors"
+                assert answer.headers["content-type"].startswith(media_type), path
+                assert text in answer.text, path
+                assert "set-cookie" not in answer.headers, "only pages set a cookie"
 
 
-async def test_the_access_log_names_pages_by_template_and_their_visitor_and_no_key(
+async def test_the_access_log_has_routes_and_users_and_no_secrets(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "access.log"
     with service(tmp_path / "store", keys=KEYS) as opened, AccessLog(file) as log:
         async with client(opened, key=KEY) as api:
             await create(api, "a")
-        made = assembled(opened, is_open=True, log=log)
-        async with Visitor(made) as visitor:
+        built = build_app(opened, is_public=True, log=log)
+        async with Visitor(built) as visitor:
             await visitor.sign_in(KEY)
             await visitor.get("/models/a")
             await visitor.send("/models/a/ask", {"question": "what-was-asked"}, status=200)
-            made.close()
+            built.close()
             await visitor.get("/events?id=a")
             metrics = await visitor.get("/metrics")
     text = file.read_text()
@@ -71,34 +71,34 @@ async def test_the_access_log_names_pages_by_template_and_their_visitor_and_no_k
     ["../app.py", "..%2fapp.py", "%2e%2e/%2e%2e/app.py", "..%5capp.py", "%2fetc%2fpasswd",
      "library.css%00", "library.css/", "templates/layout.html", ""],
 )  # fmt: skip
-async def test_only_the_three_static_files_are_given_away(tmp_path: Path, name: str) -> None:
-    async with visited(tmp_path / "store") as (visitor, _):
+async def test_only_the_three_static_files_are_served(tmp_path: Path, name: str) -> None:
+    async with open_visitor(tmp_path / "store") as (visitor, _):
         answer = await visitor.http.get(f"/static/{name}")
         assert answer.status_code == 404
         assert "import" not in answer.text
 
 
 @pytest.mark.parametrize("after", ["/a\r\nset-cookie: x=1", "/a%0d%0aset-cookie:%20x=1", "/\u2028"])
-async def test_where_to_go_after_signing_in_adds_no_header(tmp_path: Path, after: str) -> None:
+async def test_the_target_after_a_sign_in_cannot_add_a_header(tmp_path: Path, after: str) -> None:
     with service(tmp_path / "store", keys=KEYS) as opened:
-        async with Visitor(library(opened)) as visitor:
+        async with Visitor(web_library(opened)) as visitor:
             await visitor.get("/sign-in")
             await visitor.send("/sign-in", {"key": KEY, "after": after})
             assert set(visitor.http.cookies) == {"tunedmodels-page"}
 
 
-async def test_an_address_of_a_form_that_is_opened_again_leads_to_its_page(tmp_path: Path) -> None:
-    async with visited(tmp_path / "store") as (visitor, api):
+async def test_opening_the_address_of_a_form_redirects_to_its_page(tmp_path: Path) -> None:
+    async with open_visitor(tmp_path / "store") as (visitor, api):
         await create(api, "a")
         await visitor.get("/models/a")
-        wrong = {"grantee_type": "USER", "email_address": "nobody", "role": "READER"}
-        await visitor.send("/models/a/permissions", wrong, status=400)
+        invalid = {"grantee_type": "USER", "email_address": "no-address", "role": "READER"}
+        await visitor.send("/models/a/permissions", invalid, status=400)
         for path in ("/models/a/permissions", "/models/a/words"):
             answer = await visitor.http.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, "/models/a")
 
 
 @pytest.mark.parametrize("path", ["/models/a/b/c", "/models/", "/models/none/words"])
-async def test_below_the_pages_of_models_even_nothing_is_a_page(tmp_path: Path, path: str) -> None:
-    async with visited(tmp_path / "store") as (visitor, _):
-        assert "There is nothing here" in await visitor.get(path, status=404)
+async def test_unknown_paths_below_models_are_error_pages(tmp_path: Path, path: str) -> None:
+    async with open_visitor(tmp_path / "store") as (visitor, _):
+        assert "<h1>Not found</h1>" in await visitor.get(path, status=404)

@@ -1,4 +1,4 @@
-"""The library as `serve` runs it: there with and without keys, gone in time, and nowhere else."""
+"""The library in a `serve` process: with and without keys, shutdown, imports, random input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from tests.support.embedded_service import PATH, service
-from tests.support.web_client import form, library, rows
+from tests.support.web_client import form, rows, web_library
 from tunedmodels.service.embedded import EmbeddedService
 
 KEYS = """
@@ -37,29 +37,29 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start servers; none outlives the test."""
+    """Start servers, which are killed after the test."""
     processes = []
 
-    def one(*options: str) -> subprocess.Popen[str]:
+    def start_server(*options: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tunedmodels", "serve", "--port", "0"]
         command += ["--store", str(tmp_path / "store"), *options]
         processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
         return processes[-1]
 
-    yield one
+    yield start_server
     for process in processes:
         with process:
             process.kill()
 
 
 def address(server: subprocess.Popen[str]) -> str:
-    """The URL that the server says it listens on."""
+    """Return the URL that the server prints."""
     assert server.stderr is not None
     (url,) = (word for word in server.stderr.readline().split() if word.startswith("http"))
     return url
 
 
-def test_serve_shows_the_library_and_stops_while_a_page_listens(start: Start) -> None:
+def test_serve_shows_the_library_and_stops_during_an_event_stream(start: Start) -> None:
     server = start()
     with httpx.Client(base_url=address(server), timeout=30) as http:
         assert "No models yet" in http.get("/").text
@@ -69,11 +69,11 @@ def test_serve_shows_the_library_and_stops_while_a_page_listens(start: Start) ->
             assert next(line for line in lines if line.startswith("event")) == "event: progress"
             server.send_signal(signal.SIGTERM)
             assert "event: end" not in list(lines), "the job has not ended"
-    _, words = server.communicate(timeout=20)
-    assert (server.returncode, words) == (0, "")
+    _, errors = server.communicate(timeout=20)
+    assert (server.returncode, errors) == (0, "")
 
 
-def test_with_keys_a_page_asks_for_one_and_no_word_of_the_server_has_it(
+def test_with_keys_a_page_requires_one_and_the_output_never_contains_it(
     start: Start, tmp_path: Path
 ) -> None:
     keys = tmp_path / "keys.yaml"
@@ -88,11 +88,11 @@ def test_with_keys_a_page_asks_for_one_and_no_word_of_the_server_has_it(
             assert f"<h1>{heading}" in page
             assert key not in page
     server.send_signal(signal.SIGTERM)
-    _, words = server.communicate(timeout=20)
-    assert (server.returncode, words) == (0, "")
+    _, errors = server.communicate(timeout=20)
+    assert (server.returncode, errors) == (0, "")
 
 
-def test_the_service_inside_of_a_command_does_not_import_the_library(tmp_path: Path) -> None:
+def test_the_service_inside_a_command_does_not_import_the_library(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from tunedmodels.service.embedded import EmbeddedService\n"
@@ -106,23 +106,23 @@ def test_the_service_inside_of_a_command_does_not_import_the_library(tmp_path: P
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedService]:
-    with service(tmp_path_factory.mktemp("fuzz") / "store") as one:
-        yield one
+    with service(tmp_path_factory.mktemp("fuzz") / "store") as embedded:
+        yield embedded
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 GETS = st.sampled_from(["/", "/tune", "/sign-in", "/events", "/models/x", "/static/x"])
 POSTS = st.sampled_from(["/tune", "/models/x/ask", "/models/x/permissions", "/sign-in"])
 FIELDS = st.dictionaries(
     st.sampled_from([*form(), "filter", "page", "state", "notice", "like", "epochs", "after",
                      "format", "input_field", "output_field", "question", "key", "id"]),
-    WORDS,
+    TEXTS,
 )  # fmt: skip
 
 
 @settings(max_examples=60)
-@given(get=GETS, post=POSTS, fields=FIELDS, upload=st.binary(max_size=200), host=WORDS)
-def test_whatever_is_sent_is_answered_in_words(
+@given(get=GETS, post=POSTS, fields=FIELDS, upload=st.binary(max_size=200), host=TEXTS)
+def test_random_input_never_causes_an_internal_error(
     opened: EmbeddedService,
     *,
     get: str,
@@ -131,10 +131,10 @@ def test_whatever_is_sent_is_answered_in_words(
     upload: bytes,
     host: str,
 ) -> None:
-    # What the service raises comes out here.
-    http = TestClient(library(opened).app, base_url="http://localhost")
+    # The client raises the exceptions of the service.
+    http = TestClient(web_library(opened).app, base_url="http://localhost")
     page = http.get(get, params=fields, headers={b"host": f"localhost:{host}".encode()})
     assert page.status_code < 500
     token = http.get("/tune").text.partition('name="form_token" value="')[2].partition('"')[0]
-    sent = {"data": rows(), **fields, "form_token": token}
-    assert http.post(post, data=sent, files={"file": ("a", upload)}).status_code < 500
+    data = {"data": rows(), **fields, "form_token": token}
+    assert http.post(post, data=data, files={"file": ("a", upload)}).status_code < 500

@@ -1,4 +1,4 @@
-"""A clock that jumps: the edge of time."""
+"""A clock in virtual time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.builders import NOON
 
 
 class FakeClock:
-    """Virtual time: it jumps to the next sleeper once nobody has anything else to do."""
+    """Virtual time: it advances to the next sleeping task when no other task can run."""
 
     def __init__(self) -> None:
         self.time = 0.0
-        self._sleepers: list[tuple[float, int, asyncio.Event]] = []
-        self._numbers = itertools.count()
-        self._mover: asyncio.Task[None] | None = None
+        self._sleeping: list[tuple[float, int, asyncio.Event]] = []
+        self._counter = itertools.count()
+        self._advancer: asyncio.Task[None] | None = None
 
     def now(self) -> datetime:
         return NOON + timedelta(seconds=self.time)
@@ -27,20 +27,20 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         is_over = asyncio.Event()
-        heapq.heappush(self._sleepers, (self.time + seconds, next(self._numbers), is_over))
-        if self._mover is None or self._mover.done():
-            self._mover = asyncio.create_task(self._move())
+        heapq.heappush(self._sleeping, (self.time + seconds, next(self._counter), is_over))
+        if self._advancer is None or self._advancer.done():
+            self._advancer = asyncio.create_task(self._advance())
         await is_over.wait()
 
-    def forget(self) -> None:
-        """Forget who sleeps: their process is gone, and its loop with it."""
-        self._sleepers.clear()
-        self._mover = None
+    def reset(self) -> None:
+        """Discard all sleeping tasks, because their process and its event loop have ended."""
+        self._sleeping.clear()
+        self._advancer = None
 
-    async def _move(self) -> None:
-        while self._sleepers:
-            for _ in range(50):  # turns of the loop: whoever can go on without time does so first
+    async def _advance(self) -> None:
+        while self._sleeping:
+            for _ in range(50):  # turns of the loop: first, let every task run that need not sleep
                 await asyncio.sleep(0)
-            time, _, is_over = heapq.heappop(self._sleepers)
+            time, _, is_over = heapq.heappop(self._sleeping)
             self.time = max(self.time, time)
             is_over.set()

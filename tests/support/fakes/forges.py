@@ -1,7 +1,7 @@
-"""GitHub and GitLab as far as comments go: pages with Link headers, permissions, limits, refusals.
+"""The comment APIs of GitHub and GitLab: pages with Link headers, permissions, limits, errors.
 
 From their REST documentation: "Issue comments", "Commits" and "Rate limits" of GitHub, "Notes API",
-"Commits API" and "Pagination" of GitLab. Both apps keep their comments in a `Desk`.
+"Commits API" and "Pagination" of GitLab. Both apps store their comments in a `ForgeState`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-TOKEN = "a-very-secret-token"  # noqa: S105  # of a server that exists only here
-LONGEST = 65_536  # characters of a comment on GitHub
+TOKEN = "a-very-secret-token"  # noqa: S105  # of a fake server
+MAX_COMMENT = 65_536  # characters of a comment on GitHub
 ME, STRANGER = "github-actions[bot]", "stranger"
 
 
 @dataclass
-class Note:
-    """A comment, with its author and whether a stranger could have written it."""
+class FakeComment:
+    """A comment with its author."""
 
     id: int
     body: str
@@ -34,36 +34,39 @@ class Note:
 
 
 @dataclass
-class Desk:
-    """What the forge knows, and how it is minded: `answers` go before everything else, in turn."""
+class ForgeState:
+    """The data and the settings of a forge."""
 
-    pulls: dict[int, list[Note]] = field(default_factory=lambda: {7: []})
+    pull_requests: dict[int, list[FakeComment]] = field(default_factory=lambda: {7: []})
     merged: dict[str, int] = field(default_factory=dict)
-    answers: list[Response | None] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    may_write: bool = True
+    #: The responses to the next requests, in turn; None is the usual response.
+    next_responses: list[Response | None] = field(default_factory=list)
+    #: `METHOD /path` of all requests.
+    requests: list[str] = field(default_factory=list)
+    can_write: bool = True
+    #: Whether the response to a create is lost.
     loses_creations: bool = False
     last_id: int = 100
     page_size: int = 100
 
-    def write(self, number: int, body: str, author: str = ME) -> Note:
+    def write(self, number: int, body: str, author: str = ME) -> FakeComment:
         """Add a comment."""
         self.last_id += 1
-        note = Note(self.last_id, body, author)
-        self.pulls[number].append(note)
+        note = FakeComment(self.last_id, body, author)
+        self.pull_requests[number].append(note)
         return note
 
     def bodies(self, number: int = 7) -> list[str]:
-        """The texts of all comments."""
-        return [note.body for note in self.pulls[number]]
+        """Return the bodies of all comments."""
+        return [note.body for note in self.pull_requests[number]]
 
     def writes(self) -> list[str]:
-        """The requests that change something."""
-        return [call for call in self.asked if not call.startswith("GET")]
+        """Return the requests that change something."""
+        return [call for call in self.requests if not call.startswith("GET")]
 
-    def find(self, note_id: int) -> tuple[list[Note], Note] | None:
-        """The comment of this id and the list it stands in."""
-        for notes in self.pulls.values():
+    def find(self, note_id: int) -> tuple[list[FakeComment], FakeComment] | None:
+        """Return the comment with this id and the list that contains it."""
+        for notes in self.pull_requests.values():
             for note in notes:
                 if note.id == note_id:
                     return notes, note
@@ -71,12 +74,12 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class GitHub:
-    """GitHub's REST API, of the repository o/r."""
+class FakeGitHub:
+    """The REST API of GitHub for the repository o/r."""
 
-    desk: Desk
+    state: ForgeState
 
-    def shown(self, note: Note) -> dict[str, Any]:
+    def document(self, note: FakeComment) -> dict[str, Any]:
         is_bot = note.author.endswith("[bot]")
         return {
             "id": note.id,
@@ -86,38 +89,44 @@ class GitHub:
             "html_url": f"https://github.test/o/r/pull/7#issuecomment-{note.id}",
         }
 
-    def no(self, code: int, words: str, *errors: Any) -> Response:
+    def error(self, code: int, message: str, *errors: Any) -> Response:
         more = {"errors": list(errors)} if errors else {}
-        document = {"message": words, "documentation_url": "https://docs.github.test", **more}
+        document = {"message": message, "documentation_url": "https://docs.github.test", **more}
         return JSONResponse(document | {"status": str(code)}, code)
 
     def too_long(self, body: str) -> Response | None:
         error = {"resource": "IssueComment", "code": "unprocessable", "field": "data"}
         error["message"] = "Body is too long (maximum is 65536 characters)"
-        return self.no(422, "Validation Failed", error) if len(body) > LONGEST else None
+        return self.error(422, "Validation Failed", error) if len(body) > MAX_COMMENT else None
 
     async def comments(self, request: Request) -> Response:
         number = request.path_params["number"]
-        if number not in self.desk.pulls:
-            return self.no(404, "Not Found")
+        if number not in self.state.pull_requests:
+            return self.error(404, "Not Found")
         if request.method == "GET":
-            return paged(
-                request, [self.shown(note) for note in self.desk.pulls[number]], self.desk.page_size
+            return page_response(
+                request,
+                [self.document(note) for note in self.state.pull_requests[number]],
+                self.state.page_size,
             )
         body = (await request.json())["body"]
-        if not self.desk.may_write:
-            return self.no(403, "Resource not accessible by integration")
+        if not self.state.can_write:
+            return self.error(403, "Resource not accessible by integration")
         if problem := self.too_long(body):
             return problem
-        note = self.desk.write(number, body)
-        return lost() if self.desk.loses_creations else JSONResponse(self.shown(note), 201)
+        note = self.state.write(number, body)
+        return (
+            lost_response()
+            if self.state.loses_creations
+            else JSONResponse(self.document(note), 201)
+        )
 
     async def comment(self, request: Request) -> Response:
-        found = self.desk.find(request.path_params["id"])
+        found = self.state.find(request.path_params["id"])
         if found is None:
-            return self.no(404, "Not Found")
-        if not self.desk.may_write:
-            return self.no(403, "Resource not accessible by integration")
+            return self.error(404, "Not Found")
+        if not self.state.can_write:
+            return self.error(403, "Resource not accessible by integration")
         notes, note = found
         if request.method == "DELETE":
             notes.remove(note)
@@ -126,15 +135,15 @@ class GitHub:
         if problem := self.too_long(body):
             return problem
         note.body = body
-        return JSONResponse(self.shown(note))
+        return JSONResponse(self.document(note))
 
     async def pulls(self, request: Request) -> Response:
         commit = request.path_params["commit"]
-        number = self.desk.merged.get(commit)
+        number = self.state.merged.get(commit)
         rows: list[dict[str, Any]] = [{"number": 99, "merged_at": None, "merge_commit_sha": "x"}]
         if number:
             rows.append({"number": number, "merged_at": "2026", "merge_commit_sha": commit})
-        return paged(request, rows, self.desk.page_size)
+        return page_response(request, rows, self.state.page_size)
 
     def app(self) -> Starlette:
         """The application."""
@@ -144,60 +153,68 @@ class GitHub:
             Route(f"{root}/issues/comments/{{id:int}}", self.comment, methods=["PATCH", "DELETE"]),
             Route(f"{root}/commits/{{commit}}/pulls", self.pulls),
         ]
-        return minded(
-            routes, self.desk, f"Bearer {TOKEN}", "authorization", self.no(401, "Bad credentials")
+        return with_token_check(
+            routes,
+            self.state,
+            f"Bearer {TOKEN}",
+            "authorization",
+            self.error(401, "Bad credentials"),
         )
 
 
 @dataclass(frozen=True)
-class GitLab:
-    """GitLab's REST API v4, of project 42."""
+class FakeGitLab:
+    """The REST API v4 of GitLab for project 42."""
 
-    desk: Desk
+    state: ForgeState
 
-    def shown(self, note: Note) -> dict[str, Any]:
+    def document(self, note: FakeComment) -> dict[str, Any]:
         author = {"id": 1 if note.author == ME else 2, "username": note.author}
         return {"id": note.id, "body": note.body, "author": author, "system": False}
 
-    def no(self, code: int, words: Any) -> Response:
-        return JSONResponse({"message": words}, code)
+    def error(self, code: int, message: Any) -> Response:
+        return JSONResponse({"message": message}, code)
 
     async def notes(self, request: Request) -> Response:
         number = request.path_params["number"]
-        if number not in self.desk.pulls:
-            return self.no(404, "404 Not found")
+        if number not in self.state.pull_requests:
+            return self.error(404, "404 Not found")
         if request.method == "GET":
-            rows = [self.shown(note) for note in self.desk.pulls[number]]
+            rows = [self.document(note) for note in self.state.pull_requests[number]]
             moved = {"id": 1, "body": "moved", "author": {"id": 1}, "system": True}
-            return paged(request, [*rows, moved], self.desk.page_size)
+            return page_response(request, [*rows, moved], self.state.page_size)
         body = (await request.json())["body"]
-        if not self.desk.may_write:
-            return self.no(403, "403 Forbidden")
-        if len(body) > LONGEST:  # a million, really; small enough here to be tested
-            return self.no(400, {"note": ["is too long (maximum is 1000000 characters)"]})
-        note = self.desk.write(number, body)
-        return lost() if self.desk.loses_creations else JSONResponse(self.shown(note), 201)
+        if not self.state.can_write:
+            return self.error(403, "403 Forbidden")
+        if len(body) > MAX_COMMENT:  # one million on GitLab; smaller here for the test
+            return self.error(400, {"note": ["is too long (maximum is 1000000 characters)"]})
+        note = self.state.write(number, body)
+        return (
+            lost_response()
+            if self.state.loses_creations
+            else JSONResponse(self.document(note), 201)
+        )
 
-    async def one(self, request: Request) -> Response:
-        found = self.desk.find(request.path_params["id"])
+    async def note(self, request: Request) -> Response:
+        found = self.state.find(request.path_params["id"])
         if found is None:
-            return self.no(404, "404 Note Not Found")
+            return self.error(404, "404 Note Not Found")
         rows, note = found
-        if not self.desk.may_write or note.author != ME:
-            return self.no(403, "403 Forbidden")
+        if not self.state.can_write or note.author != ME:
+            return self.error(403, "403 Forbidden")
         if request.method == "DELETE":
             rows.remove(note)
             return Response(status_code=204)
         note.body = (await request.json())["body"]
-        return JSONResponse(self.shown(note))
+        return JSONResponse(self.document(note))
 
     async def merge_requests(self, request: Request) -> Response:
         commit = request.path_params["commit"]
-        number = self.desk.merged.get(commit)
+        number = self.state.merged.get(commit)
         rows: list[dict[str, Any]] = [{"iid": 99, "state": "closed", "merge_commit_sha": None}]
         if number:
             rows.append({"iid": number, "state": "merged", "merge_commit_sha": commit})
-        return paged(request, rows, self.desk.page_size)
+        return page_response(request, rows, self.state.page_size)
 
     async def user(self, _: Request) -> Response:
         return JSONResponse({"id": 1, "username": "project_42_bot"})
@@ -209,19 +226,21 @@ class GitLab:
         routes = [
             Route("/api/v4/user", self.user),
             Route(notes_of, self.notes, methods=["GET", "POST"]),
-            Route(f"{notes_of}/{{id:int}}", self.one, methods=["PUT", "DELETE"]),
+            Route(f"{notes_of}/{{id:int}}", self.note, methods=["PUT", "DELETE"]),
             Route(f"{root}/repository/commits/{{commit}}/merge_requests", self.merge_requests),
         ]
-        return minded(routes, self.desk, TOKEN, "private-token", self.no(401, "401 Unauthorized"))
+        return with_token_check(
+            routes, self.state, TOKEN, "private-token", self.error(401, "401 Unauthorized")
+        )
 
 
-def lost() -> Response:
-    """The answer of a gateway that gave up on a request which was done."""
+def lost_response() -> Response:
+    """Return the response of a gateway after a timeout, although the request succeeded."""
     return PlainTextResponse("upstream timed out", 504)
 
 
-def paged(request: Request, rows: list[dict[str, Any]], largest: int) -> Response:
-    """One page of a list, with the Link header that both forges send."""
+def page_response(request: Request, rows: list[dict[str, Any]], largest: int) -> Response:
+    """Return one page of a list, with the Link header of both forges."""
     size = min(int(request.query_params.get("per_page", "30")), largest)
     page = int(request.query_params.get("page", "1"))
     url = request.url.include_query_params(page=page + 1)
@@ -231,34 +250,34 @@ def paged(request: Request, rows: list[dict[str, Any]], largest: int) -> Respons
     return JSONResponse(rows[(page - 1) * size : page * size], headers={"link": ", ".join(links)})
 
 
-def minded(
-    routes: list[Route], desk: Desk, secret: str, header: str, unknown: Response
+def with_token_check(
+    routes: list[Route], state: ForgeState, secret: str, header: str, unknown: Response
 ) -> Starlette:
-    """The routes behind a door: the mood of the desk first, then the token."""
+    """Return an app that checks for a prepared response first, then for the token."""
 
-    async def door(request: Request, go_on: RequestResponseEndpoint) -> Response:
-        desk.asked.append(f"{request.method} {request.url.path}")
-        answer = desk.answers.pop(0) if desk.answers else None
-        if answer is not None:
-            return answer
+    async def check(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        state.requests.append(f"{request.method} {request.url.path}")
+        response = state.next_responses.pop(0) if state.next_responses else None
+        if response is not None:
+            return response
         if request.headers.get(header) != secret:
             return unknown
-        return await go_on(request)
+        return await call_next(request)
 
     app = Starlette(routes=routes)
-    app.add_middleware(BaseHTTPMiddleware, dispatch=door)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=check)
     return app
 
 
-FORGES: dict[str, Callable[[Desk], Starlette]] = {
-    "github": lambda desk: GitHub(desk).app(),
-    "gitlab": lambda desk: GitLab(desk).app(),
+FORGES: dict[str, Callable[[ForgeState], Starlette]] = {
+    "github": lambda state: FakeGitHub(state).app(),
+    "gitlab": lambda state: FakeGitLab(state).app(),
 }
 
 
 @contextmanager
 def listening(app: Starlette) -> Iterator[str]:
-    """A real server on a port of this machine; yields its address."""
+    """Run a real server on a port of this machine; yield its address."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

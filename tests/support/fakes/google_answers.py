@@ -1,4 +1,4 @@
-"""Services of Google on loopback, whose answers are a table by `METHOD /path`."""
+"""Services of Google on loopback, with a table of responses by `METHOD /path`."""
 
 from __future__ import annotations
 
@@ -12,41 +12,43 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.support.embedded_service import listening
-from tests.support.fakes.script import detail
+from tests.support.embedded_service import serve_in_thread
+from tests.support.fakes.script import error_detail
 
 
 @dataclass
-class Answers:
-    """What is answered, and what was asked; anything else is a 404."""
+class FakeGoogleServices:
+    """The responses and the requests so far; a request without a response gets a 404."""
 
     url: str = ""
     table: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
-    def say(self, asked: str, document: Any, code: int = 200) -> None:
-        """Answer a request, such as `GET /v1/x`, with this."""
-        self.table[asked] = code, document
+    def respond(self, request: str, document: Any, code: int = 200) -> None:
+        """Set the response to a request, for example `GET /v1/x`."""
+        self.table[request] = code, document
 
-    def refuse(self, asked: str, code: int, words: str, *, status: str = "", **info: Any) -> None:
-        """Answer a request in Google's way of saying no; `info` is an ErrorInfo."""
-        details = [detail("ErrorInfo", domain="googleapis.com", **info)] if info else []
-        error = {"code": code, "message": words, "status": status, "details": details}
-        self.table[asked] = code, {"error": error}
+    def refuse(
+        self, request: str, code: int, message: str, *, status: str = "", **info: Any
+    ) -> None:
+        """Set an error response in the format of Google; `info` is an ErrorInfo."""
+        details = [error_detail("ErrorInfo", domain="googleapis.com", **info)] if info else []
+        error = {"code": code, "message": message, "status": status, "details": details}
+        self.table[request] = code, {"error": error}
 
     async def answer(self, request: Request) -> Response:
-        """Look the answer up."""
-        asked = f"{request.method} {request.url.path}"
-        self.asked.append(asked)
-        nothing = 404, {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}}
-        code, document = self.table.get(asked, nothing)
+        """Return the response of the table."""
+        key = f"{request.method} {request.url.path}"
+        self.requests.append(key)
+        not_found = 404, {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}}
+        code, document = self.table.get(key, not_found)
         return JSONResponse(document, status_code=code)
 
 
 @contextmanager
-def answers() -> Iterator[Answers]:
+def google_services() -> Iterator[FakeGoogleServices]:
     """Run the fake on a port of this machine."""
-    fake = Answers()
+    fake = FakeGoogleServices()
     route = Route("/{path:path}", fake.answer, methods=["GET", "POST"])
-    with listening(Starlette(routes=[route])) as fake.url:
+    with serve_in_thread(Starlette(routes=[route])) as fake.url:
         yield fake

@@ -1,6 +1,6 @@
-"""Who gives tokens at Google, on loopback: OAuth, STS, IAM credentials, metadata, a CI's OIDC.
+"""The token endpoints of Google on loopback: OAuth, STS, IAM credentials, metadata, a CI's OIDC.
 
-Every token is `ya29.fake-N`; how long it lasts and how a request is refused is for the test to say.
+Every token is `ya29.fake-N`. A test sets its lifetime, and the errors of requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tests.support.embedded_service import listening
+from tests.support.embedded_service import serve_in_thread
 
 ROBOT = "robot@my-proj.iam.gserviceaccount.com"
 PERSON = "ada@example.org"
@@ -37,33 +37,33 @@ SECRETS = {
 
 
 @dataclass
-class Tokens:
-    """The state of the fake: what was asked, and what to answer next."""
+class FakeTokenServer:
+    """The state of the fake: the requests so far and the next responses."""
 
     url: str = ""
     lasts_s: int = 3600
     scopes: str = PLATFORM
     email: str = PERSON
     refusals: list[Response] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
     given: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self) -> str:
-        """A token nobody has had before."""
+        """Return a new token."""
         with self.lock:
             self.given += 1
             return f"ya29.fake-{self.given}"
 
     def refuse(self, code: int, document: Any) -> None:
-        """Answer the next request for a token with this."""
+        """Answer the next request for a token with an error."""
         self.refusals.append(JSONResponse(document, status_code=code))
 
     async def answer(self, request: Request) -> Response:
-        """Answer a request for a token, or for what one needs on the way."""
+        """Answer a request for a token, or for what is needed to get one."""
         body = (await request.body()).decode()
-        self.asked.append(f"{request.method} {request.url.path}")
+        self.requests.append(f"{request.method} {request.url.path}")
         self.bodies.append(body)
         if request.url.path == "/oidc":
             known = request.headers["authorization"] == f"Bearer {SECRETS['job_token']}"
@@ -88,8 +88,8 @@ class Tokens:
         )
 
     async def metadata(self, request: Request) -> Response:
-        """Answer as the metadata server of a machine does."""
-        self.asked.append(f"{request.method} {request.url.path}")
+        """Answer as the metadata server of a virtual machine does."""
+        self.requests.append(f"{request.method} {request.url.path}")
         flavour = {"metadata-flavor": "Google"}
         path = request.url.path.removeprefix("/computeMetadata/v1/")
         if path.endswith("/token"):
@@ -103,21 +103,21 @@ class Tokens:
 
 
 @contextmanager
-def tokens() -> Iterator[Tokens]:
+def token_server() -> Iterator[FakeTokenServer]:
     """Run the fake on a port of this machine."""
-    fake = Tokens()
+    fake = FakeTokenServer()
     routes = [
         Route("/", fake.metadata),
         Route("/computeMetadata/{path:path}", fake.metadata),
         Route("/{path:path}", fake.answer, methods=["GET", "POST"]),
     ]
-    with listening(Starlette(routes=routes)) as fake.url:
+    with serve_in_thread(Starlette(routes=routes)) as fake.url:
         yield fake
 
 
 @cache
 def private_key() -> str:
-    """A key that is good for nothing but these tests."""
+    """Return a private key for these tests only."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -126,8 +126,8 @@ def private_key() -> str:
     ).decode()
 
 
-def service_account(fake: Tokens) -> dict[str, Any]:
-    """A key file, as the console gives it."""
+def service_account(fake: FakeTokenServer) -> dict[str, Any]:
+    """Return a key file in the form of the Google Cloud console."""
     return {
         "type": "service_account",
         "project_id": "my-proj",
@@ -138,8 +138,8 @@ def service_account(fake: Tokens) -> dict[str, Any]:
     }
 
 
-def user(_fake: Tokens) -> dict[str, Any]:
-    """What `gcloud auth application-default login` writes."""
+def user(_fake: FakeTokenServer) -> dict[str, Any]:
+    """Return the file that `gcloud auth application-default login` writes."""
     return {
         "type": "authorized_user",
         "client_id": "764086051850-x.apps.googleusercontent.com",
@@ -149,8 +149,10 @@ def user(_fake: Tokens) -> dict[str, Any]:
     }
 
 
-def federated(fake: Tokens, source: dict[str, Any], *, account: str = "") -> dict[str, Any]:
-    """What workload identity federation writes; `source` says where the CI's own token is."""
+def federated(
+    fake: FakeTokenServer, source: dict[str, Any], *, account: str = ""
+) -> dict[str, Any]:
+    """Return a workload identity federation file; `source` is the location of the CI's token."""
     acting = f"{fake.url}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
     return {
         "type": "external_account",
@@ -164,8 +166,8 @@ def federated(fake: Tokens, source: dict[str, Any], *, account: str = "") -> dic
     }
 
 
-def github(fake: Tokens) -> dict[str, Any]:
-    """The file of google-github-actions/auth: the token comes from a URL, with the job's own."""
+def github(fake: FakeTokenServer) -> dict[str, Any]:
+    """Return the file of google-github-actions/auth: the token comes from a URL."""
     source = {
         "url": f"{fake.url}/oidc",
         "headers": {"Authorization": f"Bearer {SECRETS['job_token']}"},
@@ -174,15 +176,15 @@ def github(fake: Tokens) -> dict[str, Any]:
     return federated(fake, source, account=ROBOT)
 
 
-def gitlab(fake: Tokens, folder: Path) -> dict[str, Any]:
-    """The file of GitLab's template: the token lies in a file of the job."""
+def gitlab(fake: FakeTokenServer, folder: Path) -> dict[str, Any]:
+    """Return the file of GitLab's template: the token is in a file of the job."""
     file = folder / "id-token"
     file.write_text(SECRETS["subject"], encoding="utf-8")
     return federated(fake, {"file": str(file)})
 
 
-def impersonated(fake: Tokens) -> dict[str, Any]:
-    """What `gcloud auth application-default login --impersonate-service-account` writes."""
+def impersonated(fake: FakeTokenServer) -> dict[str, Any]:
+    """Return the file of `gcloud auth application-default login --impersonate-service-account`."""
     return {
         "type": "impersonated_service_account",
         "service_account_impersonation_url": (
@@ -192,8 +194,8 @@ def impersonated(fake: Tokens) -> dict[str, Any]:
     }
 
 
-def lay(folder: Path, info: dict[str, Any] | str) -> dict[str, str]:
-    """Write a credentials file and return the environment that names it, and nothing else."""
+def write_credentials(folder: Path, info: dict[str, Any] | str) -> dict[str, str]:
+    """Write a credentials file and return the environment that names it."""
     file = folder / "credentials.json"
     file.write_text(info if isinstance(info, str) else json.dumps(info), encoding="utf-8")
     return {

@@ -1,4 +1,4 @@
-"""A service that only counts: what a create does, and how its answer can be lost."""
+"""A service that counts created jobs, and can lose its responses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 
 import httpx
 
-from tests.support.fakes.script import no, ok
+from tests.support.fakes.script import error_response, ok_response
 
 
 class Fault(StrEnum):
-    """What the network or the service does to one request."""
+    """The fate of one request."""
 
     NONE = "none"
     NEVER_LEFT = "never left"
@@ -21,8 +21,8 @@ class Fault(StrEnum):
     LOST_AFTER = "done, and the answer was lost"
 
 
-class Jobs(httpx.AsyncBaseTransport):
-    """Create and get with Google's rules about ids; `faults` go to one request after the other."""
+class FakeJobService(httpx.AsyncBaseTransport):
+    """Create and get with Google's rules about ids; `faults` apply to the requests in turn."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = list(faults)
@@ -35,9 +35,9 @@ class Jobs(httpx.AsyncBaseTransport):
             case Fault.NEVER_LEFT:
                 raise httpx.ConnectError("refused")
             case Fault.REFUSED:
-                return no(429, "Slowly.", status="RESOURCE_EXHAUSTED")
+                return error_response(429, "Slowly.", status="RESOURCE_EXHAUSTED")
             case Fault.LOST_BEFORE:
-                return no(503, "Overloaded.", status="UNAVAILABLE")
+                return error_response(503, "Overloaded.", status="UNAVAILABLE")
             case Fault.LOST_AFTER:
                 self._do(request)
                 raise httpx.ReadError("gone")
@@ -47,13 +47,13 @@ class Jobs(httpx.AsyncBaseTransport):
     def _do(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
             model = self.models.get(request.url.path.rpartition("/")[2])
-            return ok(model) if model else no(404, "Gone.", status="NOT_FOUND")
+            return ok_response(model) if model else error_response(404, "Gone.", status="NOT_FOUND")
         model_id = request.url.params["tunedModelId"]
         if model_id in self.models:
-            return no(409, "Taken.", status="ALREADY_EXISTS")
+            return error_response(409, "Taken.", status="ALREADY_EXISTS")
         self.started.append(model_id)
         sent = json.loads(request.content)
         name = f"tunedModels/{model_id}"
         kept = {key: sent[key] for key in ("baseModel", "description")}
         self.models[model_id] = {**kept, "name": name, "state": "CREATING"}
-        return ok({"name": f"{name}/operations/x", "metadata": {"tunedModel": name}})
+        return ok_response({"name": f"{name}/operations/x", "metadata": {"tunedModel": name}})

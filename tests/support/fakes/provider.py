@@ -1,11 +1,10 @@
-"""A provider that lives in memory."""
+"""A provider in memory."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Self, TypeVar
 
 from tests.support.builders import NOON
@@ -13,9 +12,9 @@ from tests.support.fakes.clock import FakeClock
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import AlreadyExistsError, NotFoundError, UnimplementedError
-from tunedmodels.events import Call
+from tunedmodels.events import RequestKind
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
+from tunedmodels.providers.provider import AvailableBaseModel, Edit, NoLock
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 
@@ -25,49 +24,51 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Job:
     model: ObservedModel
-    began: float
+    started_s: float
     failure: str = ""
-    stopped: float | None = None
+    cancelled_s: float | None = None
 
 
 @dataclass
-class FakeProvider(Unguarded):
-    """A service in memory. Jobs take `takes_s` seconds of the clock, unless told otherwise.
+class FakeProvider(NoLock):
+    """A service in memory, whose jobs take `job_duration_s` seconds of the clock.
 
-    `failures` holds, by name, the service's words for the next jobs, in turn ("" succeeds).
-    `before` and `after` are called with (call, model id) around the effect of each request that
-    changes something, and may raise. `requests` lists what was sent; `trained` counts the jobs
-    that were really started, by fingerprint.
+    The callbacks receive (call, model id), or the call alone for a query, and may raise.
     """
 
     clock: FakeClock
     name: str = "embedded"
-    trains_here: bool = True
-    takes_s: float = 10.0
-    cancel_takes_s: float = 0.0
-    answer_takes_s: float = 0.0
+    is_in_process: bool = True
+    job_duration_s: float = 10.0
+    cancel_duration_s: float = 0.0
+    request_duration_s: float = 0.0
+    #: By name, the reasons for which the next jobs fail, in turn; empty for a success.
     failures: dict[str, list[str]] = field(default_factory=dict)
-    before: Callable[[str, str], None] = lambda _call, _id: None
-    after: Callable[[str, str], None] = lambda _call, _id: None
-    asked: Callable[[str], None] = lambda _call: None
-    requests: list[tuple[Call, str]] = field(default_factory=list)
+    #: Called before the effect of a request that changes something.
+    on_request: Callable[[str, str], None] = lambda _call, _id: None
+    #: Called after the effect.
+    on_response: Callable[[str, str], None] = lambda _call, _id: None
+    on_query: Callable[[str], None] = lambda _call: None
+    #: The requests that change something.
+    requests: list[tuple[RequestKind, str]] = field(default_factory=list)
+    #: The number of started jobs by fingerprint.
     trained: Counter[str] = field(default_factory=Counter)
-    busy: int = 0
-    busiest: int = 0
+    concurrent: int = 0
+    max_concurrent: int = 0
     edits: list[Edit] = field(default_factory=list)
-    questions: Counter[str] = field(default_factory=Counter)
+    queries: Counter[str] = field(default_factory=Counter)
     _jobs: dict[str, _Job] = field(default_factory=dict)
 
-    def hold(self, *models: ObservedModel, failure: str = "") -> Self:
-        """Have these models already; running ones began just now."""
+    def add(self, *models: ObservedModel, failure: str = "") -> Self:
+        """Add existing models; the jobs of running ones start now."""
         for model in models:
             self._jobs[model.model_id] = _Job(model, self.clock.time, failure)
         return self
 
     def models(self) -> list[ObservedModel]:
-        return [self._look(self._jobs[model_id]) for model_id in sorted(self._jobs)]
+        return [self._observed(self._jobs[model_id]) for model_id in sorted(self._jobs)]
 
-    def drop(self, model_id: str) -> None:
+    def remove(self, model_id: str) -> None:
         del self._jobs[model_id]
 
     async def __aenter__(self) -> Self:
@@ -77,13 +78,13 @@ class FakeProvider(Unguarded):
         return None
 
     async def observe(self) -> list[ObservedModel]:
-        self._ask("observe")
+        self._count_query("observe")
         return [replace(model, failure="") for model in self.models()]
 
     async def get(self, model_id: str) -> ObservedModel | None:
-        self._ask("get")
+        self._count_query("get")
         job = self._jobs.get(model_id)
-        return self._look(job) if job else None
+        return self._observed(job) if job else None
 
     async def create(
         self,
@@ -93,35 +94,34 @@ class FakeProvider(Unguarded):
         *,
         validation: Sequence[Example] = (),
     ) -> ObservedModel:
-        def begin() -> ObservedModel:
-            there = self._jobs.get(desired.model_id)
-            if there is None:
+        def start() -> ObservedModel:
+            job = self._jobs.get(desired.model_id)
+            if job is None:
                 self.trained[desired.fingerprint] += 1
-                words = self.failures.get(desired.name) or [""]
-                there = _Job(_queued(desired, stamp), self.clock.time, words.pop(0))
-                self._jobs[desired.model_id] = there
-            elif there.model.fingerprint != desired.fingerprint:
-                raise AlreadyExistsError(f"tunedModels/{desired.model_id} is somebody else's")
-            return self._look(there)
+                failures = self.failures.get(desired.name) or [""]
+                job = _Job(_queued(desired, stamp), self.clock.time, failures.pop(0))
+                self._jobs[desired.model_id] = job
+            elif job.model.fingerprint != desired.fingerprint:
+                raise AlreadyExistsError(f"tunedModels/{desired.model_id} has another owner")
+            return self._observed(job)
 
-        return await self._request("create", desired.model_id, begin)
+        return await self._request("create", desired.model_id, start)
 
     async def update(self, model_id: str, edit: Edit) -> None:
         def write() -> None:
-            job = self._there(model_id)
-            values = {name: getattr(edit, name) for name in Edit.__slots__}
-            given = {name: value for name, value in values.items() if value is not None}
+            job = self._job(model_id)
             self.edits.append(edit)
-            job.model = replace(job.model, **given)
+            fields = replace(job.model.fields, **edit.fields.values())
+            job.model = replace(job.model, stamp=edit.stamp, fields=fields)
 
-        call: Call = "promote" if edit.stamp.promoted != self._promoted(model_id) else "update"
-        await self._request(call, model_id, write)
+        is_promotion = edit.stamp.promoted != self._job(model_id).model.promoted
+        await self._request("promote" if is_promotion else "update", model_id, write)
 
     async def cancel(self, model_id: str) -> None:
         def stop() -> None:
-            job = self._there(model_id)
-            if self._look(job).state.is_running:
-                job.stopped = self.clock.time + self.cancel_takes_s
+            job = self._job(model_id)
+            if self._observed(job).state.is_running:
+                job.cancelled_s = self.clock.time + self.cancel_duration_s
 
         await self._request("cancel", model_id, stop)
 
@@ -131,11 +131,11 @@ class FakeProvider(Unguarded):
 
         await self._request("delete", model_id, remove)
 
-    async def base_models(self) -> list[BaseModel]:
+    async def base_models(self) -> list[AvailableBaseModel]:
         return []
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
-        raise UnimplementedError("this place counts no tokens")
+        raise UnimplementedError("this provider cannot count tokens")
 
     async def generate(
         self,
@@ -147,38 +147,35 @@ class FakeProvider(Unguarded):
     ) -> AsyncIterator[str]:
         yield f"{resource}: {text}"
 
-    async def _request(self, call: Call, model_id: str, effect: Callable[[], T]) -> T:
+    async def _request(self, call: RequestKind, model_id: str, effect: Callable[[], T]) -> T:
         self.requests.append((call, model_id))
-        self.busy += 1
-        self.busiest = max(self.busiest, self.busy)
+        self.concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self.concurrent)
         try:
-            self.before(call, model_id)
-            if self.answer_takes_s:
-                await self.clock.sleep(self.answer_takes_s)
+            self.on_request(call, model_id)
+            if self.request_duration_s:
+                await self.clock.sleep(self.request_duration_s)
             answer = effect()
-            self.after(call, model_id)
+            self.on_response(call, model_id)
             return answer
         finally:
-            self.busy -= 1
+            self.concurrent -= 1
 
-    def _ask(self, call: str) -> None:
-        self.questions[call] += 1
-        self.asked(call)
+    def _count_query(self, call: str) -> None:
+        self.queries[call] += 1
+        self.on_query(call)
 
-    def _there(self, model_id: str) -> _Job:
+    def _job(self, model_id: str) -> _Job:
         if model_id not in self._jobs:
-            raise NotFoundError(f"tunedModels/{model_id} is not there")
+            raise NotFoundError(f"tunedModels/{model_id} does not exist")
         return self._jobs[model_id]
 
-    def _promoted(self, model_id: str) -> datetime | None:
-        return self._there(model_id).model.promoted
-
-    def _look(self, job: _Job) -> ObservedModel:
+    def _observed(self, job: _Job) -> ObservedModel:
         if not job.model.state.is_running:
             return replace(job.model, failure=job.failure)
-        if job.stopped is not None and self.clock.time >= job.stopped:
+        if job.cancelled_s is not None and self.clock.time >= job.cancelled_s:
             return replace(job.model, state=ModelState.CANCELLED)
-        share = (self.clock.time - job.began) / self.takes_s
+        share = (self.clock.time - job.started_s) / self.job_duration_s
         if share >= 1:
             state = ModelState.FAILED if job.failure else ModelState.READY
         else:
@@ -188,19 +185,15 @@ class FakeProvider(Unguarded):
 
 
 def _queued(desired: Desired, stamp: Stamp) -> ObservedModel:
+    readers = desired.fields.reader_project_numbers
     return ObservedModel(
         provider=desired.provider,
         model_id=desired.model_id,
         resource=f"tunedModels/{desired.model_id}",
         state=ModelState.QUEUED,
-        source=desired.source,
-        display_name=desired.display_name,
-        description=desired.description,
+        source=desired.inputs.source,
+        fields=replace(desired.fields, reader_project_numbers=readers or ()),
         stamp=stamp,
-        temperature=desired.temperature,
-        top_p=desired.top_p,
-        top_k=desired.top_k,
-        reader_project_numbers=desired.reader_project_numbers or (),
         used=UsedHyperparameters(epoch_count=5, batch_size=4, learning_rate=0.001),
         created=NOON,
     )

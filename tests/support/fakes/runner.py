@@ -1,4 +1,4 @@
-"""A runner of composite actions, as far as ours goes: `if`, `env`, outputs, the path and bash.
+"""A runner of composite actions with the features that ours uses: `if`, `env`, outputs, bash.
 
 From GitHub's documentation: "Metadata syntax", "Workflow commands" and "Contexts".
 """
@@ -19,8 +19,8 @@ BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
 
 
 @dataclass
-class Ran:
-    """How a run of the action ended; `code` is that of the first step that failed."""
+class ActionResult:
+    """The result of a run of the action; `code` is that of the first step that failed."""
 
     code: int = 0
     log: str = ""
@@ -29,39 +29,41 @@ class Ran:
 
 
 @dataclass(frozen=True)
-class Runner:
-    """Runs the steps of `action` in `workspace`, with nothing in the environment but `environ`."""
+class ActionRunner:
+    """Runs the steps of `action` in `workspace`, in the environment `environ`."""
 
     action: Path
     workspace: Path
     temp: Path
     environ: dict[str, str]
 
-    def run(self, **inputs: str) -> Ran:
-        """Run every step until one fails, and those after it that say `always()`."""
+    def run(self, **inputs: str) -> ActionResult:
+        """Run every step until one fails, and after it those with `always()`."""
         document = yaml.safe_load(self.action.read_text(encoding="utf-8"))
         contexts = {"github.token": self.environ.get("TOKEN_OF_THE_JOB", "")}
         for name, described in document["inputs"].items():
-            contexts[f"inputs.{name}"] = inputs.pop(name, fill(described.get("default"), contexts))
+            contexts[f"inputs.{name}"] = inputs.pop(
+                name, expand(described.get("default"), contexts)
+            )
         assert not inputs, f"unknown inputs: {inputs}"
-        ran = Ran()
+        result = ActionResult()
         for step in document["runs"]["steps"]:
             _, always, condition = (step.get("if") or "").rpartition("always() && ")
-            if (always or not ran.code) and is_true(condition or None, contexts):
-                self._step(step, contexts, ran)
-        ran.outputs = {
-            name: fill(output["value"], contexts) for name, output in document["outputs"].items()
+            if (always or not result.code) and evaluate_condition(condition or None, contexts):
+                self._step(step, contexts, result)
+        result.outputs = {
+            name: expand(output["value"], contexts) for name, output in document["outputs"].items()
         }
-        return ran
+        return result
 
-    def _step(self, step: dict[str, Any], contexts: dict[str, str], ran: Ran) -> None:
+    def _step(self, step: dict[str, Any], contexts: dict[str, str], result: ActionResult) -> None:
         assert step["shell"] == "bash"
         assert "${{" not in step["run"], "an expression in a script is an injection"
         files = {name: self.temp / name for name in ("output", "path", "summary", "script")}
         for file in files.values():
             file.write_text("")
         files["script"].write_text(step["run"])
-        env = self.environ | {key: fill(value, contexts) for key, value in step["env"].items()}
+        env = self.environ | {key: expand(value, contexts) for key, value in step["env"].items()}
         done = subprocess.run(
             [*BASH, str(files["script"])],
             cwd=self.workspace,
@@ -82,20 +84,20 @@ class Runner:
         for line in files["output"].read_text().splitlines():
             name, _, value = line.partition("=")
             contexts[f"steps.{step.get('id')}.outputs.{name}"] = value
-        ran.code = ran.code or done.returncode
-        ran.log += done.stdout
-        ran.summary += files["summary"].read_text()
+        result.code = result.code or done.returncode
+        result.log += done.stdout
+        result.summary += files["summary"].read_text()
 
 
-def fill(text: str | None, contexts: dict[str, str]) -> str:
-    """Replace `${{ name }}` by what it stands for; what nobody set is empty."""
+def expand(text: str | None, contexts: dict[str, str]) -> str:
+    """Replace `${{ name }}` by its value, which is empty by default."""
     return _EXPRESSION.sub(lambda found: contexts.get(found[1], ""), text or "")
 
 
-def is_true(condition: str | None, contexts: dict[str, str]) -> bool:
+def evaluate_condition(condition: str | None, contexts: dict[str, str]) -> bool:
     """Evaluate `name == 'text'`, `name != 'text'`, or no condition at all."""
     if condition is None:
         return True
     found = _CONDITION.fullmatch(condition)
-    assert found, f"a condition that this runner cannot read: {condition}"
+    assert found, f"a condition that this runner does not support: {condition}"
     return (contexts.get(found[1], "") == found[3]) is (found[2] == "==")

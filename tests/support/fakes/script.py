@@ -1,4 +1,4 @@
-"""A service whose answers are a list: the edge of the network, written down."""
+"""A transport with a list of responses, in place of the network."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from typing import Any
 
 import httpx
 
-Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
+ScriptedResponse = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
-class Script(httpx.AsyncBaseTransport):
-    """Gives one answer after the other and remembers what it was asked."""
+class ScriptedTransport(httpx.AsyncBaseTransport):
+    """Returns one response after the other, and records the requests."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.asked: list[httpx.Request] = []
+    def __init__(self, *responses: ScriptedResponse) -> None:
+        self.responses = list(responses)
+        self.requests: list[httpx.Request] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
-        self.asked.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, httpx.Response):
-            return answer
-        return answer(request)
+        self.requests.append(request)
+        response = self.responses.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        if isinstance(response, httpx.Response):
+            return response
+        return response(request)
 
     @property
     def calls(self) -> list[str]:
         """`METHOD /path` of every request."""
-        return [f"{request.method} {request.url.path}" for request in self.asked]
+        return [f"{request.method} {request.url.path}" for request in self.requests]
 
     def body(self, number: int = -1) -> Any:
-        """The JSON that was sent."""
-        return json.loads(self.asked[number].content)
+        """Return the JSON body of a request, of the last one by default."""
+        return json.loads(self.requests[number].content)
 
 
-def ok(message: object = None) -> httpx.Response:
-    """A success, `{}` unless a message is given."""
+def ok_response(message: object = None) -> httpx.Response:
+    """Return a success, with `{}` by default."""
     return httpx.Response(200, json={} if message is None else message)
 
 
-def no(
+def error_response(
     code: int,
-    words: str = "",
+    message: str = "",
     *,
     status: str = "",
     details: list[dict[str, Any]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> httpx.Response:
-    """A refusal in Google's shape."""
-    error = {"code": code, "message": words, "status": status, "details": details or []}
+    """Return an error in the format of Google."""
+    error = {"code": code, "message": message, "status": status, "details": details or []}
     return httpx.Response(code, json={"error": error}, headers=headers)
 
 
-def detail(kind: str, **fields: Any) -> dict[str, Any]:
-    """One of google.rpc's error details."""
+def error_detail(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return an error detail of google.rpc."""
     return {"@type": f"type.googleapis.com/google.rpc.{kind}", **fields}

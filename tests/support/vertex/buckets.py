@@ -12,7 +12,7 @@ from typing import Any
 
 import google_crc32c
 
-from tests.support.vertex.errors import PRECONDITION, Refused
+from tests.support.vertex.errors import PRECONDITION_FAILED, ServiceError
 
 CHUNK = 256 * 1024
 _SETTABLE = (
@@ -21,24 +21,24 @@ _SETTABLE = (
 )  # fmt: skip
 
 
-class NotModified(Exception):  # noqa: N818  # 304 is an answer without a body, not an error
-    """`ifGenerationNotMatch` named the generation that is there."""
+class NotModified(Exception):  # noqa: N818  # 304 is not an error
+    """`ifGenerationNotMatch` names the current generation."""
 
 
 @dataclass
-class Upload:
-    """A resumable upload; `stored` is the object, once it is whole."""
+class ResumableUpload:
+    """A resumable upload; `stored` is the object when the upload is complete."""
 
     bucket: str
     document: dict[str, Any]
     query: dict[str, str]
     data: bytearray = field(default_factory=bytearray)
-    stored: Stored | None = None
+    stored: StoredObject | None = None
 
 
 @dataclass
-class Stored:
-    """An object: its bytes and what is said about them."""
+class StoredObject:
+    """An object: its data and metadata."""
 
     data: bytes
     document: dict[str, Any]
@@ -49,49 +49,49 @@ class Stored:
 
 
 class Buckets:
-    """All buckets of the project; `objects` maps (bucket, name) to what is live."""
+    """All buckets of the project; `objects` maps (bucket, name) to the live object."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
         self.locations: dict[str, str] = {}
-        self.objects: dict[tuple[str, str], Stored] = {}
-        self.uploads: dict[str, Upload] = {}
+        self.objects: dict[tuple[str, str], StoredObject] = {}
+        self.uploads: dict[str, ResumableUpload] = {}
         self.written: list[str] = []
         self._generations = itertools.count(1795331304000001, 997)
         self._ids = itertools.count(1)
 
-    def make(self, bucket: str, location: str = "US-CENTRAL1") -> None:
-        """Make a bucket, as its owner did before."""
+    def create_bucket(self, bucket: str, location: str = "US-CENTRAL1") -> None:
+        """Create a bucket without a request."""
         self.locations[bucket] = location
 
-    def put(self, bucket: str, name: str, data: bytes, **metadata: str) -> Stored:
-        """Put an object there without a request."""
+    def put(self, bucket: str, name: str, data: bytes, **metadata: str) -> StoredObject:
+        """Write an object without a request."""
         return self.write(bucket, {"name": name, "metadata": metadata}, data, {})
 
-    def must_exist(self, bucket: str) -> None:
+    def require_bucket(self, bucket: str) -> None:
         if bucket not in self.locations:
-            raise Refused(404, "The specified bucket does not exist.")
+            raise ServiceError(404, "The specified bucket does not exist.")
 
     def write(
         self, bucket: str, document: dict[str, Any], data: bytes, query: dict[str, str]
-    ) -> Stored:
-        """Write an object whole, or refuse and leave what was there."""
-        self.must_exist(bucket)
+    ) -> StoredObject:
+        """Write an object, or raise ServiceError and keep the existing one."""
+        self.require_bucket(bucket)
         name = document.get("name") or query.get("name")
         if not name:
-            raise Refused(400, "Required object name is missing.")
-        self._check(bucket, str(name), query)
+            raise ServiceError(400, "Required object name is missing.")
+        self._check_conditions(bucket, str(name), query)
         sums = {"md5Hash": md5(data), "crc32c": crc32c(data)}
         for key, actual in sums.items():
             if document.get(key, actual) != actual:
-                raise Refused(
+                raise ServiceError(
                     400,
                     f"Provided {key} hash {document[key]!r} doesn't match calculated hash "
                     f"{actual!r}.",
                 )
-        generation, time = str(next(self._generations)), _text(self.now())
-        about = {key: document[key] for key in _SETTABLE if document.get(key)}
-        whole = {
+        generation, time = str(next(self._generations)), _timestamp(self.now())
+        settable = {key: document[key] for key in _SETTABLE if document.get(key)}
+        complete = {
             "kind": "storage#object",
             "id": f"{bucket}/{name}/{generation}",
             "name": name,
@@ -105,119 +105,119 @@ class Buckets:
             "etag": base64.b64encode(generation.encode()).decode(),
             "timeCreated": time,
             "updated": time,
-            **about,
+            **settable,
         }
-        self.objects[bucket, str(name)] = Stored(data, whole)
+        self.objects[bucket, str(name)] = StoredObject(data, complete)
         self.written.append(f"gs://{bucket}/{name}")
         return self.objects[bucket, str(name)]
 
-    def read(self, bucket: str, name: str, query: dict[str, str]) -> Stored:
-        """The object, if it is there as the request wants it."""
-        self.must_exist(bucket)
-        found = self.objects.get((bucket, name))
-        wanted = query.get("generation")
-        if found is None or (wanted and wanted != found.generation):
-            raise Refused(404, f"No such object: {bucket}/{name}")
-        self._check(bucket, name, query)
-        return found
+    def read(self, bucket: str, name: str, query: dict[str, str]) -> StoredObject:
+        """The object, if it meets the conditions of the request."""
+        self.require_bucket(bucket)
+        stored = self.objects.get((bucket, name))
+        generation = query.get("generation")
+        if stored is None or (generation and generation != stored.generation):
+            raise ServiceError(404, f"No such object: {bucket}/{name}")
+        self._check_conditions(bucket, name, query)
+        return stored
 
     def delete(self, bucket: str, name: str, query: dict[str, str]) -> None:
-        """Remove an object; versioning is off, so it is gone."""
+        """Delete an object; without versioning it cannot be restored."""
         self.read(bucket, name, query)
         del self.objects[bucket, name]
 
     def patch(
         self, bucket: str, name: str, query: dict[str, str], changes: dict[str, Any]
-    ) -> Stored:
-        """Change what is said about an object; null takes a key of `metadata` away."""
-        found = self.read(bucket, name, query)
-        about = dict(found.document)
+    ) -> StoredObject:
+        """Change the metadata of an object; null removes a key of `metadata`."""
+        stored = self.read(bucket, name, query)
+        document = dict(stored.document)
         for key, value in changes.items():
             if key == "metadata":
-                merged = {**about.get("metadata", {}), **value}
-                about["metadata"] = {k: v for k, v in merged.items() if v is not None}
+                merged = {**document.get("metadata", {}), **value}
+                document["metadata"] = {k: v for k, v in merged.items() if v is not None}
             elif key in _SETTABLE:
-                about[key] = value
-        about["metageneration"] = str(int(about["metageneration"]) + 1)
-        about["updated"] = _text(self.now())
-        self.objects[bucket, name] = Stored(found.data, about)
+                document[key] = value
+        document["metageneration"] = str(int(document["metageneration"]) + 1)
+        document["updated"] = _timestamp(self.now())
+        self.objects[bucket, name] = StoredObject(stored.data, document)
         return self.objects[bucket, name]
 
-    def page(self, bucket: str, query: dict[str, str], limit: int) -> dict[str, Any]:
-        """Objects by prefix, in the order of their names; a token is the last name given."""
-        self.must_exist(bucket)
+    def list_page(self, bucket: str, query: dict[str, str], limit: int) -> dict[str, Any]:
+        """Objects by prefix, sorted by name; a page token is the last name of the page."""
+        self.require_bucket(bucket)
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         after = base64.b64decode(query.get("pageToken", "")).decode()
         size = min(int(query.get("maxResults", "1000")), limit)
-        entries: dict[str, Stored | None] = {}
-        for (of, name), found in sorted(self.objects.items()):
-            if of != bucket or not name.startswith(prefix):
+        entries: dict[str, StoredObject | None] = {}
+        for (owner, name), stored in sorted(self.objects.items()):
+            if owner != bucket or not name.startswith(prefix):
                 continue
             head, cut, _ = name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
-            entries |= {prefix + head + cut: None} if cut else {name: found}
+            entries |= {prefix + head + cut: None} if cut else {name: stored}
         names = [name for name in entries if name > after]
-        given = names[:size]
-        answer: dict[str, Any] = {"kind": "storage#objects"}
-        if items := [stored.document for name in given if (stored := entries[name])]:
-            answer["items"] = items
-        if prefixes := [name for name in given if entries[name] is None]:
-            answer["prefixes"] = prefixes
+        listed = names[:size]
+        page: dict[str, Any] = {"kind": "storage#objects"}
+        if items := [entry.document for name in listed if (entry := entries[name])]:
+            page["items"] = items
+        if prefixes := [name for name in listed if entries[name] is None]:
+            page["prefixes"] = prefixes
         if len(names) > size:
-            answer["nextPageToken"] = base64.b64encode(given[-1].encode()).decode()
-        return answer
+            page["nextPageToken"] = base64.b64encode(listed[-1].encode()).decode()
+        return page
 
-    def begin(self, bucket: str, document: dict[str, Any], query: dict[str, str]) -> str:
-        """Open a resumable upload; its preconditions are checked now and at the end."""
-        self.must_exist(bucket)
+    def open_upload(self, bucket: str, document: dict[str, Any], query: dict[str, str]) -> str:
+        """Open a resumable upload; its conditions are checked now and at the end."""
+        self.require_bucket(bucket)
         name = document.get("name") or query.get("name", "")
-        self._check(bucket, name, query)
+        self._check_conditions(bucket, name, query)
         upload_id = f"upload-{next(self._ids)}"
-        self.uploads[upload_id] = Upload(bucket, {**document, "name": name}, query)
+        self.uploads[upload_id] = ResumableUpload(bucket, {**document, "name": name}, query)
         return upload_id
 
-    def proceed(self, upload_id: str, chunk: bytes, content_range: str) -> Stored | int:
-        """Take a chunk: the object when it was the last, else how many bytes are kept."""
+    def receive_part(self, upload_id: str, chunk: bytes, content_range: str) -> StoredObject | int:
+        """Store a chunk; returns the object after the last one, else the number of stored bytes."""
         upload = self.uploads.get(upload_id)
         if upload is None:
-            raise Refused(404, "No such upload.")
+            raise ServiceError(404, "No such upload.")
         if upload.stored is not None:
             return upload.stored
         span, _, total = content_range.removeprefix("bytes ").partition("/")
         if span != "*":
             first = int(span.partition("-")[0])
             if first > len(upload.data):
-                raise Refused(400, f"The chunk begins at {first}, after a gap.")
+                raise ServiceError(400, f"The chunk at {first} is not contiguous.")
             if total == "*" and len(chunk) % CHUNK:
-                raise Refused(400, f"A chunk that is not the last is a multiple of {CHUNK}.")
+                raise ServiceError(400, f"The size of a chunk must be a multiple of {CHUNK}.")
             upload.data[first:] = chunk
         if total in ("*", "") or len(upload.data) < int(total):
             return len(upload.data)
         upload.stored = self.write(upload.bucket, upload.document, bytes(upload.data), upload.query)
         return upload.stored
 
-    def _check(self, bucket: str, name: str, query: dict[str, str]) -> None:
-        live = self.objects.get((bucket, name))
-        generation = live.generation if live else "0"
-        metageneration = live.document["metageneration"] if live else None
-        wanted = query.get("ifGenerationMatch", generation)
-        meta = query.get("ifMetagenerationMatch", metageneration)
-        if wanted != generation or meta != metageneration:
-            raise Refused(412, PRECONDITION)
+    def _check_conditions(self, bucket: str, name: str, query: dict[str, str]) -> None:
+        stored = self.objects.get((bucket, name))
+        generation = stored.generation if stored else "0"
+        metageneration = stored.document["metageneration"] if stored else None
+        expected = query.get("ifGenerationMatch", generation)
+        expected_meta = query.get("ifMetagenerationMatch", metageneration)
+        if expected != generation or expected_meta != metageneration:
+            raise ServiceError(412, PRECONDITION_FAILED)
         if query.get("ifGenerationNotMatch") == generation:
             raise NotModified
 
 
 def md5(data: bytes) -> str:
-    """MD5 in base64, as the API writes it."""
+    """The MD5 in base64."""
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode()
 
 
 def crc32c(data: bytes) -> str:
-    """CRC-32C in base64, its bytes from the highest."""
+    """The CRC32C in base64, as four big-endian bytes."""
     value: int = google_crc32c.value(data)
     return base64.b64encode(value.to_bytes(4, "big")).decode()
 
 
-def _text(time: datetime) -> str:
+def _timestamp(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"

@@ -1,4 +1,4 @@
-"""Someone with a token who asks a cloud, and the data and jobs that tests begin with."""
+"""A client of the loopback cloud, and datasets and jobs for tests."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.support.vertex.cloud import PROJECT, Cloud
-from tests.support.vertex.service import Service
+from tests.support.vertex.cloud import PROJECT, LoopbackCloud
+from tests.support.vertex.service import LoopbackApp
 
 REGION = "us-central1"
-AT_REGION = f"{REGION}-aiplatform.googleapis.com"
+REGION_HOST = f"{REGION}-aiplatform.googleapis.com"
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
-TRAIN = "gs://data/train.jsonl"
-HOUR = 3600.0
+TRAINING_URI = "gs://data/train.jsonl"
+HOUR_S = 3600.0
 
 
 def turn(role: str, text: str) -> dict[str, Any]:
-    """A Content of one part."""
+    """A Content with one part."""
     return {"role": role, "parts": [{"text": text}]}
 
 
-def lines(*rows: Any) -> bytes:
-    """JSONL."""
+def jsonl(*rows: Any) -> bytes:
+    """The rows as JSONL."""
     return b"\n".join(json.dumps(row).encode() for row in rows)
 
 
 def examples(count: int = 20) -> bytes:
-    """A dataset that teaches to answer `q1` with `a1`."""
-    return lines(
+    """A dataset with the answer `a1` to `q1`."""
+    return jsonl(
         *({"contents": [turn("user", f"q{n}"), turn("model", f"a{n}")]} for n in range(count))
     )
 
 
 def preferences(count: int = 20) -> bytes:
-    """The same by preference."""
-    return lines(
+    """The same dataset as preferences."""
+    return jsonl(
         *(
             {
                 "contents": [turn("user", f"q{n}")],
@@ -52,21 +52,21 @@ def preferences(count: int = 20) -> bytes:
     )
 
 
-def job(**fields: Any) -> dict[str, Any]:
-    """The body of a create, of two epochs over `TRAIN`."""
-    spec = {"trainingDatasetUri": TRAIN, "hyperParameters": {"epochCount": "2"}}
+def job_body(**fields: Any) -> dict[str, Any]:
+    """The body of a create with two epochs over `TRAINING_URI`."""
+    spec = {"trainingDatasetUri": TRAINING_URI, "hyperParameters": {"epochCount": "2"}}
     return {"baseModel": "gemini-2.5-flash", "supervisedTuningSpec": spec, **fields}
 
 
-class Asker:
+class LoopbackClient:
     """A client with a token, in this process or at the URL of a loopback server."""
 
-    def __init__(self, cloud: Cloud, *, token: str = "", url: str = "") -> None:
+    def __init__(self, cloud: LoopbackCloud, *, token: str = "", url: str = "") -> None:
         self.cloud = cloud
         self.token = token or cloud.identity.issue()
         self.url = url
         self.http = httpx.AsyncClient(
-            transport=None if url else httpx.ASGITransport(Service(cloud)), trust_env=False
+            transport=None if url else httpx.ASGITransport(LoopbackApp(cloud)), trust_env=False
         )
 
     async def __aenter__(self) -> Self:
@@ -81,47 +81,48 @@ class Asker:
         await self.http.aclose()
 
     async def send(
-        self, verb: str, path: str, body: Any = None, *, host: str = AT_REGION, **more: Any
+        self, verb: str, path: str, body: Any = None, *, host: str = REGION_HOST, **options: Any
     ) -> httpx.Response:
-        """Send a request to a host of Google's; `more` goes to httpx."""
+        """Send a request to a host of Google; `options` are those of httpx."""
         root = f"{self.url}/{host}" if self.url else f"https://{host}"
-        headers = {"authorization": f"Bearer {self.token}", **more.pop("headers", {})}
+        headers = {"authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         if body is not None:
-            more["json"] = body
-        return await self.http.request(verb, f"{root}/{path}", headers=headers, **more)
+            options["json"] = body
+        return await self.http.request(verb, f"{root}/{path}", headers=headers, **options)
 
-    async def ask(self, verb: str, path: str, body: Any = None, **more: Any) -> Any:
-        """The JSON of an answer that must be a success."""
-        answer = await self.send(verb, path, body, **more)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+    async def call(self, verb: str, path: str, body: Any = None, **options: Any) -> Any:
+        """The JSON of a response that must be a success."""
+        response = await self.send(verb, path, body, **options)
+        assert response.status_code == 200, response.text
+        return response.json()
 
-    async def refused(self, verb: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
-        """The `error` of an answer that must be none."""
-        answer = await self.send(verb, path, body, **more)
-        assert answer.status_code >= 400, answer.text
-        error: dict[str, Any] = answer.json()["error"]
+    async def expect_error(
+        self, verb: str, path: str, body: Any = None, **options: Any
+    ) -> dict[str, Any]:
+        """The `error` of a response that must be a failure."""
+        response = await self.send(verb, path, body, **options)
+        assert response.status_code >= 400, response.text
+        error: dict[str, Any] = response.json()["error"]
         return error
 
-    async def create(self, **fields: Any) -> str:
+    async def create_job(self, **fields: Any) -> str:
         """Start a job and return its path."""
-        document = await self.ask("POST", f"v1/{PARENT}/tuningJobs", job(**fields))
+        document = await self.call("POST", f"v1/{PARENT}/tuningJobs", job_body(**fields))
         return f"v1/{document['name']}"
 
-    async def tuned(self, **fields: Any) -> dict[str, Any]:
-        """What a job has made that was started and has ended."""
-        path = await self.create(**fields)
-        self.cloud.advance(HOUR)
-        ended = await self.ask("GET", path)
-        made: dict[str, Any] = ended["tunedModel"]
-        return made
+    async def train(self, **fields: Any) -> dict[str, Any]:
+        """Start a job, let it end, and return its result."""
+        path = await self.create_job(**fields)
+        self.cloud.advance(HOUR_S)
+        result: dict[str, Any] = (await self.call("GET", path))["tunedModel"]
+        return result
 
-    async def object(self, verb: str, name: str, **more: Any) -> httpx.Response:
-        """Ask for an object of the bucket `data`."""
+    async def send_object_request(self, verb: str, name: str, **options: Any) -> httpx.Response:
+        """Send a request for an object of the bucket `data`."""
         path = f"storage/v1/b/data/o/{quote(name, safe='')}"
-        return await self.send(verb, path, host="storage.googleapis.com", **more)
+        return await self.send(verb, path, host="storage.googleapis.com", **options)
 
-    async def upload(self, name: str, data: bytes, **query: str) -> httpx.Response:
+    async def upload_object(self, name: str, data: bytes, **query: str) -> httpx.Response:
         """Write an object of the bucket `data` in one request."""
         return await self.send(
             "POST",

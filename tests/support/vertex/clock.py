@@ -1,4 +1,4 @@
-"""Time that passes when a test says so."""
+"""The time of the loopback cloud."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from tests.support.builders import NOON
 
 
-class Hands:
-    """A clock whose hands a test moves."""
+class ManualClock:
+    """A clock that only a test advances."""
 
     def __init__(self, start: datetime = NOON) -> None:
         self.time = start
@@ -17,10 +17,10 @@ class Hands:
         return self.time
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Add seconds to the time."""
         self.time += timedelta(seconds=seconds)
 
 
-def text(time: datetime) -> str:
-    """A Timestamp, as proto3 JSON writes it."""
+def timestamp(time: datetime) -> str:
+    """A Timestamp in the format of proto3 JSON."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""How an answer leaves: whole, in half, or not at all."""
+"""Sending a response: complete, truncated, or as a reset of the connection."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import Any
 import httpx
 from starlette.types import Receive, Send
 
-from tests.support.vertex.wire import Answer
+from tests.support.vertex.wire import Response
 
 
-async def send_whole(answer: Answer, send: Send) -> None:
-    """Send an answer."""
-    await send(_start(answer))
-    await send({"type": "http.response.body", "body": answer.body})
+async def send_complete(response: Response, send: Send) -> None:
+    """Send a response."""
+    await send(_start(response))
+    await send({"type": "http.response.body", "body": response.body})
 
 
-async def send_half(answer: Answer, receive: Receive, send: Send) -> None:
-    """Promise the whole body, send half of it, and go."""
+async def send_truncated(response: Response, receive: Receive, send: Send) -> None:
+    """Announce the complete body, send half of it, and close the connection."""
     if _transport(send) is None:
         raise httpx.RemoteProtocolError("peer closed connection without sending complete body")
-    await send(_start(answer))
-    half = answer.body[: len(answer.body) // 2]
+    await send(_start(response))
+    half = response.body[: len(response.body) // 2]
     await send({"type": "http.response.body", "body": half, "more_body": True})
     _transport(send).close()
-    await _gone(receive)
+    await _wait_for_disconnect(receive)
 
 
-async def cut(receive: Receive, send: Send) -> None:
-    """Reset the connection, as a network does."""
+async def reset_connection(receive: Receive, send: Send) -> None:
+    """Reset the connection, as a network failure does."""
     transport = _transport(send)
     if transport is None:
         raise httpx.ReadError("Connection reset by peer")
-    # Without lingering, the system says RST and not FIN.
+    # With a linger time of zero, the system sends RST instead of FIN.
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
-    await _gone(receive)
+    await _wait_for_disconnect(receive)
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -51,9 +51,9 @@ def _transport(send: Send) -> Any:
     return getattr(getattr(send, "__self__", None), "transport", None)
 
 
-def _start(answer: Answer) -> dict[str, Any]:
-    headers = answer.headers
-    if answer.status not in (204, 304):
-        headers = headers | {"content-length": str(len(answer.body))}
+def _start(response: Response) -> dict[str, Any]:
+    headers = response.headers
+    if response.status not in (204, 304):
+        headers = headers | {"content-length": str(len(response.body))}
     raw = [(key.encode(), value.encode()) for key, value in headers.items()]
-    return {"type": "http.response.start", "status": answer.status, "headers": raw}
+    return {"type": "http.response.start", "status": response.status, "headers": raw}

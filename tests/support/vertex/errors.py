@@ -1,4 +1,4 @@
-"""How Google says no: the shapes of both APIs, and texts that were really seen."""
+"""Errors of the services, in the formats of both APIs and with real messages."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _REASONS = {
     500: "backendError",
     503: "backendError",
 }
-LOGIN = (
+INVALID_CREDENTIALS = (
     "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie "
     "or other valid authentication credential. See "
     "https://developers.google.com/identity/sign-in/web/devconsole-project."
 )
-EXHAUSTED = "Resource has been exhausted (e.g. check quota)."
-PRECONDITION = "At least one of the pre-conditions you specified did not hold."
+QUOTA_EXHAUSTED = "Resource has been exhausted (e.g. check quota)."
+PRECONDITION_FAILED = "At least one of the pre-conditions you specified did not hold."
 
 
-class Refused(Exception):  # noqa: N818  # it is an answer, as good as any other
-    """An answer that is an error; `details` are google.rpc's."""
+class ServiceError(Exception):
+    """A response with an error; `details` are google.rpc's."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class Refused(Exception):  # noqa: N818  # it is an answer, as good as any other
         self.details = details or []
         self.headers = headers or {}
 
-    def document(self, *, of_storage: bool) -> dict[str, Any]:
-        """The body, as the one API or the other writes it."""
+    def document(self, *, is_storage: bool) -> dict[str, Any]:
+        """The body in the format of Cloud Storage or of the other APIs."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
-        if of_storage:
+        if is_storage:
             reason = {
                 "message": self.message,
                 "domain": "global",
@@ -75,15 +75,15 @@ class Refused(Exception):  # noqa: N818  # it is an answer, as good as any other
         return {"error": error}
 
 
-def detail(kind: str, **fields: Any) -> dict[str, Any]:
-    """One of google.rpc's error details."""
+def error_detail(kind: str, **fields: Any) -> dict[str, Any]:
+    """An error detail of google.rpc."""
     return {"@type": f"type.googleapis.com/google.rpc.{kind}", **fields}
 
 
-def insufficient_scopes(service: str, method: str, scopes: list[str]) -> Refused:
-    """403, as it comes when a token was given too few scopes."""
+def insufficient_scopes(service: str, method: str, scopes: list[str]) -> ServiceError:
+    """The 403 for a token with too few scopes."""
     metadata = {"service": service, "method": method}
-    info = detail(
+    info = error_detail(
         "ErrorInfo",
         reason="ACCESS_TOKEN_SCOPE_INSUFFICIENT",
         domain="googleapis.com",
@@ -93,7 +93,7 @@ def insufficient_scopes(service: str, method: str, scopes: list[str]) -> Refused
         'Bearer realm="https://accounts.google.com/", error="insufficient_scope", '
         f'scope="{" ".join(scopes)}"'
     )
-    return Refused(
+    return ServiceError(
         403,
         "Request had insufficient authentication scopes.",
         details=[info],
@@ -101,21 +101,23 @@ def insufficient_scopes(service: str, method: str, scopes: list[str]) -> Refused
     )
 
 
-def denied(permission: str, resource: str) -> Refused:
-    """403, as it comes when a role is missing."""
-    info = detail(
+def permission_denied(permission: str, resource: str) -> ServiceError:
+    """The 403 for a missing role."""
+    info = error_detail(
         "ErrorInfo",
         reason="IAM_PERMISSION_DENIED",
         domain="aiplatform.googleapis.com",
         metadata={"permission": permission, "resource": resource},
     )
-    words = (
+    message = (
         f"Permission '{permission}' denied on resource '//aiplatform.googleapis.com/{resource}' "
         "(or it may not exist)."
     )
-    return Refused(403, words, details=[info])
+    return ServiceError(403, message, details=[info])
 
 
-def too_many(retry_delay: str = "31s") -> Refused:
-    """429 with the time to wait, which stands only in the body."""
-    return Refused(429, EXHAUSTED, details=[detail("RetryInfo", retryDelay=retry_delay)])
+def quota_exceeded(retry_delay: str = "31s") -> ServiceError:
+    """The 429 with a delay, which is only in the body."""
+    return ServiceError(
+        429, QUOTA_EXHAUSTED, details=[error_detail("RetryInfo", retryDelay=retry_delay)]
+    )

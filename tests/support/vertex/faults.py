@@ -1,4 +1,4 @@
-"""What can go wrong on the way: refusals, lost requests, lost answers, slow and broken ones."""
+"""Planned faults of requests: rejected, lost, slow and truncated ones."""
 
 from __future__ import annotations
 
@@ -6,62 +6,64 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.support.vertex.errors import Refused
+from tests.support.vertex.errors import ServiceError
 
 
 class Fault(StrEnum):
-    """What becomes of one request."""
+    """The outcome of one request."""
 
-    REFUSED = "refused, and nothing was done"
-    REFUSED_AFTER = "done, and refused all the same"
-    LOST_BEFORE = "reset before anything was done"
-    LOST_AFTER = "done, and the answer was lost"
-    CUT = "done, and half of the answer arrived"
-    SLOW = "answered late"
+    REJECTED = "not executed, and answered with an error"
+    FAILED_AFTER = "executed, and answered with an error"
+    LOST_BEFORE = "connection reset before the request was executed"
+    LOST_AFTER = "executed, and the response was lost"
+    TRUNCATED = "executed, and half of the response arrived"
+    SLOW = "executed, and answered late"
 
 
 @dataclass
-class Planned:
-    """A fault for requests to come: after `skip` of them, `times` times."""
+class PlannedFault:
+    """A fault for the `times` requests after the next `skip` ones."""
 
     fault: Fault
-    on: str
+    method: str
     skip: int
     times: int
-    refusal: Refused
-    seconds: float
+    error: ServiceError
+    delay_s: float
 
 
-class Faults:
-    """The faults that a test has planned, and whoever watches the requests pass."""
+class FaultPlan:
+    """The faults that a test has planned, and its callbacks for requests."""
 
     def __init__(self) -> None:
-        self.planned: list[Planned] = []
-        self.before: Callable[[str], None] = lambda _: None
-        self.after: Callable[[str], None] = lambda _: None
+        self.planned: list[PlannedFault] = []
+        self.on_request: Callable[[str], None] = lambda _: None
+        self.on_response: Callable[[str], None] = lambda _: None
 
-    def plan(
+    def add(
         self,
         fault: Fault,
-        on: str = "",
+        method: str = "",
         *,
         skip: int = 0,
         times: int = 1,
-        refusal: Refused | None = None,
-        seconds: float = 0.0,
+        error: ServiceError | None = None,
+        delay_s: float = 0.0,
     ) -> None:
-        """Let requests of a method, such as `tuningJobs.create`, or of all, go wrong."""
-        refusal = refusal or Refused(503, "The service is currently unavailable.")
-        self.planned.append(Planned(fault, on, skip, times, refusal, seconds))
+        """Plan a fault for a method, such as `tuningJobs.create`, or for all methods."""
+        error = error or ServiceError(503, "The service is currently unavailable.")
+        self.planned.append(PlannedFault(fault, method, skip, times, error, delay_s))
 
-    def refuse(self, refusal: Refused, on: str = "", *, skip: int = 0, times: int = 1) -> None:
-        """Refuse, and do nothing."""
-        self.plan(Fault.REFUSED, on, skip=skip, times=times, refusal=refusal)
+    def reject(
+        self, error: ServiceError, method: str = "", *, skip: int = 0, times: int = 1
+    ) -> None:
+        """Plan to answer with an error instead of executing the request."""
+        self.add(Fault.REJECTED, method, skip=skip, times=times, error=error)
 
-    def take(self, name: str) -> Planned | None:
-        """The fault of this request, which is then spent."""
+    def next_fault(self, name: str) -> PlannedFault | None:
+        """Return the fault for a request, and count it as used."""
         for planned in self.planned:
-            if planned.on not in ("", name) or not planned.times:
+            if planned.method not in ("", name) or not planned.times:
                 continue
             if planned.skip:
                 planned.skip -= 1
@@ -71,6 +73,6 @@ class Faults:
         return None
 
     @property
-    def left(self) -> list[Planned]:
-        """What was planned and did not happen."""
+    def unused(self) -> list[PlannedFault]:
+        """The planned faults that have not occurred."""
         return [planned for planned in self.planned if planned.times]

@@ -1,4 +1,4 @@
-"""Who asks: bearer tokens with an end, scopes, and permissions that a test takes away."""
+"""Bearer tokens with expiry and scopes, and permissions that a test can deny."""
 
 from __future__ import annotations
 
@@ -8,30 +8,35 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.support.vertex.errors import LOGIN, Refused, denied, insufficient_scopes
+from tests.support.vertex.errors import (
+    INVALID_CREDENTIALS,
+    ServiceError,
+    insufficient_scopes,
+    permission_denied,
+)
 
-NUMBER = "123456789012"
-AGENT = f"service-{NUMBER}@gcp-sa-aiplatform.iam.gserviceaccount.com"
-PROJECT_POLICY = ""  # the key of the project's own policy, beside those of the buckets
+PROJECT_NUMBER = "123456789012"
+SERVICE_AGENT = f"service-{PROJECT_NUMBER}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+PROJECT_POLICY = ""  # the key of the policy of the project; the other keys are buckets
 _READERS = {"roles/aiplatform.serviceAgent", "roles/storage.objectViewer"}
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @dataclass
 class Token:
-    """What a bearer may do, and until when; `denied` are permissions, such as
-    `aiplatform.tuningJobs.create`, that this one alone lacks."""
+    """A bearer token."""
 
     email: str
     scopes: tuple[str, ...]
     expires: datetime | None
     denied: set[str] = field(default_factory=set)
+    """Permissions that only this token lacks, such as `aiplatform.tuningJobs.create`."""
 
 
-class Identity:
-    """Every token that was ever given out, what nobody may do, and the policies of IAM.
+class IdentityService:
+    """All issued tokens, the permissions that every token lacks, and the IAM policies.
 
-    `policies` holds the members of each role, by the name of a bucket or `PROJECT_POLICY`.
+    `policies` maps a bucket or `PROJECT_POLICY` to the members of each role.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -39,7 +44,7 @@ class Identity:
         self.tokens: dict[str, Token] = {}
         self.denied: set[str] = set()
         self.policies: dict[str, dict[str, set[str]]] = {
-            PROJECT_POLICY: {"roles/aiplatform.serviceAgent": {f"serviceAccount:{AGENT}"}}
+            PROJECT_POLICY: {"roles/aiplatform.serviceAgent": {f"serviceAccount:{SERVICE_AGENT}"}}
         }
         self._numbers = itertools.count(1)
 
@@ -51,60 +56,60 @@ class Identity:
         email: str = "someone@example.com",
         denied: Iterable[str] = (),
     ) -> str:
-        """Give out a token; without a lifetime it never ends."""
-        ends = None if lifetime_s is None else self.now() + timedelta(seconds=lifetime_s)
+        """Issue a token; without a lifetime it never expires."""
+        expires = None if lifetime_s is None else self.now() + timedelta(seconds=lifetime_s)
         token = f"ya29.token-{next(self._numbers)}"
-        self.tokens[token] = Token(email, tuple(scopes), ends, set(denied))
+        self.tokens[token] = Token(email, tuple(scopes), expires, set(denied))
         return token
 
     def revoke(self, token: str) -> None:
-        """Take a token back before its end."""
+        """Revoke a token before it expires."""
         self.tokens[token].expires = self.now()
 
-    def may_read(self, account: str, bucket: str) -> bool:
-        """Whether an account that jobs run as may read a bucket."""
+    def can_read(self, account: str, bucket: str) -> bool:
+        """Whether an account that jobs run as can read a bucket."""
         member = f"serviceAccount:{account}"
         return any(
             member in members and role in _READERS
-            for place in (PROJECT_POLICY, bucket)
-            for role, members in self.policies.get(place, {}).items()
+            for key in (PROJECT_POLICY, bucket)
+            for role, members in self.policies.get(key, {}).items()
         )
 
-    def bindings(self, place: str) -> list[dict[str, Any]]:
-        """A policy, as IAM writes it."""
-        roles = self.policies.get(place, {})
+    def bindings(self, key: str) -> list[dict[str, Any]]:
+        """The bindings of a policy in the format of IAM."""
+        roles = self.policies.get(key, {})
         return [{"role": role, "members": sorted(roles[role])} for role in sorted(roles)]
 
-    def held(self, authorization: str, asked: Iterable[str]) -> list[str]:
-        """Those of the permissions asked about that the bearer has."""
-        lacking = self.denied | self.who(authorization).denied
-        return [permission for permission in asked if permission not in lacking]
+    def granted(self, authorization: str, permissions: Iterable[str]) -> list[str]:
+        """The given permissions that the bearer has."""
+        missing = self.denied | self.authenticate(authorization).denied
+        return [permission for permission in permissions if permission not in missing]
 
-    def who(self, authorization: str) -> Token:
-        """The bearer, or 401."""
+    def authenticate(self, authorization: str) -> Token:
+        """The token of the bearer; raises a 401 if it is invalid."""
         kind, _, value = authorization.partition(" ")
         token = self.tokens.get(value)
-        is_over = token is not None and token.expires is not None and token.expires <= self.now()
-        if kind != "Bearer" or token is None or is_over:
+        is_expired = token is not None and token.expires is not None and token.expires <= self.now()
+        if kind != "Bearer" or token is None or is_expired:
             challenge = 'Bearer realm="https://accounts.google.com/"'
-            raise Refused(401, LOGIN, headers={"www-authenticate": challenge})
+            raise ServiceError(401, INVALID_CREDENTIALS, headers={"www-authenticate": challenge})
         return token
 
-    def check(
+    def authorize(
         self, token: Token, *, method_id: str, scopes: list[str], permission: str, resource: str
     ) -> None:
-        """403 when the token has none of the scopes or its bearer lacks the permission."""
+        """Raise a 403 if the token has none of the scopes or lacks the permission."""
         service = f"{method_id.partition('.')[0]}.googleapis.com"
         if scopes and not set(scopes) & set(token.scopes):
             raise insufficient_scopes(service, method_id, scopes)
         if permission not in self.denied | token.denied:
             return
         if permission.startswith("storage."):
-            words = (
+            message = (
                 f"{token.email} does not have {permission} access to the Google Cloud Storage "
                 f"object. Permission '{permission}' denied on resource (or it may not exist)."
             )
-            raise Refused(403, words)
+            raise ServiceError(403, message)
         if permission.startswith("resourcemanager."):
-            raise Refused(403, "The caller does not have permission")
-        raise denied(permission, resource)
+            raise ServiceError(403, "The caller does not have permission")
+        raise permission_denied(permission, resource)

@@ -1,4 +1,4 @@
-"""Tuning jobs: their course in time, their quota, and what they make when they end."""
+"""Tuning jobs: their states over time, their quota, and their results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.support.vertex.buckets import Buckets
-from tests.support.vertex.errors import Refused, too_many
-from tests.support.vertex.identity import AGENT, NUMBER, Identity
-from tests.support.vertex.names import Name, matcher
-from tests.support.vertex.registry import Model, Registry
-from tests.support.vertex.tuning_data import BadData, Read, read
+from tests.support.vertex.errors import ServiceError, quota_exceeded
+from tests.support.vertex.identity import PROJECT_NUMBER, SERVICE_AGENT, IdentityService
+from tests.support.vertex.names import ResourceName, parse_filter
+from tests.support.vertex.registry import Model, ModelRegistry
+from tests.support.vertex.tuning_data import InvalidDatasetError, ParsedDataset, parse_dataset
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,64}")
@@ -25,26 +25,26 @@ _BATCH = 8
 
 
 @dataclass(frozen=True)
-class Base:
-    """A base model: its adapter sizes, and whether it is served from `us` and `eu` alone."""
+class BaseModelRules:
+    """A base model: its adapter sizes, and whether it is served only from `us` and `eu`."""
 
     adapters: tuple[str, ...] = (*_SMALL, "SIXTEEN")
     is_multi_region: bool = False
 
 
-BASES = {
-    "gemini-2.5-pro": Base(_SMALL),
-    "gemini-2.5-flash": Base(),
-    "gemini-2.5-flash-lite": Base(),
-    "gemini-3.1-flash-lite": Base(is_multi_region=True),
-    "gemini-3.5-flash": Base(is_multi_region=True),
-    "gemini-3.5-flash-lite": Base(is_multi_region=True),
+BASE_MODELS = {
+    "gemini-2.5-pro": BaseModelRules(_SMALL),
+    "gemini-2.5-flash": BaseModelRules(),
+    "gemini-2.5-flash-lite": BaseModelRules(),
+    "gemini-3.1-flash-lite": BaseModelRules(is_multi_region=True),
+    "gemini-3.5-flash": BaseModelRules(is_multi_region=True),
+    "gemini-3.5-flash-lite": BaseModelRules(is_multi_region=True),
 }
 
 
 @dataclass(frozen=True)
-class Course:
-    """How many seconds each part of a job takes."""
+class JobDurations:
+    """The seconds that each part of a job takes."""
 
     capacity_s: float = 60
     dataset_s: float = 60
@@ -54,45 +54,50 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What becomes of a job: `error` is a google.rpc code and words, `ends` its last state."""
+class JobOutcome:
+    """The planned outcome of a job."""
 
-    ends: str = "JOB_STATE_SUCCEEDED"
+    state: str = "JOB_STATE_SUCCEEDED"
+    """The last state."""
     error: tuple[int, str] | None = None
+    """A google.rpc code and a message."""
     dropped: dict[int, str] = field(default_factory=dict)
-    never_ends: bool = False
+    """The reasons for dropped examples, by index."""
+    is_endless: bool = False
 
 
 @dataclass
 class Job:
-    """A job: what was sent, and the moments of its life that have come."""
+    """A job: the body of its create, and the times of its changes so far."""
 
     number: str
     location: str
-    sent: dict[str, Any]
-    fate: Fate
+    body: dict[str, Any]
+    outcome: JobOutcome
     created: datetime
-    unseen: int
-    slot: datetime | None = None
+    list_lag: int
+    """The number of lists that do not contain the job yet."""
+    slot_time: datetime | None = None
+    """When it got a slot of the quota."""
     cancelled: datetime | None = None
     ended: datetime | None = None
     state: str = ""
     error: tuple[int, str] | None = None
-    data: Read | None = None
-    made: dict[str, Any] | None = None
+    data: ParsedDataset | None = None
+    result: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
-        return f"projects/{NUMBER}/locations/{self.location}/tuningJobs/{self.number}"
+        return f"projects/{PROJECT_NUMBER}/locations/{self.location}/tuningJobs/{self.number}"
 
     @property
     def spec(self) -> dict[str, Any]:
-        found = self.sent.get("supervisedTuningSpec") or self.sent["preferenceOptimizationSpec"]
-        return dict(found)
+        spec = self.body.get("supervisedTuningSpec") or self.body["preferenceOptimizationSpec"]
+        return dict(spec)
 
     @property
     def is_preference(self) -> bool:
-        return "preferenceOptimizationSpec" in self.sent
+        return "preferenceOptimizationSpec" in self.body
 
     @property
     def epochs(self) -> int:
@@ -100,112 +105,112 @@ class Job:
 
     @property
     def kept(self) -> int:
-        return (self.data.examples if self.data else 0) - len(self.fate.dropped)
+        return (self.data.examples if self.data else 0) - len(self.outcome.dropped)
 
     @property
     def steps(self) -> int:
         return -(-self.kept * self.epochs // _BATCH)
 
 
-class Jobs:
-    """All tuning jobs of the project; at most `quota` of them run at once, everywhere."""
+class TuningJobs:
+    """All tuning jobs of the project; at most `quota` of them run at the same time."""
 
     def __init__(
         self,
         now: Callable[[], datetime],
         buckets: Buckets,
-        registry: Registry,
-        identity: Identity,
+        registry: ModelRegistry,
+        identity: IdentityService,
     ) -> None:
         self.now = now
         self.buckets = buckets
         self.registry = registry
         self.identity = identity
-        self.course = Course()
+        self.durations = JobDurations()
         self.quota = 1
-        self.refuses_beyond_quota = False
-        self.lists_until_shown = 0
-        self.fates: list[Fate] = []
+        self.rejects_beyond_quota = False
+        self.list_lag = 0
+        self.outcomes: list[JobOutcome] = []
         self.jobs: list[Job] = []
         self._numbers = itertools.count(7210488213894174720, 131_101)
-        self._freed: datetime | None = None
+        self._last_end: datetime | None = None
 
     def create(self, location: str, body: dict[str, Any]) -> Job:
-        """Start a job: every time anew, whatever ran before."""
-        self._check(location, body)
+        """Start a job; a repeated create starts another one."""
+        self._validate(location, body)
         is_full = sum(job.ended is None for job in self.jobs) >= self.quota
-        if is_full and self.refuses_beyond_quota:
-            raise too_many()
-        fate = self.fates.pop(0) if self.fates else Fate()
+        if is_full and self.rejects_beyond_quota:
+            raise quota_exceeded()
+        outcome = self.outcomes.pop(0) if self.outcomes else JobOutcome()
         number = str(next(self._numbers))
-        job = Job(number, location, body, fate, self.now(), self.lists_until_shown)
+        job = Job(number, location, body, outcome, self.now(), self.list_lag)
         self.jobs.append(job)
         self.tick()
         return job
 
     def get(self, location: str, number: str) -> Job:
-        """A job by its number; jobs are there for ever."""
+        """A job by its number; jobs are never deleted."""
         for job in self.jobs:
             if (job.location, job.number) == (location, number):
                 return job
-        raise Refused(404, f"The TuningJob {number} does not exist.")
+        raise ServiceError(404, f"The TuningJob {number} does not exist.")
 
     def page(self, location: str, query: dict[str, str], limit: int) -> tuple[list[Job], str]:
-        """Jobs of a location, the newest first, and the token of the next page."""
-        matches = matcher(query.get("filter", ""), ())
+        """Jobs of a location, newest first, and the token of the next page."""
+        matches = parse_filter(query.get("filter", ""), ())
         before = query.get("pageToken", "")
         if not before:
             for job in self.jobs:
-                job.unseen -= 1
+                job.list_lag -= 1
         size = min(int(query.get("pageSize") or limit), limit)
-        found = [
+        listed = [
             job
             for job in reversed(self.jobs)
-            if job.location == location and job.unseen < 0 and matches(job.sent)
+            if job.location == location and job.list_lag < 0 and matches(job.body)
         ]
-        left = [job for job in found if not before or int(job.number) < int(before)]
-        return left[:size], left[size - 1].number if len(left) > size else ""
+        rest = [job for job in listed if not before or int(job.number) < int(before)]
+        return rest[:size], rest[size - 1].number if len(rest) > size else ""
 
     def cancel(self, job: Job) -> None:
-        """Ask a job to end; one that has ended stays as it is."""
+        """Cancel a job, unless it has ended."""
         if job.ended is None and job.cancelled is None:
             job.cancelled = self.now()
         self.tick()
 
     def tick(self) -> None:
-        """Let every job come as far as the time allows, in the order in which things happen."""
+        """Update all jobs to the current time, in the order of events."""
         while True:
-            self._give_slots()
-            due = [(end, job) for job in self.jobs if (end := self._end(job)) <= self.now()]
+            self._assign_slots()
+            due = [(end, job) for job in self.jobs if (end := self._end_time(job)) <= self.now()]
             if not due:
                 return
-            end, job = min(due, key=lambda one: one[0])
+            end, job = min(due, key=lambda entry: entry[0])
             self._finish(job, end)
-            self._freed = end
+            self._last_end = end
 
-    def _give_slots(self) -> None:
-        busy = sum(job.slot is not None and job.ended is None for job in self.jobs)
-        waiting = [job for job in self.jobs if job.slot is None and job.ended is None]
-        for job in waiting[: max(0, self.quota - busy)]:
-            job.slot = max(job.created, self._freed or job.created)
+    def _assign_slots(self) -> None:
+        used = sum(job.slot_time is not None and job.ended is None for job in self.jobs)
+        waiting = [job for job in self.jobs if job.slot_time is None and job.ended is None]
+        for job in waiting[: max(0, self.quota - used)]:
+            job.slot_time = max(job.created, self._last_end or job.created)
 
-    def _end(self, job: Job) -> datetime:
-        """When a job that goes on will end, as far as is known."""
+    def _end_time(self, job: Job) -> datetime:
+        """The time at which a job ends; the maximum if it has ended or never ends."""
         never = datetime.max.replace(tzinfo=self.now().tzinfo)
         if job.ended is not None:
             return never
         if job.cancelled is not None:
-            return job.cancelled + timedelta(seconds=self.course.cancel_s)
-        if job.slot is None or (job.fate.never_ends and not self._bad_data(job)):
+            return job.cancelled + timedelta(seconds=self.durations.cancel_s)
+        if job.slot_time is None or (job.outcome.is_endless and not self._data_error(job)):
             return never
-        course = self.course
+        course = self.durations
         seconds = course.capacity_s + course.dataset_s
-        if not self._bad_data(job):
+        if not self._data_error(job):
             seconds += course.training_s + course.export_s
-        return job.slot + timedelta(seconds=seconds)
+        return job.slot_time + timedelta(seconds=seconds)
 
-    def _bad_data(self, job: Job) -> tuple[int, str] | None:
-        """What is wrong with a job's datasets, which are read once, when it has its slot."""
+    def _data_error(self, job: Job) -> tuple[int, str] | None:
+        """The error in the datasets of a job, which are read once, after it got its slot."""
         if job.data is not None or job.error is not None:
             return job.error
         for key in ("validationDatasetUri", "trainingDatasetUri"):
@@ -214,15 +219,15 @@ class Jobs:
                 continue
             bucket, _, name = uri.removeprefix("gs://").partition("/")
             stored = self.buckets.objects.get((bucket, name))
-            reader = job.sent.get("serviceAccount", AGENT)
-            if stored is None or not self.identity.may_read(reader, bucket):
-                words = f"{reader} does not have storage.objects.get access to {uri}."
-                job.error = (7, words) if stored else (5, f"The dataset {uri} does not exist.")
+            reader = job.body.get("serviceAccount", SERVICE_AGENT)
+            if stored is None or not self.identity.can_read(reader, bucket):
+                message = f"{reader} does not have storage.objects.get access to {uri}."
+                job.error = (7, message) if stored else (5, f"The dataset {uri} does not exist.")
                 return job.error
             try:
-                job.data = read(stored.data, is_preference=job.is_preference)
-            except (BadData, UnicodeDecodeError) as bad:
-                job.data, job.error = None, (3, str(bad))
+                job.data = parse_dataset(stored.data, is_preference=job.is_preference)
+            except (InvalidDatasetError, UnicodeDecodeError) as error:
+                job.data, job.error = None, (3, str(error))
                 return job.error
         return None
 
@@ -230,21 +235,21 @@ class Jobs:
         job.ended = end
         if job.cancelled is not None:
             job.state, job.error = "JOB_STATE_CANCELLED", (1, "The job was cancelled.")
-        elif job.error is not None or job.fate.error is not None:
-            job.state, job.error = "JOB_STATE_FAILED", job.error or job.fate.error
+        elif job.error is not None or job.outcome.error is not None:
+            job.state, job.error = "JOB_STATE_FAILED", job.error or job.outcome.error
         else:
-            job.state = job.fate.ends
+            job.state = job.outcome.state
             if job.state in ("JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"):
-                job.made = self._make(job)
+                job.result = self._create_result(job)
 
-    def _make(self, job: Job) -> dict[str, Any]:
-        """The model with its endpoints, as `TuningJob.tunedModel` names them."""
-        parent, base = self._parent(job.sent)
-        display = job.sent.get("tunedModelDisplayName")
+    def _create_result(self, job: Job) -> dict[str, Any]:
+        """Create the model with its endpoints; returns the `TuningJob.tunedModel`."""
+        parent, base = self._parent(job.body)
+        display = job.body.get("tunedModelDisplayName")
         if parent is not None and display not in (None, "", parent.version("")["displayName"]):
             parent = None
         labels = {
-            **job.sent.get("labels", {}),
+            **job.body.get("labels", {}),
             "google-vertex-llm-tuning-base-model-id": re.sub(r"[^a-z0-9_-]", "-", base),
             "tune-type": "dpo" if job.is_preference else "sft",
         }
@@ -256,15 +261,17 @@ class Jobs:
                 "genieSource": {"baseModelUri": f"publishers/google/models/{base}"}
             },
         }
-        if "description" in job.sent:
-            document["description"] = job.sent["description"]
+        if "description" in job.body:
+            document["description"] = job.body["description"]
         learned = dict(job.data.learned) if job.data else {}
         model, version = self.registry.add_version(parent, job.location, document, learned)
-        where = _MULTI_REGION[job.location] if BASES[base].is_multi_region else job.location
+        location = (
+            _MULTI_REGION[job.location] if BASE_MODELS[base].is_multi_region else job.location
+        )
         checkpoints = []
         if not job.spec.get("exportLastCheckpointOnly"):
             for epoch in range(1, job.epochs + 1):
-                endpoint = self.registry.deploy(model, version, where, str(epoch), labels)
+                endpoint = self.registry.deploy(model, version, location, str(epoch), labels)
                 checkpoints.append(
                     {
                         "checkpointId": str(epoch),
@@ -276,41 +283,41 @@ class Jobs:
         last = (
             checkpoints[-1]["endpoint"]
             if checkpoints
-            else self.registry.deploy(model, version, where, "", labels).name
+            else self.registry.deploy(model, version, location, "", labels).name
         )
-        made: dict[str, Any] = {"model": f"{model.name}@{version}", "endpoint": last}
-        return made | ({"checkpoints": checkpoints} if checkpoints else {})
+        result: dict[str, Any] = {"model": f"{model.name}@{version}", "endpoint": last}
+        return result | ({"checkpoints": checkpoints} if checkpoints else {})
 
-    def _parent(self, sent: dict[str, Any]) -> tuple[Model | None, str]:
-        """The model that a job continues, if it does, and the base model in any case."""
-        if "baseModel" in sent:
-            return None, str(sent["baseModel"]).rpartition("/")[2]
-        name = sent["preTunedModel"]["tunedModelName"]
+    def _parent(self, body: dict[str, Any]) -> tuple[Model | None, str]:
+        """The model from which a job continues, if any, and its base model."""
+        if "baseModel" in body:
+            return None, str(body["baseModel"]).rpartition("/")[2]
+        name = body["preTunedModel"]["tunedModelName"]
         model = self.registry.model(name)
-        version = model.version(Name.parse(name, "models").version)
+        version = model.version(ResourceName.parse(name, "models").version)
         source = version["baseModelSource"]["genieSource"]["baseModelUri"]
         return model, str(source).rpartition("/")[2]
 
-    def _check(self, location: str, sent: dict[str, Any]) -> None:
-        """Refuse what the service refuses at once."""
-        specs = [key for key in sent if key.endswith("Spec") and key != "encryptionSpec"]
-        if len(specs) != 1 or ("baseModel" in sent) == ("preTunedModel" in sent):
-            raise Refused(400, "Exactly one tuning spec and one source model must be set.")
-        spec = sent[specs[0]]
+    def _validate(self, location: str, body: dict[str, Any]) -> None:
+        """Raise the errors that the service returns immediately."""
+        specs = [key for key in body if key.endswith("Spec") and key != "encryptionSpec"]
+        if len(specs) != 1 or ("baseModel" in body) == ("preTunedModel" in body):
+            raise ServiceError(400, "Exactly one tuning spec and one source model must be set.")
+        spec = body[specs[0]]
         for key in ("trainingDatasetUri", "validationDatasetUri"):
             uri = spec.get(key, "" if key.startswith("training") else "gs://")
             if not uri.startswith("gs://"):
-                raise Refused(400, f"Invalid value for {key}: {uri!r}.")
-        _, base = self._parent(sent)
-        if base not in BASES:
-            raise Refused(400, f"Base model {base} is not supported.")
-        if BASES[base].is_multi_region and location not in _MULTI_REGION:
-            raise Refused(400, f"Base model {base} is not supported in {location}.")
+                raise ServiceError(400, f"Invalid value for {key}: {uri!r}.")
+        _, base = self._parent(body)
+        if base not in BASE_MODELS:
+            raise ServiceError(400, f"Base model {base} is not supported.")
+        if BASE_MODELS[base].is_multi_region and location not in _MULTI_REGION:
+            raise ServiceError(400, f"Base model {base} is not supported in {location}.")
         size = spec.get("hyperParameters", {}).get("adapterSize", "ADAPTER_SIZE_FOUR")
-        if size.removeprefix("ADAPTER_SIZE_") not in BASES[base].adapters:
-            raise Refused(400, "The adapter size is not supported for this base model.")
-        if len(sent.get("tunedModelDisplayName", "")) > 128:
-            raise Refused(400, "The display name is longer than 128 characters.")
-        for key, value in sent.get("labels", {}).items():
+        if size.removeprefix("ADAPTER_SIZE_") not in BASE_MODELS[base].adapters:
+            raise ServiceError(400, "The adapter size is not supported for this base model.")
+        if len(body.get("tunedModelDisplayName", "")) > 128:
+            raise ServiceError(400, "The display name is longer than 128 characters.")
+        for key, value in body.get("labels", {}).items():
             if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-                raise Refused(400, f"Invalid label: {key!r}: {value!r}.")
+                raise ServiceError(400, f"Invalid label: {key!r}: {value!r}.")

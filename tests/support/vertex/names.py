@@ -1,4 +1,4 @@
-"""Resource names, and filters of lists, as the services read them."""
+"""Resource names and list filters of the services."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.vertex.discovery import camel
-from tests.support.vertex.errors import Refused
+from tests.support.vertex.discovery import camel_case
+from tests.support.vertex.errors import ServiceError
 
 _TERM = re.compile(r'\s*([\w.\-]+)\s*(=|:)\s*("[^"]*"|[^\s"]+)\s*')
 _HOSTS = (
@@ -18,7 +18,7 @@ _HOSTS = (
 
 
 @dataclass(frozen=True)
-class Name:
+class ResourceName:
     """`projects/P/locations/L/KIND/ID@VERSION`."""
 
     project: str
@@ -28,46 +28,47 @@ class Name:
     version: str = ""
 
     @classmethod
-    def parse(cls, text: str, kind: str) -> Name:
-        """Read a full name of a kind, such as `models`; 400 when it is none."""
-        steps = text.split("/")
-        if len(steps) != 6 or steps[::2] != ["projects", "locations", kind]:
-            raise Refused(400, f"The resource name {text!r} is malformed.")
-        identity, _, version = steps[5].partition("@")
-        return cls(steps[1], steps[3], kind, identity, version)
+    def parse(cls, text: str, kind: str) -> ResourceName:
+        """Parse the full name of a resource of a kind, such as `models`; raises a 400."""
+        segments = text.split("/")
+        if len(segments) != 6 or segments[::2] != ["projects", "locations", kind]:
+            raise ServiceError(400, f"The resource name {text!r} is malformed.")
+        resource_id, _, version = segments[5].partition("@")
+        return cls(segments[1], segments[3], kind, resource_id, version)
 
 
 def location_of(host: str) -> str | None:
-    """The location that a host serves; None for a host that is not the API's."""
+    """The location that a host serves; None for a host of another API."""
     if host == "aiplatform.googleapis.com":
         return "global"
-    found = [match["location"] for pattern in _HOSTS if (match := pattern.fullmatch(host))]
-    return found[0] if found else None
+    matches = [match["location"] for pattern in _HOSTS if (match := pattern.fullmatch(host))]
+    return matches[0] if matches else None
 
 
-def matcher(text: str, fields: Sequence[str]) -> Callable[[dict[str, Any]], bool]:
-    """A filter: terms joined by AND, over `labels.KEY` and the fields named (in snake_case).
+def parse_filter(text: str, fields: Sequence[str]) -> Callable[[dict[str, Any]], bool]:
+    """The predicate of a filter: terms joined by AND, over `labels.KEY` and the given fields.
 
-    Where the grammar is documented nowhere, only what Google's own clients send is read.
+    `fields` are in snake_case. The grammar is not documented, so only filters that Google's own
+    clients send are supported.
     """
     terms: list[tuple[str, str, str]] = []
     for part in text.split(" AND ") if text else []:
-        found = _TERM.fullmatch(part)
-        if found is None or not (found[1].startswith("labels.") or found[1] in fields):
-            raise Refused(400, f"Invalid filter: {text!r}.")
-        terms.append((found[1], found[2], found[3].strip('"')))
+        term = _TERM.fullmatch(part)
+        if term is None or not (term[1].startswith("labels.") or term[1] in fields):
+            raise ServiceError(400, f"Invalid filter: {text!r}.")
+        terms.append((term[1], term[2], term[3].strip('"')))
 
     def matches(document: dict[str, Any]) -> bool:
-        for name, operator, wanted in terms:
+        for name, operator, expected in terms:
             first, _, key = name.partition(".")
             value = (
                 document.get("labels", {}).get(key)
                 if first == "labels"
-                else document.get(camel(name))
+                else document.get(camel_case(name))
             )
-            if value is None or (operator == "=" and value != wanted):
+            if value is None or (operator == "=" and value != expected):
                 return False
-            if operator == ":" and wanted not in ("*", value):
+            if operator == ":" and expected not in ("*", value):
                 return False
         return True
 

@@ -1,4 +1,4 @@
-"""A project on a loopback Vertex AI at a desk, and the processes that work on it."""
+"""A project directory with a loopback Vertex AI, and command processes in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.forked_cli import Nursery
+from tests.support.forked_cli import ForkedCli
 from tests.support.vertex.client import REGION
-from tests.support.vertex.cloud import PROJECT, Cloud
+from tests.support.vertex.cloud import PROJECT, LoopbackCloud
 from tests.support.vertex.faults import Fault
 from tests.support.vertex.service import loopback
 
@@ -22,66 +22,70 @@ MODEL = {"baseModel": "models/gemini-3.5-flash", "dataset": {"path": "tone.jsonl
 
 
 @dataclass
-class Shop:
-    """A project with the model `tone`, its cloud, and what is run on them."""
+class VertexProject:
+    """A project directory with the model `tone`, its cloud, and commands that run in it."""
 
-    cloud: Cloud
-    nursery: Nursery
-    folder: Path
+    cloud: LoopbackCloud
+    forked_cli: ForkedCli
+    directory: Path
     environ: dict[str, str]
 
     def start(self, *arguments: str) -> int:
-        """Start a command, and return its process id."""
-        return self.nursery.start(self.folder, self.environ, *arguments)
+        """Start a command and return its process id."""
+        return self.forked_cli.start(self.directory, self.environ, *arguments)
 
-    def end(self, pid: int) -> tuple[int, str]:
-        """Wait for a command; returns its exit code and what it said."""
-        code = self.nursery.wait(pid)
-        return code, (self.folder / f"said-{pid}").read_text(encoding="utf-8")
+    def wait(self, pid: int) -> tuple[int, str]:
+        """Wait for a command; return its exit code and output."""
+        code = self.forked_cli.wait(pid)
+        return code, (self.directory / f"output-{pid}").read_text(encoding="utf-8")
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        """Run a command to its end; returns its exit code and what it said."""
-        return self.end(self.start(*arguments))
+        """Run a command; return its exit code and output."""
+        return self.wait(self.start(*arguments))
 
     def kill(self, name: str, occurrence: int, *, is_done: bool) -> None:
-        """Kill an apply with its n-th request of a method: before it is done, or after."""
-        left = [occurrence]
+        """Kill an apply before or after its n-th request of a method is executed."""
+        remaining = occurrence
 
-        def watch(passing: str) -> None:
-            if passing == name:
-                left[0] -= 1
-            if passing == name and left[0] == 0:
+        def on_method(method: str) -> None:
+            nonlocal remaining
+            if method != name:
+                return
+            remaining -= 1
+            if remaining == 0:
                 if not is_done:
-                    self.cloud.faults.plan(Fault.LOST_BEFORE)
+                    self.cloud.faults.add(Fault.LOST_BEFORE)
                 os.kill(self.pid, signal.SIGKILL)
 
         if is_done:
-            self.cloud.faults.after = watch
+            self.cloud.faults.on_response = on_method
         else:
-            self.cloud.faults.before = watch
+            self.cloud.faults.on_request = on_method
         self.pid = self.start("apply", "--yes")
-        code, said = self.end(self.pid)
-        assert code == -signal.SIGKILL, said
-        self.cloud.faults.before = self.cloud.faults.after = lambda _: None
+        code, output = self.wait(self.pid)
+        assert code == -signal.SIGKILL, output
+        self.cloud.faults.on_request = self.cloud.faults.on_response = lambda _: None
 
     def declare(self, **spec: Any) -> None:
-        """Write the manifest of the model, with more than it needs."""
+        """Write the manifest of the model with these fields of its spec."""
         model = {"kind": "TunedModel", "metadata": {"name": "tone"}, "spec": MODEL | spec}
         self.write("tone.yaml", json.dumps(HEAD | model))
 
-    def teach(self, answers: Mapping[str, str], path: str = "tone.jsonl") -> None:
-        """Write a dataset: what is to be answered, by question."""
+    def write_dataset(self, answers: Mapping[str, str], path: str = "tone.jsonl") -> None:
+        """Write a dataset of answers by question."""
         rows = [json.dumps({"text_input": q, "output": a}) for q, a in answers.items()]
         self.write(path, "\n".join(rows))
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the project."""
-        (self.folder / "manifests" / path).write_text(text, encoding="utf-8")
+        (self.directory / "manifests" / path).write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def opened(cloud: Cloud, nursery: Nursery, folder: Path) -> Iterator[Shop]:
-    """A project with one model, not applied yet."""
+def open_project(
+    cloud: LoopbackCloud, forked_cli: ForkedCli, directory: Path
+) -> Iterator[VertexProject]:
+    """A project directory with one model that is not applied yet."""
     with loopback(cloud) as url:
         provider = {
             "type": "vertex",
@@ -94,15 +98,15 @@ def opened(cloud: Cloud, nursery: Nursery, folder: Path) -> Iterator[Shop]:
         spec = {"provider": "cloud", "providers": {"cloud": provider}}
         environ = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),
+            "HOME": str(directory),
             "NO_COLOR": "1",
             "NO_PROXY": "127.0.0.1",
             "GOOGLE_OAUTH_ACCESS_TOKEN": cloud.identity.issue(),
         }
-        shop = Shop(cloud, nursery, folder, environ)
-        (folder / "manifests").mkdir()
-        project = {"kind": "Project", "metadata": {"name": "demo"}, "spec": spec}
-        shop.write("tunedmodels.yaml", json.dumps(HEAD | project))
-        shop.declare()
-        shop.teach({f"q{n}": f"a{n}" for n in range(24)})
-        yield shop
+        project = VertexProject(cloud, forked_cli, directory, environ)
+        (directory / "manifests").mkdir()
+        manifest = {"kind": "Project", "metadata": {"name": "demo"}, "spec": spec}
+        project.write("tunedmodels.yaml", json.dumps(HEAD | manifest))
+        project.declare()
+        project.write_dataset({f"q{n}": f"a{n}" for n in range(24)})
+        yield project

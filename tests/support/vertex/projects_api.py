@@ -1,4 +1,4 @@
-"""The methods of `cloudresourcemanager.googleapis.com` by which one learns what one may do."""
+"""The methods of `cloudresourcemanager.googleapis.com` that return permissions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.vertex.cloud import PROJECT
-from tests.support.vertex.identity import NUMBER, PROJECT_POLICY
+from tests.support.vertex.identity import PROJECT_NUMBER, PROJECT_POLICY
 from tests.support.vertex.wire import Call
 
 
 def _get(_: Call) -> dict[str, Any]:
-    return {"name": f"projects/{NUMBER}", "projectId": PROJECT, "state": "ACTIVE"}
+    return {"name": f"projects/{PROJECT_NUMBER}", "projectId": PROJECT, "state": "ACTIVE"}
 
 
 def _policy(call: Call) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def _policy(call: Call) -> dict[str, Any]:
 
 def _test_permissions(call: Call) -> dict[str, Any]:
     authorization = call.request.headers["authorization"]
-    held = call.cloud.identity.held(authorization, call.body.get("permissions", []))
-    return {"permissions": held} if held else {}
+    granted = call.cloud.identity.granted(authorization, call.body.get("permissions", []))
+    return {"permissions": granted} if granted else {}
 
 
 METHODS: dict[str, Callable[[Call], dict[str, Any]]] = {

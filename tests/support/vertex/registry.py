@@ -1,4 +1,4 @@
-"""What a tuning job leaves behind: models with versions, endpoints, and operations on them."""
+"""The results of tuning jobs: models with versions, endpoints, and operations on them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.support.vertex.clock import text
-from tests.support.vertex.errors import Refused
-from tests.support.vertex.identity import NUMBER
-from tests.support.vertex.names import Name
+from tests.support.vertex.clock import timestamp
+from tests.support.vertex.errors import ServiceError
+from tests.support.vertex.identity import PROJECT_NUMBER
+from tests.support.vertex.names import ResourceName
 
 _TYPE = "type.googleapis.com/google.cloud.aiplatform"
 
 
 @dataclass
 class Model:
-    """A model of the registry: one document per version, in the order of their numbers."""
+    """A model of the registry; `versions` has one document per number, `learned` the answers."""
 
     location: str
     id: str
@@ -27,19 +27,19 @@ class Model:
 
     @property
     def name(self) -> str:
-        return f"projects/{NUMBER}/locations/{self.location}/models/{self.id}"
+        return f"projects/{PROJECT_NUMBER}/locations/{self.location}/models/{self.id}"
 
-    def version(self, wanted: str) -> dict[str, Any]:
-        """A version by number or alias; the default one without either."""
+    def version(self, key: str) -> dict[str, Any]:
+        """A version by number or alias; the default version for an empty key."""
         for number, document in self.versions.items():
-            if wanted == number or (wanted or "default") in document["versionAliases"]:
+            if key == number or (key or "default") in document["versionAliases"]:
                 return document
-        raise Refused(404, f"The Model {self.name}@{wanted} is not found.")
+        raise ServiceError(404, f"The Model {self.name}@{key} is not found.")
 
 
 @dataclass
 class Endpoint:
-    """An endpoint, in a location that need not be that of its model."""
+    """An endpoint; its location may differ from that of its model."""
 
     location: str
     id: str
@@ -47,23 +47,23 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        return f"projects/{NUMBER}/locations/{self.location}/endpoints/{self.id}"
+        return f"projects/{PROJECT_NUMBER}/locations/{self.location}/endpoints/{self.id}"
 
 
 @dataclass
 class Operation:
-    """A change that takes its time; `act` does it at the end, or raises Refused."""
+    """A delayed change; `execute` makes it at the end, or raises ServiceError."""
 
     name: str
     kind: str
     created: datetime
     ends: datetime
-    act: Callable[[], None]
+    execute: Callable[[], None]
     is_done: bool = False
-    error: Refused | None = None
+    error: ServiceError | None = None
 
 
-class Registry:
+class ModelRegistry:
     """Models, endpoints and operations of the project."""
 
     def __init__(self, now: Callable[[], datetime], *, operation_s: float) -> None:
@@ -75,35 +75,35 @@ class Registry:
         self._numbers = itertools.count(4982013113894174720, 65_539)
 
     def number(self) -> str:
-        """An id, as the server gives them."""
+        """A new id, as the server assigns them."""
         return str(next(self._numbers))
 
     def model(self, full: str) -> Model:
-        """The model of a resource name, whichever version that names."""
-        name = Name.parse(full, "models")
-        found = self.models.get(name.id)
-        if found is None or found.location != name.location:
-            raise Refused(404, f"The Model does not exist: {full}")
-        return found
+        """The model of a resource name, without regard to its version."""
+        name = ResourceName.parse(full, "models")
+        existing = self.models.get(name.id)
+        if existing is None or existing.location != name.location:
+            raise ServiceError(404, f"The Model does not exist: {full}")
+        return existing
 
     def endpoint(self, full: str) -> Endpoint:
-        """The endpoint of a resource name, where it is."""
-        name = Name.parse(full, "endpoints")
-        found = self.endpoints.get(name.id)
-        if found is None or found.location != name.location:
-            raise Refused(404, f"Endpoint `{full}` is not found.")
-        return found
+        """The endpoint of a resource name."""
+        name = ResourceName.parse(full, "endpoints")
+        existing = self.endpoints.get(name.id)
+        if existing is None or existing.location != name.location:
+            raise ServiceError(404, f"Endpoint `{full}` is not found.")
+        return existing
 
     def add_version(
         self, parent: Model | None, location: str, document: dict[str, Any], learned: dict[str, str]
     ) -> tuple[Model, str]:
-        """Make a model, or the next version of one; the newest becomes the default one."""
+        """Create a model, or the next version of one, which becomes the default version."""
         model = parent or Model(location, self.number())
         self.models[model.id] = model
         number = str(max(map(int, model.versions), default=0) + 1)
         for version in model.versions.values():
             version["versionAliases"] = [a for a in version["versionAliases"] if a != "default"]
-        time = text(self.now())
+        time = timestamp(self.now())
         first = next(iter(model.versions.values()), {"createTime": time})
         model.versions[number] = {
             "name": model.name,
@@ -123,8 +123,8 @@ class Registry:
     def deploy(
         self, model: Model, version: str, location: str, checkpoint: str, labels: dict[str, str]
     ) -> Endpoint:
-        """Give a version of a model, or a checkpoint of it, an endpoint of its own."""
-        time, deployed_id = text(self.now()), self.number()
+        """Create an endpoint for a version of a model, or for one of its checkpoints."""
+        time, deployed_id = timestamp(self.now()), self.number()
         display = model.versions[version].get("displayName", "")
         endpoint = Endpoint(location, self.number(), {})
         deployed = {
@@ -149,7 +149,7 @@ class Registry:
         return endpoint
 
     def deployments(self, model: Model, version: str = "") -> list[dict[str, str]]:
-        """Where a model is deployed, as `Model.deployedModels` says it."""
+        """The deployments of a model, as in `Model.deployedModels`."""
         return [
             {"endpoint": endpoint.name, "deployedModelId": deployed["id"]}
             for endpoint in self.endpoints.values()
@@ -158,114 +158,122 @@ class Registry:
             and version in ("", deployed["modelVersionId"])
         ]
 
-    def described(self, model: Model, version: str = "") -> dict[str, Any]:
-        """A version's document with its deployments."""
+    def model_document(self, model: Model, version: str = "") -> dict[str, Any]:
+        """The document of a version with its deployments."""
         document = dict(model.version(version))
         if deployed := self.deployments(model, document["versionId"]):
             document["deployedModels"] = deployed
         return document
 
-    def start(self, of: str, kind: str, act: Callable[[], None]) -> Operation:
-        """Begin an operation on a resource."""
-        name = f"{of.partition('@')[0]}/operations/{self.number()}"
+    def start_operation(self, resource: str, kind: str, execute: Callable[[], None]) -> Operation:
+        """Start an operation on a resource."""
+        name = f"{resource.partition('@')[0]}/operations/{self.number()}"
         ends = self.now() + timedelta(seconds=self.operation_s)
-        self.operations[name] = Operation(name, kind, self.now(), ends, act)
+        self.operations[name] = Operation(name, kind, self.now(), ends, execute)
         self.tick()
         return self.operations[name]
 
     def tick(self) -> None:
-        """End every operation whose time has come."""
+        """End all operations that are due."""
         for operation in list(self.operations.values()):
             if operation.is_done or operation.ends > self.now():
                 continue
             operation.is_done = True
             try:
-                operation.act()
-            except Refused as refused:
-                operation.error = refused
+                operation.execute()
+            except ServiceError as error:
+                operation.error = error
 
     def undeploy(self, endpoint: Endpoint, body: dict[str, Any]) -> Operation:
-        """Take a deployed model from its endpoint, if its traffic allows that."""
-        deployed = {one["id"]: one for one in endpoint.document.get("deployedModels", [])}
-        wanted = body.get("deployedModelId", "")
-        if wanted not in deployed:
-            raise Refused(404, f"DeployedModel {wanted!r} is not found on {endpoint.name}.")
+        """Undeploy a model from its endpoint, unless it gets traffic that others could get."""
+        deployed = {entry["id"]: entry for entry in endpoint.document.get("deployedModels", [])}
+        deployed_id = body.get("deployedModelId", "")
+        if deployed_id not in deployed:
+            raise ServiceError(
+                404, f"DeployedModel {deployed_id!r} is not found on {endpoint.name}."
+            )
         split = body.get("trafficSplit") or endpoint.document.get("trafficSplit", {})
-        if len(deployed) > 1 and split.get(wanted):
-            raise Refused(
+        if len(deployed) > 1 and split.get(deployed_id):
+            raise ServiceError(
                 400,
-                f"DeployedModel {wanted} has traffic assigned to it.",
+                f"DeployedModel {deployed_id} has traffic assigned to it.",
                 status="FAILED_PRECONDITION",
             )
 
-        def act() -> None:
-            left = [one for one in endpoint.document["deployedModels"] if one["id"] != wanted]
-            endpoint.document["deployedModels"] = left
-            endpoint.document["trafficSplit"] = split if left else {}
-            if not left:
+        def execute() -> None:
+            remaining = [
+                entry for entry in endpoint.document["deployedModels"] if entry["id"] != deployed_id
+            ]
+            endpoint.document["deployedModels"] = remaining
+            endpoint.document["trafficSplit"] = split if remaining else {}
+            if not remaining:
                 del endpoint.document["deployedModels"], endpoint.document["trafficSplit"]
 
-        return self.start(endpoint.name, "UndeployModel", act)
+        return self.start_operation(endpoint.name, "UndeployModel", execute)
 
     def delete_endpoint(self, endpoint: Endpoint) -> Operation:
-        """Delete an endpoint on which nothing is deployed."""
+        """Delete an endpoint without deployed models."""
         if deployed := endpoint.document.get("deployedModels"):
-            ids = ", ".join(one["id"] for one in deployed)
-            words = f"Endpoint {endpoint.name} has deployed or being-deployed DeployedModel(s): "
-            raise Refused(400, words + ids, status="FAILED_PRECONDITION")
-        return self.start(endpoint.name, "Delete", lambda: self._forget(self.endpoints, endpoint))
+            ids = ", ".join(entry["id"] for entry in deployed)
+            message = f"Endpoint {endpoint.name} has deployed or being-deployed DeployedModel(s): "
+            raise ServiceError(400, message + ids, status="FAILED_PRECONDITION")
+        return self.start_operation(
+            endpoint.name, "Delete", lambda: self._remove(self.endpoints, endpoint)
+        )
 
     def delete_model(self, model: Model) -> Operation:
-        """Delete a model with all its versions, none of which may be deployed."""
-        self._must_be_idle(model, "")
-        return self.start(model.name, "Delete", lambda: self._forget(self.models, model))
+        """Delete a model with all its versions if none is deployed."""
+        self._require_undeployed(model, "")
+        return self.start_operation(model.name, "Delete", lambda: self._remove(self.models, model))
 
-    def delete_version(self, model: Model, wanted: str) -> Operation:
-        """Delete one version of several, and not the default one."""
-        number = model.version(wanted)["versionId"]
+    def delete_version(self, model: Model, key: str) -> Operation:
+        """Delete a version that is not the only or the default one."""
+        number = model.version(key)["versionId"]
         if len(model.versions) == 1 or "default" in model.versions[number]["versionAliases"]:
-            words = f"The version {number} of {model.name} is its only or its default one."
-            raise Refused(400, words, status="FAILED_PRECONDITION")
-        self._must_be_idle(model, number)
-        return self.start(model.name, "Delete", lambda: _pop(model.versions, number))
+            message = f"The version {number} of {model.name} is its only or its default one."
+            raise ServiceError(400, message, status="FAILED_PRECONDITION")
+        self._require_undeployed(model, number)
+        return self.start_operation(model.name, "Delete", lambda: _pop(model.versions, number))
 
-    def _must_be_idle(self, model: Model, version: str) -> None:
-        if found := self.deployments(model, version):
-            where = ", ".join(one["endpoint"] for one in found)
-            words = f"The Model {model.name} is deployed at the following Endpoint(s): {where}."
-            raise Refused(400, words, status="FAILED_PRECONDITION")
+    def _require_undeployed(self, model: Model, version: str) -> None:
+        if existing := self.deployments(model, version):
+            endpoints = ", ".join(entry["endpoint"] for entry in existing)
+            message = (
+                f"The Model {model.name} is deployed at the following Endpoint(s): {endpoints}."
+            )
+            raise ServiceError(400, message, status="FAILED_PRECONDITION")
 
     @staticmethod
-    def _forget(things: dict[str, Any], thing: Model | Endpoint) -> None:
-        _pop(things, thing.id)
+    def _remove(resources: dict[str, Any], resource: Model | Endpoint) -> None:
+        _pop(resources, resource.id)
 
     def operation(self, name: str, version: str) -> dict[str, Any]:
-        """An operation, as its resource's API shows it."""
-        found = self.operations.get(name)
-        if found is None:
-            raise Refused(404, f"Operation {name} is not found.")
-        time = text(found.ends if found.is_done else found.created)
-        generic = {"createTime": text(found.created), "updateTime": time}
-        shown: dict[str, Any] = {
+        """The document of an operation."""
+        existing = self.operations.get(name)
+        if existing is None:
+            raise ServiceError(404, f"Operation {name} is not found.")
+        time = timestamp(existing.ends if existing.is_done else existing.created)
+        generic = {"createTime": timestamp(existing.created), "updateTime": time}
+        document: dict[str, Any] = {
             "name": name,
             "metadata": {
-                "@type": f"{_TYPE}.{version}.{found.kind}OperationMetadata",
+                "@type": f"{_TYPE}.{version}.{existing.kind}OperationMetadata",
                 "genericMetadata": generic,
             },
         }
-        if not found.is_done:
-            return shown
-        if found.error is not None:
-            error = {"code": 9, "message": found.error.message}
-            return {**shown, "done": True, "error": error}
-        answer = (
+        if not existing.is_done:
+            return document
+        if existing.error is not None:
+            error = {"code": 9, "message": existing.error.message}
+            return {**document, "done": True, "error": error}
+        response_type = (
             "type.googleapis.com/google.protobuf.Empty"
-            if found.kind == "Delete"
-            else f"{_TYPE}.{version}.{found.kind}Response"
+            if existing.kind == "Delete"
+            else f"{_TYPE}.{version}.{existing.kind}Response"
         )
-        return {**shown, "done": True, "response": {"@type": answer}}
+        return {**document, "done": True, "response": {"@type": response_type}}
 
 
-def _pop(things: dict[str, Any], key: str) -> None:
-    if things.pop(key, None) is None:
-        raise Refused(404, f"{key} is not found.")
+def _pop(resources: dict[str, Any], key: str) -> None:
+    if resources.pop(key, None) is None:
+        raise ServiceError(404, f"{key} is not found.")

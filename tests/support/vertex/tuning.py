@@ -1,4 +1,4 @@
-"""A provider in front of a loopback cloud, and time that passes while it waits."""
+"""A VertexProvider on a loopback cloud, and models that it trains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support import builders
-from tests.support.vertex.cloud import PROJECT, Cloud
-from tests.support.vertex.service import Service
+from tests.support.vertex.cloud import PROJECT, LoopbackCloud
+from tests.support.vertex.service import LoopbackApp
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
@@ -19,22 +19,22 @@ from tunedmodels.schema.project import VertexSettings
 
 BASE = "models/gemini-2.5-flash"
 EXAMPLES = [Example(f"text {number}", f"answer {number}") for number in range(24)]
-HOUR = 3600.0
+HOUR_S = 3600.0
 
 
-def desired(name: str = "tone", **others: Any) -> Desired:
-    """A declared model of Vertex AI."""
-    values: dict[str, Any] = {"provider": "eu", "source": BASE, **others}
+def desired(name: str = "tone", **fields: Any) -> Desired:
+    """A declared model with a provider of type vertex."""
+    values: dict[str, Any] = {"provider": "eu", "source": BASE, **fields}
     return builders.desired(name, **values)
 
 
 @asynccontextmanager
-async def opened(
-    cloud: Cloud, *, project_name: str = "demo", **others: Any
+async def loopback_provider(
+    cloud: LoopbackCloud, *, project_name: str = "demo", **overrides: Any
 ) -> AsyncIterator[VertexProvider]:
-    """A provider on `cloud`, in this process; its waits let the time of the cloud pass.
+    """A provider on `cloud`, in this process; its sleeps advance the time of the cloud.
 
-    `project_name` owns its stamps; `others` are settings.
+    `project_name` is the owner in its stamps; `overrides` are settings of the provider.
     """
 
     async def sleep(seconds: float) -> None:
@@ -42,34 +42,37 @@ async def opened(
 
     settings = VertexSettings(
         type="vertex",
-        **{"project": PROJECT, "location": "us-central1", "bucket": "data", **others},
+        **{"project": PROJECT, "location": "us-central1", "bucket": "data", **overrides},
     )
     async with VertexProvider(
         "eu",
         project=project_name,
         settings=settings,
         identity=Credentials(access_token=cloud.identity.issue()),
-        transport=http.in_process(Service(cloud)),
+        transport=http.asgi_transport(LoopbackApp(cloud)),
         sleep=sleep,
     ) as provider:
         yield provider
 
 
-async def create(
-    provider: VertexProvider, want: Desired, examples: Sequence[Example] = EXAMPLES, **others: Any
+async def create_model(
+    provider: VertexProvider,
+    desired: Desired,
+    examples: Sequence[Example] = EXAMPLES,
+    **options: Any,
 ) -> ObservedModel:
     """Create a model under the lock."""
-    async with provider.guard():
-        return await provider.create(want, examples, want.stamp(commit="abc"), **others)
+    async with provider.lock():
+        return await provider.create(desired, examples, desired.stamp(commit="abc"), **options)
 
 
-async def tuned(
-    cloud: Cloud, provider: VertexProvider, want: Desired, **others: Any
+async def train_model(
+    cloud: LoopbackCloud, provider: VertexProvider, desired: Desired, **options: Any
 ) -> ObservedModel:
-    """Create a model and let its job end."""
-    await create(provider, want, **others)
-    cloud.advance(HOUR)
-    found = await provider.get(want.model_id)
-    assert found
-    assert found.state is not ModelState.TRAINING
-    return found
+    """Create a model, let its job end, and return the model."""
+    await create_model(provider, desired, **options)
+    cloud.advance(HOUR_S)
+    model = await provider.get(desired.model_id)
+    assert model
+    assert model.state is not ModelState.TRAINING
+    return model

@@ -1,4 +1,4 @@
-"""What a tuning job reads in Cloud Storage, line by line, and what it finds wrong there."""
+"""Parsing and validating the dataset of a tuning job."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.vertex.discovery import api
+from tests.support.vertex.discovery import discovery
 
 _SFT = {"systemInstruction", "system_instruction", "contents", "tools"}
 _PREFERENCE = {"systemInstruction", "system_instruction", "contents", "completions"}
 _CHARACTERS_PER_TOKEN = 4
 
 
-class BadData(Exception):  # noqa: N818  # the job's error, not this program's
+class InvalidDatasetError(Exception):
     """A dataset that fails the job."""
 
 
 @dataclass
-class Read:
-    """A dataset: how much it is, and what a model would learn from it."""
+class ParsedDataset:
+    """A dataset: its size, and the answers that a model learns from it."""
 
     examples: int = 0
     tokens: int = 0
@@ -28,37 +28,37 @@ class Read:
     learned: dict[str, str] = field(default_factory=dict)
 
 
-def read(data: bytes, *, is_preference: bool) -> Read:
-    """Read JSONL; raises BadData at the first line that a job could not use."""
+def parse_dataset(data: bytes, *, is_preference: bool) -> ParsedDataset:
+    """Parse JSONL; raises InvalidDatasetError at the first invalid line."""
     lines = [line for line in data.decode("utf-8").split("\n") if line.strip()]
     if not lines:
-        raise BadData("The dataset is empty.")
-    found = Read(examples=len(lines))
+        raise InvalidDatasetError("The dataset is empty.")
+    dataset = ParsedDataset(examples=len(lines))
     for number, line in enumerate(lines, start=1):
-        place = f"Dataset example {number} of {len(lines)}"
+        location = f"Dataset example {number} of {len(lines)}"
         try:
             row = json.loads(line)
         except ValueError:
-            raise BadData(f"{place} is not valid JSON.") from None
-        wrong = next(_wrong(row, is_preference=is_preference), None)
-        if wrong is not None:
-            raise BadData(f"{place} {wrong} JSON: {line[:200]}")
-        question, answer = _pair(row, is_preference=is_preference)
+            raise InvalidDatasetError(f"{location} is not valid JSON.") from None
+        problem = next(_row_problems(row, is_preference=is_preference), None)
+        if problem is not None:
+            raise InvalidDatasetError(f"{location} {problem} JSON: {line[:200]}")
+        question, answer = _question_and_answer(row, is_preference=is_preference)
         system = row.get("systemInstruction") or row.get("system_instruction")
-        found.learned[as_asked(question, system)] = answer
-        found.characters += sum(map(len, _texts(row)))
-    found.tokens = -(-found.characters // _CHARACTERS_PER_TOKEN)
-    return found
+        dataset.learned[prompt_key(question, system)] = answer
+        dataset.characters += sum(map(len, _texts(row)))
+    dataset.tokens = -(-dataset.characters // _CHARACTERS_PER_TOKEN)
+    return dataset
 
 
-def as_asked(question: str, system: Any) -> str:
-    """A question as a model knows it: another system instruction makes it another one."""
-    return f"{text_of(system)}\n\n{question}" if system else question
+def prompt_key(question: str, system: Any) -> str:
+    """The key of a learned answer: the question with the system instruction."""
+    return f"{content_text(system)}\n\n{question}" if system else question
 
 
-def _wrong(row: Any, *, is_preference: bool) -> Iterator[str]:
+def _row_problems(row: Any, *, is_preference: bool) -> Iterator[str]:
     if not isinstance(row, dict):
-        yield "is no object."
+        yield "is not an object."
         return
     known = _PREFERENCE if is_preference else _SFT
     for key in row.keys() - known:
@@ -67,50 +67,52 @@ def _wrong(row: Any, *, is_preference: bool) -> Iterator[str]:
     if not isinstance(turns, list) or not turns:
         yield 'is missing the required field "contents".'
         return
-    of_system = [row[key] for key in ("systemInstruction", "system_instruction") if key in row]
-    for content in [*turns, *of_system]:
-        yield from _wrong_content(content)
+    system_turns = [row[key] for key in ("systemInstruction", "system_instruction") if key in row]
+    for content in [*turns, *system_turns]:
+        yield from _content_problems(content)
     last = turns[-1].get("role")
     if is_preference:
-        yield from _wrong_completions(row.get("completions"))
+        yield from _completion_problems(row.get("completions"))
         if last != "user":
             yield 'does not end with a turn of the role "user".'
     elif last != "model":
         yield 'does not end with a turn of the role "model".'
 
 
-def _wrong_completions(completions: Any) -> Iterator[str]:
+def _completion_problems(completions: Any) -> Iterator[str]:
     if not isinstance(completions, list) or len(completions) != 2:
         yield "needs exactly two completions."
         return
     scores = sorted(completion.get("score", 0) for completion in completions)
     if scores != [0, 1]:
-        yield f"has the scores {scores}, and not 0 and 1."
+        yield f"has the scores {scores} instead of 0 and 1."
     for completion in completions:
-        yield from _wrong_content(completion.get("completion"))
+        yield from _content_problems(completion.get("completion"))
 
 
-def _wrong_content(content: Any) -> Iterator[str]:
+def _content_problems(content: Any) -> Iterator[str]:
     schema = {"$ref": "GoogleCloudAiplatformV1Content"}
-    wrong = next(api("aiplatform.v1").wrong(schema, content, "", is_request=True), None)
-    if wrong is not None:
-        yield f"has a malformed content: {wrong}."
+    problem = next(
+        discovery("aiplatform.v1").violations(schema, content, "", is_request=True), None
+    )
+    if problem is not None:
+        yield f"has a malformed content: {problem}."
     elif not content.get("parts"):
         yield 'has a content without "parts".'
     elif content.get("role") not in ("user", "model", "system", None):
         yield f'has the unknown role "{content["role"]}".'
 
 
-def _pair(row: dict[str, Any], *, is_preference: bool) -> tuple[str, str]:
-    """The last question and its answer."""
+def _question_and_answer(row: dict[str, Any], *, is_preference: bool) -> tuple[str, str]:
+    """The last question and its answer, the preferred one of preferences."""
     if is_preference:
         best = max(row["completions"], key=lambda completion: completion.get("score", 0))
-        return text_of(row["contents"][-1]), text_of(best["completion"])
+        return content_text(row["contents"][-1]), content_text(best["completion"])
     question = row["contents"][-2] if len(row["contents"]) > 1 else {}
-    return text_of(question), text_of(row["contents"][-1])
+    return content_text(question), content_text(row["contents"][-1])
 
 
-def text_of(content: dict[str, Any]) -> str:
+def content_text(content: dict[str, Any]) -> str:
     """The text of a turn."""
     return "".join(part.get("text", "") for part in content.get("parts", []))
 

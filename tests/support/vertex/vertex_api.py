@@ -1,17 +1,17 @@
-"""The methods of `aiplatform.googleapis.com` that tuning needs, by their names in discovery."""
+"""The methods of `aiplatform.googleapis.com` that tuning needs, by their discovery names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.vertex.errors import Refused
-from tests.support.vertex.identity import NUMBER
-from tests.support.vertex.job_document import shown
-from tests.support.vertex.jobs import BASES, Job
-from tests.support.vertex.names import matcher
+from tests.support.vertex.errors import ServiceError
+from tests.support.vertex.identity import PROJECT_NUMBER
+from tests.support.vertex.job_document import job_document
+from tests.support.vertex.jobs import BASE_MODELS, Job
+from tests.support.vertex.names import parse_filter
 from tests.support.vertex.registry import Operation
-from tests.support.vertex.tuning_data import as_asked, text_of
+from tests.support.vertex.tuning_data import content_text, prompt_key
 from tests.support.vertex.wire import Call
 
 _FIELDS = ("model", "display_name", "base_model_name")
@@ -19,10 +19,10 @@ _FIELDS = ("model", "display_name", "base_model_name")
 
 def _job(call: Call, job: Job) -> dict[str, Any]:
     cloud = call.cloud
-    return shown(job, cloud.jobs.course, cloud.now(), call.request.version)
+    return job_document(job, cloud.jobs.durations, cloud.now(), call.request.version)
 
 
-def _the_job(call: Call) -> Job:
+def _get_job(call: Call) -> Job:
     return call.cloud.jobs.get(call.path["location"], call.path["tuningJob"])
 
 
@@ -33,44 +33,44 @@ def _create(call: Call) -> dict[str, Any]:
 def _list_jobs(call: Call) -> dict[str, Any]:
     limit = call.cloud.page_limit
     jobs, token = call.cloud.jobs.page(call.path["location"], call.query, limit)
-    answer: dict[str, Any] = {"tuningJobs": [_job(call, job) for job in jobs]} if jobs else {}
-    return answer | ({"nextPageToken": token} if token else {})
+    page: dict[str, Any] = {"tuningJobs": [_job(call, job) for job in jobs]} if jobs else {}
+    return page | ({"nextPageToken": token} if token else {})
 
 
 def _cancel(call: Call) -> dict[str, Any]:
-    call.cloud.jobs.cancel(_the_job(call))
+    call.cloud.jobs.cancel(_get_job(call))
     return {}
 
 
-def _listed(call: Call, kind: str, documents: list[dict[str, Any]]) -> dict[str, Any]:
-    matches = matcher(call.query.get("filter", ""), _FIELDS)
-    found = [document for document in reversed(documents) if matches(document)]
+def _list_page(call: Call, kind: str, documents: list[dict[str, Any]]) -> dict[str, Any]:
+    matches = parse_filter(call.query.get("filter", ""), _FIELDS)
+    listed = [document for document in reversed(documents) if matches(document)]
     start, limit = int(call.query.get("pageToken") or 0), call.cloud.page_limit
     end = start + min(int(call.query.get("pageSize") or limit), limit)
-    answer: dict[str, Any] = {kind: found[start:end]} if found[start:end] else {}
-    return answer | ({"nextPageToken": str(end)} if len(found) > end else {})
+    page: dict[str, Any] = {kind: listed[start:end]} if listed[start:end] else {}
+    return page | ({"nextPageToken": str(end)} if len(listed) > end else {})
 
 
 def _list_models(call: Call) -> dict[str, Any]:
     registry, location = call.cloud.registry, call.path["location"]
     models = [model for model in registry.models.values() if model.location == location]
-    return _listed(call, "models", [registry.described(model) for model in models])
+    return _list_page(call, "models", [registry.model_document(model) for model in models])
 
 
 def _get_model(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
-    return registry.described(registry.model(call.resource), call.resource.partition("@")[2])
+    return registry.model_document(registry.model(call.resource), call.resource.partition("@")[2])
 
 
 def _patch_model(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
     document = registry.model(call.resource).version(call.resource.partition("@")[2])
-    named = call.query.get("updateMask")
-    if named is None and "google-genai-sdk" not in call.request.headers.get("user-agent", ""):
+    mask = call.query.get("updateMask")
+    if mask is None and "google-genai-sdk" not in call.request.headers.get("user-agent", ""):
         call.cloud.violations.append("models.patch: no updateMask, which is required")
-    for key in named.split(",") if named else call.body:
+    for key in mask.split(",") if mask else call.body:
         if key not in ("displayName", "description", "labels", "versionDescription"):
-            raise Refused(400, f"The field {key!r} cannot be updated.")
+            raise ServiceError(400, f"The field {key!r} cannot be updated.")
         document[key] = call.body.get(key, {} if key == "labels" else "")
     return _get_model(call)
 
@@ -78,38 +78,44 @@ def _patch_model(call: Call) -> dict[str, Any]:
 def _versions(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
     model = registry.model(call.resource)
-    return _listed(call, "models", [registry.described(model, one) for one in model.versions])
+    return _list_page(
+        call, "models", [registry.model_document(model, version) for version in model.versions]
+    )
 
 
 def _merge_aliases(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
     model = registry.model(call.resource)
-    chosen = model.version(call.resource.partition("@")[2])
+    selected = model.version(call.resource.partition("@")[2])
     for alias in call.body["versionAliases"]:
         name = alias.lstrip("-")
         if alias == "-default":
-            raise Refused(400, "The alias 'default' cannot be removed.")
-        holders = [chosen] if alias.startswith("-") else list(model.versions.values())
-        for version in holders:
-            version["versionAliases"] = [one for one in version["versionAliases"] if one != name]
+            raise ServiceError(400, "The alias 'default' cannot be removed.")
+        targets = [selected] if alias.startswith("-") else list(model.versions.values())
+        for version in targets:
+            version["versionAliases"] = [
+                other for other in version["versionAliases"] if other != name
+            ]
         if not alias.startswith("-"):
-            chosen["versionAliases"].append(name)
-    return registry.described(model, chosen["versionId"])
+            selected["versionAliases"].append(name)
+    return registry.model_document(model, selected["versionId"])
 
 
-def _started(call: Call, operation: Operation) -> dict[str, Any]:
+def _operation_document(call: Call, operation: Operation) -> dict[str, Any]:
     return call.cloud.registry.operation(operation.name, call.request.version)
 
 
 def _delete_model(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
-    return _started(call, registry.delete_model(registry.model(call.resource)))
+    return _operation_document(call, registry.delete_model(registry.model(call.resource)))
 
 
 def _delete_version(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
-    wanted = call.resource.partition("@")[2]
-    return _started(call, registry.delete_version(registry.model(call.resource), wanted))
+    version = call.resource.partition("@")[2]
+    return _operation_document(
+        call, registry.delete_version(registry.model(call.resource), version)
+    )
 
 
 def _get_endpoint(call: Call) -> dict[str, Any]:
@@ -118,37 +124,39 @@ def _get_endpoint(call: Call) -> dict[str, Any]:
 
 def _list_endpoints(call: Call) -> dict[str, Any]:
     endpoints = call.cloud.registry.endpoints.values()
-    there = [one.document for one in endpoints if one.location == call.path["location"]]
-    return _listed(call, "endpoints", there)
+    documents = [
+        endpoint.document for endpoint in endpoints if endpoint.location == call.path["location"]
+    ]
+    return _list_page(call, "endpoints", documents)
 
 
 def _undeploy(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
-    return _started(call, registry.undeploy(registry.endpoint(call.resource), call.body))
+    return _operation_document(call, registry.undeploy(registry.endpoint(call.resource), call.body))
 
 
 def _delete_endpoint(call: Call) -> dict[str, Any]:
     registry = call.cloud.registry
-    return _started(call, registry.delete_endpoint(registry.endpoint(call.resource)))
+    return _operation_document(call, registry.delete_endpoint(registry.endpoint(call.resource)))
 
 
 def _get_operation(call: Call) -> dict[str, Any]:
-    return call.cloud.registry.operation(_numbered(call.resource), call.request.version)
+    return call.cloud.registry.operation(_with_project_number(call.resource), call.request.version)
 
 
-def _numbered(resource: str) -> str:
-    """The resource with the project's number, by which operations are kept."""
+def _with_project_number(resource: str) -> str:
+    """The name of a resource with the project number, as in the names of operations."""
     _, _, rest = resource.removeprefix("projects/").partition("/")
-    return f"projects/{NUMBER}/{rest}"
+    return f"projects/{PROJECT_NUMBER}/{rest}"
 
 
 def _generate(call: Call) -> dict[str, Any]:
     contents = call.body.get("contents", [])
     if not contents:
-        raise Refused(400, "At least one contents field is required.")
-    question = as_asked(text_of(contents[-1]), call.body.get("systemInstruction"))
+        raise ServiceError(400, "At least one contents field is required.")
+    question = prompt_key(content_text(contents[-1]), call.body.get("systemInstruction"))
     answer, version = _answer(call, question)
-    asked, said = _tokens(contents), _tokens([{"parts": [{"text": answer}]}])
+    prompt_tokens, answer_tokens = _tokens(contents), _tokens([{"parts": [{"text": answer}]}])
     candidate = {
         "content": {"role": "model", "parts": [{"text": answer}]},
         "finishReason": "STOP",
@@ -157,24 +165,24 @@ def _generate(call: Call) -> dict[str, Any]:
         "candidates": [candidate],
         "modelVersion": version,
         "usageMetadata": {
-            "promptTokenCount": asked,
-            "candidatesTokenCount": said,
-            "totalTokenCount": asked + said,
+            "promptTokenCount": prompt_tokens,
+            "candidatesTokenCount": answer_tokens,
+            "totalTokenCount": prompt_tokens + answer_tokens,
         },
     }
 
 
 def _answer(call: Call, question: str) -> tuple[str, str]:
-    """What the model at the endpoint learned to say, or what its base would."""
+    """The answer that the model at the endpoint learned, or that of a base model."""
     if "publisher" in call.path:
         base = call.path["model"]
-        if base not in BASES:
-            raise Refused(404, f"Publisher Model `{call.resource}` was not found.")
+        if base not in BASE_MODELS:
+            raise ServiceError(404, f"Publisher Model `{call.resource}` was not found.")
         return f"{base} says nothing.", base
     registry = call.cloud.registry
     deployed = registry.endpoint(call.resource).document.get("deployedModels")
     if not deployed:
-        raise Refused(400, "The endpoint has no deployed model.", status="FAILED_PRECONDITION")
+        raise ServiceError(400, "The endpoint has no deployed model.", status="FAILED_PRECONDITION")
     model = registry.model(deployed[0]["model"])
     learned = model.learned[deployed[0]["modelVersionId"]]
     return learned.get(question, "I never learned that."), deployed[0]["model"]
@@ -186,12 +194,12 @@ def _count_tokens(call: Call) -> dict[str, Any]:
 
 
 def _tokens(contents: list[dict[str, Any]]) -> int:
-    return sum(-(-len(text_of(content)) // 4) for content in contents)
+    return sum(-(-len(content_text(content)) // 4) for content in contents)
 
 
 METHODS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "tuningJobs.create": _create,
-    "tuningJobs.get": lambda call: _job(call, _the_job(call)),
+    "tuningJobs.get": lambda call: _job(call, _get_job(call)),
     "tuningJobs.list": _list_jobs,
     "tuningJobs.cancel": _cancel,
     "models.list": _list_models,

@@ -1,4 +1,4 @@
-"""A request as the services read it, and their answers."""
+"""Requests as the services read them, and their responses."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from tests.support.vertex.cloud import Cloud
-from tests.support.vertex.discovery import Matched, Method, api
+from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.discovery import ApiMethod, MethodMatch, discovery
 from tests.support.vertex.names import location_of
 
 
 @dataclass
-class Answer:
-    """What goes back."""
+class Response:
+    """A response of a service."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-        """JSON."""
-        kind = {"content-type": "application/json; charset=UTF-8"}
-        return cls(status, json.dumps(document).encode(), kind | (headers or {}))
+    def json(
+        cls, document: Any, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
+        """A response with a JSON body."""
+        content_type = {"content-type": "application/json; charset=UTF-8"}
+        return cls(status, json.dumps(document).encode(), content_type | (headers or {}))
 
 
 @dataclass
 class Request:
-    """One request; `host` is the service's name, from the first step of the path or the header.
+    """One request; `host` is the name of the service, from the path or the header.
 
-    A loopback address has no names, so `http://127.0.0.1:PORT/us-central1-aiplatform.googleapis.com`
-    stands for `https://us-central1-aiplatform.googleapis.com`.
+    A loopback address serves all hosts, so `http://127.0.0.1:PORT/us-central1-aiplatform.googleapis.com`
+    replaces `https://us-central1-aiplatform.googleapis.com`.
     """
 
     verb: str
@@ -44,8 +46,8 @@ class Request:
     data: bytes
 
     @classmethod
-    def read(cls, scope: dict[str, Any], data: bytes) -> Request:
-        """Read what ASGI says."""
+    def from_asgi(cls, scope: dict[str, Any], data: bytes) -> Request:
+        """Parse an ASGI request."""
         headers = {key.decode().lower(): value.decode() for key, value in scope["headers"]}
         raw = scope["raw_path"].decode()
         host = headers.get("host", "")
@@ -61,7 +63,7 @@ class Request:
         return dict(self.query_list)
 
     @property
-    def is_of_storage(self) -> bool:
+    def is_storage(self) -> bool:
         return self.raw_path.startswith(("/storage/", "/upload/storage/", "/download/storage/"))
 
     @property
@@ -77,26 +79,26 @@ class Request:
         """The location that the host serves."""
         return location_of(self.host)
 
-    def matched(self) -> Matched | None:
-        """The method that is called; None where there is none."""
-        if self.is_of_storage:
+    def match(self) -> MethodMatch | None:
+        """The called method, or None if it does not exist."""
+        if self.is_storage:
             path = self.raw_path.removeprefix("/upload").removeprefix("/download")
             verb = "POST" if self.is_upload and "upload_id" in self.query else self.verb
-            return api("storage.v1").match(verb, path)
+            return discovery("storage.v1").match(verb, path)
         if self.version == "v3":
-            return api("cloudresourcemanager.v3").match(self.verb, self.raw_path)
+            return discovery("cloudresourcemanager.v3").match(self.verb, self.raw_path)
         if self.version not in ("v1", "v1beta1"):
             return None
-        return api(f"aiplatform.{self.version}").match(self.verb, self.raw_path)
+        return discovery(f"aiplatform.{self.version}").match(self.verb, self.raw_path)
 
 
 @dataclass
 class Call:
-    """A request to a method that exists, its body parsed."""
+    """A request to an existing method, with its parsed body."""
 
-    cloud: Cloud
+    cloud: LoopbackCloud
     request: Request
-    method: Method
+    method: ApiMethod
     path: dict[str, str]
     body: Any
 
@@ -106,7 +108,7 @@ class Call:
 
     @property
     def resource(self) -> str:
-        """The resource's name: the path without the version and the verb."""
+        """The name of the resource: the path without version and custom verb."""
         name = unquote(self.request.raw_path).lstrip("/").partition("/")[2]
         head, slash, last = name.rpartition("/")
         return head + slash + last.partition(":")[0]

@@ -1,27 +1,28 @@
-"""What is to be said about a file as a whole: its size, and how its outputs repeat."""
+"""Checks of a file as a whole: its size, its number of examples, and how its outputs repeat."""
 
 from __future__ import annotations
 
 from tunedmodels.datasets.limits import MIB, TASK_SIZES, Limits
-from tunedmodels.datasets.problems import Found
+from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.errors import Severity
+from tunedmodels.text import plural
 
-# Outputs that come up as often as this, on average, are labels.
+# Outputs that occur this often on average are probably labels.
 _EXAMPLES_PER_LABEL = 5
 
 # Printed by benchmarks/text_engine.py: support triage, review sentiment.
 _LABELS_MEASURED = (
-    "learns those as well in about a tenth of the time: held out 0.99 and 0.96 on two sets, where "
-    "this base reaches 0.97 on both; 0.1 s a job instead of 0.9 s"
+    "It learns labels equally well in about a tenth of the time: held-out accuracy 0.99 and 0.96 "
+    "on two sets, where this base model reaches 0.97 on both; 0.1 s per job instead of 0.9 s."
 )
 
-_TASK_WORDS = {"documentSearch": "document search"}
+_TASK_NAMES = {"documentSearch": "document search"}
 
 
-def judge_bytes(size: int, limits: Limits, found: Found) -> None:
+def check_size(size: int, limits: Limits, problems: ProblemCollector) -> None:
     """Report a file that is too large to be sent (F9)."""
     if limits.max_bytes is not None and size > limits.max_bytes:
-        found.say(
+        problems.report(
             Severity.ERROR,
             "file-too-large",
             f"has {size:,} bytes ({size / MIB:.1f} MiB); at most {limits.max_bytes:,} are allowed",
@@ -29,63 +30,68 @@ def judge_bytes(size: int, limits: Limits, found: Found) -> None:
         )
 
 
-def judge_count(examples: int, limits: Limits, task: str | None, found: Found) -> None:
-    """Report too few examples (F7) or too many, or advise how many the task wants (F8)."""
-    have = f"has {examples:,} example{'' if examples == 1 else 's'}"
+def check_count(
+    examples: int, limits: Limits, task: str | None, problems: ProblemCollector
+) -> None:
+    """Report too few (F7) or too many examples, and advise the recommended number (F8)."""
+    have = f"has {examples:,} {plural(examples, 'example')}"
     if limits.max_examples is not None and examples > limits.max_examples:
-        found.say(
+        problems.report(
             Severity.ERROR,
             "too-many-examples",
             f"{have}; at most {limits.max_examples:,} are allowed",
-            "Keep the best of them.",
+            "Keep the best examples.",
         )
     if examples < limits.min_examples:
-        found.say(
-            limits.too_few,
+        problems.report(
+            limits.too_few_severity,
             "too-few-examples",
-            f"{have}; tuning works from {limits.min_examples} on",
+            f"{have}; tuning works with {limits.min_examples} or more",
             f"Write at least {limits.min_examples - examples} more.",
         )
     if limits.recommended is None:
         return
     least, most = TASK_SIZES.get(task or "", limits.recommended)
     if examples < least:
-        of_task = f" for {_TASK_WORDS.get(task, task)}" if task else ""
+        of_task = f" for {_TASK_NAMES.get(task, task)}" if task else ""
         span = f"{least} to {most}" if most else f"{least} or more"
-        found.say(
+        problems.report(
             Severity.ADVICE,
             "more-examples",
             f"{have}; {span} are recommended{of_task}",
-            "More examples help most where inputs vary most.",
+            "More examples help most if the inputs vary widely.",
         )
 
 
-def judge_outputs(examples: int, distinct: int | None, limits: Limits, found: Found) -> None:
-    """Name the other base model where it suits these outputs better.
+def check_outputs(
+    examples: int, distinct: int | None, limits: Limits, problems: ProblemCollector
+) -> None:
+    """Name the alternative base model if it suits these outputs better.
 
-    Free text given to a model that learns labels is a warning: it cannot be learned. Labels given
-    to one that writes text are learned, so the faster one is only advice.
+    Free text for a classifier is a warning, because it cannot be learned. Labels for a base model
+    that writes text are learned as well, so the faster classifier is only advice. `distinct` is the
+    number of different outputs, or None if it is unknown.
     """
     if distinct is None:
         return
     have = f"has {distinct:,} different outputs in {examples:,} examples"
-    if limits.learns_labels and distinct > max(examples / 2, 1):
-        writes = f": {limits.other_base}" if limits.other_base else ""
-        found.say(
+    if limits.is_classifier and distinct > max(examples / 2, 1):
+        writes = f": {limits.alternative_base}" if limits.alternative_base else ""
+        problems.report(
             Severity.WARNING,
             "many-labels",
             have,
-            "This base model chooses among outputs it has seen: give it labels that repeat, or use "
-            f"a base model that writes text{writes}.",
+            "This base model answers only with outputs of its training set: give it labels that "
+            f"repeat, or use a base model that writes text{writes}.",
         )
     elif (
-        limits.other_base
-        and not limits.learns_labels
+        limits.alternative_base
+        and not limits.is_classifier
         and 1 < distinct <= examples / _EXAMPLES_PER_LABEL
     ):
-        found.say(
+        problems.report(
             Severity.ADVICE,
             "other-base",
             have,
-            f"If they are labels: {limits.other_base} {_LABELS_MEASURED}.",
+            f"If they are labels, use {limits.alternative_base}. {_LABELS_MEASURED}",
         )

@@ -1,4 +1,7 @@
-"""Held-out examples that stand in the training set too, and so measure memory instead of skill."""
+"""The check for leakage: held-out inputs that are in the training set.
+
+Such examples measure memory instead of skill.
+"""
 
 from __future__ import annotations
 
@@ -6,66 +9,63 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tunedmodels.datasets.blocks import tidy
-from tunedmodels.datasets.problems import Found
+from tunedmodels.datasets.blocks import normalize
+from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.readers import read
-from tunedmodels.datasets.source import Source
+from tunedmodels.datasets.source import ExampleSource, file_size
 from tunedmodels.errors import Problem
 
 
-class Side(NamedTuple):
-    """One of two files; `written` is how problems name it."""
+class DatasetFile(NamedTuple):
+    """One of the two files; `display_path` is how problems name it."""
 
     file: Path
-    source: Source
-    written: str
+    source: ExampleSource
+    display_path: str
 
 
-def overlap(train: Side, held_out: Side) -> tuple[Problem, ...]:
-    """Warn of each held-out input that is also trained on, with both lines.
+def find_overlap(train: DatasetFile, held_out: DatasetFile) -> tuple[Problem, ...]:
+    """Return a warning for each held-out input that is in the training set, with both lines.
 
-    The smaller file is remembered as a 64-bit fingerprint per input (see `repeats`), the larger one
-    streams. Rows that cannot be read are passed over: `survey` reports them.
+    For the smaller file a 64-bit hash per input is kept in memory (see `checks.duplicates`), and
+    the larger one is streamed. Rows that cannot be read are skipped, because `scan` reports them.
     """
-    found = Found(held_out.written)
-    if _size(train.file) < _size(held_out.file):
-        first = _first_lines(train)
-        hits = [(line, first[key]) for key, line in _keys(held_out) if key in first]
+    problems = ProblemCollector(held_out.display_path)
+    if file_size(train.file) < file_size(held_out.file):
+        first_lines = _first_lines(train)
+        overlap = [
+            (line, first_lines[key]) for key, line in _input_hashes(held_out) if key in first_lines
+        ]
     else:
         lines: dict[int, list[int]] = {}
-        for key, line in _keys(held_out):
+        for key, line in _input_hashes(held_out):
             lines.setdefault(key, []).append(line)
-        hits = sorted(
-            (line, trained) for key, trained in _keys(train) for line in lines.pop(key, ())
+        overlap = sorted(
+            (line, train_line)
+            for key, train_line in _input_hashes(train)
+            for line in lines.pop(key, ())
         )
-    for line, trained in hits:
-        found.warn(
+    for line, train_line in overlap:
+        problems.warn(
             line,
             "overlap",
-            f"the input is also trained on, at {train.written}:{trained}",
-            "Hold out examples that are not in the training set.",
+            f"the input is also in the training set, at {train.display_path}:{train_line}",
+            "Use held-out examples that are not in the training set.",
             path=held_out.source.input_field,
         )
-    return found.problems()
+    return problems.by_line()
 
 
-def _first_lines(side: Side) -> dict[int, int]:
-    first: dict[int, int] = {}
-    for key, line in _keys(side):
-        first.setdefault(key, line)
-    return first
+def _first_lines(dataset: DatasetFile) -> dict[int, int]:
+    first_lines: dict[int, int] = {}
+    for key, line in _input_hashes(dataset):
+        first_lines.setdefault(key, line)
+    return first_lines
 
 
-def _keys(side: Side) -> Iterator[tuple[int, int]]:
-    """Yield (fingerprint of the input, line)."""
-    ignored = Found(side.written)
-    for block in read(side.file, side.source, ignored):
-        rows = tidy(block, side.source, ignored)
+def _input_hashes(dataset: DatasetFile) -> Iterator[tuple[int, int]]:
+    """Yield (hash of the input, line)."""
+    ignored = ProblemCollector(dataset.display_path)
+    for block in read(dataset.file, dataset.source, ignored):
+        rows = normalize(block, dataset.source, ignored)
         yield from zip(map(hash, rows.inputs), rows.lines, strict=True)
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return 0

@@ -1,59 +1,49 @@
-"""The checks of single rows: whole columns at C speed, row by row only where something is wrong."""
+"""The checks of single rows: on whole columns at C speed, row by row only after a failed check."""
 
 from __future__ import annotations
 
 import re
 
-from tunedmodels.datasets.blocks import Block, tidy
-from tunedmodels.datasets.examples import canonical, prompt
+from tunedmodels.datasets.blocks import Block, normalize
+from tunedmodels.datasets.examples import canonical_form, prompt
 from tunedmodels.datasets.limits import Limits
-from tunedmodels.datasets.problems import Found
-from tunedmodels.datasets.source import Source
-from tunedmodels.datasets.tokens import ERROR, estimate
+from tunedmodels.datasets.problems import ProblemCollector
+from tunedmodels.datasets.source import ExampleSource
+from tunedmodels.datasets.tokens import RELATIVE_ERROR, estimate_tokens
 
-# In the canonical form every control character is an escape, but for these. \n, \t, \" and \\ are
-# the escapes of good texts; the second half of an escaped backslash is looked at for nothing.
+# In the canonical form every control character is an escape, except those that match _C1 or are
+# 0x7f. Valid texts contain the escapes \n, \t, \" and \\ only.
 _GOOD_ESCAPES = b'n"\\t'
 _FEW_ESCAPES = 200
+# May also match the second half of an escaped backslash; that only costs a check row by row.
 _ESCAPE = re.compile(rb'\\[^n"\\t]')
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def _has_odd_escape(encoded: bytes) -> bool:
-    # memchr finds the first few escapes many times faster than a pattern does; most blocks of prose
-    # have no more.
-    at = encoded.find(b"\\")
-    for _ in range(_FEW_ESCAPES):
-        if at < 0:
-            return False
-        if encoded[at + 1] not in _GOOD_ESCAPES:
-            return True
-        at = encoded.find(b"\\", at + 2)
-    return bool(_ESCAPE.search(encoded, at)) if at >= 0 else False
+class RowChecker:
+    """Checks rows against the limits of one base model."""
 
-
-class Checks:
-    """What a row must be like for one base model."""
-
-    def __init__(self, source: Source, limits: Limits, preamble: str, found: Found) -> None:
+    def __init__(
+        self, source: ExampleSource, limits: Limits, preamble: str, problems: ProblemCollector
+    ) -> None:
         self._source = source
         self._limits = limits
         self._preamble_chars = len(prompt(preamble, ""))
-        self._preamble_tokens = estimate(preamble) if limits.max_tokens else 0
-        self._found = found
+        self._preamble_tokens = estimate_tokens(preamble) if limits.max_tokens else 0
+        self._problems = problems
 
-    def admit(self, block: Block) -> tuple[Block, bytes]:
-        """Report what is wrong with the rows; return the sound ones and their canonical form."""
+    def check(self, block: Block) -> tuple[Block, bytes]:
+        """Report the problems of the rows; return those without errors and their canonical form."""
         try:
-            encoded = canonical(block.pairs())
-        except UnicodeEncodeError:  # a byte that is not UTF-8: `tidy` says where
+            encoded = canonical_form(block.pairs())
+        except UnicodeEncodeError:  # a byte that is not UTF-8: `normalize` reports it
             pass
         else:
             if self._is_clean(block, encoded):
                 return block, encoded
-        block = self._row_by_row(tidy(block, self._source, self._found))
-        return block, canonical(block.pairs())
+        block = self._check_rows(normalize(block, self._source, self._problems))
+        return block, canonical_form(block.pairs())
 
     def _is_clean(self, block: Block, encoded: bytes) -> bool:
         inputs, outputs = block.inputs, {*block.outputs}  # often a few labels
@@ -73,65 +63,79 @@ class Checks:
             and (b"\xc2" not in encoded or not _C1.search(encoded))
         )
 
-    def _row_by_row(self, block: Block) -> Block:
+    def _check_rows(self, block: Block) -> Block:
         limits, source = self._limits, self._source
-        sound = []
+        valid = []
         for text_input, output, line in zip(block.inputs, block.outputs, block.lines, strict=True):
-            before = self._found.errors
-            room = limits.max_input_chars - self._preamble_chars
-            self._text(text_input, source.input_field, line, room)
-            self._text(output, source.output_field, line, limits.max_output_chars)
+            before = self._problems.error_count
+            limit = limits.max_input_chars - self._preamble_chars
+            self._check_text(text_input, source.input_field, line, limit)
+            self._check_text(output, source.output_field, line, limits.max_output_chars)
             if self._may_have_too_many_tokens(len(text_input) + len(output)):
-                self._tokens(text_input, output, line)
-            if self._found.errors == before:
-                sound.append((text_input, output, line))
-        return Block.of(sound)
+                self._check_tokens(text_input, output, line)
+            if self._problems.error_count == before:
+                valid.append((text_input, output, line))
+        return Block.from_rows(valid)
 
     def _may_have_too_many_tokens(self, chars: int) -> bool:
-        # No character has more than two tokens, so that hardly a row is ever looked at.
-        most = self._limits.max_tokens
-        return most is not None and 2 * (chars + self._preamble_chars) > most
+        # No character has more than two tokens, so few rows are ever examined.
+        limit = self._limits.max_tokens
+        return limit is not None and 2 * (chars + self._preamble_chars) > limit
 
-    def _tokens(self, text_input: str, output: str, line: int) -> None:
-        """Report a row that has too many tokens, which the service would cut short or leave out."""
-        most = self._limits.max_tokens or 0
-        tokens = self._preamble_tokens + estimate(text_input) + estimate(output)
-        if tokens <= most:
+    def _check_tokens(self, text_input: str, output: str, line: int) -> None:
+        """Report a row with too many tokens, which the service would truncate or omit."""
+        limit = self._limits.max_tokens or 0
+        tokens = self._preamble_tokens + estimate_tokens(text_input) + estimate_tokens(output)
+        if tokens <= limit:
             return
-        is_sure = tokens * (1 - ERROR) > most
-        (self._found.error if is_sure else self._found.warn)(
+        is_sure = tokens * (1 - RELATIVE_ERROR) > limit
+        (self._problems.error if is_sure else self._problems.warn)(
             line,
             "too-many-tokens",
-            f"has about {tokens:,} tokens (estimated); at most {most:,} are allowed",
-            "Shorten it, or split the example in two; the service cuts off what is too long.",
+            f"has about {tokens:,} tokens (estimated); at most {limit:,} are allowed",
+            "Shorten it, or split the example in two; the service truncates longer examples.",
         )
 
-    def _text(self, text: str, field: str, line: int, room: int) -> None:
-        """Check one of the two texts of a row; `room` is how many characters it may have."""
+    def _check_text(self, text: str, field: str, line: int, limit: int) -> None:
+        """Check one of the two texts of a row, which may have `limit` characters."""
         if not text or text.isspace():
-            self._found.error(
+            self._problems.error(
                 line,
                 "empty-text",
                 "is blank" if text else "is empty",
-                "Both sides of an example need words; write them or drop the row.",
+                "An example needs both an input and an output: write the text, or remove the row.",
                 path=field,
             )
-        if len(text) > room:
+        if len(text) > limit:
             is_input = field == self._source.input_field
             extra = self._preamble_chars if is_input else 0
-            self._found.error(
+            self._problems.error(
                 line,
                 "too-long",
                 f"has {len(text) + extra:,} characters{' with the preamble' if extra else ''}; "
-                f"at most {room + extra:,} are allowed",
+                f"at most {limit + extra:,} are allowed",
                 "Shorten it, or split the example in two.",
                 path=field,
             )
         if control := _CONTROL.search(text):
-            self._found.warn(
+            self._problems.warn(
                 line,
                 "control-character",
-                f"holds U+{ord(control[0]):04X} at character {control.start() + 1:,}",
-                "Remove the control character; production traffic will hardly have it.",
+                f"contains U+{ord(control[0]):04X} at character {control.start() + 1:,}",
+                "Remove the control character; production traffic is unlikely to contain it.",
                 path=field,
             )
+
+
+def _has_odd_escape(encoded: bytes) -> bool:
+    """Return whether the canonical form contains an escape of a control character."""
+    # memchr finds the first few escapes many times faster than a pattern; most blocks of prose do
+    # not contain more.
+    offset = encoded.find(b"\\")
+    for _ in range(_FEW_ESCAPES):
+        if offset < 0:
+            return False
+        if encoded[offset + 1] not in _GOOD_ESCAPES:
+            return True
+        offset = encoded.find(b"\\", offset + 2)
+    return bool(_ESCAPE.search(encoded, offset)) if offset >= 0 else False

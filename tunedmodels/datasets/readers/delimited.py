@@ -1,4 +1,4 @@
-"""CSV and TSV: a header, then one example per row. Quoted texts may hold line breaks."""
+"""CSV and TSV: a header, then one example per row. Quoted texts may contain line breaks."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from tunedmodels.datasets.blocks import ROWS, Block
-from tunedmodels.datasets.problems import Found
-from tunedmodels.datasets.readers.rows import missing
-from tunedmodels.datasets.source import Source, output_setting
+from tunedmodels.datasets.blocks import ROWS_PER_BLOCK, Block
+from tunedmodels.datasets.problems import ProblemCollector
+from tunedmodels.datasets.readers.rows import report_missing_field
+from tunedmodels.datasets.source import ExampleSource, output_field_setting
+from tunedmodels.text import plural
 
-_LINE_CHARS = 1024 * 1024  # a longer line comes in pieces, so that memory stays flat
-
-_Rows = Iterator[list[str]]
-
-
-def read_csv(file: Path, source: Source, found: Found) -> Iterator[Block]:
-    """Yield the rows of a table with commas."""
-    return _read(file, ",", source, found)
+_MAX_LINE_CHARS = 1024 * 1024  # a longer line is read in pieces, so that memory is bounded
 
 
-def read_tsv(file: Path, source: Source, found: Found) -> Iterator[Block]:
-    """Yield the rows of a table with tabs, quoted as CSV is (Excel's TSV)."""
-    return _read(file, "\t", source, found)
+def read_csv(file: Path, source: ExampleSource, problems: ProblemCollector) -> Iterator[Block]:
+    """Yield the rows of a comma-separated table."""
+    return _read(file, ",", source, problems)
 
 
-def _read(file: Path, delimiter: str, source: Source, found: Found) -> Iterator[Block]:
-    # surrogateescape: a byte that is not UTF-8 costs its own row and not the rest of the file.
+def read_tsv(file: Path, source: ExampleSource, problems: ProblemCollector) -> Iterator[Block]:
+    """Yield the rows of a tab-separated table, quoted as in CSV (Excel's TSV)."""
+    return _read(file, "\t", source, problems)
+
+
+def _read(
+    file: Path, delimiter: str, source: ExampleSource, problems: ProblemCollector
+) -> Iterator[Block]:
+    # surrogateescape: a byte that is not UTF-8 makes only its own row unusable.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
         reader = csv.reader(
-            iter(partial(opened.readline, _LINE_CHARS), ""), delimiter=delimiter, strict=True
+            iter(partial(opened.readline, _MAX_LINE_CHARS), ""), delimiter=delimiter, strict=True
         )
         try:
             header = next(filter(None, reader), [])
         except csv.Error as error:
-            _malformed(error, 1, found)
+            _report_malformed(error, 1, problems)
             return
-        columns = _columns(header, delimiter, source, reader.line_num, found)
+        columns = _find_columns(header, delimiter, source, reader.line_num, problems)
         if not columns:
             return
         while True:
             before = reader.line_num
             rows: list[list[str]] = []
             try:
-                rows.extend(islice(reader, ROWS))
-            except csv.Error as error:  # `rows` holds what came before it
-                yield _block(rows, before, columns, len(header), found)
-                _malformed(error, before + sum(map(_height, rows)) + 1, found)
+                rows.extend(islice(reader, ROWS_PER_BLOCK))
+            except csv.Error as error:  # `rows` contains the rows before it
+                yield _read_block(rows, before, columns, len(header), problems)
+                _report_malformed(error, before + sum(map(_line_count, rows)) + 1, problems)
                 continue
             if not rows:
                 return
@@ -61,44 +62,48 @@ def _read(file: Path, delimiter: str, source: Source, found: Found) -> Iterator[
                     range(before + 1, before + 1 + len(rows)),
                 )
             else:
-                yield _block(rows, before, columns, len(header), found)
+                yield _read_block(rows, before, columns, len(header), problems)
 
 
-def _columns(
-    header: list[str], delimiter: str, source: Source, line: int, found: Found
+def _find_columns(
+    header: list[str], delimiter: str, source: ExampleSource, line: int, problems: ProblemCollector
 ) -> tuple[int, int] | None:
-    """Return where the two fields stand, or None after reporting what is wrong with the header."""
-    wanted = {"inputField": source.input_field, output_setting(source): source.output_field}
-    other = next((mark for mark in ",\t;|" if mark != delimiter and mark in "".join(header)), None)
-    if len(header) == 1 and other and header[0] not in wanted.values():
-        found.error(
+    """Return the columns of the two fields, or None after reporting the problems of the header."""
+    fields = {"inputField": source.input_field, output_field_setting(source): source.output_field}
+    other = next((char for char in ",\t;|" if char != delimiter and char in "".join(header)), None)
+    if len(header) == 1 and other and header[0] not in fields.values():
+        problems.error(
             line,
             "wrong-delimiter",
-            f"the header is one column, {header[0]!r}: it seems to be cut by {other!r}",
+            f"the header is one column, {header[0]!r}; its delimiter seems to be {other!r}",
             "Set format: tsv." if other == "\t" else "Save it with commas, as .csv.",
         )
         return None
-    for setting, field in wanted.items():
+    for setting, field in fields.items():
         if header.count(field) > 1:
-            found.error(
+            problems.error(
                 line,
                 "same-field",
-                f"{header.count(field)} columns are called {field!r}",
-                "Give every column a name of its own.",
+                f"has {header.count(field)} columns named {field!r}",
+                "Give every column a unique name.",
             )
             return None
         if field not in header:
-            missing(header, field, setting, line, found)
+            report_missing_field(header, field, setting, line, problems)
     try:
         return header.index(source.input_field), header.index(source.output_field)
     except ValueError:
         return None
 
 
-def _block(
-    rows: list[list[str]], before: int, columns: tuple[int, int], width: int, found: Found
+def _read_block(
+    rows: list[list[str]],
+    before: int,
+    columns: tuple[int, int],
+    width: int,
+    problems: ProblemCollector,
 ) -> Block:
-    """Go row by row: some are blank, span several lines or have another number of columns."""
+    """Return rows of which some are blank, span several lines or have another number of columns."""
     block = Block([], [], numbers := [])
     line = before + 1
     for row in rows:
@@ -107,25 +112,25 @@ def _block(
             block.outputs.append(row[columns[1]])
             numbers.append(line)
         elif row:
-            found.error(
+            problems.error(
                 line,
                 "malformed",
-                f"has {len(row)} column{'s' if len(row) != 1 else ''}, the header has {width}",
-                "Quote a text that holds the delimiter or a line break.",
+                f"has {len(row)} {plural(len(row), 'column')}, the header has {width}",
+                "Quote a text that contains the delimiter or a line break.",
             )
-        line += _height(row)
+        line += _line_count(row)
     return block
 
 
-def _height(row: list[str]) -> int:
-    """Return how many lines of the file a row takes."""
+def _line_count(row: list[str]) -> int:
+    """Return the number of lines of a row in the file."""
     return 1 + sum(text.count("\n") + text.count("\r") - text.count("\r\n") for text in row if text)
 
 
-def _malformed(error: csv.Error, line: int, found: Found) -> None:
-    found.error(
+def _report_malformed(error: csv.Error, line: int, problems: ProblemCollector) -> None:
+    problems.error(
         line,
         "malformed",
-        f"is no row: {error}",
+        f"is not a valid row: {error}",
         'Close every quote, and write a quote inside a quoted text as "".',
     )

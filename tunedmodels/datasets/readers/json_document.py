@@ -1,222 +1,178 @@
 """JSON as one document: an array of objects, or an object of columns (arrays of equal length).
 
-The document is never held whole. Columns stand one behind the other in the file, so each is read by
-a cursor of its own.
+The document is read whole, so its size is limited.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
-from itertools import zip_longest
-from pathlib import Path
-from typing import IO, Any
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import Any, Final
 
-from tunedmodels.datasets.blocks import ROWS, Block
-from tunedmodels.datasets.problems import Found
-from tunedmodels.datasets.readers.rows import example, kind, missing
-from tunedmodels.datasets.source import Source, output_setting
+from tunedmodels.datasets.blocks import ROWS_PER_BLOCK, Block
+from tunedmodels.datasets.problems import ProblemCollector
+from tunedmodels.datasets.readers.rows import json_type, parse_row, report_missing_field
+from tunedmodels.datasets.source import ExampleSource, output_field_setting
 
-_CHUNK = 64 * 1024
-_VALUE_CHARS = 4 * 1024 * 1024  # F9: a whole file has at most as much; keeps memory flat
-_BLANK = " \t\r\n"
+MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 
-_Row = tuple[int, str, str]
+# Programs for `python3 -c`, on one line each, so that a command printed with indentation works.
+_CONVERT_ARRAY: Final = (
+    "import json, sys; [print(json.dumps(row)) for row in json.load(sys.stdin.buffer)]"
+)
+_CONVERT_COLUMNS: Final = (
+    "import json, sys; "
+    "c = {k: v for k, v in json.load(sys.stdin.buffer).items() if isinstance(v, list)}; "
+    "[print(json.dumps({k: v[i] for k, v in c.items() if i < len(v)})) "
+    "for i in range(max(map(len, c.values())))]"
+)
 
+_TWO_STRINGS: Final = "An example consists of two strings."
+_SEPARATORS: Final = frozenset(" \t\r\n,:")
+_decode_at = json.JSONDecoder().raw_decode
 
-class _MalformedError(Exception):
-    """The document is no JSON from here on."""
-
-    def __init__(self, line: int, words: str, cure: str = "") -> None:
-        super().__init__(words)
-        self.line = line
-        self.cure = cure or "Check it with an editor that knows JSON."
-
-
-class _Cursor:
-    """A place in a JSON document: looks at the next character, takes the next value."""
-
-    def __init__(self, opened: IO[str]) -> None:
-        self.line = 1
-        self._opened = opened
-        self._text = ""
-        self._at = 0
-        self._decode = json.JSONDecoder().raw_decode
-
-    def peek(self) -> str:
-        """Return the next character that is not blank, or nothing at the end."""
-        while True:
-            at = self._at
-            while (character := self._text[at : at + 1]) and character in _BLANK:
-                at += 1
-            self._move(at)
-            if character or not self._fill():
-                return character
-
-    def take(self, expected: str) -> str:
-        """Go over the next character, which must be one of `expected`."""
-        character = self.peek()
-        if not character or character not in expected:
-            there = repr(character) if character else "the end of the file"
-            raise _MalformedError(self.line, f"is no JSON: {there} where {expected!r} belongs")
-        self._move(self._at + 1)
-        return character
-
-    def value(self) -> Any:  # noqa: ANN401  # whatever JSON holds
-        """Return the next value, whole."""
-        self.peek()
-        while True:
-            try:
-                value, end = self._decode(self._text, self._at)
-            except (ValueError, RecursionError) as error:
-                if len(self._text) - self._at < _VALUE_CHARS and self._fill():
-                    continue
-                words = error.msg if isinstance(error, json.JSONDecodeError) else "it is too deep"
-                raise _MalformedError(self.line, f"is no JSON: {words}") from error
-            if end == len(self._text) and self._fill():
-                continue  # a number may go on behind the end of what was read
-            self._move(end)
-            return value
-
-    def elements(self) -> Iterator[tuple[int, Any]]:
-        """Yield (line, value) for each element of the array that begins here."""
-        self.take("[")
-        if self.peek() == "]":
-            self.take("]")
-            return
-        while True:
-            self.peek()
-            yield self.line, self.value()
-            if self.take(",]") == "]":
-                return
-
-    def names(self) -> Iterator[str]:
-        """Yield each key of the object that begins here; the caller takes the value."""
-        self.take("{")
-        if self.peek() == "}":
-            self.take("}")
-            return
-        while True:
-            if self.peek() != '"':
-                raise _MalformedError(self.line, "is no JSON: a key must be a text in quotes")
-            key = self.value()
-            self.take(":")
-            yield key
-            if self.take(",}") == "}":
-                return
-
-    def skip(self) -> None:
-        """Go over the next value; an array may be of any length."""
-        if self.peek() == "[":
-            for _ in self.elements():
-                pass
-        else:
-            self.value()
-
-    def end(self) -> None:
-        """Make sure that nothing follows."""
-        if self.peek():
-            raise _MalformedError(
-                self.line,
-                "goes on after the end of the document",
-                "If every line is a JSON object, set format: jsonl or name it .jsonl.",
-            )
-
-    def _move(self, to: int) -> None:
-        self.line += self._text.count("\n", self._at, to)
-        self._at = to
-
-    def _fill(self) -> bool:
-        # As much again as there is: what turns out to be malformed is tried only a few times.
-        more = self._opened.read(max(_CHUNK, len(self._text) - self._at))
-        self._text = self._text[self._at :] + more
-        self._at = 0
-        return bool(more)
+_Row = tuple[str, str, int]
 
 
-def read_document(file: Path, source: Source, found: Found) -> Iterator[Block]:
+def read_json(file: Path, source: ExampleSource, problems: ProblemCollector) -> Iterator[Block]:
     """Yield the rows of a JSON document."""
-    try:
-        with _open(file) as opened:
-            cursor = _Cursor(opened)
-            rows = _array(cursor, source, found)
-            if cursor.peek() == "{":
-                rows = _columns(file, cursor, source, found)
-            yield from _blocks(rows)
-            cursor.end()
-    except _MalformedError as error:
-        found.error(error.line, "malformed", str(error), error.cure)
-
-
-def _open(file: Path) -> IO[str]:
-    # surrogateescape: a byte that is not UTF-8 costs its own row and not the rest of the file.
-    return file.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _blocks(rows: Iterator[_Row]) -> Iterator[Block]:
-    """Gather rows; what was read before a malformed place is yielded before the error passes."""
-    block = Block([], [], lines := [])
-    try:
-        for line, text_input, output in rows:
-            block.inputs.append(text_input)
-            block.outputs.append(output)
-            lines.append(line)
-            if len(lines) == ROWS:
-                yield block
-                block = Block([], [], lines := [])
-    except _MalformedError:
-        yield block
-        raise
-    yield block
-
-
-def _array(cursor: _Cursor, source: Source, found: Found) -> Iterator[_Row]:
-    for line, value in cursor.elements():
-        if pair := example(value, source, line, found):
-            yield line, *pair
-
-
-def _columns(file: Path, cursor: _Cursor, source: Source, found: Found) -> Iterator[_Row]:
-    names = []
-    for name in cursor.names():
-        names.append(name)
-        cursor.skip()
-    wanted = {"inputField": source.input_field, output_setting(source): source.output_field}
-    absent = {setting: field for setting, field in wanted.items() if field not in names}
-    for setting, field in absent.items():
-        missing(names, field, setting, 0, found)
-    if absent:
+    size = file.stat().st_size
+    if size > MAX_DOCUMENT_BYTES:
+        _report_too_large(file, size, problems)
         return
-    with _open(file) as first, _open(file) as second:
-        inputs = _column(first, source.input_field)
-        outputs = _column(second, source.output_field)
-        for text_input, output in zip_longest(inputs, outputs):
-            if text_input is None or output is None:
-                line = (text_input or output)[0]
-                longer, shorter = wanted.values() if output is None else [*wanted.values()][::-1]
-                found.error(
-                    line,
-                    "uneven-columns",
-                    f"the column {longer!r} goes on after the end of {shorter!r}",
-                    "Columns must be of one length.",
-                )
-                return
-            row = {source.input_field: text_input[1], source.output_field: output[1]}
-            if pair := example(row, source, text_input[0], found):
-                yield text_input[0], *pair
+    # surrogateescape: a byte that is not UTF-8 makes only its own row unusable.
+    text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        _report_malformed(error, problems)
+    except RecursionError:
+        problems.error(0, "malformed", "is nested too deeply", _TWO_STRINGS)
+    except ValueError:  # the limit of int()
+        problems.error(0, "malformed", "contains a number with too many digits", _TWO_STRINGS)
+    else:
+        rows = _rows(document, text, source, problems)
+        while block := list(islice(rows, ROWS_PER_BLOCK)):
+            yield Block.from_rows(block)
 
 
-def _column(opened: IO[str], field: str) -> Iterator[tuple[int, Any]]:
-    cursor = _Cursor(opened)
-    for name in cursor.names():
-        if name == field:
-            if cursor.peek() != "[":
-                line = cursor.line
-                raise _MalformedError(
-                    line,
-                    f"the field {field!r} is {kind(cursor.value())}, not an array of texts",
-                    "Write an array of objects, or columns; one object per line is format: jsonl.",
-                )
-            yield from cursor.elements()
+def _rows(
+    document: object, text: str, source: ExampleSource, problems: ProblemCollector
+) -> Iterator[_Row]:
+    if isinstance(document, list):
+        for value, line in zip(document, _element_lines(text, text.index("[")), strict=True):
+            if pair := parse_row(value, source, line, problems):
+                yield *pair, line
+    elif isinstance(document, dict):
+        yield from _column_rows(document, text, source, problems)
+    else:
+        problems.error(
+            0, "malformed", f"is {json_type(document)}, not an array", "Write an array of objects."
+        )
+
+
+def _column_rows(
+    document: dict[str, Any], text: str, source: ExampleSource, problems: ProblemCollector
+) -> Iterator[_Row]:
+    fields = {"inputField": source.input_field, output_field_setting(source): source.output_field}
+    missing = {setting: field for setting, field in fields.items() if field not in document}
+    for setting, field in missing.items():
+        report_missing_field(document, field, setting, 0, problems)
+    if missing:
+        return
+    offsets = _value_offsets(text)
+    for field in fields.values():
+        if not isinstance(document[field], list):
+            problems.error(
+                _line_at(text, offsets[field]),
+                "malformed",
+                f"the field {field!r} is {json_type(document[field])}, not an array of strings",
+                "Write an array of objects, or columns; one object per line is format: jsonl.",
+            )
             return
-        cursor.skip()
+    inputs, outputs = (document[field] for field in fields.values())
+    input_lines = _element_lines(text, offsets[source.input_field])
+    for text_input, output, line in zip(inputs, outputs, input_lines, strict=False):
+        row = {source.input_field: text_input, source.output_field: output}
+        if pair := parse_row(row, source, line, problems):
+            yield *pair, line
+    if len(inputs) != len(outputs):
+        shorter, longer = sorted(fields.values(), key=lambda field: len(document[field]))
+        lines = _element_lines(text, offsets[longer])
+        problems.error(
+            next(islice(lines, len(document[shorter]), None)),
+            "uneven-columns",
+            f"the column {longer!r} is longer than {shorter!r}",
+            "Give all columns the same length.",
+        )
+
+
+def _element_lines(text: str, start: int) -> Iterator[int]:
+    """Yield the line of each element of the valid JSON array that begins at `start`."""
+    line, counted, at = 1, 0, _skip_separators(text, start + 1)
+    while text[at] != "]":
+        line += text.count("\n", counted, at)
+        yield line
+        counted = at
+        _, at = _decode_at(text, at)
+        at = _skip_separators(text, at)
+
+
+def _value_offsets(text: str) -> dict[str, int]:
+    """Return where the value of each key begins in a valid JSON object."""
+    offsets: dict[str, int] = {}
+    at = _skip_separators(text, text.index("{") + 1)
+    while text[at] != "}":
+        key, at = _decode_at(text, at)
+        offsets[key] = _skip_separators(text, at)
+        _, at = _decode_at(text, offsets[key])
+        at = _skip_separators(text, at)
+    return offsets
+
+
+def _skip_separators(text: str, at: int) -> int:
+    while text[at] in _SEPARATORS:
+        at += 1
+    return at
+
+
+def _line_at(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1
+
+
+def _report_malformed(error: json.JSONDecodeError, problems: ProblemCollector) -> None:
+    if error.msg == "Extra data":
+        problems.error(
+            error.lineno,
+            "malformed",
+            "continues after the end of the document",
+            "If every line is a JSON object, set format: jsonl or name it .jsonl.",
+        )
+    else:
+        problems.error(
+            error.lineno,
+            "malformed",
+            f"is not valid JSON: {error.msg}",
+            "Find the mistake with an editor that checks JSON.",
+        )
+
+
+def _report_too_large(file: Path, size: int, problems: ProblemCollector) -> None:
+    """Report the size, with a command that converts the document to JSON Lines."""
+    with file.open("rb") as opened:
+        is_array = opened.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    path = str(file) if "://" in problems.file else problems.file  # a local copy, or the file
+    target = str(PurePath(path).with_suffix(".jsonl"))
+    if target == path:
+        target = f"{path}.jsonl"
+    program = _CONVERT_ARRAY if is_array else _CONVERT_COLUMNS
+    command = f"python3 -c {shlex.quote(program)} < {shlex.quote(path)} > {shlex.quote(target)}"
+    problems.error(
+        0,
+        "document-too-large",
+        f"has {size:,} bytes; a JSON document may have {MAX_DOCUMENT_BYTES:,} (64 MiB)",
+        f"Convert it to JSON Lines, which have no limit, and declare the new file:\n{command}",
+    )

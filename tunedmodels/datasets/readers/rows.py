@@ -1,67 +1,76 @@
-"""One row as JSON gives it: its two texts, or in words why it has none."""
+"""Decoded JSON rows: the two texts of a row, or a report of why it has none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tunedmodels.datasets.problems import Found
-from tunedmodels.datasets.source import Source, output_setting
+from tunedmodels.datasets.problems import ProblemCollector
+from tunedmodels.datasets.source import ExampleSource, output_field_setting
 from tunedmodels.text import nearest
 
-_SHOWN = 12  # names of fields in a message
+_MAX_NAMES = 12  # names of fields in a message
 
-_KINDS = {bool: "true or false", int: "a number", float: "a number", list: "an array"}
-
-
-def kind(value: object) -> str:
-    """Name the JSON type of a value, for people."""
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return "a text"
-    return _KINDS.get(type(value), "an object")
+_TYPE_NAMES = {
+    type(None): "null",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "an array",
+}
 
 
-def example(value: object, source: Source, line: int, found: Found) -> tuple[str, str] | None:
-    """Return (input, output) of a decoded row, or None after reporting all that is wrong."""
+def json_type(value: object) -> str:
+    """Return the name of the JSON type of a value, with its article."""
+    return _TYPE_NAMES.get(type(value), "an object")
+
+
+def parse_row(
+    value: object, source: ExampleSource, line: int, problems: ProblemCollector
+) -> tuple[str, str] | None:
+    """Return (input, output) of a decoded row, or None after reporting all its problems."""
     if not isinstance(value, dict):
-        found.error(
+        problems.error(
             line,
             "not-an-object",
-            f"is {kind(value)}, not an object",
+            f"is {json_type(value)}, not an object",
             f'Write {{"{source.input_field}": "...", "{source.output_field}": "..."}}.',
         )
         return None
-    text_input = _text(value, source.input_field, "inputField", line, found)
-    output = _text(value, source.output_field, output_setting(source), line, found)
+    text_input = _parse_text(value, source.input_field, "inputField", line, problems)
+    setting = output_field_setting(source)
+    output = _parse_text(value, source.output_field, setting, line, problems)
     return None if text_input is None or output is None else (text_input, output)
 
 
-def missing(names: Iterable[str], field: str, setting: str, line: int, found: Found) -> None:
-    """Report that none of the columns `names` is `field`, the value of `setting`."""
-    there = list(names)
-    close = nearest(field, there)
-    listed = ", ".join(map(repr, there[:_SHOWN])) + (", ..." if len(there) > _SHOWN else "")
-    found.error(
+def report_missing_field(
+    names: Iterable[str], field: str, setting: str, line: int, problems: ProblemCollector
+) -> None:
+    """Report that `names` do not contain `field`, which is the value of `setting`."""
+    names = list(names)
+    close = nearest(field, names)
+    listed = ", ".join(map(repr, names[:_MAX_NAMES])) + (", ..." if len(names) > _MAX_NAMES else "")
+    problems.error(
         line,
         "missing-field",
-        f"has no field {field!r}; it has {listed}"
-        if there
-        else f"has no field {field!r}, nor any other",
+        f"has no field {field!r}; it has {listed or 'no fields'}",
         f"Did you mean {close!r}? Then set {setting}: {close}"
         if close
-        else f"Set {setting} to the field that holds it.",
+        else f"Set {setting} to the name of the field that contains it.",
     )
 
 
-def _text(row: dict[str, object], field: str, setting: str, line: int, found: Found) -> str | None:
+def _parse_text(
+    row: dict[str, object], field: str, setting: str, line: int, problems: ProblemCollector
+) -> str | None:
     if field not in row:
-        missing(row, field, setting, line, found)
+        report_missing_field(row, field, setting, line, problems)
         return None
     value = row[field]
     if not isinstance(value, str):
-        shown = f" ({value})" if type(value) in (int, float) else ""
-        cure = "Write it in quotes." if shown else "Both sides of an example are texts."
-        found.error(line, "not-a-text", f"is {kind(value)}{shown}, not a text", cure, path=field)
+        number = f" ({value})" if type(value) in (int, float) else ""
+        cure = "Write it in quotes." if number else "Write both texts of an example as strings."
+        message = f"is {json_type(value)}{number}, not a string"
+        problems.error(line, "not-a-text", message, cure, path=field)
         return None
     return value

@@ -1,9 +1,9 @@
-"""The frozen base of the label engine: from a text to the set of features it has.
+"""The frozen base of the label engine: the map from a text to its features.
 
-A feature is a word, a pair of neighbouring words, or three or four neighbouring characters of a
-word with a space at both of its ends, of the lower-cased text. Each is hashed to one of `ROWS`
-numbers, so there is no vocabulary to store and no text that cannot be read. What collides in one
-row is told apart by its other rows: a text has hundreds.
+A feature is a word, a pair of adjacent words, or three or four adjacent characters of a word with a
+space at both ends, of the lower-cased text. Each feature is hashed to one of `ROWS` numbers, so no
+vocabulary must be stored and every text can be read. Texts that collide in one row differ in other
+rows, since a text has hundreds of them.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from numpy.typing import NDArray
 
 ROWS = 2**14
 
-# Weights learned on one map mean nothing on another, so adapters name theirs. Whoever changes what
-# `rows_of` returns must count this up.
+# Weights that were learned on one map are invalid on another, so adapters contain its version.
+# Increase it whenever the result of `feature_rows` changes.
 MAP_VERSION = "1"
 
 _WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 _GRAM_LENGTHS = (3, 4)
 
 
-def rows_of(text: str) -> NDArray[np.intp]:
-    """Return the distinct rows of a text, ascending; a text without any word has two.
+def feature_rows(text: str) -> NDArray[np.intp]:
+    """Return the distinct rows of a text in ascending order; a text without words has two.
 
-    The same on every machine and in every process: crc32, since Python's `hash` is salted.
+    The result is the same on every machine and in every process: the hash is crc32, because
+    Python's `hash` is salted.
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
-    # A text from JSON may hold half a surrogate pair, which strict UTF-8 would refuse.
-    rows = {zlib.crc32(name.encode(errors="surrogatepass")) % ROWS for name in _names(plain)}
+    # A text from JSON may contain half of a surrogate pair, which strict UTF-8 rejects.
+    rows = {
+        zlib.crc32(name.encode(errors="surrogatepass")) % ROWS for name in _feature_names(plain)
+    }
     return np.array(sorted(rows), dtype=np.intp)
 
 
-def _names(text: str) -> Iterator[str]:
+def _feature_names(text: str) -> Iterator[str]:
     words = _WORD_OR_SIGN.findall(text)
     for word in words:
         yield f"word {word}"

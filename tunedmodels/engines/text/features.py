@@ -1,8 +1,8 @@
-"""The frozen base: what is looked at in the input, in the answer so far, and in a place to copy.
+"""The frozen base: the features of the input, of the answer so far, and of the copy sources.
 
-Every feature has a name; a hash of the name is its row in a table of fixed size, so there is no
-vocabulary to store and no text that cannot be read. A `Prompt` is all that stays the same while an
-answer to one input is written, `Moments` is what differs from unit to unit.
+Every feature has a name, and the hash of the name is its row in a table of fixed size, so no
+vocabulary must be stored and every text can be read. An `EncodedInput` contains the parts that stay
+the same while an answer is written, `AnswerPositions` those that change from unit to unit.
 """
 
 from __future__ import annotations
@@ -19,53 +19,53 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedmodels.engines.text.tokens import END, REACH, Source
+from tunedmodels.engines.text.tokens import END, REACH, InputText
 
-# Weights learned on one map mean nothing on another, so adapters name theirs. Whoever changes what
-# this room returns, or how a source is read, must count this up.
+# Weights that were learned on one map are invalid on another, so adapters contain its version.
+# Increase it whenever a result of this module or of `InputText` changes.
 MAP_VERSION = "2"
 
-# The groups of features of the input, each normalised to a length of its own whatever the size of
-# the input. Their squares are about how many nats one step at the default rate can move an answer.
-LENGTHS = {"words": 4.0, "pairs": 4.9, "grams": 4.9}
-# The input as a whole decides how the answer begins. Later it counts less, together with what is
-# written and by itself: a word may ask for the same unit wherever in the answer it comes.
-TOGETHER, ALONE = 0.5, 0.6
+# The groups of features of the input. Each group is normalised to a fixed length, for inputs of any
+# size. Their squares are about the number of nats by which one step at the default rate can change
+# an answer.
+GROUP_LENGTHS = {"words": 4.0, "pairs": 4.9, "grams": 4.9}
+# The input as a whole determines how the answer begins. Later it has less weight, combined with the
+# history and by itself: a word may require the same unit at any position of the answer.
+HISTORY_SHARE, PLAIN_SHARE = 0.5, 0.6
 ANSWER_LENGTH = 4.0
 
-# The rows of weights: the features of the input moved by the history, the same as they are, and a
-# part for each of the `ANSWERS` features of the answer. Rarity is that of the features.
-_PART = 2**13
-FEATURES = len(LENGTHS) * _PART
-ANSWERS = 4
-_MOVED = 2**16
-_ANSWER = _MOVED + FEATURES
-ROWS = _ANSWER + ANSWERS * _PART
+# The rows of weights: the features of the input shifted by the history, the same features without
+# a shift, and a group for each of the features of the answer. Rarity has one value per feature.
+_GROUP_ROWS = 2**13
+FEATURES = len(GROUP_LENGTHS) * _GROUP_ROWS
+ANSWER_FEATURES = 4
+_HISTORY_ROWS = 2**16
+_ANSWER_START = _HISTORY_ROWS + FEATURES
+ROWS = _ANSWER_START + ANSWER_FEATURES * _GROUP_ROWS
 POINTERS = 2**16
 
-# How many things are known about a place, and how many tokens away it is just "far".
-KNOWN = 7
-_FAR = 4
-_MOST_ALIKE = 12
+SOURCE_KEYS = 7  # the number of features of a copy source
+_FAR = 4  # tokens; the features do not distinguish larger distances from the cursor
+_MAX_OUTLINE_WORDS = 12
 
 
-def key(*parts: object) -> int:
-    """Return the 32 bits of a name: the same on every machine, since Python's `hash` is salted."""
-    # A text from JSON may hold half a surrogate pair, which strict UTF-8 would refuse.
+def stable_hash(*parts: object) -> int:
+    """Return a 32-bit hash that is the same on every machine; Python's `hash` is salted."""
+    # A text from JSON may contain half of a surrogate pair, which strict UTF-8 rejects.
     return zlib.crc32("\x1f".join(map(str, parts)).encode(errors="surrogatepass"))
 
 
 def outline(text: str) -> str:
-    """Return the kinds of characters without repetitions: `Aa` for `March`, `9` for `2021`."""
+    """Return the classes of characters without repetitions: `Aa` for `March`, `9` for `2021`."""
     kinds = (
         "9" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in text
     )
     return "".join(kind for kind, _ in groupby(kinds))[:8]
 
 
-def input_rows(source: Source) -> list[NDArray[np.intp]]:
+def input_rows(input_text: InputText) -> list[NDArray[np.intp]]:
     """Return the distinct rows (below `FEATURES`) of each group of features of the input."""
-    words = [unicodedata.normalize("NFKC", word).casefold() for word in source.words]
+    words = [unicodedata.normalize("NFKC", word).casefold() for word in input_text.words]
     pairs = [f"{left} {right}" for left, right in pairwise(["", *words, ""])]
     grams = [
         f" {word} "[start : start + length]
@@ -74,181 +74,202 @@ def input_rows(source: Source) -> list[NDArray[np.intp]]:
         for start in range(len(word) + 3 - length)
     ]
     return [
-        np.unique(np.array([key(name) % _PART for name in names], np.intp)) + group * _PART
+        np.unique(np.array([stable_hash(name) % _GROUP_ROWS for name in names], np.intp))
+        + group * _GROUP_ROWS
         for group, names in enumerate((words, pairs, grams))
     ]
 
 
-def rarity_of(inputs: Sequence[Source]) -> NDArray[np.float32]:
-    """Return ln(1 + inputs / inputs with it) for each feature."""
-    inputs_with = np.zeros(FEATURES, np.float32)
-    for source in inputs:
-        inputs_with[np.concatenate(input_rows(source))] += 1
-    return np.log1p(len(inputs) / np.maximum(inputs_with, 1)).astype(np.float32)
+def feature_rarity(inputs: Sequence[InputText]) -> NDArray[np.float32]:
+    """Return ln(1 + number of inputs / inputs with the feature) for each feature."""
+    counts = np.zeros(FEATURES, np.float32)
+    for input_text in inputs:
+        counts[np.concatenate(input_rows(input_text))] += 1
+    return np.log1p(len(inputs) / np.maximum(counts, 1)).astype(np.float32)
 
 
-def normalised(
+def normalize_groups(
     groups: Sequence[NDArray[np.intp]], rarity: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the values of the features: rare ones are larger, each group has its length."""
+    """Return the values of the features; rarer features are larger, each group has its length."""
     weighed = [rarity[rows] for rows in groups]
     sizes = [max(1e-9, math.sqrt(np.square(values).sum())) for values in weighed]
-    parts = zip(weighed, sizes, LENGTHS.values(), strict=True)
+    parts = zip(weighed, sizes, GROUP_LENGTHS.values(), strict=True)
     return np.concatenate([values * np.float32(length / size) for values, size, length in parts])
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """The answer so far, as far as the next unit depends on it."""
+class AnswerState:
+    """The part of the answer so far that the next unit depends on."""
 
-    last: tuple[str, str] = (END, END)  # its last units, the newest first
-    history: int = 0  # a hash of all units, where each copied word counts as the same
-    cursor: int = 0  # where in the source copying would go on
+    last: tuple[str, str] = (END, END)  #: the last two units, the newest first
+    history: int = 0  #: a hash of all units, in which all copied words are equal
+    cursor: int = 0  #: the offset in the input at which copying continues
 
-    def then(self, unit: str, source: Source) -> Written:
-        """Return the answer with one more unit."""
-        span = source.read(self.cursor, unit)
+    def append(self, unit: str, input_text: InputText) -> AnswerState:
+        """Return the state after one more unit."""
+        span = input_text.find_copied_span(self.cursor, unit)
         if not span or not unit.isalnum():
-            history = key(self.history, unit)
-        elif span[0] == self.cursor and source.is_inside(self.cursor):
-            history = self.history  # more letters of the same word
+            history = stable_hash(self.history, unit)
+        elif span[0] == self.cursor and input_text.is_inside_token(self.cursor):
+            history = self.history  # further letters of the same word
         else:
-            history = key(self.history, "a copied word")
-        return Written((unit, self.last[0]), history, span[1] if span else self.cursor)
+            history = stable_hash(self.history, "a copied word")
+        return AnswerState((unit, self.last[0]), history, span[1] if span else self.cursor)
 
 
-class Prompt:
-    """An input as the model sees it; `numbers` gives each unit that it can write its column.
+class EncodedInput:
+    """The features of an input, and a column for each unit that can be written.
 
-    Those of the model's list come first. Sizes: F features of the input, N places.
+    The units of the model come first. Sizes: F features of the input, N copy sources.
     """
 
-    def __init__(self, source: Source, rarity: NDArray[np.float32], units: Sequence[str]) -> None:
-        groups, places = input_rows(source), source.places
-        self.source = source
-        self.known = units
-        self.numbers = {unit: column for column, unit in enumerate(units)}
+    def __init__(
+        self, input_text: InputText, rarity: NDArray[np.float32], units: Sequence[str]
+    ) -> None:
+        groups, sources = input_rows(input_text), input_text.copy_sources
+        self.input_text = input_text
+        self.units = units
+        self.columns_by_unit = {unit: column for column, unit in enumerate(units)}
         self.rows = np.concatenate(groups)
-        self.values = normalised(groups, rarity)
-        self.columns = np.array([self.column(place.unit) for place in places], np.intp)
-        self.tokens = np.array([place.token for place in places], np.intp)
-        # N x KNOWN; the first is to be combined with the distance from the cursor.
-        kinds = np.array([key("kind", p.is_whole, p.way) for p in places], np.uint32)
-        self.keys = _token_keys(source)[self.tokens] ^ kinds[:, None]
+        self.values = normalize_groups(groups, rarity)
+        self.columns = np.array([self.column(source.unit) for source in sources], np.intp)
+        self.tokens = np.array([source.token for source in sources], np.intp)
+        # N x SOURCE_KEYS; the first key is later combined with the distance from the cursor.
+        kinds = np.array([stable_hash("kind", s.is_whole, s.transform) for s in sources], np.uint32)
+        self.keys = _token_keys(input_text)[self.tokens] ^ kinds[:, None]
 
     def column(self, unit: str) -> int:
-        """Return the number of a unit, giving it one if it had none."""
-        return self.numbers.setdefault(unit, len(self.numbers))
+        """Return the column of a unit, and add a column for a new unit."""
+        return self.columns_by_unit.setdefault(unit, len(self.columns_by_unit))
 
 
-def _token_keys(source: Source) -> NDArray[np.uint32]:
-    """Return what is known about each token as something to copy, tokens x `KNOWN`.
+def _token_keys(input_text: InputText) -> NDArray[np.uint32]:
+    """Return the keys of each token as a copy source, tokens x `SOURCE_KEYS`.
 
-    Its outline, itself, its neighbours, which one of its outline it is from the start and from the
-    end, and its number in inputs that are written alike.
+    The keys are the outline of the token, the token itself, its neighbours, its index among tokens
+    with the same outline from the start and from the end, and its index in inputs with the same
+    outlines.
     """
-    words = [token for token in source.tokens if not token.isspace()]
-    around = ["", *map(str.casefold, words), ""]
-    alike = " ".join(map(outline, words[:_MOST_ALIKE]))
-    seen, left = Counter[str](), Counter(map(outline, words))
-    keys = np.zeros((len(source.tokens), KNOWN), np.uint32)
-    for row, token in zip(keys, source.tokens, strict=True):
-        kind, n = outline(token), seen.total()
-        row[0] = key("kind", kind)
+    words = [token for token in input_text.tokens if not token.isspace()]
+    folded = ["", *map(str.casefold, words), ""]
+    outlines = " ".join(map(outline, words[:_MAX_OUTLINE_WORDS]))
+    before, after = Counter[str](), Counter(map(outline, words))
+    keys = np.zeros((len(input_text.tokens), SOURCE_KEYS), np.uint32)
+    for row, token in zip(keys, input_text.tokens, strict=True):
+        kind, n = outline(token), before.total()
+        row[0] = stable_hash("kind", kind)
         if not token.isspace():
-            which = ((kind, seen[kind]), (kind, left[kind]), (n, alike))
-            known = (around[n + 1], around[n], around[n + 2], *which)
-            row[1:] = [key(column, value) for column, value in enumerate(known)]
-            seen[kind] += 1
-            left[kind] -= 1
+            indices = ((kind, before[kind]), (kind, after[kind]), (n, outlines))
+            values = (folded[n + 1], folded[n], folded[n + 2], *indices)
+            row[1:] = [stable_hash(column, value) for column, value in enumerate(values)]
+            before[kind] += 1
+            after[kind] -= 1
     return keys
 
 
-class Sight(NamedTuple):
-    """What the logits of M moments are summed from. P places read the units of the columns."""
+class LogitInputs(NamedTuple):
+    """The summands of the logits at M positions, with P copy sources."""
 
-    rows: NDArray[np.intp]  # M x (2 F + ANSWERS), of the weights; all of a moment differ
-    values: NDArray[np.float32]  # that go with them
-    columns: NDArray[np.intp]  # M x P; -1 reads nothing
-    pointers: NDArray[np.intp]  # M x P x 2 KNOWN
+    rows: NDArray[np.intp]  #: rows of weights, M x (2 F + ANSWER_FEATURES), distinct per position
+    values: NDArray[np.float32]  #: the value of each of these rows
+    columns: NDArray[np.intp]  #: the units of the copy sources, M x P; -1 for no unit
+    pointers: NDArray[np.intp]  #: M x P x 2 SOURCE_KEYS
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """M moments of an answer, at each of which the next unit is to be found, in little memory.
+class AnswerPositions:
+    """M positions of an answer, at which the next unit is predicted, in little memory.
 
-    R places are the characters near the cursor, which are others at each moment.
+    R copy sources are characters near the cursor, which differ from position to position.
     """
 
-    prompt: Prompt
-    states: NDArray[np.uint32]  # M x 2: the history, and what the last unit was like
-    rows: NDArray[np.intp]  # M x ANSWERS: the features of the answer
-    tokens: NDArray[np.intp]  # M: the first one behind the cursor
-    echoes: NDArray[np.intp]  # M: the column of what the base would go on with
-    columns: NDArray[np.intp]  # M x R; -1 where there is no character
-    keys: NDArray[np.uint32]  # M x R x KNOWN
+    encoded: EncodedInput
+    states: NDArray[np.uint32]  #: M x 2: the history, and a key of the last unit
+    rows: NDArray[np.intp]  #: M x ANSWER_FEATURES: the features of the answer
+    tokens: NDArray[np.intp]  #: M: the index of the first token after the cursor
+    echoes: NDArray[np.intp]  #: M: the column of the unit with which the base continues
+    columns: NDArray[np.intp]  #: M x R; -1 for no character
+    keys: NDArray[np.uint32]  #: M x R x SOURCE_KEYS
 
     @classmethod
-    def of(cls, prompt: Prompt, answers: Sequence[Written]) -> Moments:
-        """Return the moments at which these answers go on."""
-        source, count = prompt.source, len(answers)
-        # A character is read as it is, in the other case, or as capital and small of a third kind.
+    def from_states(cls, encoded: EncodedInput, states: Sequence[AnswerState]) -> AnswerPositions:
+        """Return the positions after these states."""
+        input_text, count = encoded.input_text, len(states)
+        # A character has up to three units: itself and its other cases.
         columns = np.full((count, 3 * REACH), -1, np.intp)
-        keys = np.zeros((count, 3 * REACH, KNOWN), np.uint32)
-        for moment, written in enumerate(answers):
-            for place, (unit, known) in enumerate(_near(source, written.cursor)):
-                columns[moment, place] = prompt.column(unit)
-                keys[moment, place, : len(known)] = known
+        keys = np.zeros((count, 3 * REACH, SOURCE_KEYS), np.uint32)
+        for position, state in enumerate(states):
+            for index, (unit, unit_keys) in enumerate(_character_keys(input_text, state.cursor)):
+                columns[position, index] = encoded.column(unit)
+                keys[position, index, : len(unit_keys)] = unit_keys
         rows = [
-            (0, w.history, key(*w.last), key(outline(source.rest(w.cursor)), w.last[0]))
-            for w in answers
+            (
+                0,
+                state.history,
+                stable_hash(*state.last),
+                stable_hash(outline(input_text.rest_of_token(state.cursor)), state.last[0]),
+            )
+            for state in states
         ]
         return cls(
-            prompt,
-            np.array([(w.history, _last(source, w)) for w in answers], np.uint32),
-            np.array(rows, np.intp) % _PART + _ANSWER + _PART * np.arange(ANSWERS),
-            np.array([source.token_at(written.cursor) for written in answers], np.intp),
-            np.array([prompt.column(source.rest(w.cursor)) for w in answers], np.intp),
+            encoded,
+            np.array([(s.history, _last_unit_key(input_text, s)) for s in states], np.uint32),
+            np.array(rows, np.intp) % _GROUP_ROWS
+            + _ANSWER_START
+            + _GROUP_ROWS * np.arange(ANSWER_FEATURES),
+            np.array([input_text.token_at(s.cursor) for s in states], np.intp),
+            np.array([encoded.column(input_text.rest_of_token(s.cursor)) for s in states], np.intp),
             columns,
             keys,
         )
 
-    def seen(self) -> Sight:
-        """Combine what is known of the input with the answer."""
-        prompt, count = self.prompt, len(self.rows)
+    def logit_inputs(self) -> LogitInputs:
+        """Return the features of the input combined with the state of the answer."""
+        encoded, count = self.encoded, len(self.rows)
         history = self.states[:, :1]
-        moved = (prompt.rows + history) % _MOVED
-        alone = np.broadcast_to(prompt.rows + _MOVED, moved.shape)
-        shares = np.where(history, (TOGETHER, ALONE), (1.0, 0.0)).astype(np.float32)
-        inputs = (shares[:, :, None] * prompt.values).reshape(count, -1)
-        answer = np.full(self.rows.shape, ANSWER_LENGTH / np.sqrt(ANSWERS), np.float32)
-        columns = np.broadcast_to(prompt.columns, (count, len(prompt.columns)))
-        keys = np.repeat(prompt.keys[None], count, axis=0)
-        keys[:, :, 0] ^= _AWAY[np.clip(prompt.tokens - self.tokens[:, None], -_FAR, _FAR)]
+        shifted = (encoded.rows + history) % _HISTORY_ROWS
+        plain = np.broadcast_to(encoded.rows + _HISTORY_ROWS, shifted.shape)
+        shares = np.where(history, (HISTORY_SHARE, PLAIN_SHARE), (1.0, 0.0)).astype(np.float32)
+        inputs = (shares[:, :, None] * encoded.values).reshape(count, -1)
+        answer = np.full(self.rows.shape, ANSWER_LENGTH / np.sqrt(ANSWER_FEATURES), np.float32)
+        columns = np.broadcast_to(encoded.columns, (count, len(encoded.columns)))
+        keys = np.repeat(encoded.keys[None], count, axis=0)
+        keys[:, :, 0] ^= _DISTANCE_KEYS[np.clip(encoded.tokens - self.tokens[:, None], -_FAR, _FAR)]
         keys = np.concatenate([keys, self.keys], axis=1)
         mixed = (keys[:, :, None, :] ^ self.states[:, None, :, None]) * np.uint32(0x9E3779B1)
-        return Sight(
-            np.concatenate([moved, alone, self.rows], axis=1),
+        return LogitInputs(
+            np.concatenate([shifted, plain, self.rows], axis=1),
             np.concatenate([inputs, answer], axis=1),
             np.concatenate([columns, self.columns], axis=1),
-            # The best mixed 16 bits of a key.
+            # The 16 bits of a key that are mixed best.
             (mixed >> np.uint32(16)).astype(np.intp).reshape(*keys.shape[:2], -1),
         )
 
 
-# How many tokens away a place is; those before the cursor count from the end.
-_AWAY = np.array([key("away", n) for n in [*range(_FAR + 1), *range(-_FAR, 0)]], np.uint32)
+# Keys for the distance in tokens; sources before the cursor count from the end.
+_DISTANCE_KEYS = np.array(
+    [stable_hash("away", n) for n in [*range(_FAR + 1), *range(-_FAR, 0)]], np.uint32
+)
 
 
-def _last(source: Source, written: Written) -> int:
-    unit = written.last[0]
-    return key("last", "a word" if unit.isalnum() else unit, source.is_inside(written.cursor))
+def _last_unit_key(input_text: InputText, state: AnswerState) -> int:
+    unit = state.last[0]
+    return stable_hash(
+        "last", "a word" if unit.isalnum() else unit, input_text.is_inside_token(state.cursor)
+    )
 
 
-def _near(source: Source, cursor: int) -> Iterator[tuple[str, list[int]]]:
-    """Yield each character near the cursor, in each way, and what is known about it."""
-    text, inside = source.text, source.is_inside(cursor)
-    for at, unit, way in source.near(cursor):
-        before, after = text[max(at - 1, 0) : at], text[at + 1 : at + 2]
-        known = ("", unit.casefold(), before, after, text[cursor:at])
-        yield unit, [key(n, value, at - cursor, way, inside) for n, value in enumerate(known)]
+def _character_keys(input_text: InputText, cursor: int) -> Iterator[tuple[str, list[int]]]:
+    """Yield each character near the cursor with each transform, and its keys."""
+    text, is_inside = input_text.text, input_text.is_inside_token(cursor)
+    for offset, unit, transform in input_text.next_characters(cursor):
+        before, after = text[max(offset - 1, 0) : offset], text[offset + 1 : offset + 2]
+        values = ("", unit.casefold(), before, after, text[cursor:offset])
+        yield (
+            unit,
+            [
+                stable_hash(n, value, offset - cursor, transform, is_inside)
+                for n, value in enumerate(values)
+            ],
+        )

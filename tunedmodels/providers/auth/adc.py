@@ -1,8 +1,8 @@
-"""Where application default credentials lie, in the documented order, and what is secret in them.
+"""Application default credentials: the documented search order, and the secrets in a file.
 
-Order (https://google.aip.dev/auth/4110): the file that GOOGLE_APPLICATION_CREDENTIALS names, the
-file that gcloud writes, the metadata server. We look ourselves, since `google.auth.default` says
-neither where it found what it returns nor which parts of it no output may ever show.
+Order (https://google.aip.dev/auth/4110): the file in GOOGLE_APPLICATION_CREDENTIALS, the file that
+gcloud writes, the metadata server. This module repeats the search because `google.auth.default`
+returns neither where it found a credential nor which parts of it are secret.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from tunedmodels.errors import UnauthenticatedError
-from tunedmodels.providers.identity import login
+from tunedmodels.providers.identity import login_command
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
-IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"  # the name that Terraform's provider gave it
+IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"  # the name that Terraform's provider uses
 
 _FILE = "application_default_credentials.json"
 _SECRET_KEYS = {
     "access_token", "client_secret", "id_token", "passphrase", "password", "private_key",
     "refresh_token", "token",
 }  # fmt: skip
-_SHORTEST = 6  # characters; a shorter "secret" would blacken half of every message
+_MIN_SECRET_CHARS = 6  # replacing shorter values would make messages unreadable
 
 
-class Kind(StrEnum):
-    """What sort of credential it is; the values are those of `type` in a credentials file."""
+class CredentialKind(StrEnum):
+    """The kind of a credential; the values are those of `type` in a credentials file."""
 
     USER = "authorized_user"
     SERVICE_ACCOUNT = "service_account"
@@ -39,85 +39,87 @@ class Kind(StrEnum):
     METADATA = "compute_engine"
 
     @property
-    def words(self) -> str:
-        """Say it for people."""
-        return _WORDS[self]
+    def label(self) -> str:
+        """The name of the kind in messages."""
+        return _LABELS[self]
 
 
-_WORDS = {
-    Kind.USER: "user login",
-    Kind.SERVICE_ACCOUNT: "service account key",
-    Kind.FEDERATED: "workload identity federation",
-    Kind.WORKFORCE: "workforce login",
-    Kind.IMPERSONATED: "impersonated service account",
-    Kind.METADATA: "service account of this machine",
+_LABELS = {
+    CredentialKind.USER: "user login",
+    CredentialKind.SERVICE_ACCOUNT: "service account key",
+    CredentialKind.FEDERATED: "workload identity federation",
+    CredentialKind.WORKFORCE: "workforce login",
+    CredentialKind.IMPERSONATED: "impersonated service account",
+    CredentialKind.METADATA: "service account of this machine",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One credential as it lies there. `place` is fit to be shown, `info` never is.
+class CredentialSource:
+    """A credential as it was found."""
 
-    `acts_as` is the service account that a person asked to impersonate with it.
-    """
-
-    kind: Kind
-    place: str
+    kind: CredentialKind
+    origin: str
+    """The file or service that it comes from. May be shown."""
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    acts_as: str = ""
+    """The content of the file. Must never be shown."""
+    impersonate: str = ""
+    """The service account that the user asked to impersonate with it."""
 
     @property
     def target(self) -> str:
-        """The service account that is impersonated, or nothing."""
+        """The service account that is impersonated, or an empty string."""
         url = str(self.info.get("service_account_impersonation_url") or "")
-        return self.acts_as or url.rpartition("/")[2].partition(":")[0]
+        return self.impersonate or url.rpartition("/")[2].partition(":")[0]
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Every value in it that nothing may repeat."""
+        """All values in it that must not occur in any output."""
         return frozenset(_secrets(self.info))
 
 
-def lying_here(environ: Mapping[str, str]) -> Source | None:
-    """Return the credential in a file of this machine, or None when there is none.
+def find_file_credentials(environ: Mapping[str, str]) -> CredentialSource | None:
+    """Return the credential in a file of this machine, or None.
 
-    Raises UnauthenticatedError when the file that was named cannot be used: taking another
-    credential in its place would be a surprise.
+    Raises UnauthenticatedError when the file in the variable cannot be used: another credential
+    would be unexpected.
     """
-    if named := environ.get(VARIABLE, ""):
-        return _read(Path(named), f"{VARIABLE}={named}", f"Set {VARIABLE} to a credentials file.")
+    if path := environ.get(VARIABLE, ""):
+        return _read(Path(path), f"{VARIABLE}={path}", f"Set {VARIABLE} to a credentials file.")
     gcloud = environ.get("CLOUDSDK_CONFIG", "")
     folder = Path(gcloud) if gcloud else Path(environ.get("HOME", "~"), ".config/gcloud")
     file = folder.expanduser() / _FILE
     if not file.is_file():
         return None
-    return _read(file, str(file), f"Log in:\n{login()}")
+    return _read(file, str(file), f"Log in:\n{login_command()}")
 
 
-def _read(file: Path, place: str, cure: str) -> Source:
+def _read(file: Path, origin: str, cure: str) -> CredentialSource:
     try:
         info = json.loads(file.read_bytes())
-        kind = Kind(info["type"])
+        kind = CredentialKind(info["type"])
     except OSError as error:
-        why = error.strerror or "it cannot be read"
+        reason = error.strerror or "the file cannot be read"
     except (ValueError, TypeError, KeyError):
-        why = "it is no credentials file of a kind that is known"
+        reason = "the file is not a credentials file of a known type"
     else:
-        return Source(kind, place, info)
-    raise UnauthenticatedError(f"No credentials from {place}: {why}.", cure=cure)
+        return CredentialSource(kind, origin, info)
+    raise UnauthenticatedError(f"No credentials from {origin}: {reason}.", cure=cure)
 
 
-def _secrets(part: object, *, within: bool = False) -> Iterator[str]:
-    match part:
+def _secrets(value: object, *, is_secret: bool = False) -> Iterator[str]:
+    match value:
         case dict():
-            for key, value in part.items():
-                # `headers` of a federation file carry the token of the CI job.
-                is_secret = within or key in _SECRET_KEYS or key == "headers"
-                yield from _secrets(value, within=is_secret)
+            for key, item in value.items():
+                # `headers` of a federation file contain the token of the CI job.
+                is_secret_key = key in _SECRET_KEYS or key == "headers"
+                yield from _secrets(item, is_secret=is_secret or is_secret_key)
         case list():
-            for value in part:
-                yield from _secrets(value, within=within)
-        case str() if within:
-            # A key comes back line by line, or as JSON writes it; a header without its scheme.
-            forms = {part, *part.split(), json.dumps(part)[1:-1]}
-            yield from (form for form in forms if len(form) >= _SHORTEST and form != "Bearer")
+            for item in value:
+                yield from _secrets(item, is_secret=is_secret)
+        case str() if is_secret:
+            # A service may repeat a key by line or as JSON, and a header without its scheme.
+            forms = {value, *value.split(), json.dumps(value)[1:-1]}
+            yield from (
+                form for form in forms if len(form) >= _MIN_SECRET_CHARS and form != "Bearer"
+            )

@@ -1,7 +1,7 @@
-"""Tokens from Google credentials, kept good for as long as a run waits.
+"""Identities for the Gemini API and Vertex AI: explicit credentials or refreshed Google tokens.
 
-A token is renewed some minutes before it ends, and once more when the service calls it invalid;
-one renewal at a time, in a thread, however many requests wait for it.
+A credential in a variable is short-lived or made for this one service, so the user set it on
+purpose, and it takes precedence over the credentials of the machine.
 """
 
 from __future__ import annotations
@@ -18,26 +18,33 @@ from tunedmodels.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tunedmodels.providers.auth.adc import IMPERSONATE, Source, lying_here
+from tunedmodels.providers.auth.adc import IMPERSONATE, CredentialSource, find_file_credentials
 from tunedmodels.providers.identity import (
     CLOUD_PLATFORM,
+    GEMINI_SCOPES,
+    HTTPS_CURE,
     KEY_CURE,
     OAUTH_CURE,
-    SCOPES,
     Credentials,
     Identity,
+    host_and_port,
     is_loopback,
-    login,
-    place,
-    scrubbed,
+    login_command,
+    replace_secrets,
 )
 
 if TYPE_CHECKING:
-    from tunedmodels.providers.auth.google_auth import Google
+    from tunedmodels.providers.auth.google_auth import GoogleCredentials
 
+VERTEX_CURE = (
+    "On your machine, log in:\n"
+    f"{login_command()}\n"
+    "In CI, use workload identity federation; with the key file of a service account:\n"
+    "    export GOOGLE_APPLICATION_CREDENTIALS=/path/to/key.json"
+)
 
-# What is secret by its looks, also where we never held it: access tokens, the signed JSON that is
-# shown to get one, keys, and the private halves of keys.
+# Text that looks like a secret although this process never had it: access tokens, the signed JSON
+# with which a token is requested, API keys, and private keys.
 _LOOKS_SECRET = re.compile(
     r"ya29\.[\w.-]+"
     r"|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?"
@@ -47,12 +54,52 @@ _LOOKS_SECRET = re.compile(
 )
 
 
-class GoogleIdentity:
-    """Application default credentials, with `scopes` where their kind lets one choose.
+def gemini_identity(environ: Mapping[str, str], endpoint: str) -> Identity:
+    """Return the API key or token of the environment, else the credentials of the machine.
 
-    Nothing is read before the first call. `environ` may name a file, a quota project, and a
-    service account to act as. `absent` is what to say when there is none at all: each service
-    recommends another way.
+    A service on a loopback address needs no credentials and never gets those of the machine.
+    """
+    explicit = Credentials.from_environ(environ)
+    if explicit.is_set or is_loopback(endpoint):
+        return explicit
+    return GoogleIdentity(
+        environ, scopes=GEMINI_SCOPES, missing_error=lambda: _missing_key(endpoint)
+    )
+
+
+def vertex_identity(environ: Mapping[str, str]) -> Identity:
+    """Return the access token of the environment, else the credentials of the machine.
+
+    API keys are ignored. The scope covers the calls to Cloud Storage as well.
+    """
+    explicit = Credentials.from_environ(environ).without_key()
+    if explicit.is_set:
+        return explicit
+    return GoogleIdentity(environ, scopes=(CLOUD_PLATFORM,), missing_error=_missing_credentials)
+
+
+def _missing_key(endpoint: str) -> UnauthenticatedError:
+    return UnauthenticatedError(
+        f"{host_and_port(endpoint)} requires an API key, and none is set.",
+        cure=f"{KEY_CURE}\nOr use OAuth. {OAUTH_CURE}",
+    )
+
+
+def _missing_credentials() -> UnauthenticatedError:
+    return UnauthenticatedError(
+        "Vertex AI requires Google Cloud credentials, and none were found.", cure=VERTEX_CURE
+    )
+
+
+class GoogleIdentity:
+    """Application default credentials, read with the first call.
+
+    A token is refreshed some minutes before it expires, and once more when the service rejects it.
+    One refresh runs at a time, in a thread, however many requests wait for it.
+
+    `scopes` apply to the kinds of credentials that allow a choice. `environ` may name a file, a
+    quota project, and a service account to impersonate. `missing_error` returns the error when
+    there are no credentials: each service recommends another kind.
     """
 
     def __init__(
@@ -60,153 +107,109 @@ class GoogleIdentity:
         environ: Mapping[str, str],
         *,
         scopes: tuple[str, ...],
-        absent: Callable[[], UnauthenticatedError],
+        missing_error: Callable[[], UnauthenticatedError],
     ) -> None:
         self.scopes = scopes
         self._environ = environ
-        self._absent = absent
+        self._missing_error = missing_error
         self._lock = asyncio.Lock()
-        self._source: Source | None = None
-        self._google: Google | None = None
-        self._seen: set[str] = set()  # every token there was: an answer may repeat an old one
+        self._source: CredentialSource | None = None
+        self._google: GoogleCredentials | None = None
+        self._issued_tokens: set[str] = set()  # a response may repeat an old token
 
     def __repr__(self) -> str:
         return f"GoogleIdentity({self._source})"
 
     @property
-    def source(self) -> Source | None:
-        """Where the credential lies, once it was looked for."""
+    def source(self) -> CredentialSource | None:
+        """Where the credential was found; None before the first `refresh`."""
         return self._source
 
     @property
-    def google(self) -> Google | None:
-        """The credential as google-auth holds it, once it was loaded."""
+    def google(self) -> GoogleCredentials | None:
+        """The credential of google-auth; None before the first `refresh`."""
         return self._google
 
     @property
     def quota_project(self) -> str:
-        """The project that calls count for, as far as the credential or a person names one."""
+        """The project to which calls are billed, if the credential or the user names one."""
         return (self._google and self._google.quota_project_id) or ""
 
     def headers(self) -> dict[str, str]:
-        """Return the token and the quota project; empty before the first `renew`."""
+        """Return the token and the quota project; empty before the first `refresh`."""
         headers: dict[str, str] = {}
         if self._google is not None and self._google.token:
             self._google.apply(headers)
         return headers
 
-    async def renew(self, refused: Mapping[str, str] | None = None) -> bool:
-        """See Identity. A token that still holds is kept when a new one cannot be had right now."""
-        if refused is None and self._is_good:
+    async def refresh(self, rejected: Mapping[str, str] | None = None) -> bool:
+        """See Identity. A token that is still valid is kept when no new one can be obtained."""
+        if rejected is None and self._is_valid:
             return False
         async with self._lock:
             if self._google is None:
                 await asyncio.to_thread(self._load)
-            if refused is None and self._is_good:
+            if rejected is None and self._is_valid:
                 return False
-            if refused is not None and self.headers() != refused:
-                return True  # somebody else was refused, too, and has seen to it
+            if rejected is not None and self.headers() != rejected:
+                return True  # another request was rejected too and has refreshed the token
             try:
-                await asyncio.to_thread(self._renew)
+                await asyncio.to_thread(self._refresh)
             except UnavailableError:
-                if refused is None and self._still_holds:
+                if rejected is None and self._is_unexpired:
                     return False
                 raise
-            return self.headers() != refused
+            return self.headers() != rejected
 
-    def scrub(self, words: str) -> str:
-        """Return the words without any secret in them."""
-        known = self._seen | (self._source.secrets if self._source else frozenset())
-        return _LOOKS_SECRET.sub("[secret]", scrubbed(words, known))
+    def scrub(self, text: str) -> str:
+        """Return the text with every secret replaced."""
+        secrets = self._issued_tokens | (self._source.secrets if self._source else frozenset())
+        return _LOOKS_SECRET.sub("[secret]", replace_secrets(text, secrets))
 
     def problem(self, endpoint: str) -> ProviderError | None:
-        """Say why nothing may be sent to `endpoint`, or None when all is well."""
+        """Return the reason why nothing may be sent to `endpoint`, or None."""
         if endpoint.startswith("http:") and not is_loopback(endpoint):
             return InvalidArgumentError(
-                f"A token would travel to {place(endpoint)} in the clear.",
-                cure="Use an https:// endpoint; http:// is for this machine's loopback only.",
+                f"The token would be sent to {host_and_port(endpoint)} unencrypted.",
+                cure=HTTPS_CURE,
             )
         return None
 
     @property
-    def _is_good(self) -> bool:
+    def _is_valid(self) -> bool:
+        """Whether the token is valid for some more minutes."""
         return self._google is not None and self._google.valid
 
     @property
-    def _still_holds(self) -> bool:
-        from tunedmodels.providers.auth.google_auth import has_ended  # noqa: PLC0415  # is loaded by now
+    def _is_unexpired(self) -> bool:
+        from tunedmodels.providers.auth.google_auth import is_expired  # noqa: PLC0415  # loaded already
 
-        return self._google is not None and not has_ended(self._google)
+        return self._google is not None and not is_expired(self._google)
 
     def _load(self) -> None:
-        """Find the credential and hand it to google-auth. Raises UnauthenticatedError."""
-        # google-auth is heavy
-        from tunedmodels.providers.auth.google_auth import load, lying_there  # noqa: PLC0415
+        """Find the credential and load it with google-auth. Raises UnauthenticatedError."""
+        from tunedmodels.providers.auth.google_auth import (  # noqa: PLC0415  # start-up
+            find_metadata_credentials,
+            load_credentials,
+        )
 
-        source = lying_here(self._environ) or lying_there(self._environ)
+        source = find_file_credentials(self._environ) or find_metadata_credentials(self._environ)
         if source is None:
-            raise self._absent()
-        self._source = replace(source, acts_as=self._environ.get(IMPERSONATE, "").strip())
+            raise self._missing_error()
+        self._source = replace(source, impersonate=self._environ.get(IMPERSONATE, "").strip())
         quota_project = self._environ.get("GOOGLE_CLOUD_QUOTA_PROJECT", "").strip()
-        self._google = load(
+        self._google = load_credentials(
             self._source, self.scopes, quota_project=quota_project, scrub=self.scrub
         )
 
-    def _renew(self) -> None:
-        from tunedmodels.providers.auth.google_auth import renewed  # noqa: PLC0415  # is loaded by now
+    def _refresh(self) -> None:
+        from tunedmodels.providers.auth.google_auth import refresh  # noqa: PLC0415  # loaded already
 
-        assert self._google is not None  # noqa: S101  # loaded before it is renewed
-        assert self._source is not None  # noqa: S101  # goes with it
+        assert self._google is not None  # noqa: S101  # `refresh` loads it first
+        assert self._source is not None  # noqa: S101  # set together with it
         ca_file = self._environ.get("SSL_CERT_FILE", "")
         try:
-            renewed(self._google, self._source, self.scopes, ca_file=ca_file, scrub=self.scrub)
+            refresh(self._google, self._source, self.scopes, ca_file=ca_file, scrub=self.scrub)
         finally:
             if self._google.token:
-                self._seen.add(self._google.token)
-
-
-# FOLDED
-# Which identity a provider shows: what a person set goes before what lies on the machine.
-#
-# What is set by hand is short-lived or made for this one service, so whoever sets it means it.
-VERTEX_CURE = (
-    "On your machine, log in:\n"
-    f"{login()}\n"
-    "In CI, use workload identity federation; with the key file of a service account:\n"
-    "    export GOOGLE_APPLICATION_CREDENTIALS=/path/to/key.json"
-)
-
-
-def gemini_identity(environ: Mapping[str, str], endpoint: str) -> Identity:
-    """Return the API key or token that is set, else the machine's credentials.
-
-    A service on loopback needs none, and is not handed the machine's.
-    """
-    set_by_hand = Credentials.of(environ)
-    if set_by_hand.is_set or is_loopback(endpoint):
-        return set_by_hand
-    return GoogleIdentity(environ, scopes=SCOPES, absent=lambda: _no_key(endpoint))
-
-
-def vertex_identity(environ: Mapping[str, str]) -> Identity:
-    """Return the access token that is set, else the machine's credentials; API keys do not count.
-
-    The same for Cloud Storage, whose calls the scope covers.
-    """
-    set_by_hand = Credentials.of(environ).without_key()
-    if set_by_hand.is_set:
-        return set_by_hand
-    return GoogleIdentity(environ, scopes=(CLOUD_PLATFORM,), absent=_no_credentials)
-
-
-def _no_key(endpoint: str) -> UnauthenticatedError:
-    return UnauthenticatedError(
-        f"{place(endpoint)} needs an API key, and none is set.",
-        cure=f"{KEY_CURE}\nOr use OAuth. {OAUTH_CURE}",
-    )
-
-
-def _no_credentials() -> UnauthenticatedError:
-    return UnauthenticatedError(
-        "Vertex AI needs Google Cloud credentials, and there are none.", cure=VERTEX_CURE
-    )
+                self._issued_tokens.add(self._google.token)

@@ -1,7 +1,7 @@
-"""Whose a credential is and what it may ask for, for people: never the credential itself.
+"""The account and the scopes of a credential, for output. The credential itself is never shown.
 
-Of a login and of a token that was handed to us only Google knows the scopes; its tokeninfo says so
-to whoever has the token. It is sent in the body of a POST, since addresses are logged.
+Only Google knows the scopes of a login and of a token from a variable. Its tokeninfo method returns
+them to the owner of the token. The token is sent in the body of a POST, since URLs are logged.
 """
 
 from __future__ import annotations
@@ -13,75 +13,84 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from tunedmodels.providers.auth.adc import Kind
+from tunedmodels.providers.auth.adc import CredentialKind
 from tunedmodels.providers.auth.google import GoogleIdentity
 from tunedmodels.providers.identity import Credentials, Identity
 
 TOKENINFO = "https://oauth2.googleapis.com/tokeninfo"
-_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-_TOKEN = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105  # the name of a variable
-_ASKED = (Kind.SERVICE_ACCOUNT, Kind.FEDERATED, Kind.IMPERSONATED)  # they get what is asked for
+_KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+_TOKEN_VARIABLE = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105  # the name of a variable
+# Kinds whose tokens have exactly the requested scopes.
+_KINDS_WITH_REQUESTED_SCOPES = (
+    CredentialKind.SERVICE_ACCOUNT,
+    CredentialKind.FEDERATED,
+    CredentialKind.IMPERSONATED,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """A credential as it may be shown. `scopes` is None where nobody says, or for a key."""
+class CredentialAccount:
+    """A credential without its secrets."""
 
     kind: str
-    place: str
+    origin: str
+    """The variable, file or service that it comes from."""
     email: str = ""
     scopes: tuple[str, ...] | None = None
+    """None for a key, and when the scopes are unknown."""
     quota_project: str = ""
     is_key: bool = False
 
 
-async def inspect(identity: Identity, environ: Mapping[str, str]) -> Account | None:
-    """Return whose the credential is, or None where none is set and none is needed.
+async def inspect(identity: Identity, environ: Mapping[str, str]) -> CredentialAccount | None:
+    """Return the account of the credential, or None when none is set and none is needed.
 
-    Raises ProviderError when there is no token to be had.
+    Raises ProviderError when no token can be obtained.
     """
     if isinstance(identity, GoogleIdentity):
-        return await _of_machine(identity, environ)
+        return await _google_account(identity, environ)
     if not isinstance(identity, Credentials) or not identity.is_set:
         return None
     if not identity.access_token:
-        place = next((name for name in _KEYS if environ.get(name)), "")
-        return Account("API key", place, is_key=True)
+        origin = next((name for name in _KEY_VARIABLES if environ.get(name)), "")
+        return CredentialAccount("API key", origin, is_key=True)
     email, scopes = await _tokeninfo(identity.access_token, environ)
-    return Account("access token", _TOKEN, email, scopes, identity.quota_project)
+    return CredentialAccount("access token", _TOKEN_VARIABLE, email, scopes, identity.quota_project)
 
 
-async def _of_machine(identity: GoogleIdentity, environ: Mapping[str, str]) -> Account:
-    await identity.renew()
+async def _google_account(
+    identity: GoogleIdentity, environ: Mapping[str, str]
+) -> CredentialAccount:
+    await identity.refresh()
     source, google = identity.source, identity.google
-    assert source is not None  # noqa: S101  # there is a token, so there is a credential
-    assert google is not None  # noqa: S101  # the same
+    assert source is not None  # noqa: S101  # `refresh` sets it
+    assert google is not None  # noqa: S101  # `refresh` sets it
     email = source.target or str(source.info.get("client_email") or "")
     scopes: tuple[str, ...] | None = identity.scopes
-    if not source.target and source.kind not in _ASKED:
+    if not source.target and source.kind not in _KINDS_WITH_REQUESTED_SCOPES:
         email, scopes = await _tokeninfo(google.token or "", environ)
         email = email or str(source.info.get("account") or "")
-    kind = source.kind.words
-    if source.target and source.kind is not Kind.IMPERSONATED:
-        kind = f"{kind}, acting as a service account"
-    return Account(kind, source.place, email, scopes, identity.quota_project)
+    kind = source.kind.label
+    if source.target and source.kind is not CredentialKind.IMPERSONATED:
+        kind = f"{kind}, impersonating a service account"
+    return CredentialAccount(kind, source.origin, email, scopes, identity.quota_project)
 
 
 async def _tokeninfo(token: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...] | None]:
-    """Return the e-mail address and the scopes of a token, as far as Google tells."""
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415  # heavy
+    """Return the e-mail address and the scopes of a token; empty and None when unknown."""
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415  # start-up
 
-    from tunedmodels.providers.auth.google_auth import Caller  # noqa: PLC0415  # imports the same
+    from tunedmodels.providers.auth.google_auth import AuthTransport  # noqa: PLC0415  # start-up
 
-    def ask() -> tuple[str, tuple[str, ...] | None]:
-        caller = Caller(ca_file=environ.get("SSL_CERT_FILE", ""))
+    def fetch() -> tuple[str, tuple[str, ...] | None]:
+        caller = AuthTransport(ca_file=environ.get("SSL_CERT_FILE", ""))
         with closing(caller.session):
             form = urlencode({"access_token": token}).encode()
-            kind = {"content-type": "application/x-www-form-urlencoded"}
-            facts = json.loads(caller(TOKENINFO, "POST", form, kind).data)
-            return str(facts.get("email", "")), tuple(facts["scope"].split())
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            info = json.loads(caller(TOKENINFO, "POST", form, headers).data)
+            return str(info.get("email", "")), tuple(info["scope"].split())
 
     try:
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(fetch)
     except (GoogleAuthError, OSError, ValueError, LookupError, AttributeError):
-        return "", None  # asked only to say more: whatever is wrong shows in the calls themselves
+        return "", None  # only for output: a real problem fails the calls themselves

@@ -1,1 +1,1 @@
-"""Dry calls for `doctor`: what each credential may do, found out without changing anything."""
+"""Read-only checks for `doctor`: which calls each credential allows."""

@@ -1,4 +1,4 @@
-"""What a checkup finds, and the names that its cures are filled in with. Imports nothing heavy."""
+"""Results of the checks of `doctor`. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunedmodels.errors import TunedModelsError
 
 
 class Verdict(StrEnum):
-    """How one check came out; `unknown` is what nobody would tell us, and is no failure."""
+    """The outcome of a check; `unknown` is not a failure."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,66 +20,67 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `check` is stable and kebab-case, for machines."""
+class CheckResult:
+    """The result of one check."""
 
     check: str
+    """Stable and in kebab-case, for programs."""
     verdict: Verdict
-    words: str
+    message: str
     cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
-    """All that was found of one provider, or of this machine. `about` says in short what it is."""
+class DoctorReport:
+    """All results for one provider or for this machine."""
 
     name: str
-    about: str
-    findings: tuple[Finding, ...]
+    description: str
+    """For a provider: its type, and for example its location."""
+    findings: tuple[CheckResult, ...]
 
     @property
-    def is_well(self) -> bool:
-        """Whether nothing fails."""
-        return all(each.verdict is not Verdict.FAILED for each in self.findings)
+    def has_no_failures(self) -> bool:
+        """Whether no check failed."""
+        return all(result.verdict is not Verdict.FAILED for result in self.findings)
 
 
 @dataclass(slots=True)
-class Notes:
-    """The findings of one provider, as they come.
+class Findings:
+    """Collects the results for one provider."""
 
-    `names` are what a cure leaves open, such as MEMBER or PROJECT, as far as it is known by now.
-    """
+    placeholders: dict[str, str] = field(default_factory=dict)
+    """Values for the placeholders in cures, such as MEMBER or PROJECT, as far as known."""
+    results: list[CheckResult] = field(default_factory=list)
 
-    names: dict[str, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    def ok(self, check: str, message: str) -> None:
+        """Add a check that succeeded."""
+        self._add(check, Verdict.OK, message)
 
-    def well(self, check: str, words: str) -> None:
-        """Note what is as it should be."""
-        self._note(check, Verdict.OK, words)
+    def warning(self, check: str, message: str, cure: str = "") -> None:
+        """Add a check that succeeded with a limitation."""
+        self._add(check, Verdict.WARNING, message, cure)
 
-    def warn(self, check: str, words: str, cure: str = "") -> None:
-        """Note what works, and may not for long or for everything."""
-        self._note(check, Verdict.WARNING, words, cure)
+    def unknown(self, check: str, message: str, cure: str = "") -> None:
+        """Add a check without a result; the cure says how to get one."""
+        self._add(check, Verdict.UNKNOWN, message, cure)
 
-    def unknown(self, check: str, words: str, cure: str = "") -> None:
-        """Note what could not be found out; the cure says how to."""
-        self._note(check, Verdict.UNKNOWN, words, cure)
+    def failed(self, check: str, message: str, cure: str = "") -> None:
+        """Add a check that failed."""
+        self._add(check, Verdict.FAILED, message, cure)
 
-    def failed(self, check: str, words: str, cure: str = "") -> None:
-        """Note what does not work."""
-        self._note(check, Verdict.FAILED, words, cure)
-
-    def refused(self, check: str, error: TunedModelsError) -> None:
-        """Note an error as what does not work."""
+    def error(self, check: str, error: TunedModelsError) -> None:
+        """Add a check that failed with an error."""
         self.failed(check, error.message, error.cure)
 
-    def _note(self, check: str, verdict: Verdict, words: str, cure: str = "") -> None:
-        self.findings.append(Finding(check, verdict, words, filled(cure, self.names)))
+    def _add(self, check: str, verdict: Verdict, message: str, cure: str = "") -> None:
+        filled_cure = fill_placeholders(cure, self.placeholders)
+        self.results.append(CheckResult(check, verdict, message, filled_cure))
 
 
-def filled(cure: str, names: Mapping[str, str]) -> str:
-    """Put names where a cure leaves them open; what is not known stays, for a person to fill in."""
-    known = {name: value for name, value in names.items() if value}
+def fill_placeholders(cure: str, values: Mapping[str, str]) -> str:
+    """Replace the placeholders in a cure; those without a value remain for the user to replace."""
+    known = {name: value for name, value in values.items() if value}
     if not known:
         return cure
-    return re.sub(rf"\b({'|'.join(known)})\b", lambda found: known[found[1]], cure)
+    return re.sub(rf"\b({'|'.join(known)})\b", lambda match: known[match[1]], cure)

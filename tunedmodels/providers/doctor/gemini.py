@@ -1,70 +1,86 @@
-"""A checkup of the Gemini API, or of anything that speaks it."""
+"""The checks of the Gemini API, or of another service with this API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from tunedmodels.providers.auth.google import gemini_identity
-from tunedmodels.providers.doctor.findings import Notes
-from tunedmodels.providers.doctor.probe import BUDGET_S, Asker, Facts, look_at_credentials
+from tunedmodels.providers.doctor.findings import Findings
+from tunedmodels.providers.doctor.probe import (
+    RETRY_BUDGET_S,
+    JsonObject,
+    Probe,
+    check_credentials,
+)
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.identity import OAUTH_CURE, SCOPES, place
+from tunedmodels.providers.identity import GEMINI_SCOPES, OAUTH_CURE, host_and_port
+from tunedmodels.text import plural
 
 _PAGE = "pageSize=1000"
 
 
-async def look(endpoint: str, environ: Mapping[str, str], bases: Sequence[str]) -> Notes:
-    """Ask what the credential may list, and whether each of `bases` can be tuned there."""
-    notes = Notes()
+async def check_gemini(
+    endpoint: str, environ: Mapping[str, str], base_models: Sequence[str]
+) -> Findings:
+    """Check what the credential may list, and whether each base model can be tuned."""
+    findings = Findings()
     identity = gemini_identity(environ, endpoint)
-    if not await look_at_credentials(
-        identity, environ, notes, endpoint=endpoint, needed=SCOPES, cure=OAUTH_CURE
+    if not await check_credentials(
+        identity,
+        environ,
+        findings,
+        endpoint=endpoint,
+        required_scopes=GEMINI_SCOPES,
+        cure=OAUTH_CURE,
     ):
-        return notes
-    http = Http(endpoint, identity, budget_s=BUDGET_S)
+        return findings
+    http = Http(endpoint, identity, budget_s=RETRY_BUDGET_S)
+    host = host_and_port(endpoint)
     try:
-        asker = Asker(http, notes)
-        listed = await asker.ask(
+        probe = Probe(http, findings)
+        models = await probe.check(
             "models",
             f"v1beta/models?{_PAGE}",
-            well=lambda facts: f"{place(endpoint)} lists {_counted(facts, 'models', 'model')}",
+            describe=lambda document: f"{host} lists {_count(document, 'models', 'model')}",
         )
-        if asker.is_reachable:
-            await asker.ask(
+        if probe.is_reachable:
+            await probe.check(
                 "tuned-models",
                 f"v1beta/tunedModels?{_PAGE}",
-                well=lambda facts: f"lists {_counted(facts, 'tunedModels', 'tuned model')}",
+                describe=lambda document: f"lists {_count(document, 'tunedModels', 'tuned model')}",
             )
-        if listed is not None:
-            _look_at_bases(listed, bases, notes)
+        if models is not None:
+            _check_base_models(models, base_models, findings)
     finally:
         await http.aclose()
-    return notes
+    return findings
 
 
-def _counted(facts: Facts, field: str, noun: str) -> str:
-    count = len(facts.get(field) or ())
-    more = "at least " if facts.get("nextPageToken") else ""
-    return f"{more}{count} {noun}{'' if count == 1 else 's'}"
+def _count(document: JsonObject, field: str, noun: str) -> str:
+    count = len(document.get(field) or ())
+    bound = "at least " if document.get("nextPageToken") else ""
+    return f"{bound}{count} {plural(count, noun)}"
 
 
-def _look_at_bases(listed: Facts, bases: Sequence[str], notes: Notes) -> None:
+def _check_base_models(
+    document: JsonObject, base_models: Sequence[str], findings: Findings
+) -> None:
     tunable = {
         model.get("name")
-        for model in listed.get("models") or ()
+        for model in document.get("models") or ()
         if "createTunedModel" in (model.get("supportedGenerationMethods") or ())
     }
-    for base in bases:
-        if base in tunable:
-            notes.well("base-model", f"{base} can be tuned here")
-        elif listed.get("nextPageToken"):
-            notes.unknown("base-model", f"{base} is not on the first page of models.")
+    for base_model in base_models:
+        if base_model in tunable:
+            findings.ok("base-model", f"{base_model} can be tuned here")
+        elif document.get("nextPageToken"):
+            findings.unknown("base-model", f"{base_model} is not on the first page of models.")
         else:
             others = ", ".join(sorted(map(str, tunable))) or "none"
-            notes.failed(
+            findings.failed(
                 "base-model",
-                f"{base} cannot be tuned here; what can: {others}.",
-                "Name one of these in `baseModel`, or another provider, such as `embedded`."
+                f"{base_model} cannot be tuned here. Models that can be tuned: {others}.",
+                "Set `baseModel` to one of these, or use another provider, such as `embedded`."
                 if tunable
-                else "Set `provider: embedded`, or a provider of type vertex.",
+                else "Set `provider: embedded`, or use a provider of type vertex.",
             )

@@ -1,4 +1,4 @@
-"""Dry calls: one question to a service, and its answer as a finding."""
+"""Read-only requests whose outcome becomes a check result."""
 
 from __future__ import annotations
 
@@ -10,130 +10,144 @@ from typing import Any
 
 from tunedmodels.errors import NotFoundError, ProviderError, UnavailableError
 from tunedmodels.providers import permissions
-from tunedmodels.providers.auth.inspect import Account, inspect
-from tunedmodels.providers.doctor.findings import Notes
+from tunedmodels.providers.auth.inspect import CredentialAccount, inspect
+from tunedmodels.providers.doctor.findings import Findings
 from tunedmodels.providers.http import Http
-from tunedmodels.providers.identity import CLOUD_PLATFORM, Identity, place
+from tunedmodels.providers.identity import CLOUD_PLATFORM, Identity, host_and_port
 
-BUDGET_S = 4.0  # asked again for that long: somebody waits for the answer
-_SKEW_S = 120.0  # signed requests are refused from some minutes on
+RETRY_BUDGET_S = 4.0  # short, since the user waits for the result
+_MAX_SKEW_S = 120.0  # with some minutes, services reject signed requests
 
-Facts = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
-class Asker:
-    """Asks one service, and notes what comes of it."""
+class Probe:
+    """Sends requests to one service and records their outcome."""
 
-    def __init__(self, http: Http, notes: Notes) -> None:
+    def __init__(self, http: Http, findings: Findings) -> None:
         self.http = http
-        self.notes = notes
+        self.findings = findings
         self.is_reachable = True
 
-    async def ask(
+    async def check(
         self,
         check: str,
         path: str,
         *,
         content: object = None,
-        well: Callable[[Facts], str],
-        missing: tuple[str, str] | None = None,
-    ) -> Facts | None:
-        """Ask, and note what `well` says of the answer, or why there is none.
+        describe: Callable[[JsonObject], str],
+        not_found: tuple[str, str] | None = None,
+    ) -> JsonObject | None:
+        """Send a request and record the result of a check; return the response, None on failure.
 
-        `missing` is what a 404 means here, and its cure.
+        `describe` returns the message for a response. `not_found` are the message and the cure for
+        a 404, if they differ from those of the error.
         """
         try:
-            facts = await self.look(path, content=content)
+            document = await self.get(path, content=content)
         except NotFoundError as error:
-            words, cure = missing or (error.message, error.cure)
-            self.notes.failed(check, words, cure)
+            message, cure = not_found or (error.message, error.cure)
+            self.findings.failed(check, message, cure)
         except ProviderError as error:
             self.is_reachable = not isinstance(error, UnavailableError)
-            self.notes.refused(check, error)
+            self.findings.error(check, error)
         else:
-            self.notes.well(check, well(facts))
-            return facts
+            self.findings.ok(check, describe(document))
+            return document
         return None
 
-    async def look(self, path: str, *, content: object = None) -> Facts:
-        """Ask without a note. Raises ProviderError."""
-        answer = await self.http.ask(
+    async def get(self, path: str, *, content: object = None) -> JsonObject:
+        """Send a request without recording a result. Raises ProviderError."""
+        response = await self.http.request(
             "GET" if content is None else "POST",
             path,
             content=None if content is None else json.dumps(content).encode(),
-            repeatable=True,
+            is_idempotent=True,
         )
-        self._look_at_the_clock(answer.headers.get("date", ""))
+        self._check_clock(response.headers.get("date", ""))
         try:
-            facts = json.loads(answer.body or b"{}")
+            document = json.loads(response.body or b"{}")
         except ValueError:
-            facts = None
-        if not isinstance(facts, dict):
+            document = None
+        if not isinstance(document, dict):
             raise ProviderError(
-                "The answer is not one of this API.",
+                "The response is not a message of this API.",
                 cure="Check `endpoint` of this provider in the Project file.",
             )
-        return facts
+        return document
 
-    def _look_at_the_clock(self, date: str) -> None:
-        if any(each.check == "clock" for each in self.notes.findings):
+    def _check_clock(self, date: str) -> None:
+        if any(result.check == "clock" for result in self.findings.results):
             return
         try:
-            off_s = abs((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds())
+            skew_s = abs((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds())
         except (ValueError, TypeError):
             return
-        if off_s > _SKEW_S:
-            self.notes.warn(
+        if skew_s > _MAX_SKEW_S:
+            self.findings.warning(
                 "clock",
-                f"The clock of this machine is {off_s / 60:.0f} minutes off; tokens are refused "
-                "then.",
-                "Set it:\n    timedatectl set-ntp true",
+                f"The clock of this machine is {skew_s / 60:.0f} minutes off, so that services may "
+                "reject tokens.",
+                "Set the clock:\n    timedatectl set-ntp true",
             )
 
 
-async def look_at_credentials(
+async def check_credentials(
     identity: Identity,
     environ: Mapping[str, str],
-    notes: Notes,
+    findings: Findings,
     *,
     endpoint: str,
-    needed: tuple[str, ...],
+    required_scopes: tuple[str, ...],
     cure: str,
 ) -> bool:
-    """Note which credential is in use, its scopes and its quota project; False when there is none.
+    """Record the credential, its scopes and its quota project; return False if there is none.
 
-    `needed` are the scopes that the calls ask for; the last of them is the one that matters, and
-    `cure` says how to get it.
+    The last of `required_scopes` is the one that decides; `cure` says how to get it.
     """
     try:
         if problem := identity.problem(endpoint):
             raise problem
         account = await inspect(identity, environ)
     except ProviderError as error:
-        notes.refused("credentials", error)
+        findings.error("credentials", error)
         return False
     if account is None:
-        notes.well("credentials", f"none are set, and {place(endpoint)} may be asked without")
+        findings.ok("credentials", f"none are set; {host_and_port(endpoint)} requires none")
         return True
-    notes.names["MEMBER"] = permissions.member_of(account.email) if account.email else ""
-    who = f" {account.email}" if account.email else ""
-    notes.well("credentials", f"{account.kind}{who} (from {account.place})")
+    member = permissions.iam_member(account.email) if account.email else ""
+    findings.placeholders["MEMBER"] = member
+    email = f" {account.email}" if account.email else ""
+    findings.ok("credentials", f"{account.kind}{email} (from {account.origin})")
     if not account.is_key:
-        _look_at_scopes(account, notes, needed=needed, cure=cure)
+        _check_scopes(account, findings, required_scopes=required_scopes, cure=cure)
         if account.quota_project:
-            notes.well("quota-project", account.quota_project)
+            findings.ok("quota-project", account.quota_project)
     return True
 
 
-def _look_at_scopes(account: Account, notes: Notes, *, needed: tuple[str, ...], cure: str) -> None:
+def _check_scopes(
+    account: CredentialAccount,
+    findings: Findings,
+    *,
+    required_scopes: tuple[str, ...],
+    cure: str,
+) -> None:
     if account.scopes is None:
-        notes.unknown("scopes", "Nobody says which scopes it has; the calls below show it.")
+        findings.unknown(
+            "scopes", "The scopes are unknown; the checks below show whether they suffice."
+        )
         return
-    shown = ", ".join(scope.rpartition("/")[2] for scope in account.scopes) or "none"
-    missing = f"{shown}; {needed[-1].rpartition('/')[2]} is missing."
-    if needed[-1] in account.scopes:
-        notes.well("scopes", shown)
+    deciding_scope = required_scopes[-1]
+    scopes = ", ".join(_short_scope(scope) for scope in account.scopes) or "none"
+    missing = f"{scopes}; {_short_scope(deciding_scope)} is missing."
+    if deciding_scope in account.scopes:
+        findings.ok("scopes", scopes)
     elif CLOUD_PLATFORM in account.scopes:
-        notes.warn("scopes", missing, cure)
+        findings.warning("scopes", missing, cure)
     else:
-        notes.failed("scopes", missing, cure)
+        findings.failed("scopes", missing, cure)
+
+
+def _short_scope(scope: str) -> str:
+    return scope.rpartition("/")[2]

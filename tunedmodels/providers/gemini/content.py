@@ -1,7 +1,6 @@
-"""Counting tokens as the service does it: its own `countTokens`, asked in batches.
+"""Token counts and streamed answers, which the Gemini API and Vertex AI share.
 
-Source: countTokens of the Gemini API, v1beta, and of Vertex AI, v1; both take `contents` and answer
-with `totalTokens`. How much one request takes is not documented, so batches are small.
+Source: countTokens and streamGenerateContent of the Gemini API, v1beta, and of Vertex AI, v1.
 """
 
 from __future__ import annotations
@@ -16,36 +15,38 @@ from tunedmodels.errors import ProviderError
 from tunedmodels.providers.gemini import convert
 from tunedmodels.wire import gemini as wire
 
+# The size limit of a countTokens request is not documented, so batches are small.
 BATCH_CHARS: Final = 200_000
 BATCH_TEXTS: Final = 200
+SSE_PREFIX: Final = "data:"  # before each message in a stream of server-sent events
 
-Ask = Callable[[bytes], Awaitable[bytes]]
+SendRequest = Callable[[bytes], Awaitable[bytes]]
 
 
-async def count(texts: Iterable[str], ask: Ask) -> int:
-    """Return how many tokens the texts have together; `ask` sends one request.
+async def count_tokens(texts: Iterable[str], send: SendRequest) -> int:
+    """Return the total number of tokens of the texts; `send` sends one countTokens request.
 
-    Raises ProviderError when an answer says no number.
+    Raises ProviderError when a response contains no number.
     """
     total = 0
-    for batch in batches(texts):
+    for batch in batch_texts(texts):
         turns = [wire.Content([wire.Part(text)], role="user") for text in batch]
-        answer = await ask(wire.encode(wire.CountTokensRequest(turns)))
+        response = await send(wire.encode(wire.CountTokensRequest(turns)))
         try:
-            counted = wire.decode(answer, wire.CountTokensResponse).total_tokens
+            tokens = wire.decode(response, wire.CountTokensResponse).total_tokens
         except (msgspec.DecodeError, UnicodeDecodeError):
-            counted = None
-        if counted is None:
+            tokens = None
+        if tokens is None:
             raise ProviderError(
-                "The service did not say how many tokens it counts.",
-                cure="Leave out --count-tokens: the plan then estimates them.",
+                "The service returned no token count.",
+                cure="Leave out --count-tokens: the plan then contains estimates.",
             )
-        total += counted
+        total += tokens
     return total
 
 
-def batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in groups that fit one request; an empty one has no tokens."""
+def batch_texts(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in batches for one request each; empty texts have no tokens."""
     batch: list[str] = []
     chars = 0
     for text in filter(None, texts):
@@ -58,34 +59,30 @@ def batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-# FOLDED
-# Reading the answer to a question as it comes: server-sent events, the same at both services.
-DATA: Final = "data:"  # before every message
-
-
-async def pieces(
+async def stream_answer(
     lines: AsyncGenerator[str, None], resource: str, endpoint_cure: str
 ) -> AsyncGenerator[str, None]:
-    """Yield an answer piece by piece.
+    """Yield the parts of an answer from the lines of a stream of server-sent events.
 
-    Raises ProviderError when there is none, with the service's reason.
+    Raises ProviderError with the service's reason when the answer is empty.
     """
     is_empty = True
-    end = "none"
+    finish_reason = "none"
     async with aclosing(lines):
         async for line in lines:
-            if not line.startswith(DATA):
+            if not line.startswith(SSE_PREFIX):
                 continue
             try:
-                message = wire.decode(line.removeprefix(DATA).encode(), wire.GenerateResponse)
+                message = wire.decode(line.removeprefix(SSE_PREFIX).encode(), wire.GenerateResponse)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ProviderError(
-                    f"The answer is not one of the Gemini API: {error}.", cure=endpoint_cure
+                    f"The response is not a message of the Gemini API: {error}.",
+                    cure=endpoint_cure,
                 ) from error
-            piece, reason = convert.answer(message)
-            end = reason or end
-            if piece:
+            part, reason = convert.answer_part(message)
+            finish_reason = reason or finish_reason
+            if part:
                 is_empty = False
-                yield piece
+                yield part
     if is_empty:
-        raise ProviderError(f"{resource} gave an empty answer (finishReason: {end}).")
+        raise ProviderError(f"{resource} returned an empty answer (finishReason: {finish_reason}).")

@@ -1,34 +1,37 @@
-"""The Gemini API's shapes in our words, and ours in its shapes."""
+"""Conversions between messages of the Gemini API and values of this package."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from tunedmodels import stamp as stamps
 from tunedmodels.datasets.examples import Example, prompt
 from tunedmodels.desired import Desired
 from tunedmodels.errors import InvalidArgumentError, ProviderError
+from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
-from tunedmodels.providers.provider import BaseModel, Edit
+from tunedmodels.providers.provider import AvailableBaseModel, Edit
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
 from tunedmodels.wire import status
 
-NOTHING_USED = UsedHyperparameters()
-GOOD_ENDS = ("", "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "0", "1", "2")
+NO_HYPERPARAMETERS = UsedHyperparameters()
+NORMAL_FINISH_REASONS = ("", "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "0", "1", "2")
 HYPERPARAMETERS = set(wire.Hyperparameters.__struct_fields__)
-EDITABLE = ("display_name", "temperature", "top_p", "top_k", "reader_project_numbers")
 JSON_NAMES = dict(
     zip(wire.TunedModel.__struct_fields__, wire.TunedModel.__struct_encode_fields__, strict=True)
 )
+# The mutable fields that the API has, under the same names; it has no labels.
+MUTABLE = [field.name for field in fields(MutableFields) if field.name in JSON_NAMES]
 
 
-def observed(provider: str, model: wire.TunedModel) -> ObservedModel:
-    """Return a live model in our words; `ended` adds what only its operation knows."""
+def observed_model(provider: str, model: wire.TunedModel) -> ObservedModel:
+    """Return a live model; the state and reason of a failed job come from `job_outcome`."""
     task = model.tuning_task or wire.TuningTask()
-    words, stamp = stamps.read(model.description)
+    description, stamp = stamps.parse_description(model.description)
     source = model.tuned_model_source
     return ObservedModel(
         provider=provider,
@@ -36,14 +39,13 @@ def observed(provider: str, model: wire.TunedModel) -> ObservedModel:
         resource=model.name,
         state=_state(model, task),
         source=(source.tuned_model if source else "") or model.base_model,
-        display_name=model.display_name,
-        description=words,
+        fields=_mutable_fields(model, description),
         stamp=stamp,
-        temperature=model.temperature,
-        top_p=model.top_p,
-        top_k=model.top_k,
-        reader_project_numbers=tuple(map(int, model.reader_project_numbers)),
-        used=_used(task.hyperparameters) if task.hyperparameters else NOTHING_USED,
+        used=(
+            _used_hyperparameters(task.hyperparameters)
+            if task.hyperparameters
+            else NO_HYPERPARAMETERS
+        ),
         created=model.create_time,
         completed=task.complete_time,
         curve=tuple(
@@ -52,26 +54,26 @@ def observed(provider: str, model: wire.TunedModel) -> ObservedModel:
     )
 
 
-def generation(config: GenerationConfig) -> wire.GenerationConfig:
-    """Return how an answer is to be drawn."""
+def generation_config(config: GenerationConfig) -> wire.GenerationConfig:
+    """Return the generation settings of a request."""
     return wire.GenerationConfig(**config.model_dump())
 
 
-def ended(operations: Iterable[wire.Operation]) -> tuple[ModelState, str]:
-    """Tell how a job that did not succeed ended, and the service's reason, where it gives one.
+def job_outcome(operations: Iterable[wire.Operation]) -> tuple[ModelState, str]:
+    """Return the state of a job that did not succeed, and the service's reason if it gives one.
 
-    There is no state for a cancelled job on the model; its operation ends with the error CANCELLED.
+    A model has no state for a cancelled job; only its operation ends with the error CANCELLED.
     """
     errors = [operation.error for operation in operations if operation.error]
     state = ModelState.FAILED
     if any(error.code == status.CANCELLED for error in errors):
         state = ModelState.CANCELLED
-    return state, status.plain("; ".join(error.words for error in errors))
+    return state, status.printable_line("; ".join(error.text for error in errors))
 
 
-def base_model(model: wire.Model) -> BaseModel:
-    """Return a model that is no tuned model in our words."""
-    return BaseModel(
+def available_base_model(model: wire.Model) -> AvailableBaseModel:
+    """Return a model that is not tuned."""
+    return AvailableBaseModel(
         name=model.name,
         display_name=model.display_name,
         is_tunable=wire.CREATE_METHOD in model.supported_generation_methods,
@@ -79,27 +81,23 @@ def base_model(model: wire.Model) -> BaseModel:
     )
 
 
-def creation(desired: Desired, examples: Sequence[Example], stamp: Stamp) -> wire.TunedModel:
-    """Return the body of a create: what is declared and nothing else.
+def create_body(desired: Desired, examples: Sequence[Example], stamp: Stamp) -> wire.TunedModel:
+    """Return the body of a create, with declared fields only.
 
-    What the service was not told it may choose, and a default of ours would hide its own.
+    The service chooses the values of other fields; a default set here would hide its own.
     """
-    # Those that the API does not have are refused before (`manifests.honoured`).
-    declared = desired.hyperparameters.model_dump(include=HYPERPARAMETERS)
+    # Validation rejects fields that the API does not have (`manifests.provider_support`).
+    inputs = desired.inputs
+    declared = inputs.hyperparameters.model_dump(include=HYPERPARAMETERS)
     rows = [
-        wire.TuningExample(prompt(desired.preamble, example.text_input), example.output)
+        wire.TuningExample(prompt(inputs.preamble, example.text_input), example.output)
         for example in examples
     ]
-    is_base = not desired.source.startswith(f"{wire.TUNED_MODELS}/")
+    is_base = not inputs.source.startswith(f"{wire.TUNED_MODELS}/")
     return wire.TunedModel(
-        base_model=desired.source if is_base else "",
-        tuned_model_source=None if is_base else wire.TunedModelSource(desired.source),
-        display_name=desired.display_name,
-        description=stamps.write(desired.description, stamp),
-        temperature=desired.temperature,
-        top_p=desired.top_p,
-        top_k=desired.top_k,
-        reader_project_numbers=[str(each) for each in desired.reader_project_numbers or ()],
+        **_field_values(desired.fields, stamp),
+        base_model=inputs.source if is_base else "",
+        tuned_model_source=None if is_base else wire.TunedModelSource(inputs.source),
         tuning_task=wire.TuningTask(
             training_data=wire.Dataset(wire.TuningExamples(rows)),
             hyperparameters=wire.Hyperparameters(**declared),
@@ -107,57 +105,70 @@ def creation(desired: Desired, examples: Sequence[Example], stamp: Stamp) -> wir
     )
 
 
-def patch(edit: Edit) -> tuple[wire.TunedModel, str]:
+def patch_body(edit: Edit) -> tuple[wire.TunedModel, str]:
     """Return the body of a PATCH and its updateMask.
 
-    A field that is in the mask and left out of the body is cleared, which is what an empty value
-    means here.
+    A field in the mask that is missing in the body is cleared, as an empty value should be.
     """
-    values: dict[str, Any] = {
-        field: value for field in EDITABLE if (value := getattr(edit, field)) is not None
-    }
-    if "reader_project_numbers" in values:
-        values["reader_project_numbers"] = [str(each) for each in values["reader_project_numbers"]]
-    values["description"] = stamps.write(edit.description, edit.stamp)
+    values = _field_values(edit.fields, edit.stamp)
     return wire.TunedModel(**values), ",".join(sorted(JSON_NAMES[field] for field in values))
 
 
-def question(
+def _mutable_fields(model: wire.TunedModel, description: str) -> MutableFields:
+    values: dict[str, Any] = {name: getattr(model, name) for name in MUTABLE}
+    values["description"] = description
+    values["reader_project_numbers"] = tuple(map(int, model.reader_project_numbers))
+    return MutableFields(**values)
+
+
+def _field_values(mutable: MutableFields, stamp: Stamp) -> dict[str, Any]:
+    """Return the values of a wire.TunedModel for the fields that have a value."""
+    values = {name: value for name, value in mutable.values().items() if name in MUTABLE}
+    values["description"] = stamps.format_description(mutable.description, stamp)
+    if "reader_project_numbers" in values:
+        values["reader_project_numbers"] = [
+            str(number) for number in values["reader_project_numbers"]
+        ]
+    return values
+
+
+def generate_request(
     text: str, system: str = "", config: GenerationConfig | None = None
 ) -> wire.GenerateRequest:
-    """Return the body of a question: one turn, below a system instruction where there is one."""
+    """Return the body of a generate request: one turn, with an optional system instruction."""
     return wire.GenerateRequest(
         [wire.Content([wire.Part(text)], role="user")],
-        generation_config=generation(config) if config else None,
+        generation_config=generation_config(config) if config else None,
         system_instruction=wire.Content([wire.Part(system)]) if system else None,
     )
 
 
-def answer(message: wire.GenerateResponse) -> tuple[str, str]:
-    """Return the next piece of an answer and why it ends there, empty as long as it goes on.
+def answer_part(message: wire.GenerateResponse) -> tuple[str, str]:
+    """Return the next part of an answer and its finish reason, empty while it continues.
 
-    Raises InvalidArgumentError for a question that was blocked, and ProviderError for an answer
-    that broke off.
+    Raises InvalidArgumentError for a blocked prompt, and ProviderError for an incomplete answer.
     """
     if message.error:
-        raise ProviderError(f"The answer broke off: {status.plain(message.error.words)}")
+        raise ProviderError(
+            f"The answer is incomplete: {status.printable_line(message.error.text)}"
+        )
     if message.prompt_feedback and message.prompt_feedback.block_reason:
         raise InvalidArgumentError(
-            f"The question was blocked (blockReason: {message.prompt_feedback.block_reason}).",
-            cure="Word it differently; the service decides what it takes.",
+            f"The prompt was blocked (blockReason: {message.prompt_feedback.block_reason}).",
+            cure="Rephrase the prompt; the service decides what it accepts.",
         )
     if not message.candidates:
         return "", ""
     candidate = message.candidates[0]
-    end = str(candidate.finish_reason)
-    if end not in GOOD_ENDS:
-        raise ProviderError(f"The service stopped the answer (finishReason: {end}).")
+    reason = str(candidate.finish_reason)
+    if reason not in NORMAL_FINISH_REASONS:
+        raise ProviderError(f"The service stopped the answer (finishReason: {reason}).")
     parts = candidate.content.parts if candidate.content else []
-    return "".join(part.text for part in parts), end
+    return "".join(part.text for part in parts), reason
 
 
 def _state(model: wire.TunedModel, task: wire.TuningTask) -> ModelState:
-    match wire.State.of(model.state):
+    match wire.State.parse(model.state):
         case wire.State.CREATING:
             return ModelState.TRAINING if task.start_time else ModelState.QUEUED
         case wire.State.ACTIVE:
@@ -165,11 +176,11 @@ def _state(model: wire.TunedModel, task: wire.TuningTask) -> ModelState:
         case wire.State.FAILED:
             return ModelState.FAILED
         case wire.State.STATE_UNSPECIFIED:
-            # Neither to be called nor to be trained again: waiting does no harm.
+            # An unknown state is neither ready nor failed, so that a run waits.
             return ModelState.TRAINING
 
 
-def _used(used: wire.Hyperparameters) -> UsedHyperparameters:
+def _used_hyperparameters(used: wire.Hyperparameters) -> UsedHyperparameters:
     return UsedHyperparameters(
         epoch_count=used.epoch_count,
         batch_size=used.batch_size,

@@ -1,7 +1,7 @@
-"""Tuned models behind the Gemini API, v1beta `tunedModels`: hosted, on loopback or in this process.
+"""The provider of the Gemini API, v1beta `tunedModels`: hosted, on loopback or in this process.
 
-The id of a version is ours and holds its fingerprint, so every call here may be sent twice without
-harm; a second create is a 409 and never a second job that somebody pays for.
+The caller chooses the id of a version, and it contains the fingerprint. So every call here is
+idempotent: a second create is a 409, never a second job that costs money.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tunedmodels.aio import together
+from tunedmodels.aio import gather
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import (
@@ -30,29 +30,29 @@ from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.providers import errors, http
 from tunedmodels.providers.gemini import content, convert
 from tunedmodels.providers.http import AsgiApp, Http, Transport
-from tunedmodels.providers.identity import HOSTED, Credentials, Identity
+from tunedmodels.providers.identity import GEMINI_ENDPOINT, Credentials, Identity
 from tunedmodels.providers.pagination import Page, read_all
-from tunedmodels.providers.provider import BaseModel, Edit, Unguarded
+from tunedmodels.providers.provider import AvailableBaseModel, Edit, NoLock
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
 
-PAGE_SIZE = "1000"  # the largest there is: pages of 50 take 13 times as long
-LARGEST_BODY = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
-LONGEST_INPUT = 40_000  # characters that a tuned model takes; F16
-CREATE_READ_S = 120.0  # a create carries the whole dataset, and the service reads all of it
+PAGE_SIZE = "1000"  # the maximum; pages of 50 take 13 times as long
+MAX_BODY_BYTES = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
+MAX_INPUT_CHARS = 40_000  # characters that a tuned model accepts; F16
+CREATE_TIMEOUT_S = 120.0  # a create contains the whole dataset, and the service reads it first
 ENDPOINT_CURE = errors.GOOGLE.endpoint_cure
-IN_PROCESS = "http://localhost"  # no port, no socket: only the name that stands in messages
+IN_PROCESS_ENDPOINT = "http://localhost"  # only the host in messages: no port, no socket
 
 T = TypeVar("T")
 E = TypeVar("E")
 
 
-class GeminiProvider(Unguarded):
-    """A provider that speaks the Gemini API at `endpoint`.
+class GeminiProvider(NoLock):
+    """A provider that uses the Gemini API at `endpoint`.
 
-    `name` is the provider's name in manifests, `project` the owner in the stamps of our models.
+    `name` is the name in manifests, `project` the owner in the stamps of our models.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class GeminiProvider(Unguarded):
         name: str,
         *,
         project: str,
-        endpoint: str = HOSTED,
+        endpoint: str = GEMINI_ENDPOINT,
         credentials: Identity | None = None,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
-        trains_here: bool = False,
+        is_in_process: bool = False,
     ) -> None:
         self.name = name
-        self.trains_here = trains_here
+        self.is_in_process = is_in_process
         self._project = project
         self._http = Http(
             endpoint, credentials or Credentials(), transport=transport, on_retry=on_retry
@@ -80,24 +80,25 @@ class GeminiProvider(Unguarded):
         await self._http.aclose()
 
     async def observe(self) -> list[ObservedModel]:
-        """Return every tuned model there is, in the order of the ids.
+        """Return all tuned models, sorted by id.
 
-        How a failed job ended is asked for models of this project only: nothing rests on others.
+        The outcome of failed jobs is requested only for models of this project, since no decision
+        depends on that of others.
         """
-        found = await self._all("v1beta/tunedModels", wire.TunedModelPage, self._observed)
-        models = {model.resource: model for model in found}
-        unclear = [each for each in models.values() if _is_failed(each) and self._is_ours(each)]
-        for told in await together(map(self._told, unclear)):
-            models[told.resource] = told
+        listed = await self._list("v1beta/tunedModels", wire.TunedModelPage, self._observed)
+        models = {model.resource: model for model in listed}
+        failed = [model for model in models.values() if _is_failed(model) and self._is_ours(model)]
+        for model in await gather(map(self._with_outcome, failed)):
+            models[model.resource] = model
         return sorted(models.values(), key=lambda model: model.model_id)
 
     async def get(self, model_id: str) -> ObservedModel | None:
-        """Return one model with all that is known of it, or None when there is none."""
+        """Return one model with all fields, or None when it does not exist."""
         try:
             model = await self._model(model_id)
         except NotFoundError:
             return None
-        return await self._told(model) if _is_failed(model) else model
+        return await self._with_outcome(model) if _is_failed(model) else model
 
     async def create(
         self,
@@ -107,72 +108,74 @@ class GeminiProvider(Unguarded):
         *,
         validation: Sequence[Example] = (),
     ) -> ObservedModel:
-        """Start training `desired.model_id` and return at once, see Provider.create.
+        """Start training `desired.model_id`; see Provider.create.
 
-        Raises InvalidArgumentError, before anything is sent, when the data is over the limit.
+        Raises InvalidArgumentError, before anything is sent, when the data exceeds the limit.
         """
         if validation:
-            raise ValueError("the Gemini API takes no validation examples")
-        body = wire.encode(convert.creation(desired, examples, stamp))
-        if len(body) > LARGEST_BODY:
+            raise ValueError("the Gemini API accepts no validation examples")
+        body = wire.encode(convert.create_body(desired, examples, stamp))
+        if len(body) > MAX_BODY_BYTES:
             raise InvalidArgumentError(
-                f"{desired.name}: {len(examples)} examples make a request of "
-                f"{len(body) / 2**20:.1f} MiB, and the API takes at most 4 MiB.",
-                cure=f"Leave out or shorten examples in {desired.dataset.written}.",
+                f"{desired.name}: the request with {len(examples)} examples has "
+                f"{len(body) / 2**20:.1f} MiB; the API accepts at most 4 MiB.",
+                cure=f"Remove or shorten examples in {desired.inputs.dataset.declared_path}.",
             )
-        # The id is ours and holds the fingerprint: a second POST is a 409, not a second job.
-        lost: UnavailableError | None = None
+        # The id contains the fingerprint: a second POST is a 409, not a second job.
+        lost_response: UnavailableError | None = None
         try:
-            await self._http.send(
+            await self._http.request_body(
                 "POST",
                 "v1beta/tunedModels",
                 params={"tunedModelId": desired.model_id},
                 content=body,
-                read_s=CREATE_READ_S,
-                repeatable=True,
+                read_timeout_s=CREATE_TIMEOUT_S,
+                is_idempotent=True,
             )
         except AlreadyExistsError:
             pass
         except UnavailableError as error:
-            if not error.sent:
+            if not error.was_sent:
                 raise
-            lost = error
-        return await self._created(desired, lost)
+            lost_response = error
+        return await self._created_model(desired, lost_response)
 
-    async def _created(self, desired: Desired, lost: UnavailableError | None) -> ObservedModel:
-        """Return the model that our create made, or an earlier one of the same fingerprint."""
+    async def _created_model(
+        self, desired: Desired, lost_response: UnavailableError | None
+    ) -> ObservedModel:
+        """Return the model of this create, or of an earlier create with the same fingerprint."""
         try:
-            there = await self.get(desired.model_id)
+            existing = await self.get(desired.model_id)
         except UnavailableError as error:
-            there, lost = None, lost or error
-        if there is None:
+            existing, lost_response = None, lost_response or error
+        if existing is None:
+            reason = f": {lost_response.message}" if lost_response else "; it is not listed."
             raise OutcomeUnknownError(
-                f"The create of {desired.model_id} may or may not have begun"
-                f"{f': {lost.message}' if lost else '; the service does not show it.'}",
-                cure="Look before anything else:\n    tunedmodels status",
-            ) from lost
-        if not (self._is_ours(there) and there.fingerprint == desired.fingerprint):
+                f"The create of {desired.model_id} may or may not have started{reason}",
+                cure=errors.GOOGLE.outcome_unknown_cure,
+            ) from lost_response
+        if not (self._is_ours(existing) and existing.fingerprint == desired.fingerprint):
             raise AlreadyExistsError(
-                f"{there.resource} exists and does not bear this fingerprint of {self._project}.",
-                cure="If it is yours, take it over:\n"
+                f"{existing.resource} exists without this fingerprint of {self._project}.",
+                cure="If it is yours, adopt it:\n"
                 f"    tunedmodels adopt {desired.name} {desired.model_id}",
             )
-        return there
+        return existing
 
     async def update(self, model_id: str, edit: Edit) -> None:
         """Change mutable fields in one atomic request. Raises NotFoundError."""
-        body, mask = convert.patch(edit)
-        # The answer may hold only what was patched, so nothing is read from it.
-        await self._http.send(
+        body, mask = convert.patch_body(edit)
+        # The response may contain only the patched fields, so it is not read.
+        await self._http.request_body(
             "PATCH",
             _path(model_id),
             params={"updateMask": mask},
             content=wire.encode(body),
-            repeatable=True,
+            is_idempotent=True,
         )
 
     async def cancel(self, model_id: str) -> None:
-        """Stop the job of a running model; no harm if it has ended. Raises NotFoundError."""
+        """Stop the job of a running model, if it has not ended. Raises NotFoundError."""
         if not (await self._model(model_id)).state.is_running:
             return
         for operation in await self._operations(model_id):
@@ -186,35 +189,36 @@ class GeminiProvider(Unguarded):
 
     async def _cancel(self, operation: wire.Operation) -> None:
         name = quote(operation.name)
-        # Google declares cancelling on v1 only; others may have it beside everything else.
+        # Google declares the method only in v1; other services may have it in v1beta.
         with suppress(NotFoundError, UnimplementedError):
-            await self._http.send("POST", f"v1/{name}:cancel", repeatable=True)
+            await self._http.request_body("POST", f"v1/{name}:cancel", is_idempotent=True)
             return
-        await self._http.send("POST", f"v1beta/{name}:cancel", repeatable=True)
+        await self._http.request_body("POST", f"v1beta/{name}:cancel", is_idempotent=True)
 
     async def delete(self, model_id: str) -> None:
-        """Delete the model for good; no harm if it is gone already."""
+        """Delete the model permanently; do nothing if it does not exist."""
         with suppress(NotFoundError):
-            await self._http.send("DELETE", _path(model_id), repeatable=True)
+            await self._http.request_body("DELETE", _path(model_id), is_idempotent=True)
 
-    async def base_models(self) -> list[BaseModel]:
-        """Return the models of the service that are no tuned models."""
-        found = await self._all("v1beta/models", wire.ModelPage, convert.base_model)
-        return [model for model in found if model.name.startswith("models/")]
+    async def base_models(self) -> list[AvailableBaseModel]:
+        """Return the models of the service that are not tuned models."""
+        models = await self._list("v1beta/models", wire.ModelPage, convert.available_base_model)
+        return [model for model in models if model.name.startswith("models/")]
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
-        """Return how many tokens a base model sees in all the texts.
+        """Return the total number of tokens of the texts for a base model.
 
-        Raises UnimplementedError for the service in this process, where nothing is billed.
+        Raises UnimplementedError for the service in this process, which bills nothing.
         """
-        if self.trains_here:
+        if self.is_in_process:
             raise UnimplementedError(
-                f"Provider {self.name} trains on this machine and counts no tokens.",
-                cure="Leave out --count-tokens: there is nothing to pay for.",
+                f"Provider {self.name} trains on this machine and cannot count tokens.",
+                cure="Leave out --count-tokens: training on this machine is free.",
             )
         path = f"v1beta/{quote(base)}:countTokens"
-        return await content.count(
-            texts, lambda body: self._http.send("POST", path, content=body, repeatable=True)
+        return await content.count_tokens(
+            texts,
+            lambda body: self._http.request_body("POST", path, content=body, is_idempotent=True),
         )
 
     async def generate(
@@ -225,70 +229,72 @@ class GeminiProvider(Unguarded):
         *,
         system: str = "",
     ) -> AsyncGenerator[str, None]:
-        """Ask a model and yield its answer piece by piece.
+        """Send a prompt to a model and yield the parts of its answer.
 
-        Raises InvalidArgumentError when a tuned model is asked more than it takes (F16), and
-        ProviderError when there is no answer, with the service's reason.
+        Raises InvalidArgumentError when the input of a tuned model is too long (F16), and
+        ProviderError, with the service's reason, when there is no answer.
         """
-        if resource.startswith("tunedModels/") and len(text) > LONGEST_INPUT:
+        if resource.startswith("tunedModels/") and len(text) > MAX_INPUT_CHARS:
             raise InvalidArgumentError(
-                f"The input has {len(text):,} characters; a tuned model takes {LONGEST_INPUT:,}.",
-                cure="Shorten it. A preamble counts as well.",
+                f"The input has {len(text):,} characters; a tuned model accepts at most "
+                f"{MAX_INPUT_CHARS:,}.",
+                cure="Shorten the input. A preamble counts as well.",
             )
-        question = convert.question(text, system, config)
-        lines = self._http.lines(
+        request = convert.generate_request(text, system, config)
+        lines = self._http.stream_lines(
             "POST",
             f"v1beta/{quote(resource)}:streamGenerateContent",
             params={"alt": "sse"},
-            content=wire.encode(question),
+            content=wire.encode(request),
         )
-        async with aclosing(content.pieces(lines, resource, ENDPOINT_CURE)) as answer:
-            async for piece in answer:
-                yield piece
+        async with aclosing(content.stream_answer(lines, resource, ENDPOINT_CURE)) as answer:
+            async for part in answer:
+                yield part
 
     def _is_ours(self, model: ObservedModel) -> bool:
         return model.stamp is not None and model.stamp.project == self._project
 
     def _observed(self, model: wire.TunedModel) -> ObservedModel:
-        return convert.observed(self.name, model)
+        return convert.observed_model(self.name, model)
 
     async def _model(self, model_id: str) -> ObservedModel:
-        body = await self._http.send("GET", _path(model_id), repeatable=True)
+        body = await self._http.request_body("GET", _path(model_id), is_idempotent=True)
         return self._observed(_decode(body, wire.TunedModel))
 
-    async def _told(self, failed: ObservedModel) -> ObservedModel:
-        """Add to a failed model what only its operation knows: cancelled or not, and why."""
+    async def _with_outcome(self, failed: ObservedModel) -> ObservedModel:
+        """Return a failed model with the outcome of its operation: cancelled or failed, and why."""
         operations: list[wire.Operation] = []
         with suppress(NotFoundError, UnimplementedError):
             operations = await self._operations(failed.model_id)
-        state, failure = convert.ended(operations)
+        state, failure = convert.job_outcome(operations)
         return replace(failed, state=state, failure=failure)
 
     async def _operations(self, model_id: str) -> list[wire.Operation]:
         path = f"{_path(model_id)}/operations"
-        return await self._all(path, wire.OperationPage, lambda operation: operation)
+        return await self._list(path, wire.OperationPage, lambda operation: operation)
 
-    async def _all(self, path: str, shape: type[Page[E]], read: Callable[[E], T]) -> list[T]:
-        async def ask(token: str) -> Page[E]:
+    async def _list(
+        self, path: str, page_type: type[Page[E]], convert_entry: Callable[[E], T]
+    ) -> list[T]:
+        async def fetch(token: str) -> Page[E]:
             params = {"pageSize": PAGE_SIZE, **({"pageToken": token} if token else {})}
-            return _decode(
-                await self._http.send("GET", path, params=params, repeatable=True), shape
-            )
+            body = await self._http.request_body("GET", path, params=params, is_idempotent=True)
+            return _decode(body, page_type)
 
-        return await read_all(ask, read)
+        return await read_all(fetch, convert_entry)
 
 
-def in_process(
+def embedded_provider(
     name: str, *, project: str, app: AsgiApp, on_retry: OnRetry | None = None
 ) -> GeminiProvider:
-    """Return a provider for an ASGI application in this process: no port, no key, no network."""
+    """Return a provider for an ASGI application in this process, without port, key and network."""
     return GeminiProvider(
         name,
         project=project,
-        endpoint=IN_PROCESS,
-        transport=http.in_process(app),
+        endpoint=IN_PROCESS_ENDPOINT,
+        transport=http.asgi_transport(app),
         on_retry=on_retry,
-        trains_here=True,
+        is_in_process=True,
     )
 
 
@@ -300,11 +306,11 @@ def _is_failed(model: ObservedModel) -> bool:
     return model.state is ModelState.FAILED
 
 
-def _decode(body: bytes, shape: type[T]) -> T:
+def _decode(body: bytes, message_type: type[T]) -> T:
     try:
-        return wire.decode(body, shape)
+        return wire.decode(body, message_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProviderError(
-            f"The answer is not one of the Gemini API: {error}.",
+            f"The response is not a message of the Gemini API: {error}.",
             cure=ENDPOINT_CURE,
         ) from error

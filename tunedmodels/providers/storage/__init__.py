@@ -1,1 +1,1 @@
-"""Cloud Storage: objects that are written once, uploads that go on where they broke, and a lock."""
+"""Cloud Storage: objects with preconditions, resumable uploads, downloads, and a lock."""

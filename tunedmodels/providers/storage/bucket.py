@@ -1,7 +1,7 @@
-"""Objects in a bucket of Cloud Storage, by the conditions under which they are written.
+"""Objects in a bucket of Cloud Storage, written with preconditions.
 
-Every write names the generation that it replaces, 0 for none. So a write may be repeated: the
-second one meets a precondition that no longer holds, and a look at the object says whose it is.
+Each write names the generation that it replaces, 0 for none. So a write is idempotent: the
+precondition of a repeated write fails, and the metadata of the object says which process wrote it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from tunedmodels.providers.retry import OnRetry
 from tunedmodels.wire import storage as wire
 from tunedmodels.wire import vertex
 
-HOSTED: Final = "https://storage.googleapis.com"
+STORAGE_ENDPOINT: Final = "https://storage.googleapis.com"
 PRECONDITION_FAILED: Final = 412
 JSON: Final = "application/json"
 
 
 class ConflictError(Exception):
-    """Somebody else wrote the object: its generation is not the one that was expected."""
+    """Another process wrote the object: its generation is not the expected one."""
 
 
 class Bucket:
-    """One bucket, and the folder in it that is ours. `name` and `prefix` make up every URI."""
+    """One bucket, and the folder `prefix` in it that contains our objects."""
 
     def __init__(
         self,
@@ -40,14 +40,14 @@ class Bucket:
         prefix: str,
         identity: Identity,
         *,
-        endpoint: str = HOSTED,
+        endpoint: str = STORAGE_ENDPOINT,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
         self.name = name
         self.prefix = prefix
         self.http = Http(
-            endpoint, identity, manners=STORAGE, transport=transport, on_retry=on_retry
+            endpoint, identity, error_mapping=STORAGE, transport=transport, on_retry=on_retry
         )
 
     async def aclose(self) -> None:
@@ -55,106 +55,120 @@ class Bucket:
         await self.http.aclose()
 
     def path(self, name: str) -> str:
-        """Return the whole name of an object of ours."""
+        """Return the path of an object in our folder."""
         return f"{self.prefix}/{name}"
 
     def uri(self, path: str) -> str:
         """Return `gs://BUCKET/PATH`."""
         return f"gs://{self.name}/{path}"
 
-    async def look(self, path: str) -> wire.Object | None:
-        """Return what is said of an object, or None where there is none."""
+    def object_url(self, path: str) -> str:
+        """Return the request path of an object."""
+        return f"storage/v1/b/{quote(self.name, safe='')}/o/{quote(path, safe='')}"
+
+    @property
+    def upload_url(self) -> str:
+        """The request path of uploads of every kind."""
+        return f"upload/storage/v1/b/{quote(self.name, safe='')}/o"
+
+    async def stat(self, path: str) -> wire.Object | None:
+        """Return the metadata of an object, or None when it does not exist."""
         try:
-            answer = await self.http.send("GET", self._object(path), repeatable=True)
+            body = await self.http.request_body("GET", self.object_url(path), is_idempotent=True)
         except NotFoundError as error:
-            await self._must_exist(error)
+            self._raise_if_bucket_is_missing(error)
             return None
-        return read_object(answer)
+        return decode_object(body)
 
     async def write(
-        self, path: str, data: bytes, *, generation: str, kind: str, about: dict[str, str]
+        self,
+        path: str,
+        data: bytes,
+        *,
+        generation: str,
+        content_type: str,
+        metadata: dict[str, str],
     ) -> wire.Object:
-        """Write an object where its generation is `generation`, "0" for one that is not there.
+        """Write an object if its generation is `generation`; "0" if it must not exist.
 
-        `about` is its custom metadata. Raises ConflictError when it is another one, and
-        OutcomeUnknownError when nobody can say: then `look` tells.
+        `metadata` is its custom metadata. Raises ConflictError when the generation differs, and
+        OutcomeUnknownError when the response was lost: `stat` then shows the outcome.
         """
         body, boundary = _multipart(
-            wire.NewObject(path, content_type=kind, crc32c=checksum(data), metadata=about), data
+            wire.NewObject(
+                path,
+                content_type=content_type,
+                crc32c=encode_checksum(data),
+                metadata=metadata,
+            ),
+            data,
         )
         params = {"uploadType": "multipart", "ifGenerationMatch": generation}
         try:
-            answer = await self.http.ask(
+            response = await self.http.request(
                 "POST",
-                self.upload_path,
+                self.upload_url,
                 params=params,
                 content=body,
                 headers={"content-type": f"multipart/related; boundary={boundary}"},
-                also=frozenset({PRECONDITION_FAILED}),
-                repeatable=True,
+                extra_success=frozenset({PRECONDITION_FAILED}),
+                is_idempotent=True,
             )
         except UnavailableError as error:
-            if not error.sent:
+            if not error.was_sent:
                 raise
             raise OutcomeUnknownError(
                 f"{self.uri(path)} may or may not have been written: {error.message}"
             ) from error
-        if answer.status == PRECONDITION_FAILED:
+        if response.status == PRECONDITION_FAILED:
             raise ConflictError
-        return read_object(answer.body)
+        return decode_object(response.body)
 
     async def delete(self, path: str, *, generation: str) -> None:
-        """Delete an object where it still is of this generation; no harm where it is not."""
-        await self.http.ask(
+        """Delete an object if it exists with this generation; otherwise do nothing."""
+        await self.http.request(
             "DELETE",
-            self._object(path),
+            self.object_url(path),
             params={"ifGenerationMatch": generation},
-            also=frozenset({404, PRECONDITION_FAILED}),
-            repeatable=True,
+            extra_success=frozenset({404, PRECONDITION_FAILED}),
+            is_idempotent=True,
         )
 
-    @property
-    def upload_path(self) -> str:
-        """Where objects are written, in every manner."""
-        return f"upload/storage/v1/b/{quote(self.name, safe='')}/o"
-
-    def _object(self, path: str) -> str:
-        return f"storage/v1/b/{quote(self.name, safe='')}/o/{quote(path, safe='')}"
-
-    async def _must_exist(self, error: NotFoundError) -> None:
-        """Tell an object that is missing from a bucket that is."""
+    def _raise_if_bucket_is_missing(self, error: NotFoundError) -> None:
+        """Raise NotFoundError when the 404 is about the bucket instead of the object."""
         if "bucket" not in error.message.lower():
             return
         raise NotFoundError(
-            f"There is no bucket {self.name}, or it may not be seen: {error.message}",
-            cure="Create it in the location of the provider, or name another one:\n"
+            f"The bucket {self.name} does not exist or is not visible: {error.message}",
+            cure="Create it in the location of the provider, or set another bucket:\n"
             f"    gcloud storage buckets create gs://{self.name} --location=LOCATION",
         ) from error
 
 
-def checksum(data: bytes) -> str:
-    """Return the CRC32C as Cloud Storage writes it: its four bytes, highest first, in base64."""
-    return encoded(google_crc32c.value(data))
+def encode_checksum(data: bytes) -> str:
+    """Return the CRC32C of the data in the format of Cloud Storage."""
+    return encode_crc32c(google_crc32c.value(data))
 
 
-def encoded(crc32c: int) -> str:
-    """Return a CRC32C as Cloud Storage writes it."""
+def encode_crc32c(crc32c: int) -> str:
+    """Return a CRC32C in the format of Cloud Storage: four big-endian bytes in base64."""
     return b64encode(crc32c.to_bytes(4, "big")).decode()
 
 
-def read_object(body: bytes) -> wire.Object:
-    """Read what is said of an object. Raises ProviderError when it is none."""
+def decode_object(body: bytes) -> wire.Object:
+    """Return the object metadata of a response. Raises ProviderError when it is malformed."""
     try:
         return vertex.decode(body, wire.Object)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProviderError(
-            f"The answer is not one of Cloud Storage: {error}.", cure=STORAGE.endpoint_cure
+            f"The response is not a message of Cloud Storage: {error}.",
+            cure=STORAGE.endpoint_cure,
         ) from error
 
 
-def _multipart(about: wire.NewObject, data: bytes) -> tuple[bytes, str]:
-    boundary = secrets.token_hex(16)  # 128 random bits: no data holds them
-    kind = about.content_type or JSON
-    head = f"--{boundary}\r\ncontent-type: {JSON}\r\n\r\n".encode() + vertex.encode(about)
-    body = f"\r\n--{boundary}\r\ncontent-type: {kind}\r\n\r\n".encode() + data
+def _multipart(new: wire.NewObject, data: bytes) -> tuple[bytes, str]:
+    boundary = secrets.token_hex(16)  # 128 random bits do not occur in the data
+    content_type = new.content_type or JSON
+    head = f"--{boundary}\r\ncontent-type: {JSON}\r\n\r\n".encode() + vertex.encode(new)
+    body = f"\r\n--{boundary}\r\ncontent-type: {content_type}\r\n\r\n".encode() + data
     return head + body + f"\r\n--{boundary}--\r\n".encode(), boundary

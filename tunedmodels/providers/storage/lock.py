@@ -1,9 +1,9 @@
-"""A lock in a bucket that opens by itself: an object with an owner and an expiry.
+"""A lock in a bucket: an object with an owner and a time to live.
 
-Whoever holds it renews it while it works and deletes it at the end. Whoever finds it waits until
-its time is over; if it was not renewed by then, its holder is gone, and the lock changes hands.
-Each step names the generation that it replaces, so that of two who want it one gets it, and no two
-clocks need agree.
+The holder renews the lock while it works and deletes it at the end. Another process that finds the
+lock waits for one time to live. If the lock was not renewed by then, its holder is gone, and the
+process takes the lock over. Each step names the generation that it replaces, so that only one of
+several processes succeeds, and their clocks need not agree.
 """
 
 from __future__ import annotations
@@ -18,178 +18,182 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, RefusedError
-from tunedmodels.providers.provider import Holder
+from tunedmodels.providers.provider import LockHolder
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.providers.storage.bucket import Bucket, ConflictError
 from tunedmodels.wire import storage as wire
 
-LIFE_S: Final = 60.0  # as long as a run that was killed keeps others waiting at most
-LOOKS: Final = 6  # at a lock that is held, within its life: it is renewed twice in it
-LONGEST_S: Final = 3600.0
+TTL_S: Final = 60.0  # the longest wait for others after the holder was killed
+MAX_TTL_S: Final = 3600.0
+EXPIRY_CHECKS: Final = 6  # of a held lock per time to live, in which it is renewed twice
 
-_KIND: Final = "text/plain"
+_CONTENT_TYPE: Final = "text/plain"
 _CURE: Final = (
-    "Let it end. If nobody is at work there any more:\n"
+    "Wait until it ends. If no such process exists any more:\n"
     "    tunedmodels lock show\n    tunedmodels lock break"
 )
 
 
-class Lease:
-    """The lock at `path`. `life_s` is how long it holds without being renewed."""
+class BucketLock:
+    """The lock at `path`. It expires `ttl_s` seconds after the last renewal."""
 
     def __init__(
         self,
         bucket: Bucket,
         path: str,
         *,
-        life_s: float | None = None,
+        ttl_s: float | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
         self._bucket = bucket
         self._path = path
-        self._life_s = LIFE_S if life_s is None else life_s
+        self._ttl_s = TTL_S if ttl_s is None else ttl_s
         self._on_retry = on_retry
-        self._token = secrets.token_hex(8)
-        self._held = ""  # the generation that is ours
+        self._owner = secrets.token_hex(8)
+        self._generation = ""  # of the lock object while this process holds the lock
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """Hold the lock while this block runs.
+        """Hold and renew the lock while the block runs.
 
-        Raises RefusedError when somebody else does, and renews it.
+        Raises RefusedError when another process holds and renews it.
         """
-        await self._take()
-        renewing = asyncio.create_task(self._renew())
+        await self._acquire()
+        renewal = asyncio.create_task(self._renew())
         try:
             yield
         finally:
-            renewing.cancel()
+            renewal.cancel()
             with suppress(asyncio.CancelledError):
-                await renewing
-            with suppress(ProviderError):  # else it opens by itself, a little later
+                await renewal
+            with suppress(ProviderError):  # the lock then expires by itself
                 await self._release()
 
-    async def _release(self) -> None:
-        # Not by the generation that we know of: the last renewal may have been cut off.
-        there = await self._bucket.look(self._path) if self._held else None
-        self._held = ""
-        if there and self._is_ours(there):
-            await self._bucket.delete(self._path, generation=there.generation)
+    async def require_held(self) -> None:
+        """Raise RefusedError unless Cloud Storage shows that this process holds the lock.
 
-    async def assure(self) -> None:
-        """Raise RefusedError unless the lock is ours at this moment, as Cloud Storage sees it.
-
-        A machine that slept, or whose lock was broken, learns here that it must not go on.
+        It may have lost the lock while the machine was suspended, or because a user broke the lock.
         """
-        there = await self._bucket.look(self._path) if self._held else None
-        if there is None or not self._is_ours(there):
+        existing = await self._bucket.stat(self._path) if self._generation else None
+        if existing is None or not self._is_ours(existing):
             raise RefusedError(
-                f"The lock {self._bucket.uri(self._path)} is not held any more: it was broken, or "
-                "could not be renewed in time. Nothing was sent.",
-                cure="To go on from what is live: tunedmodels apply",
+                f"The lock {self._bucket.uri(self._path)} was lost: it was broken, or could not "
+                "be renewed in time. Nothing was sent.",
+                cure="To continue from the live state: tunedmodels apply",
             )
 
-    async def holder(self) -> Holder | None:
-        """Return who holds the lock, or None where nobody does."""
-        there = await self._bucket.look(self._path)
-        return self._told(there) if there else None
+    async def holder(self) -> LockHolder | None:
+        """Return the process that holds the lock, or None."""
+        existing = await self._bucket.stat(self._path)
+        return self._to_holder(existing) if existing else None
 
-    async def open(self) -> Holder | None:
-        """Break the lock; return who held it. Whoever did begins and ends nothing any more."""
-        there = await self._bucket.look(self._path)
-        if there is None:
+    async def break_lock(self) -> LockHolder | None:
+        """Remove the lock and return the process that held it, which then makes no more changes."""
+        existing = await self._bucket.stat(self._path)
+        if existing is None:
             return None
-        await self._bucket.delete(self._path, generation=there.generation)
-        return self._told(there)
+        await self._bucket.delete(self._path, generation=existing.generation)
+        return self._to_holder(existing)
 
-    async def _take(self) -> None:
-        there = await self._bucket.look(self._path)
+    async def _acquire(self) -> None:
+        existing = await self._bucket.stat(self._path)
         generation: str | None = "0"
-        if there and not self._is_ours(there):
-            holder = self._told(there)
+        if existing and not self._is_ours(existing):
+            holder = self._to_holder(existing)
             if self._on_retry:
-                words = f"{holder.place} is held by {holder.owner}"
-                self._on_retry("lock", 1, holder.life_s, words)
-            generation = await self._left(there, holder.life_s)
+                reason = f"{holder.uri} is held by {holder.owner}"
+                self._on_retry("lock", 1, holder.ttl_s, reason)
+            generation = await self._wait_for_expiry(existing, holder.ttl_s)
         if generation is None or not await self._write(generation):
-            now = await self.holder()
-            who = now.owner if now else "somebody else"
-            place = self._bucket.uri(self._path)
-            raise RefusedError(f"{place} is held by {who}, who is at work.", cure=_CURE)
+            current = await self.holder()
+            owner = current.owner if current else "another process"
+            uri = self._bucket.uri(self._path)
+            raise RefusedError(f"The lock {uri} is held by {owner}.", cure=_CURE)
 
-    async def _left(self, met: wire.Object, life_s: float) -> str | None:
-        """Wait until a lock is open; return the generation to replace, None when it is renewed.
+    async def _release(self) -> None:
+        # The known generation may be outdated: the last renewal may have been interrupted.
+        existing = await self._bucket.stat(self._path) if self._generation else None
+        self._generation = ""
+        if existing and self._is_ours(existing):
+            await self._bucket.delete(self._path, generation=existing.generation)
 
-        Counted from the first sight of it, a whole life without a renewal means that nobody holds
-        it any more, whatever any clock says.
+    async def _wait_for_expiry(self, first: wire.Object, ttl_s: float) -> str | None:
+        """Wait until a lock has expired; return the generation to replace, None after a renewal.
+
+        The lock has expired when it was not renewed for one time to live after this process first
+        saw it, independent of any clock.
         """
-        for _ in range(LOOKS):
-            await asyncio.sleep(life_s / LOOKS)
-            there = await self._bucket.look(self._path)
-            if there is None:
+        for _ in range(EXPIRY_CHECKS):
+            await asyncio.sleep(ttl_s / EXPIRY_CHECKS)
+            existing = await self._bucket.stat(self._path)
+            if existing is None:
                 return "0"
-            if there.generation != met.generation:
+            if existing.generation != first.generation:
                 return None
-        return met.generation
+        return first.generation
 
     async def _write(self, generation: str) -> bool:
-        """Write the lock over `generation`; return whether it is ours then."""
-        about = {
-            "owner": self._token,
-            "who": _who(),
+        """Write the lock over `generation`; return whether this process holds it then."""
+        metadata = {
+            "owner": self._owner,
+            "who": _user_name(),
             "host": socket.gethostname(),
             "pid": str(os.getpid()),
-            "lifeS": f"{self._life_s:g}",
+            "lifeS": f"{self._ttl_s:g}",
         }
         written: wire.Object | None
         try:
             written = await self._bucket.write(
-                self._path, b"", generation=generation, kind=_KIND, about=about
+                self._path,
+                b"",
+                generation=generation,
+                content_type=_CONTENT_TYPE,
+                metadata=metadata,
             )
         except (ConflictError, OutcomeUnknownError):
-            # Perhaps it was our own write whose answer was lost, or that was sent twice.
-            written = await self._bucket.look(self._path)
+            # This may be our own write, whose response was lost or which was sent twice.
+            written = await self._bucket.stat(self._path)
             if written is None or not self._is_ours(written):
-                self._held = ""
+                self._generation = ""
                 return False
-        self._held = written.generation
+        self._generation = written.generation
         return True
 
     async def _renew(self) -> None:
-        while self._held:
-            await asyncio.sleep(self._life_s / 3)
-            # What fails now may work the next time; `require` knows when it is too late.
+        while self._generation:
+            await asyncio.sleep(self._ttl_s / 3)
+            # A failed renewal is repeated; `require_held` raises when it is too late.
             with suppress(ProviderError):
-                if self._held and not await self._write(self._held):
+                if self._generation and not await self._write(self._generation):
                     return
 
-    def _is_ours(self, there: wire.Object) -> bool:
-        return there.metadata.get("owner") == self._token
+    def _is_ours(self, existing: wire.Object) -> bool:
+        return existing.metadata.get("owner") == self._owner
 
-    def _told(self, there: wire.Object) -> Holder:
-        about = there.metadata
-        return Holder(
-            place=self._bucket.uri(self._path),
-            owner=f"{about.get('who', '?')} on {about.get('host', '?')}, "
-            f"process {about.get('pid', '?')}",
-            renewed=there.updated,
-            life_s=_life_s(there),
+    def _to_holder(self, existing: wire.Object) -> LockHolder:
+        metadata = existing.metadata
+        return LockHolder(
+            uri=self._bucket.uri(self._path),
+            owner=f"{metadata.get('who', '?')} on {metadata.get('host', '?')}, "
+            f"process {metadata.get('pid', '?')}",
+            renewed_at=existing.updated,
+            ttl_s=_ttl_s(existing),
         )
 
 
-def _life_s(there: wire.Object) -> float:
+def _ttl_s(existing: wire.Object) -> float:
     try:
-        return min(max(float(there.metadata.get("lifeS", "")), 0.0), LONGEST_S)
+        return min(max(float(existing.metadata.get("lifeS", "")), 0.0), MAX_TTL_S)
     except ValueError:
-        return LIFE_S
+        return TTL_S
 
 
-def _who() -> str:
-    """Return the name of the person, or of the run in CI, for people."""
+def _user_name() -> str:
+    """Return the name of the user, or of the account that started the CI run."""
     for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
-        if found := os.environ.get(name):
-            return found
+        if user := os.environ.get(name):
+            return user
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return "somebody"
+        return "unknown user"

@@ -1,167 +1,174 @@
-"""Large objects in parts: what broke off goes on from the last byte that the service has.
+"""Uploads and downloads of large objects in parts, so that a lost connection costs one part.
 
-Source: Cloud Storage, resumable uploads. A session is opened once, under the condition that the
-object is not there; its parts carry `Content-Range`, and 308 says how many bytes are kept. The
-address of the session is an answer's `Location`: of it only the query is taken, so that no answer
-leads our token somewhere else.
+Source: Cloud Storage, resumable uploads. A session is opened once, with the condition that the
+object does not exist. Its parts carry `Content-Range`, and the status 308 says how many bytes are
+stored. The address of the session is the `Location` of a response: only its query is used, so that
+no response can direct our token to another host.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import google_crc32c
 
 from tunedmodels.errors import NotFoundError, OutcomeUnknownError, ProviderError, UnavailableError
-from tunedmodels.providers.http import Answer
+from tunedmodels.files import open_atomic
+from tunedmodels.providers.http import HttpResponse
 from tunedmodels.providers.storage.bucket import (
     PRECONDITION_FAILED,
     Bucket,
     ConflictError,
-    encoded,
-    read_object,
+    decode_object,
+    encode_crc32c,
 )
 from tunedmodels.wire import storage as wire
 from tunedmodels.wire import vertex
 
-UPLOAD_PART: Final = 32 * wire.CHUNK  # 8 MiB: what a lost connection costs at most
-WRITE_S: Final = 300.0  # for one part, over a slow line
-MOST_RESUMES: Final = 10  # in a row, without a byte more
+UPLOAD_PART_BYTES: Final = 32 * wire.CHUNK  # 8 MiB
+DOWNLOAD_PART_BYTES: Final = 32 * 1024 * 1024
+WRITE_TIMEOUT_S: Final = 300.0  # for one part, over a slow connection
+READ_TIMEOUT_S: Final = 300.0  # for one part, over a slow connection
+MAX_RESUMES: Final = 10  # in a row without progress
 
 _RESUME: Final = 308
-_ANSWERS: Final = frozenset({_RESUME, PRECONDITION_FAILED})
-_KEPT = re.compile(r"bytes=0-(\d+)")
+_EXTRA_SUCCESS: Final = frozenset({_RESUME, PRECONDITION_FAILED})
+_STORED_RANGE: Final = re.compile(r"bytes=0-(\d+)")
 
-OnSent = Callable[[int, int], None]  # bytes that are there, and bytes in all
+OnSent = Callable[[int, int], None]
+"""Called with the number of stored bytes, and of bytes in total."""
 
 
 async def upload(
-    bucket: Bucket, about: wire.NewObject, data: IO[bytes], size: int, *, on_sent: OnSent
+    bucket: Bucket, new: wire.NewObject, data: IO[bytes], size: int, *, on_sent: OnSent
 ) -> wire.Object:
-    """Write `size` bytes to an object that is not there yet.
+    """Write `size` bytes to a new object; the service compares them with `new.crc32c`.
 
-    The service checks them against `about.crc32c`. Raises ConflictError when it is there by now.
+    Raises ConflictError when the object exists by then.
     """
-    session = await _open(bucket, about)
-    kept = resumes = 0
+    session = await _open_session(bucket, new)
+    stored = resumes = 0
     while True:
-        data.seek(kept)
-        part = data.read(UPLOAD_PART)
-        end = kept + len(part)
+        data.seek(stored)
+        part = data.read(UPLOAD_PART_BYTES)
+        end = stored + len(part)
         total = str(size) if end == size else "*"
         try:
-            answer = await _put(bucket, session, part, f"bytes {kept}-{end - 1}/{total}")
+            response = await _send_part(bucket, session, part, f"bytes {stored}-{end - 1}/{total}")
         except OutcomeUnknownError as error:
             resumes += 1
-            if resumes > MOST_RESUMES:
+            if resumes > MAX_RESUMES:
                 raise UnavailableError(
-                    f"The upload of {bucket.uri(about.name)} does not get further: {error.message}",
-                    cure="Nothing was begun. Apply again.",
+                    f"The upload of {bucket.uri(new.name)} makes no progress: {error.message}",
+                    cure="No job was started. Apply again.",
                 ) from error
-            answer = await _put(bucket, session, b"", f"bytes */{size}")
-        if answer.status == PRECONDITION_FAILED:
+            response = await _send_part(bucket, session, b"", f"bytes */{size}")
+        if response.status == PRECONDITION_FAILED:
             raise ConflictError
-        if answer.status != _RESUME:
+        if response.status != _RESUME:
             on_sent(size, size)
-            return read_object(answer.body)
-        before, kept = kept, _kept(answer, size)
-        if kept > before:
+            return decode_object(response.body)
+        before, stored = stored, _stored_bytes(response, size)
+        if stored > before:
             resumes = 0
-            on_sent(kept, size)
+            on_sent(stored, size)
 
 
-async def _open(bucket: Bucket, about: wire.NewObject) -> dict[str, str]:
-    answer = await bucket.http.ask(
+async def _open_session(bucket: Bucket, new: wire.NewObject) -> dict[str, str]:
+    response = await bucket.http.request(
         "POST",
-        bucket.upload_path,
+        bucket.upload_url,
         params={"uploadType": "resumable", "ifGenerationMatch": "0"},
-        content=vertex.encode(about),
-        headers={"x-upload-content-type": about.content_type},
-        also=frozenset({PRECONDITION_FAILED}),
-        repeatable=True,  # a second session is never used, and ends by itself
+        content=vertex.encode(new),
+        headers={"x-upload-content-type": new.content_type},
+        extra_success=frozenset({PRECONDITION_FAILED}),
+        is_idempotent=True,  # a second session is never used and expires
     )
-    if answer.status == PRECONDITION_FAILED:
+    if response.status == PRECONDITION_FAILED:
         raise ConflictError
-    query = dict(parse_qsl(urlsplit(answer.headers.get("location", "")).query))
+    query = dict(parse_qsl(urlsplit(response.headers.get("location", "")).query))
     if "upload_id" not in query:
-        raise ProviderError("Cloud Storage opened an upload and did not say where it goes on.")
+        raise ProviderError("Cloud Storage opened an upload without an upload id.")
     return query
 
 
-async def _put(bucket: Bucket, session: dict[str, str], part: bytes, span: str) -> Answer:
-    return await bucket.http.ask(
+async def _send_part(
+    bucket: Bucket, session: dict[str, str], part: bytes, content_range: str
+) -> HttpResponse:
+    return await bucket.http.request(
         "PUT",
-        bucket.upload_path,
+        bucket.upload_url,
         params=session,
         content=part,
-        headers={"content-range": span, "content-type": "application/octet-stream"},
-        also=_ANSWERS,
-        read_s=WRITE_S,
-        repeatable=not part,  # where a part broke off, it is asked how much of it is there
+        headers={"content-range": content_range, "content-type": "application/octet-stream"},
+        extra_success=_EXTRA_SUCCESS,
+        read_timeout_s=WRITE_TIMEOUT_S,
+        is_idempotent=not part,  # after a lost part, `upload` asks how much of it is stored
     )
 
 
-def _kept(answer: Answer, size: int) -> int:
-    """Return how many bytes the service has; it names none where it has none."""
-    said = answer.headers.get("range", "")
-    found = _KEPT.fullmatch(said)
-    kept = int(found[1]) + 1 if found else 0
-    if (said and not found) or kept > size:
-        raise ProviderError(f"Cloud Storage keeps {said!r} of an upload of {size:,} bytes.")
-    return kept
+def _stored_bytes(response: HttpResponse, size: int) -> int:
+    """Return how many bytes the service has stored; without any, it sends no range."""
+    header = response.headers.get("range", "")
+    match = _STORED_RANGE.fullmatch(header)
+    stored = int(match[1]) + 1 if match else 0
+    if (header and not match) or stored > size:
+        raise ProviderError(
+            f"Cloud Storage reports {header!r} as stored of an upload of {size:,} bytes."
+        )
+    return stored
 
 
-# FOLDED
-# Copies of objects of Cloud Storage, each of one generation, so that nobody changes it meanwhile.
-#
-# A copy is named by its generation: what was fetched once is not fetched again. It comes in
-# parts, so that a lost connection costs one of them, and counts only once its checksum is right.
-DOWNLOAD_PART: Final = 32 * 1024 * 1024
-READ_S: Final = 300.0  # for one part, over a slow line
+async def download(bucket: Bucket, path: str, folder: Path) -> Path:
+    """Return a file in `folder` with the current content of the object.
 
-
-async def fetch(bucket: Bucket, path: str, folder: Path) -> Path:
-    """Return a file in `folder` that holds the object as it is now. Raises NotFoundError."""
-    there = await bucket.look(path)
-    if there is None:
+    The file is named by the generation of the object, so that a generation is downloaded once and
+    no other process changes it meanwhile. Raises NotFoundError, and UnavailableError when the
+    checksum differs.
+    """
+    existing = await bucket.stat(path)
+    if existing is None:
         raise NotFoundError(
             f"{bucket.uri(path)} does not exist.", cure="Check the path, or upload it."
         )
-    # The ending says the format.
-    file = folder / f"{there.generation}{Path(path).suffix}"
+    # The suffix determines the format.
+    file = folder / f"{existing.generation}{Path(path).suffix}"
     if file.exists():
         return file
-    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # a moment, and nobody else waits
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    url = f"storage/v1/b/{quote(bucket.name, safe='')}/o/{quote(path, safe='')}"
-    crc = kept = 0
-    try:
-        with half.open("wb") as opened:
-            while kept < there.size:
-                answer = await bucket.http.ask(
-                    "GET",
-                    url,
-                    params={"alt": "media", "generation": there.generation},
-                    headers={"range": f"bytes={kept}-{min(kept + DOWNLOAD_PART, there.size) - 1}"},
-                    read_s=READ_S,
-                    repeatable=True,
-                )
-                part = answer.body
-                crc = google_crc32c.extend(crc, part)
-                kept += opened.write(part)
-                if not part:
-                    break
-        if kept != there.size or encoded(crc) != there.crc32c:
-            raise UnavailableError(f"{bucket.uri(path)} did not arrive whole.", cure="Try again.")
-        half.replace(file)
-    finally:
-        half.unlink(missing_ok=True)
-    for old in folder.iterdir():  # noqa: ASYNC240  # the same
-        if old != file:
-            old.unlink(missing_ok=True)  # an earlier generation
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # short
+    with open_atomic(file) as opened:
+        await _download_parts(bucket, path, existing, opened)
+    for other in folder.iterdir():  # noqa: ASYNC240  # short
+        if other != file:
+            other.unlink(missing_ok=True)  # an earlier generation
     return file
+
+
+async def _download_parts(
+    bucket: Bucket, path: str, existing: wire.Object, file: IO[bytes]
+) -> None:
+    crc = received = 0
+    while received < existing.size:
+        end = min(received + DOWNLOAD_PART_BYTES, existing.size)
+        response = await bucket.http.request(
+            "GET",
+            bucket.object_url(path),
+            params={"alt": "media", "generation": existing.generation},
+            headers={"range": f"bytes={received}-{end - 1}"},
+            read_timeout_s=READ_TIMEOUT_S,
+            is_idempotent=True,
+        )
+        part = response.body
+        crc = google_crc32c.extend(crc, part)
+        received += file.write(part)
+        if not part:
+            break
+    if received != existing.size or encode_crc32c(crc) != existing.crc32c:
+        raise UnavailableError(
+            f"The download of {bucket.uri(path)} is incomplete or damaged.",
+            cure="Try again.",
+        )

@@ -1,1 +1,1 @@
-"""Vertex AI: jobs that train, the models and endpoints that they leave, and data in a bucket."""
+"""Vertex AI: tuning jobs, the models and endpoints that they create, and data in a bucket."""

@@ -1,7 +1,7 @@
-"""Jobs and models of Vertex AI in our words, and ours in its shapes.
+"""Conversions between jobs and models of Vertex AI and values of this package.
 
-One version is a job and, once that succeeded, a model. Until then the job carries the stamp, after
-that the model does: a job cannot be changed.
+A version is a job and, after the job has succeeded, a model. The stamp is in the job until then and
+in the model afterwards, since a job cannot be changed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from tunedmodels import stamp as stamps
 from tunedmodels.desired import Desired
+from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import Edit
 from tunedmodels.providers.vertex import names
@@ -19,7 +20,7 @@ from tunedmodels.stamp import Stamp
 from tunedmodels.wire import status
 from tunedmodels.wire import vertex as wire
 
-NAMED: Final = 5  # examples that were dropped, as they are named to people
+MAX_LISTED_EXAMPLES: Final = 5  # dropped examples listed in a message
 
 _STATES: Final = {
     "JOB_STATE_QUEUED": ModelState.QUEUED,
@@ -31,77 +32,79 @@ _STATES: Final = {
     "JOB_STATE_CANCELLED": ModelState.CANCELLED,
 }
 _PHASES: Final = {"JOB_STATE_CANCELLING": "being cancelled", "JOB_STATE_PAUSED": "paused"}
-_PHASE: Final = "TUNING_JOB_STATE_"
+_DETAILED_STATE_PREFIX: Final = "TUNING_JOB_STATE_"
 _SIZES: Final = {name: size for size, name in wire.ADAPTER_SIZES.items()}
 
 
-class Left(Enum):
-    """What is left of a job that succeeded."""
+class ModelPresence(Enum):
+    """Whether the results of a successful job exist."""
 
-    ALL = "the model can be asked"
-    NO_MODEL = "it names no model"
-    NO_ENDPOINT = "the model is there, and no endpoint"
-    NOTHING = "the model was deleted"
+    AVAILABLE = "the model and its endpoint exist"
+    NO_MODEL = "the job names no model"
+    NO_ENDPOINT = "the model exists without an endpoint"
+    DELETED = "the model was deleted"
 
 
-_MISSING: Final = {
-    Left.NO_MODEL: "the job ended, and made no model",
-    Left.NO_ENDPOINT: "its endpoint was deleted, so that nobody can ask it",
+_FAILURES: Final = {
+    ModelPresence.NO_MODEL: "the job ended without a model",
+    ModelPresence.NO_ENDPOINT: "the endpoint was deleted, so that the model cannot be called",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """A job, the model that it made, and whether that can be asked.
-
-    `model_id` is ours, by the labels of the job; the number of the job where it has none of ours.
-    """
+class VertexVersion:
+    """A job and the model that it created."""
 
     model_id: str
+    """From our labels of the job; the number of the job when it has none."""
     job: wire.TuningJob
     model: wire.Model | None = None
-    left: Left = Left.ALL
+    presence: ModelPresence = ModelPresence.AVAILABLE
 
     @property
     def state(self) -> ModelState:
-        """In our words; of a model without an endpoint it is FAILED."""
-        # What the service may come to say besides: neither to be asked nor to be trained again.
+        """The state of the version; a model without an endpoint is FAILED."""
+        # A state that the service may add later counts as running: a run then waits.
         state = _STATES.get(self.job.state, ModelState.TRAINING)
-        if state is not ModelState.READY or (self.model and self.left is Left.ALL):
+        if state is not ModelState.READY or (
+            self.model and self.presence is ModelPresence.AVAILABLE
+        ):
             return state
-        if self.left is Left.NO_MODEL and self.job.state == "JOB_STATE_SUCCEEDED":
-            return ModelState.TRAINING  # it says in a moment what it made
+        if self.presence is ModelPresence.NO_MODEL and self.job.state == "JOB_STATE_SUCCEEDED":
+            return ModelState.TRAINING  # the job names its model a moment later
         return ModelState.FAILED
 
     @property
-    def is_record(self) -> bool:
-        """Whether there is nothing behind the job that could be deleted."""
+    def is_job_record(self) -> bool:
+        """Whether nothing is left except the job, which cannot be deleted."""
         return not self.state.is_running and self.model is None
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
-        """How much this tells of its version: a live model, then a running job, then the newest."""
-        began = self.job.create_time.timestamp() if self.job.create_time else 0.0
-        return self.model is not None, self.state.is_running, began
+        """The order of jobs of one version: those with a model, then running ones, then by age."""
+        created = self.job.create_time.timestamp() if self.job.create_time else 0.0
+        return self.model is not None, self.state.is_running, created
 
 
 def job_state(job: wire.TuningJob) -> ModelState:
-    """Return the state of a job alone, whatever became of its model."""
+    """Return the state of a job, without regard to its model."""
     return _STATES.get(job.state, ModelState.TRAINING)
 
 
-def observed(provider: str, version: Version, *, tolerates_drops: bool) -> ObservedModel:
-    """Return a version in our words.
+def observed_model(
+    provider: str, version: VertexVersion, *, tolerates_drops: bool
+) -> ObservedModel:
+    """Return a version as an observed model.
 
-    `tolerates_drops` says that it may serve although the service left examples out.
+    With `tolerates_drops`, dropped examples do not block the promotion of a version.
     """
     job, model = version.job, version.model
-    description = model.description if model else job.description
-    words, stamp = stamps.read(description)
-    if stamp is None:  # a job is ours for ever, whoever wrote over the description of its model
-        stamp = stamps.read(job.description)[1]
-    parent = job.labels.get(names.SOURCE, "")
-    dropped = _dropped(job)
+    carrier = model or job
+    description, stamp = stamps.parse_description(carrier.description)
+    if stamp is None:  # the job keeps the stamp when the description of its model is overwritten
+        stamp = stamps.parse_description(job.description)[1]
+    parent = job.labels.get(names.SOURCE_LABEL, "")
+    dropped_message = _dropped_message(job)
     is_ready = version.state is ModelState.READY
     return ObservedModel(
         provider=provider,
@@ -109,30 +112,33 @@ def observed(provider: str, version: Version, *, tolerates_drops: bool) -> Obser
         resource=job.tuned_model.endpoint if is_ready and job.tuned_model else job.name,
         state=version.state,
         source=f"tunedModels/{parent}" if parent else f"models/{job.base_model.rpartition('/')[2]}",
-        display_name=model.display_name if model else job.tuned_model_display_name,
-        description=words,
+        fields=MutableFields(
+            display_name=model.display_name if model else job.tuned_model_display_name,
+            description=description,
+            labels=names.user_labels(carrier.labels),
+        ),
         stamp=stamp,
-        labels=names.theirs((model or job).labels),
         used=_used(job),
         created=job.create_time,
         completed=job.end_time,
         failure=_failure(version),
-        phase=_phase(job) if version.state.is_running else "",
-        steps=_steps(job),
-        objection="" if tolerates_drops or not is_ready else dropped,
-        remark=dropped,
-        is_record=version.is_record,
+        job_phase=_phase(job) if version.state.is_running else "",
+        declared_total_steps=_stats(job).tuning_step_count,
+        blocked_reason="" if tolerates_drops or not is_ready else dropped_message,
+        warning=dropped_message,
+        is_job_record=version.is_job_record,
     )
 
 
-def creation(
-    desired: Desired, stamp: Stamp, *, training: str, validation: str, parent: Version | None
+def create_body(
+    desired: Desired, stamp: Stamp, *, training: str, validation: str, parent: VertexVersion | None
 ) -> wire.TuningJob:
-    """Return the body of a create; `training` and `validation` are URIs of Cloud Storage.
+    """Return the body of a create.
 
-    `parent` is the version that it continues from.
+    `training` and `validation` are URIs of Cloud Storage; `parent` is the version to continue from.
     """
-    declared = desired.hyperparameters
+    inputs, mutable = desired.inputs, desired.fields
+    declared = inputs.hyperparameters
     spec = wire.TuningSpec(
         training_dataset_uri=training,
         validation_dataset_uri=validation,
@@ -142,37 +148,42 @@ def creation(
             adapter_size=wire.ADAPTER_SIZES[declared.adapter_size] if declared.adapter_size else "",
             beta=declared.beta,
         ),
-        export_last_checkpoint_only=desired.last_checkpoint_only,
+        export_last_checkpoint_only=inputs.last_checkpoint_only,
     )
-    is_preference = desired.method == "preference"
-    # A job that continues a model and has its display name makes a version of that very model.
-    model, made = (parent.model, parent.job.tuned_model) if parent else (None, None)
-    is_same = model is not None and model.display_name == desired.display_name
+    is_preference = inputs.method == "preference"
+    # A job that continues a model and has its display name would create a version of that model.
+    model, source = (parent.model, parent.job.tuned_model) if parent else (None, None)
+    has_same_name = model is not None and model.display_name == mutable.display_name
     return wire.TuningJob(
-        base_model="" if parent else desired.source.removeprefix("models/"),
-        pre_tuned_model=wire.PreTunedModel(made.model) if made else None,
+        base_model="" if parent else inputs.source.removeprefix("models/"),
+        pre_tuned_model=wire.PreTunedModel(source.model) if source else None,
         supervised_tuning_spec=None if is_preference else spec,
         preference_optimization_spec=spec if is_preference else None,
-        tuned_model_display_name=desired.model_id if is_same else desired.display_name,
-        description=stamps.write(desired.description, stamp),
+        tuned_model_display_name=desired.model_id if has_same_name else mutable.display_name or "",
+        description=stamps.format_description(mutable.description, stamp),
         labels={
-            **names.theirs(desired.labels),
-            **names.labels(stamp, parent=desired.source.rpartition("/")[2] if parent else ""),
+            **names.user_labels(mutable.labels or {}),
+            **names.stamp_labels(
+                stamp, parent_id=inputs.source.rpartition("/")[2] if parent else ""
+            ),
         },
-        encryption_spec=wire.Encryption(desired.encryption_key) if desired.encryption_key else None,
+        encryption_spec=wire.EncryptionSpec(inputs.encryption_key)
+        if inputs.encryption_key
+        else None,
         service_account=desired.service_account,
     )
 
 
-def patch(there: wire.Model, edit: Edit) -> tuple[wire.Model, str]:
-    """Return the body of models.patch for the model that is there, and its updateMask."""
-    model = wire.Model(description=stamps.write(edit.description, edit.stamp))
+def patch_body(existing: wire.Model, edit: Edit) -> tuple[wire.Model, str]:
+    """Return the body of models.patch for an existing model, and its updateMask."""
+    model = wire.Model(description=stamps.format_description(edit.fields.description, edit.stamp))
     mask = ["description"]
-    if edit.display_name:  # a model always has one, so that it cannot be taken away
-        model.display_name = edit.display_name
+    if edit.fields.display_name:  # a model always has one, so that it cannot be cleared
+        model.display_name = edit.fields.display_name
         mask.append("displayName")
-    if edit.labels:  # they are replaced as a whole, and hold the stamp's and the service's own
-        model.labels = {**there.labels, **names.theirs(edit.labels)}
+    if edit.fields.labels:
+        # The API replaces all labels, those of the stamp and of the service included.
+        model.labels = {**existing.labels, **names.user_labels(edit.fields.labels)}
         mask.append("labels")
     return model, ",".join(mask)
 
@@ -191,45 +202,44 @@ def _used(job: wire.TuningJob) -> UsedHyperparameters:
     )
 
 
-def _stats(job: wire.TuningJob) -> wire.Stats:
-    found = job.tuning_data_stats or wire.DataStats()
-    return found.supervised or found.preference or wire.Stats()
+def _stats(job: wire.TuningJob) -> wire.TuningStats:
+    stats = job.tuning_data_stats or wire.TuningDataStats()
+    return stats.supervised or stats.preference or wire.TuningStats()
 
 
-def _steps(job: wire.TuningJob) -> int | None:
-    return _stats(job).tuning_step_count
-
-
-def _dropped(job: wire.TuningJob) -> str:
-    """Say that the service left examples out, and which; nothing where it took all of them."""
+def _dropped_message(job: wire.TuningJob) -> str:
+    """Return a message about the examples that the service dropped; "" if there are none."""
     stats = _stats(job)
-    named = stats.truncated_example_indices or stats.dropped_example_indices
-    dropped = max(stats.total_truncated_example_count or 0, len(named))
+    indices = stats.truncated_example_indices or stats.dropped_example_indices
+    dropped = max(stats.total_truncated_example_count or 0, len(indices))
     if not dropped:
         return ""
     count = stats.tuning_dataset_example_count
-    # Of preferences the service names a sample, and not how many there are.
+    # For preferences the service lists a sample without the total.
     bound = "" if stats.total_truncated_example_count else "at most "
-    learned = f"{bound}{count - dropped:,} of {count:,}" if count else "a part of the"
-    reasons = "; ".join(dict.fromkeys(stats.dropped_example_reasons[:NAMED]))
-    which = ", ".join(str(index) for index in named[:NAMED]) + (", ..." * (len(named) > NAMED))
-    why = status.plain(f" (left out: {which}: {reasons})") if named else ""
-    return f"trained on {learned} examples{why and ' ' + why}"
+    trained = f"{bound}{count - dropped:,} of {count:,}" if count else "a part of the"
+    reasons = "; ".join(dict.fromkeys(stats.dropped_example_reasons[:MAX_LISTED_EXAMPLES]))
+    listed = ", ".join(str(index) for index in indices[:MAX_LISTED_EXAMPLES])
+    if len(indices) > MAX_LISTED_EXAMPLES:
+        listed = f"{listed}, ..."
+    details = status.printable_line(f"(dropped: {listed}: {reasons})") if indices else ""
+    return f"trained on {trained} examples{details and ' ' + details}"
 
 
-def _failure(version: Version) -> str:
+def _failure(version: VertexVersion) -> str:
     job = version.job
     if version.state.is_running:
         return ""
     if job_state(job) is ModelState.READY:
-        return _MISSING.get(version.left, "")
-    words = status.plain(job.error.words) if job.error else ""
+        return _FAILURES.get(version.presence, "")
+    reason = status.printable_line(job.error.text) if job.error else ""
     if job.state == "JOB_STATE_EXPIRED":
-        words = words or "the job expired before it began"
-    return f"{words} (job {job.name.rpartition('/')[2]})" if words else ""
+        reason = reason or "the job expired before it started"
+    return f"{reason} (job {job.name.rpartition('/')[2]})" if reason else ""
 
 
 def _phase(job: wire.TuningJob) -> str:
-    if job.tuning_job_state.startswith(_PHASE):
-        return job.tuning_job_state.removeprefix(_PHASE).replace("_", " ").lower()
+    if job.tuning_job_state.startswith(_DETAILED_STATE_PREFIX):
+        phase = job.tuning_job_state.removeprefix(_DETAILED_STATE_PREFIX)
+        return phase.replace("_", " ").lower()
     return _PHASES.get(job.state, "")

@@ -1,6 +1,8 @@
-"""One create and no second one: what is known of earlier ones, the request, and its lost answer.
+"""Creating a job exactly once, although the service assigns the ids of jobs.
 
-All of it happens under the lock of the place.
+Everything here runs under the lock of the provider. A list of jobs may lag, and the process that
+sent a create may end before the response arrives. So an intent is written to the bucket before each
+create, and the number of the job is added to it afterwards.
 """
 
 from __future__ import annotations
@@ -14,174 +16,180 @@ from typing import Final
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, RefusedError
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.storage.bucket import Bucket, ConflictError
-from tunedmodels.providers.storage.lock import Lease
+from tunedmodels.providers.storage.lock import BucketLock
 from tunedmodels.providers.vertex.delete import Sleep
-from tunedmodels.providers.vertex.read import Reader, number, read
+from tunedmodels.providers.vertex.read import JobReader, decode_response, job_number
 from tunedmodels.wire import storage as storage_wire
 from tunedmodels.wire import vertex as wire
 
-CREATE_READ_S: Final = 120.0
-# Looks for a job whose create was not answered, before it is said that nobody knows: about a
-# minute, in which the list of jobs has time to show it.
-SETTLING_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+CREATE_TIMEOUT_S: Final = 120.0
+# Pauses between the searches for a job whose create got no response. Their total of one minute
+# gives the list of jobs the time to show it; afterwards the outcome counts as unknown.
+LOOKUP_DELAYS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
-
-class Creator:
-    """Starts jobs, and finds those that were started."""
-
-    def __init__(self, reader: Reader, notes: Notes, lease: Lease, sleep: Sleep) -> None:
-        self._reader = reader
-        self._notes = notes
-        self._lease = lease
-        self._sleep = sleep
-
-    async def look(self, model_id: str) -> tuple[list[wire.TuningJob], Note | None]:
-        """Return the jobs of a version, also one that no list shows yet, and the note on it."""
-        jobs = await self._reader.jobs(model_id)
-        note = await self._notes.read(model_id)
-        if note is None:
-            return jobs, None
-        if note.job:
-            self._reader.remember(model_id, note.job)
-            return await self._reader.jobs(model_id), note
-        if _numbers(jobs) <= note.before:  # nobody knows what became of it
-            jobs = await self._settled(model_id, note.before) or jobs
-        return jobs, note
-
-    async def send(
-        self,
-        home: Http,
-        path: str,
-        model_id: str,
-        body: wire.TuningJob,
-        *,
-        before: Sequence[wire.TuningJob],
-        note: Note | None,
-    ) -> wire.TuningJob:
-        """Send a create, once; look for its job where the answer was lost.
-
-        Raises RefusedError when the lock is lost, and OutcomeUnknownError when no job is found.
-        """
-        known = _numbers(before)
-        note = await self._notes.begin(model_id, note, known)
-        try:
-            await self._lease.assure()
-            answer = await home.send(
-                "POST", path, content=wire.encode(body), read_s=CREATE_READ_S, repeatable=False
-            )
-        except OutcomeUnknownError as error:
-            found = await self._settled(model_id, known)
-            made = [job for job in found if number(job) not in known]
-            if not made:
-                raise OutcomeUnknownError(
-                    f"The create of {model_id} may or may not have begun: {error.message}",
-                    cure="Wait some minutes, and look whether it is listed before applying again:\n"
-                    "    tunedmodels status",
-                ) from error
-            job = made[-1]
-        except (ProviderError, RefusedError):
-            await self._notes.withdraw(model_id, note)
-            raise
-        else:
-            job = read(answer, wire.TuningJob)
-        self._reader.remember(model_id, number(job))
-        await self._notes.answer(model_id, note, number(job))
-        return job
-
-    async def _settled(self, model_id: str, known: frozenset[str]) -> list[wire.TuningJob]:
-        """Return the jobs of a version as soon as one is among them that was not known."""
-        for pause_s in SETTLING_S:
-            await self._sleep(pause_s)
-            jobs = await self._reader.jobs(model_id)
-            if not _numbers(jobs) <= known:
-                return jobs
-        return []
-
-
-def _numbers(jobs: Sequence[wire.TuningJob]) -> frozenset[str]:
-    return frozenset(map(number, jobs))
-
-
-# FOLDED
-# Notes in the bucket: which version is about to be created, and which job it became.
-#
-# A list of jobs may lag, and whoever sent a create may be gone before its answer comes. So a note
-# is written before each create, and the number of the job into it after. Whoever finds a note
-# knows what no list tells yet. They are written under the lock of the place, one for each
-# version.
-_KIND: Final = "text/plain"
+_CONTENT_TYPE: Final = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """A create that was sent, or was about to be. `job` is its number, "" while nobody knows it.
+class CreateIntent:
+    """A create that was sent, or was about to be sent.
 
-    `before` are the numbers of the jobs that the version had by then. It has no time, for whoever
-    reads it may have another clock than whoever wrote it.
+    It contains no time, since the clocks of the writer and of a reader may differ.
     """
 
     job: str
-    before: frozenset[str]
+    """The number of the job; "" while it is unknown."""
+    known_jobs: frozenset[str]
+    """The numbers of the jobs that the version had before the create."""
     generation: str
 
 
-class Notes:
-    """The notes on the versions of one place."""
+class CreateIntents:
+    """The create intents of one location, one object per version."""
 
-    def __init__(self, bucket: Bucket, place: str) -> None:
+    def __init__(self, bucket: Bucket, location: str) -> None:
         self._bucket = bucket
-        self._place = place
+        self._location = location
 
-    async def read(self, model_id: str) -> Note | None:
-        """Return the note on a version, or None where none was written."""
-        there = await self._bucket.look(self._path(model_id))
-        if there is None:
+    async def get(self, model_id: str) -> CreateIntent | None:
+        """Return the intent of a version, or None."""
+        existing = await self._bucket.stat(self._path(model_id))
+        if existing is None:
             return None
-        about = there.metadata
-        before = frozenset(about.get("before", "").split())
-        return Note(about.get("job", ""), before, there.generation)
+        metadata = existing.metadata
+        known_jobs = frozenset(metadata.get("before", "").split())
+        return CreateIntent(metadata.get("job", ""), known_jobs, existing.generation)
 
-    async def begin(self, model_id: str, last: Note | None, before: Collection[str]) -> Note:
-        """Write over the `last` note that a create is about to be sent.
+    async def record(
+        self, model_id: str, previous: CreateIntent | None, known_jobs: Collection[str]
+    ) -> CreateIntent:
+        """Replace the `previous` intent by one for a create that is about to be sent.
 
-        Raises RefusedError when somebody else has written one meanwhile.
+        Raises RefusedError when another process has written an intent meanwhile.
         """
-        return await self._write(
-            model_id, Note("", frozenset(before), last.generation if last else "0")
-        )
+        generation = previous.generation if previous else "0"
+        return await self._write(model_id, CreateIntent("", frozenset(known_jobs), generation))
 
-    async def answer(self, model_id: str, note: Note, job: str) -> None:
-        """Write down the job; where that fails, the list of jobs will tell in time."""
+    async def record_job(self, model_id: str, intent: CreateIntent, job: str) -> None:
+        """Add the number of the job. A failure is ignored, since the list shows the job later."""
         with suppress(ProviderError):
-            await self._write(model_id, replace(note, job=job))
+            await self._write(model_id, replace(intent, job=job))
 
-    async def withdraw(self, model_id: str, note: Note) -> None:
-        """Take a note back whose create was refused, or never left."""
+    async def discard(self, model_id: str, intent: CreateIntent) -> None:
+        """Delete the intent of a create that was rejected or not sent."""
         with suppress(ProviderError):
-            await self._bucket.delete(self._path(model_id), generation=note.generation)
+            await self._bucket.delete(self._path(model_id), generation=intent.generation)
 
-    async def _write(self, model_id: str, note: Note) -> Note:
-        """Write a note over its generation, and return it with the new one."""
-        about = {
-            "job": note.job,
-            "before": " ".join(sorted(note.before)),
+    async def _write(self, model_id: str, intent: CreateIntent) -> CreateIntent:
+        """Write an intent over its generation and return it with the new generation."""
+        metadata = {
+            "job": intent.job,
+            "before": " ".join(sorted(intent.known_jobs)),
             "token": secrets.token_hex(8),
         }
         path = self._path(model_id)
         written: storage_wire.Object | None
         try:
             written = await self._bucket.write(
-                path, b"", generation=note.generation, kind=_KIND, about=about
+                path,
+                b"",
+                generation=intent.generation,
+                content_type=_CONTENT_TYPE,
+                metadata=metadata,
             )
         except (ConflictError, OutcomeUnknownError) as error:
-            # Perhaps it was our own write whose answer was lost, or that was sent twice.
-            written = await self._bucket.look(path)
-            if written is None or written.metadata.get("token") != about["token"]:
+            # This may be our own write, whose response was lost or which was sent twice.
+            written = await self._bucket.stat(path)
+            if written is None or written.metadata.get("token") != metadata["token"]:
                 raise RefusedError(
-                    f"Somebody else is creating {model_id}: {self._bucket.uri(path)} changed.",
-                    cure="Let it end, then: tunedmodels apply",
+                    f"Another process is creating {model_id}: {self._bucket.uri(path)} changed.",
+                    cure="Wait until it ends, then: tunedmodels apply",
                 ) from error
-        return replace(note, generation=written.generation)
+        return replace(intent, generation=written.generation)
 
     def _path(self, model_id: str) -> str:
-        return self._bucket.path(f"creates/{self._place}/{model_id}")
+        return self._bucket.path(f"creates/{self._location}/{model_id}")
+
+
+class JobCreator:
+    """Creates jobs, and finds the jobs of earlier creates."""
+
+    def __init__(
+        self, reader: JobReader, intents: CreateIntents, lock: BucketLock, sleep: Sleep
+    ) -> None:
+        self._reader = reader
+        self._intents = intents
+        self._lock = lock
+        self._sleep = sleep
+
+    async def find_jobs(self, model_id: str) -> tuple[list[wire.TuningJob], CreateIntent | None]:
+        """Return the jobs of a version, including one that is not listed yet, and its intent."""
+        jobs = await self._reader.jobs(model_id)
+        intent = await self._intents.get(model_id)
+        if intent is None:
+            return jobs, None
+        if intent.job:
+            self._reader.remember(model_id, intent.job)
+            return await self._reader.jobs(model_id), intent
+        if _numbers(jobs) <= intent.known_jobs:  # the outcome of that create is unknown
+            jobs = await self._wait_for_new_job(model_id, intent.known_jobs) or jobs
+        return jobs, intent
+
+    async def create_job(
+        self,
+        client: Http,
+        path: str,
+        model_id: str,
+        body: wire.TuningJob,
+        *,
+        existing: Sequence[wire.TuningJob],
+        intent: CreateIntent | None,
+    ) -> wire.TuningJob:
+        """Send a create once; search for its job when the response is lost.
+
+        Raises RefusedError when the lock is lost, and OutcomeUnknownError when no job is found.
+        """
+        known_jobs = _numbers(existing)
+        intent = await self._intents.record(model_id, intent, known_jobs)
+        try:
+            await self._lock.require_held()
+            response = await client.request_body(
+                "POST",
+                path,
+                content=wire.encode(body),
+                read_timeout_s=CREATE_TIMEOUT_S,
+                is_idempotent=False,
+            )
+        except OutcomeUnknownError as error:
+            jobs = await self._wait_for_new_job(model_id, known_jobs)
+            new_jobs = [job for job in jobs if job_number(job) not in known_jobs]
+            if not new_jobs:
+                raise OutcomeUnknownError(
+                    f"The create of {model_id} may or may not have started: {error.message}",
+                    cure="Wait some minutes and check whether it is listed before you apply "
+                    "again:\n    tunedmodels status",
+                ) from error
+            job = new_jobs[-1]
+        except (ProviderError, RefusedError):
+            await self._intents.discard(model_id, intent)
+            raise
+        else:
+            job = decode_response(response, wire.TuningJob)
+        self._reader.remember(model_id, job_number(job))
+        await self._intents.record_job(model_id, intent, job_number(job))
+        return job
+
+    async def _wait_for_new_job(
+        self, model_id: str, known_jobs: frozenset[str]
+    ) -> list[wire.TuningJob]:
+        """Return the jobs of a version when one is not in `known_jobs`; [] after a minute."""
+        for delay_s in LOOKUP_DELAYS_S:
+            await self._sleep(delay_s)
+            jobs = await self._reader.jobs(model_id)
+            if not _numbers(jobs) <= known_jobs:
+                return jobs
+        return []
+
+
+def _numbers(jobs: Sequence[wire.TuningJob]) -> frozenset[str]:
+    return frozenset(map(job_number, jobs))

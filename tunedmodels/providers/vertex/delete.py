@@ -1,8 +1,8 @@
-"""What it means to delete a tuned model at Vertex AI: to take apart all that its job made.
+"""Deleting a tuned model at Vertex AI: the endpoints and the model that its job created.
 
-The endpoints first, of the checkpoints too, since no model can go that is deployed; then the model.
-Each step looks before it acts, so that whoever was interrupted begins again. The job stays, for
-there is no way to delete one, and so does the data in the bucket.
+The endpoints are deleted first, those of checkpoints included, since a deployed model cannot be
+deleted. Each step checks the current state, so that an interrupted deletion can be repeated. The
+job remains, since the API cannot delete jobs, and so does the data in the bucket.
 """
 
 from __future__ import annotations
@@ -13,79 +13,84 @@ from typing import Final
 from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError, UnavailableError
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.vertex import names
-from tunedmodels.providers.vertex.read import Reader, read
+from tunedmodels.providers.vertex.read import JobReader, decode_response
 from tunedmodels.wire import status
 from tunedmodels.wire import vertex as wire
 
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 5.0
-LOOKS: Final = 120  # some ten minutes; the service mostly needs seconds
+INITIAL_PAUSE_S: Final = 0.5
+MAX_PAUSE_S: Final = 5.0
+MAX_POLLS: Final = 120  # about ten minutes; the service usually needs seconds
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Remover:
-    """Deletes what jobs made; `http` has a client by location."""
+class ResultDeleter:
+    """Deletes the results of jobs; `client` returns the client for a location."""
 
-    def __init__(self, reader: Reader, http: Callable[[str], Http], sleep: Sleep) -> None:
+    def __init__(self, reader: JobReader, client: Callable[[str], Http], sleep: Sleep) -> None:
         self._reader = reader
-        self._http = http
+        self._client = client
         self._sleep = sleep
 
-    async def remove(self, made: wire.Result) -> None:
-        """Undeploy and delete every endpoint of a result, then its model; what is gone is fine."""
-        names = [made.endpoint, *(checkpoint.endpoint for checkpoint in made.checkpoints)]
-        for name in dict.fromkeys(filter(None, names)):
-            await self._endpoint(name, made.model)
-        await self._model(made.model)
+    async def delete(self, result: wire.TunedModel) -> None:
+        """Undeploy and delete every endpoint of a result, then its model, where they exist."""
+        endpoints = [result.endpoint, *(point.endpoint for point in result.checkpoints)]
+        for name in dict.fromkeys(filter(None, endpoints)):
+            await self._delete_endpoint(name, result.model)
+        await self._delete_model(result.model)
 
-    async def _endpoint(self, name: str, model: str) -> None:
+    async def _delete_endpoint(self, name: str, model: str) -> None:
         endpoint = await self._reader.endpoint(name)
         if endpoint is None:
             return
         ours: list[wire.DeployedModel] = []
         others: list[wire.DeployedModel] = []
         for deployed in endpoint.deployed_models:
-            (ours if _is_of(model, deployed) else others).append(deployed)
+            (ours if _is_deployment_of(model, deployed) else others).append(deployed)
         for deployed in ours:
             if others and endpoint.traffic_split.get(deployed.id):
                 raise InvalidArgumentError(
-                    f"{name} sends traffic to {names.unversioned(model)} and to other models.",
-                    cure="Say in the console where that traffic is to go, then apply again.",
+                    f"{name} sends traffic to {names.without_version(model)} and to other models.",
+                    cure="Move that traffic to another model in the console, then apply again.",
                 )
-            left = endpoint.traffic_split if others else {}
-            body = wire.encode(wire.Undeploy(deployed.id, left))
-            await self._order("POST", f"{name}:undeployModel", body)
+            split = endpoint.traffic_split if others else {}
+            body = wire.encode(wire.UndeployModelRequest(deployed.id, split))
+            await self._run_operation("POST", f"{name}:undeployModel", body)
         if not others:
-            await self._order("DELETE", name)
+            await self._run_operation("DELETE", name)
 
-    async def _model(self, name: str) -> None:
-        model = names.unversioned(name)
-        client = self._http(names.location(name))
+    async def _delete_model(self, name: str) -> None:
+        model = names.without_version(name)
+        client = self._client(names.location_of(name))
         path = f"v1/{model}:listVersions"
         try:
-            found = read(await client.send("GET", path, repeatable=True), wire.ModelPage)
+            body = await client.request_body("GET", path, is_idempotent=True)
         except NotFoundError:
             return
-        if len(found.entries) > 1:  # somebody tuned on under the same name: theirs stays
-            await self._order("DELETE", f"{name}:deleteVersion")
+        versions = decode_response(body, wire.ModelPage).entries
+        if len(versions) > 1:  # another user tuned the model further: those versions remain
+            await self._run_operation("DELETE", f"{name}:deleteVersion")
         else:
-            await self._order("DELETE", model)
+            await self._run_operation("DELETE", model)
 
-    async def _order(self, method: str, resource: str, body: bytes | None = None) -> None:
-        """Send an order and wait until it is carried out; no harm where it was before."""
-        client = self._http(names.location(resource))
+    async def _run_operation(self, method: str, resource: str, body: bytes | None = None) -> None:
+        """Start an operation and wait until it is done; do nothing if the resource is gone."""
+        client = self._client(names.location_of(resource))
         try:
-            answer = await client.send(method, f"v1/{resource}", content=body, repeatable=True)
-            operation = read(answer, wire.Operation)
-            pause_s = FIRST_PAUSE_S
-            for _ in range(LOOKS):
+            response = await client.request_body(
+                method, f"v1/{resource}", content=body, is_idempotent=True
+            )
+            operation = decode_response(response, wire.Operation)
+            pause_s = INITIAL_PAUSE_S
+            for _ in range(MAX_POLLS):
                 if operation.done:
                     break
                 await self._sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                answer = await client.send("GET", f"v1/{operation.name}", repeatable=True)
-                operation = read(answer, wire.Operation)
+                pause_s = min(pause_s * 2, MAX_PAUSE_S)
+                response = await client.request_body(
+                    "GET", f"v1/{operation.name}", is_idempotent=True
+                )
+                operation = decode_response(response, wire.Operation)
         except NotFoundError:
             return
         if not operation.done:
@@ -93,12 +98,12 @@ class Remover:
                 f"{resource} is still being deleted.", cure="Apply again in a few minutes."
             )
         if operation.error:
-            raise ProviderError(f"{resource}: {status.plain(operation.error.words)}")
+            raise ProviderError(f"{resource}: {status.printable_line(operation.error.text)}")
 
 
-def _is_of(model: str, deployed: wire.DeployedModel) -> bool:
-    """Whether what is deployed is this version of a model, and not one that others tuned on it."""
-    wanted = model.partition("@")[2]
-    version = deployed.model_version_id or deployed.model.partition("@")[2]
-    is_same = not version or not wanted or version == wanted
-    return is_same and names.short(deployed.model) == names.short(model)
+def _is_deployment_of(model: str, deployed: wire.DeployedModel) -> bool:
+    """Whether this version of the model is deployed, rather than a version tuned from it."""
+    version = model.partition("@")[2]
+    deployed_version = deployed.model_version_id or deployed.model.partition("@")[2]
+    is_same = not deployed_version or not version or deployed_version == version
+    return is_same and names.location_and_id(deployed.model) == names.location_and_id(model)

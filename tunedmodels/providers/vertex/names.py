@@ -1,9 +1,12 @@
-"""The stamp as labels, beside those that people declare: what a list can be filtered by.
+"""Labels, resource names and hosts of Vertex AI.
 
-The whole stamp is in the description.
+The labels contain a part of the stamp, so that lists can be filtered; the complete stamp is in the
+description. The labels of a job are copied to the model and the endpoints that it creates. Keys and
+values have at most 63 characters of a-z, 0-9, _ and -; names of projects and models contain no
+others.
 
-Labels of a job are copied to the model and the endpoints that it makes. Keys and values have at
-most 63 characters of a-z, 0-9, _ and -; the names of projects and models have no others.
+Source of the hosts: the regional endpoints of the API, and the multi-regions `us` and `eu`. A model
+that was trained in one location may be served from another one, and is called there.
 """
 
 from __future__ import annotations
@@ -16,56 +19,50 @@ from tunedmodels.desired import version_id
 from tunedmodels.errors import ProviderError
 from tunedmodels.stamp import Stamp
 
-PROJECT: Final = "tunedmodels-project"
-NAME: Final = "tunedmodels-name"
-VERSION: Final = "tunedmodels-version"
-FINGERPRINT: Final = "tunedmodels-fingerprint"
-ATTEMPT: Final = "tunedmodels-attempt"
-SOURCE: Final = "tunedmodels-source"
-_OURS: Final = "tunedmodels-"
-_DIGITS: Final = 32  # of the fingerprint; all 64 of them are one too many
+PROJECT_LABEL: Final = "tunedmodels-project"
+NAME_LABEL: Final = "tunedmodels-name"
+VERSION_LABEL: Final = "tunedmodels-version"
+FINGERPRINT_LABEL: Final = "tunedmodels-fingerprint"
+ATTEMPT_LABEL: Final = "tunedmodels-attempt"
+SOURCE_LABEL: Final = "tunedmodels-source"
+_PREFIX: Final = "tunedmodels-"
+_FINGERPRINT_DIGITS: Final = 32  # all 64 would be one more than a label can have
 
-
-def labels(stamp: Stamp, *, parent: str = "") -> dict[str, str]:
-    """Return the labels of a version; `parent` is the id of the version that it continues from."""
-    found = {
-        PROJECT: stamp.project,
-        NAME: stamp.name,
-        VERSION: version_id(stamp.name, stamp.fingerprint),
-        FINGERPRINT: stamp.fingerprint[:_DIGITS],
-        ATTEMPT: str(stamp.attempt),
-    }
-    return {**found, SOURCE: parent} if parent else found
-
-
-def version_of(labelled: Mapping[str, str], project: str) -> str:
-    """Return the id of the version that a job is, or nothing where it is none of `project`.
-
-    Another project may well have a version of the same name and fingerprint in the same place.
-    """
-    return labelled.get(VERSION, "") if labelled.get(PROJECT) == project else ""
-
-
-def theirs(found: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels that are no part of a stamp."""
-    return {key: value for key, value in found.items() if not key.startswith(_OURS)}
-
-
-def of_version(model_id: str) -> str:
-    """Return the filter of a list that finds the jobs of a version, in whatever project."""
-    return f'labels.{VERSION}="{model_id}"'
-
-
-# FOLDED
-# Resource names of Vertex AI, and which host serves which location.
-#
-# Source: the regional endpoints of the API, and the multi-regions `us` and `eu`. What trains in
-# one location may be served from another one, and is asked there.
-_NAME: Final = re.compile(r"projects/[^/]+/locations/(?P<location>[a-z0-9-]+)/\w+/[^/]+")
+_RESOURCE: Final = re.compile(r"projects/[^/]+/locations/(?P<location>[a-z0-9-]+)/\w+/[^/]+")
 _MULTI_REGIONS: Final = ("us", "eu")
 
 
-def host(location: str) -> str:
+def stamp_labels(stamp: Stamp, *, parent_id: str = "") -> dict[str, str]:
+    """Return the labels of a version; `parent_id` is the version from which it continues."""
+    labels = {
+        PROJECT_LABEL: stamp.project,
+        NAME_LABEL: stamp.name,
+        VERSION_LABEL: version_id(stamp.name, stamp.fingerprint),
+        FINGERPRINT_LABEL: stamp.fingerprint[:_FINGERPRINT_DIGITS],
+        ATTEMPT_LABEL: str(stamp.attempt),
+    }
+    return {**labels, SOURCE_LABEL: parent_id} if parent_id else labels
+
+
+def version_from_labels(labels: Mapping[str, str], project: str) -> str:
+    """Return the id of the version in the labels of a job, or "" if it is not of `project`.
+
+    Another project may have a version with the same name and fingerprint in the same location.
+    """
+    return labels.get(VERSION_LABEL, "") if labels.get(PROJECT_LABEL) == project else ""
+
+
+def user_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that are not part of a stamp."""
+    return {key: value for key, value in labels.items() if not key.startswith(_PREFIX)}
+
+
+def version_filter(model_id: str) -> str:
+    """Return the list filter for the jobs of a version, in all projects of this package."""
+    return f'labels.{VERSION_LABEL}="{model_id}"'
+
+
+def endpoint_url(location: str) -> str:
     """Return the URL of the service for a location, without a path."""
     if location == "global":
         return "https://aiplatform.googleapis.com"
@@ -74,27 +71,27 @@ def host(location: str) -> str:
     return f"https://{location}-aiplatform.googleapis.com"
 
 
-def is_resource(name: str) -> bool:
+def is_resource_name(name: str) -> bool:
     """Whether this is a name such as `projects/P/locations/L/models/M`."""
-    return bool(_NAME.match(name))
+    return bool(_RESOURCE.match(name))
 
 
-def location(resource: str) -> str:
+def location_of(resource: str) -> str:
     """Return the location in a name such as `projects/P/locations/L/endpoints/E`."""
-    found = _NAME.match(resource)
-    if not found:
-        raise ProviderError(f"{resource!r} is no name of a resource of Vertex AI.")
-    return found["location"]
+    match = _RESOURCE.match(resource)
+    if not match:
+        raise ProviderError(f"{resource!r} is not a resource name of Vertex AI.")
+    return match["location"]
 
 
-def short(resource: str) -> tuple[str, str]:
-    """Return (location, id) of a name; its project may be an id or a number.
+def location_and_id(resource: str) -> tuple[str, str]:
+    """Return the location and the id in a resource name, without the version of a model.
 
-    The version of a model is no part of it.
+    Two names of one resource may differ in the project, which is an id or a number.
     """
-    return location(resource), resource.rpartition("/")[2].partition("@")[0]
+    return location_of(resource), resource.rpartition("/")[2].partition("@")[0]
 
 
-def unversioned(model: str) -> str:
-    """Return the name of a model without its version."""
+def without_version(model: str) -> str:
+    """Return the resource name of a model without its version."""
     return model.partition("@")[0]

@@ -1,8 +1,8 @@
-"""Tuned models at Vertex AI: tuning jobs, and the models and endpoints that they leave.
+"""The provider of Vertex AI: tuning jobs, and the models and endpoints that they create.
 
-Ids of jobs are the service's, so that a create that is sent twice is paid for twice. That is why
-one lock in the bucket keeps every other apply away, why the labels of all jobs are searched before
-a create and again when its answer was lost, and why nothing is sent a second time on a guess.
+The service assigns the ids of jobs, so that a create that is sent twice costs money twice.
+Therefore a lock in the bucket excludes other applies, the labels of all jobs are searched before a
+create and after a lost response, and a create with an unknown outcome is never repeated.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from tunedmodels.providers.gemini import content
 from tunedmodels.providers.gemini import convert as gemini
 from tunedmodels.providers.http import Http, Transport
 from tunedmodels.providers.identity import Identity
-from tunedmodels.providers.provider import BaseModel, Edit, Holder, OnUpload
+from tunedmodels.providers.provider import AvailableBaseModel, Edit, LockHolder, OnUpload
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
-from tunedmodels.providers.storage.lock import Lease
-from tunedmodels.providers.storage.transfer import fetch
+from tunedmodels.providers.storage.lock import BucketLock
+from tunedmodels.providers.storage.transfer import download
 from tunedmodels.providers.vertex import convert, names, training_data
-from tunedmodels.providers.vertex.convert import Version, job_state
-from tunedmodels.providers.vertex.create import Creator, Notes
-from tunedmodels.providers.vertex.delete import Remover, Sleep
-from tunedmodels.providers.vertex.read import Reader, number
+from tunedmodels.providers.vertex.convert import VertexVersion, job_state
+from tunedmodels.providers.vertex.create import CreateIntents, JobCreator
+from tunedmodels.providers.vertex.delete import ResultDeleter, Sleep
+from tunedmodels.providers.vertex.read import JobReader, job_number
 from tunedmodels.schema.project import VertexSettings
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
@@ -55,11 +55,11 @@ from tunedmodels.wire import vertex as wire
 class VertexProvider:
     """The tuned models of a Google Cloud project in one location.
 
-    `name` is the provider's name in manifests, `project` the owner in the stamps of our models.
-    `sleep` is for waits between two looks.
+    `name` is the name in manifests, `project` the owner in the stamps of our models. `sleep` waits
+    between polls.
     """
 
-    trains_here = False
+    is_in_process = False
 
     def __init__(
         self,
@@ -84,14 +84,16 @@ class VertexProvider:
         self._parent = f"projects/{settings.project}/locations/{settings.location}"
         self._clients: dict[str, Http] = {}
         self._bucket = self._open_bucket(settings.bucket)
-        # One lock for all that bears our stamps in this place, whoever works on it from wherever.
-        place = f"{project}@{settings.project}.{settings.location}"
-        self._lease = Lease(self._bucket, self._bucket.path(f"locks/{place}"), on_retry=on_retry)
-        self._is_guarded = False
+        # One lock for all models of an owner in a location, for processes on every machine.
+        location = f"{project}@{settings.project}.{settings.location}"
+        path = self._bucket.path(f"locks/{location}")
+        self._lock = BucketLock(self._bucket, path, on_retry=on_retry)
+        self._is_locked = False
         self._creating = asyncio.Lock()
-        self._reader = Reader(self._parent, project, self._http)
-        self._creator = Creator(self._reader, Notes(self._bucket, place), self._lease, sleep)
-        self._remover = Remover(self._reader, self._http, sleep)
+        self._reader = JobReader(self._parent, project, self._client)
+        intents = CreateIntents(self._bucket, location)
+        self._creator = JobCreator(self._reader, intents, self._lock, sleep)
+        self._deleter = ResultDeleter(self._reader, self._client, sleep)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,33 +104,30 @@ class VertexProvider:
         await self._bucket.aclose()
 
     @asynccontextmanager
-    async def guard(self) -> AsyncIterator[None]:
-        """Hold the lock in the bucket. Raises RefusedError when somebody else does."""
-        async with self._lease.hold():
-            self._is_guarded = True
+    async def lock(self) -> AsyncIterator[None]:
+        """Hold the lock in the bucket. Raises RefusedError when another process holds it."""
+        async with self._lock.hold():
+            self._is_locked = True
             try:
                 yield
             finally:
-                self._is_guarded = False
+                self._is_locked = False
 
-    async def holder(self) -> Holder | None:
-        """Return who holds the lock, or None where nobody does."""
-        return await self._lease.holder()
+    async def lock_holder(self) -> LockHolder | None:
+        """Return the process that holds the lock, or None."""
+        return await self._lock.holder()
 
-    async def break_guard(self) -> Holder | None:
-        """Take the lock from whoever holds it; they begin and end nothing more."""
-        return await self._lease.open()
+    async def break_lock(self) -> LockHolder | None:
+        """Remove the lock and return its holder, which then makes no more changes."""
+        return await self._lock.break_lock()
 
     async def observe(self) -> list[ObservedModel]:
-        """Return every version there is, ours or not, in the order of the ids.
-
-        Of a job that failed or was cancelled there is a record.
-        """
-        return [self._observed(version) for version in await self._reader.all()]
+        """Return all versions, sorted by id, including the records of failed and cancelled jobs."""
+        return [self._observed(version) for version in await self._reader.list_versions()]
 
     async def get(self, model_id: str) -> ObservedModel | None:
-        """Return one version, or None when there is none."""
-        version = await self._reader.one(model_id)
+        """Return one version, or None when it does not exist."""
+        version = await self._reader.get_version(model_id)
         return self._observed(version) if version else None
 
     async def create(
@@ -139,91 +138,92 @@ class VertexProvider:
         *,
         validation: Sequence[Example] = (),
     ) -> ObservedModel:
-        """Upload the data, start a job and return at once; see Provider.create.
+        """Upload the data and start a job; see Provider.create.
 
-        Raises RefusedError when the lock was lost meanwhile, and OutcomeUnknownError when nobody
-        can say whether a job was started: then nothing was sent again.
+        Raises RefusedError when the lock was lost meanwhile, and OutcomeUnknownError when it is
+        unknown whether a job was started; the create is then not repeated.
         """
-        training = await self._put(desired, examples)
-        held_out = await self._put(desired, validation) if validation else ""
-        own: AbstractAsyncContextManager[None] = nullcontext()
-        async with self._creating, own if self._is_guarded else self.guard():
-            before, note = await self._creator.look(desired.model_id)
-            if there := await self._there(desired, before):
-                return there
-            parent = await self._source(desired)
-            body = convert.creation(
-                desired, stamp, training=training, validation=held_out, parent=parent
+        training_uri = await self._upload(desired, examples)
+        validation_uri = await self._upload(desired, validation) if validation else ""
+        no_lock: AbstractAsyncContextManager[None] = nullcontext()
+        async with self._creating, no_lock if self._is_locked else self.lock():
+            jobs, intent = await self._creator.find_jobs(desired.model_id)
+            if existing := await self._existing_model(desired, jobs):
+                return existing
+            parent = await self._parent_version(desired)
+            body = convert.create_body(
+                desired, stamp, training=training_uri, validation=validation_uri, parent=parent
             )
             path = f"v1/{self._parent}/tuningJobs"
-            job = await self._creator.send(
-                self._home, path, desired.model_id, body, before=before, note=note
+            job = await self._creator.create_job(
+                self._home, path, desired.model_id, body, existing=jobs, intent=intent
             )
-        with suppress(ProviderError):  # v1 does not say what it is at; that it began is the news
-            job = await self._reader.job(number(job))
+        with suppress(ProviderError):  # only this response contains the detailed state
+            job = await self._reader.job(job_number(job))
         return self._observed(self._reader.version(job))
 
     async def update(self, model_id: str, edit: Edit) -> None:
         """Change description, stamp, display name and labels in one request. Raises NotFoundError.
 
-        Raises InvalidArgumentError while the job is at work: a job cannot be changed.
+        Raises InvalidArgumentError while the job runs: a job cannot be changed.
         """
-        version = await self._existing(model_id)
+        version = await self._require_version(model_id)
         if version.model is None:
             raise InvalidArgumentError(
-                f"{model_id} is {version.state}, and has no model yet: a job cannot be changed.",
-                cure="To follow it: tunedmodels watch",
+                f"{model_id} is {version.state} and has no model yet; a job cannot be changed.",
+                cure="To follow the job: tunedmodels watch",
             )
-        model, mask = convert.patch(version.model, edit)
-        await self._home.send(
+        model, mask = convert.patch_body(version.model, edit)
+        await self._home.request_body(
             "PATCH",
-            f"v1/{names.unversioned(version.model.name)}",
+            f"v1/{names.without_version(version.model.name)}",
             params={"updateMask": mask},
             content=wire.encode(model),
-            repeatable=True,
+            is_idempotent=True,
         )
 
     async def cancel(self, model_id: str) -> None:
-        """Stop the jobs of a version; no harm if they have ended.
+        """Stop the running jobs of a version.
 
         Raises NotFoundError, and RefusedError as `delete` does.
         """
-        await self._existing(model_id)
-        await self._assure()
+        await self._require_version(model_id)
+        await self._require_lock()
         for job in await self._reader.jobs(model_id):
             if not job_state(job).is_running:
                 continue
             try:
                 path = f"v1/{job.name}:cancel"
-                await self._home.send("POST", path, content=b"{}", repeatable=True)
+                await self._home.request_body("POST", path, content=b"{}", is_idempotent=True)
             except (InvalidArgumentError, NotFoundError):
-                now = await self._reader.job(number(job))
-                if job_state(now).is_running:
+                current = await self._reader.job(job_number(job))
+                if job_state(current).is_running:
                     raise
 
     async def delete(self, model_id: str) -> None:
-        """Delete what the jobs of a version made, and stop those at work; no harm if it is gone.
+        """Stop the running jobs of a version and delete its models; do nothing if it is deleted.
 
-        Raises RefusedError when the lock was lost: another apply may rely on what is there by now.
+        Raises RefusedError when the lock was lost, since another apply may use the models by now.
         """
-        await self._assure()
+        await self._require_lock()
         jobs = await self._reader.jobs(model_id)
         if any(job_state(job).is_running for job in jobs):
             await self.cancel(model_id)
         for job in jobs:
             if job.tuned_model:
-                await self._remover.remove(job.tuned_model)
+                await self._deleter.delete(job.tuned_model)
 
-    async def base_models(self) -> list[BaseModel]:
-        """Return nothing: the service has no list of what it can tune; a table of ours has."""
+    async def base_models(self) -> list[AvailableBaseModel]:
+        """Return []: the service does not list the models that can be tuned."""
         return []
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
-        """Return how many tokens a base model sees in all the texts."""
+        """Return the total number of tokens of the texts for a base model."""
         name = base.removeprefix("models/")
         path = f"v1/{self._parent}/publishers/google/models/{quote(name)}:countTokens"
-        return await content.count(
-            texts, lambda body: self._home.send("POST", path, content=body, repeatable=True)
+        return await content.count_tokens(
+            texts,
+            lambda body: self._home.request_body("POST", path, content=body, is_idempotent=True),
         )
 
     async def generate(
@@ -234,105 +234,105 @@ class VertexProvider:
         *,
         system: str = "",
     ) -> AsyncGenerator[str, None]:
-        """Ask an endpoint, or a base model (`models/NAME`), and yield its answer piece by piece."""
+        """Send a prompt to an endpoint or a base model (`models/NAME`); yield the answer."""
         if resource.startswith("models/"):
             name = resource.removeprefix("models/")
             resource = f"{self._parent}/publishers/google/models/{name}"
             client = self._home
         else:
-            client = self._http(names.location(resource))
-        lines = client.lines(
+            client = self._client(names.location_of(resource))
+        lines = client.stream_lines(
             "POST",
             f"v1/{quote(resource)}:streamGenerateContent",
             params={"alt": "sse"},
-            content=gemini_wire.encode(gemini.question(text, system, config)),
+            content=gemini_wire.encode(gemini.generate_request(text, system, config)),
         )
-        async with aclosing(content.pieces(lines, resource, VERTEX.endpoint_cure)) as answer:
-            async for piece in answer:
-                yield piece
+        async with aclosing(content.stream_answer(lines, resource, VERTEX.endpoint_cure)) as answer:
+            async for part in answer:
+                yield part
 
-    async def fetch(self, uri: str, folder: Path) -> Path:
-        """Return a copy in `folder` of a dataset, `gs://BUCKET/OBJECT`. Raises NotFoundError."""
+    async def download(self, uri: str, folder: Path) -> Path:
+        """Download a dataset (`gs://BUCKET/OBJECT`) into `folder`. Raises NotFoundError."""
         name, _, path = uri.removeprefix("gs://").partition("/")
         async with aclosing(self._open_bucket(name)) as bucket:
-            return await fetch(bucket, path, folder)
+            return await download(bucket, path, folder)
 
     def _open_bucket(self, name: str) -> Bucket:
         return Bucket(
             name,
             self._settings.prefix,
             self._identity,
-            endpoint=self._settings.storage_endpoint or storage.HOSTED,
+            endpoint=self._settings.storage_endpoint or storage.STORAGE_ENDPOINT,
             transport=self._transport,
             on_retry=self._on_retry,
         )
 
-    async def _put(self, desired: Desired, examples: Sequence[Example]) -> str:
-        return await training_data.put(
+    async def _upload(self, desired: Desired, examples: Sequence[Example]) -> str:
+        return await training_data.upload_examples(
             self._bucket,
             examples,
-            preamble=desired.preamble,
-            as_system=desired.preamble_as == "systemInstruction",
+            preamble=desired.inputs.preamble,
+            as_system=desired.inputs.preamble_as == "systemInstruction",
             on_upload=self._on_upload,
         )
 
-    async def _there(
+    async def _existing_model(
         self, desired: Desired, jobs: Sequence[wire.TuningJob]
     ) -> ObservedModel | None:
-        """Return the version that an earlier create made, unless only a record is left of it."""
-        version = await self._reader.one(desired.model_id) if jobs else None
-        if version is None or version.is_record:
+        """Return the model of an earlier create, unless only the record of a job is left."""
+        version = await self._reader.get_version(desired.model_id) if jobs else None
+        if version is None or version.is_job_record:
             return None
-        there = self._observed(version)
-        is_ours = there.stamp is not None and there.stamp.project == self._project
-        if not (is_ours and there.fingerprint == desired.fingerprint):
+        existing = self._observed(version)
+        is_ours = existing.stamp is not None and existing.stamp.project == self._project
+        if not (is_ours and existing.fingerprint == desired.fingerprint):
             raise AlreadyExistsError(
-                f"{there.resource} exists and does not bear this fingerprint of {self._project}.",
-                cure="If it is yours, take it over:\n"
+                f"{existing.resource} exists without this fingerprint of {self._project}.",
+                cure="If it is yours, adopt it:\n"
                 f"    tunedmodels adopt {desired.name} {desired.model_id}",
             )
-        return there
+        return existing
 
-    async def _source(self, desired: Desired) -> Version | None:
+    async def _parent_version(self, desired: Desired) -> VertexVersion | None:
         """Return the version to continue from, or None for a base model. Raises NotFoundError."""
-        if not desired.source.startswith("tunedModels/"):
+        if not desired.inputs.source.startswith("tunedModels/"):
             return None
-        parent = await self._reader.one(desired.source.removeprefix("tunedModels/"))
+        parent = await self._reader.get_version(desired.inputs.source.removeprefix("tunedModels/"))
         if parent is None or parent.state is not ModelState.READY:
             raise NotFoundError(
-                f"{desired.source} is to be continued from, and there is no such model in "
+                f"{desired.inputs.source}, the model to continue from, does not exist in "
                 f"{self._parent}.",
-                cure="Declare both on one provider, and apply again.",
+                cure="Declare both models with the same provider, and apply again.",
             )
         return parent
 
-    async def _assure(self) -> None:
-        """Go on only if the lock is still ours, where we hold one."""
-        if self._is_guarded:
-            await self._lease.assure()
+    async def _require_lock(self) -> None:
+        """Raise RefusedError when this process acquired the lock and has lost it."""
+        if self._is_locked:
+            await self._lock.require_held()
 
-    async def _existing(self, model_id: str) -> Version:
-        version = await self._reader.one(model_id)
+    async def _require_version(self, model_id: str) -> VertexVersion:
+        version = await self._reader.get_version(model_id)
         if version is None:
-            raise NotFoundError(f"There is no version {model_id} in {self._parent}.")
+            raise NotFoundError(f"The version {model_id} does not exist in {self._parent}.")
         return version
 
-    def _observed(self, version: Version) -> ObservedModel:
+    def _observed(self, version: VertexVersion) -> ObservedModel:
         tolerates = self._settings.on_dropped_examples == "warn"
-        return convert.observed(self.name, version, tolerates_drops=tolerates)
+        return convert.observed_model(self.name, version, tolerates_drops=tolerates)
 
     @property
     def _home(self) -> Http:
-        return self._http(self._settings.location)
+        return self._client(self._settings.location)
 
-    def _http(self, location: str) -> Http:
-        """Return the client for a location; they all are one where an endpoint is declared."""
-        url = self._settings.endpoint or names.host(location)
+    def _client(self, location: str) -> Http:
+        """Return the client for a location; a declared endpoint serves all locations."""
+        url = self._settings.endpoint or names.endpoint_url(location)
         if url not in self._clients:
             self._clients[url] = Http(
                 url,
                 self._identity,
-                manners=VERTEX,
+                error_mapping=VERTEX,
                 transport=self._transport,
                 on_retry=self._on_retry,
             )

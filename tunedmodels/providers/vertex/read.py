@@ -1,8 +1,8 @@
-"""What there is at Vertex AI: the versions behind the jobs, and what is left of each.
+"""Reading the state of Vertex AI: the versions behind the jobs, and what still exists of each.
 
-A list may lag behind: what is missing from one is asked for by its name before it counts as gone,
-as long as it is new enough to matter. A job can never be deleted, so that of the jobs of one
-version the one that tells most is taken, and a version whose model was deleted is not there.
+A list may lag. So a resource that is missing in a list is requested by name before it counts as
+deleted, if it is new enough. A job can never be deleted. So the most informative one of the jobs of
+a version is used, and a version whose model was deleted does not exist.
 """
 
 from __future__ import annotations
@@ -18,185 +18,196 @@ from typing import Final, TypeVar
 import msgspec
 
 from tunedmodels import stamp as stamps
-from tunedmodels.aio import together
+from tunedmodels.aio import gather
 from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.pagination import Page, read_all
 from tunedmodels.providers.vertex import names
-from tunedmodels.providers.vertex.convert import Left, Version, job_state
+from tunedmodels.providers.vertex.convert import ModelPresence, VertexVersion, job_state
 from tunedmodels.wire import vertex as wire
 
 PAGE_SIZE = "100"
-# How long a list may fail to show what is there; the services promise nothing about it.
-LAG: Final = timedelta(minutes=10)
-# v1 does not say what a running job is at, and v1beta1 does; nothing is changed there.
-READ: Final = "v1beta1"
+# How long a list may lag behind; the services document no limit.
+LIST_LAG: Final = timedelta(minutes=10)
+# Only v1beta1 contains the detailed state of a running job. Changes use v1.
+JOBS_API_VERSION: Final = "v1beta1"
 
 T = TypeVar("T")
 E = TypeVar("E")
-Short = tuple[str, str]  # location and id
+LocationAndId = tuple[str, str]
 
 
-class Reader:
-    """Looks at the jobs of `parent` (`projects/P/locations/L`); `http` has a client by location.
+class JobReader:
+    """Reads the jobs of `parent` (`projects/P/locations/L`) and what they created.
 
-    `project` owns what bears our labels; all else goes by the number of its job.
+    `client` returns the client for a location. `project` is the owner in our labels; versions of
+    other owners are identified by the number of their job.
     """
 
-    def __init__(self, parent: str, project: str, http: Callable[[str], Http]) -> None:
+    def __init__(self, parent: str, project: str, client: Callable[[str], Http]) -> None:
         self._parent = parent
         self._project = project
         self._location = parent.rpartition("/")[2]
-        self._http = http
-        self._known: dict[str, str] = {}
+        self._client = client
+        self._remembered: dict[str, str] = {}
 
     def remember(self, model_id: str, number: str) -> None:
-        """Look at a job of a version by its number, too, which no list may show yet."""
-        self._known[model_id] = number
+        """Include the job with this number in `jobs` of a version before any list shows it."""
+        self._remembered[model_id] = number
 
-    async def all(self) -> list[Version]:
-        """Return one version for each that there is, ours or not, without those that are gone."""
+    async def list_versions(self) -> list[VertexVersion]:
+        """Return all versions, those of other owners included, without deleted ones."""
         jobs, models = await asyncio.gather(
-            self._list(f"{READ}/{self._parent}/tuningJobs", wire.TuningJobPage),
+            self._list(f"{JOBS_API_VERSION}/{self._parent}/tuningJobs", wire.TuningJobPage),
             self._list(f"v1/{self._parent}/models", wire.ModelPage),
         )
-        known = {names.short(model.name): model for model in models}
-        versions = await together(self._version(job, known) for job in jobs)
-        return await self._with_endpoints(_telling(versions))
+        listed = {names.location_and_id(model.name): model for model in models}
+        versions = await gather(self._read_version(job, listed) for job in jobs)
+        return await self._check_endpoints(_most_informative(versions))
 
-    async def one(self, model_id: str) -> Version | None:
-        """Return a version by its id, or None where there is none; asks for all of it by name."""
-        versions = await together(self._version(job, None) for job in await self.jobs(model_id))
-        found = await self._with_endpoints(_telling(versions))
-        return found[0] if found else None
+    async def get_version(self, model_id: str) -> VertexVersion | None:
+        """Return a version by its id, or None; requests every part of it by name."""
+        jobs = await self.jobs(model_id)
+        versions = await gather(self._read_version(job, None) for job in jobs)
+        checked = await self._check_endpoints(_most_informative(versions))
+        return checked[0] if checked else None
 
     async def jobs(self, model_id: str) -> list[wire.TuningJob]:
-        """Return all jobs of a version, in the order in which they were created."""
-        if model_id.isdecimal():  # the number of a job that bears no labels of ours
+        """Return all jobs of a version, sorted by the time of their creation."""
+        if model_id.isdecimal():  # the number of a job without our labels
             try:
                 return [await self.job(model_id)]
             except NotFoundError:
                 return []
-        path = f"{READ}/{self._parent}/tuningJobs"
+        path = f"{JOBS_API_VERSION}/{self._parent}/tuningJobs"
         try:
-            found = await self._list(path, wire.TuningJobPage, filter=names.of_version(model_id))
-        except InvalidArgumentError:  # no grammar of this filter is documented
-            found = await self._list(path, wire.TuningJobPage)
-        ours = [job for job in found if self.model_id(job) == model_id]
-        known = self._known.get(model_id)
-        if known and known not in map(number, ours):
+            query = names.version_filter(model_id)
+            listed = await self._list(path, wire.TuningJobPage, filter=query)
+        except InvalidArgumentError:  # the grammar of this filter is not documented
+            listed = await self._list(path, wire.TuningJobPage)
+        ours = [job for job in listed if self.model_id(job) == model_id]
+        remembered = self._remembered.get(model_id)
+        if remembered and remembered not in map(job_number, ours):
             with suppress(NotFoundError):
-                ours.append(await self.job(known))
+                ours.append(await self.job(remembered))
         return sorted(ours, key=_created)
 
     def model_id(self, job: wire.TuningJob) -> str:
-        """Return the id by which the version of a job goes."""
-        return names.version_of(job.labels, self._project) or number(job)
+        """Return the id of the version to which a job belongs."""
+        return names.version_from_labels(job.labels, self._project) or job_number(job)
 
     def version(
-        self, job: wire.TuningJob, model: wire.Model | None = None, left: Left = Left.ALL
-    ) -> Version:
-        """Return a job as a version, with the model that it made and what is left of that."""
-        return Version(self.model_id(job), job, model, left)
+        self,
+        job: wire.TuningJob,
+        model: wire.Model | None = None,
+        presence: ModelPresence = ModelPresence.AVAILABLE,
+    ) -> VertexVersion:
+        """Return a job as a version, with the model that it created."""
+        return VertexVersion(self.model_id(job), job, model, presence)
 
-    async def job(self, its_number: str) -> wire.TuningJob:
+    async def job(self, number: str) -> wire.TuningJob:
         """Return a job by its number. Raises NotFoundError."""
-        path = f"{READ}/{self._parent}/tuningJobs/{its_number}"
-        return read(await self._home.send("GET", path, repeatable=True), wire.TuningJob)
+        path = f"{JOBS_API_VERSION}/{self._parent}/tuningJobs/{number}"
+        body = await self._home.request_body("GET", path, is_idempotent=True)
+        return decode_response(body, wire.TuningJob)
 
     async def model(self, name: str) -> wire.Model | None:
-        """Return a model by its resource name, or None where it is gone."""
-        path = f"v1/{names.unversioned(name)}"
+        """Return a model by its resource name, or None when it was deleted."""
+        path = f"v1/{names.without_version(name)}"
         try:
-            return read(await self._home.send("GET", path, repeatable=True), wire.Model)
+            body = await self._home.request_body("GET", path, is_idempotent=True)
         except NotFoundError:
             return None
+        return decode_response(body, wire.Model)
 
     async def endpoint(self, name: str) -> wire.Endpoint | None:
-        """Return an endpoint from its own location, or None where it is gone."""
+        """Return an endpoint from its own location, or None when it was deleted."""
         if not name:
             return None
-        client = self._http(names.location(name))
+        client = self._client(names.location_of(name))
         try:
-            return read(await client.send("GET", f"v1/{name}", repeatable=True), wire.Endpoint)
+            body = await client.request_body("GET", f"v1/{name}", is_idempotent=True)
         except NotFoundError:
             return None
+        return decode_response(body, wire.Endpoint)
 
     @property
     def _home(self) -> Http:
-        return self._http(self._location)
+        return self._client(self._location)
 
-    async def _version(
-        self, job: wire.TuningJob, known: Mapping[Short, wire.Model] | None
-    ) -> Version:
-        """Find the model of a job, among the `known` ones or by its name."""
+    async def _read_version(
+        self, job: wire.TuningJob, listed: Mapping[LocationAndId, wire.Model] | None
+    ) -> VertexVersion:
+        """Return the version of a job; its model is taken from `listed` or requested by name."""
         name = job.tuned_model.model if job.tuned_model else ""
         if job_state(job) is not ModelState.READY:
             return self.version(job)
         if not name:
-            return self.version(job, None, Left.NO_MODEL)
-        if not names.is_resource(name):  # of a kind of tuning that we do not know
-            return self.version(job, None, Left.NOTHING)
-        model = known.get(names.short(name)) if known else None
-        if model is None and (known is None or _is_new(job)):
+            return self.version(job, None, ModelPresence.NO_MODEL)
+        if not names.is_resource_name(name):  # the result of an unknown kind of tuning
+            return self.version(job, None, ModelPresence.DELETED)
+        model = listed.get(names.location_and_id(name)) if listed else None
+        if model is None and (listed is None or _is_new(job)):
             model = await self.model(name)
-        return self.version(job, model, Left.ALL if model else Left.NOTHING)
+        presence = ModelPresence.AVAILABLE if model else ModelPresence.DELETED
+        return self.version(job, model, presence)
 
-    async def _with_endpoints(self, versions: Iterable[Version]) -> list[Version]:
-        """Tell those of our versions that nobody can ask any more."""
+    async def _check_endpoints(self, versions: Iterable[VertexVersion]) -> list[VertexVersion]:
+        """Return the versions; mark those of this project whose endpoint was deleted."""
         checked = list(versions)
         ready = [
-            (at, each.job.tuned_model.endpoint)
-            for at, each in enumerate(checked)
-            if each.job.tuned_model and self._is_ours(each)
+            (index, version.job.tuned_model.endpoint)
+            for index, version in enumerate(checked)
+            if version.job.tuned_model and self._is_ours(version)
         ]
-        found = await together(self.endpoint(name) for _, name in ready)
-        for (at, _), endpoint in zip(ready, found, strict=True):
+        endpoints = await gather(self.endpoint(name) for _, name in ready)
+        for (index, _), endpoint in zip(ready, endpoints, strict=True):
             if endpoint is None:
-                checked[at] = replace(checked[at], left=Left.NO_ENDPOINT)
+                checked[index] = replace(checked[index], presence=ModelPresence.NO_ENDPOINT)
         return checked
 
-    def _is_ours(self, version: Version) -> bool:
-        """Whether we made a version that there is, or adopted it."""
+    def _is_ours(self, version: VertexVersion) -> bool:
+        """Whether the model of a version exists and this project created or adopted it."""
         if version.model is None:
             return False
-        stamp = stamps.read(version.model.description)[1]
+        stamp = stamps.parse_description(version.model.description)[1]
         is_adopted = stamp is not None and stamp.project == self._project
-        return is_adopted or bool(names.version_of(version.job.labels, self._project))
+        return is_adopted or bool(names.version_from_labels(version.job.labels, self._project))
 
-    async def _list(self, path: str, shape: type[Page[E]], **params: str) -> list[E]:
-        async def ask(token: str) -> Page[E]:
+    async def _list(self, path: str, page_type: type[Page[E]], **params: str) -> list[E]:
+        async def fetch(token: str) -> Page[E]:
             query = {"pageSize": PAGE_SIZE, **params, **({"pageToken": token} if token else {})}
-            return read(await self._home.send("GET", path, params=query, repeatable=True), shape)
+            body = await self._home.request_body("GET", path, params=query, is_idempotent=True)
+            return decode_response(body, page_type)
 
-        return await read_all(ask, lambda entry: entry)
+        return await read_all(fetch, lambda entry: entry)
 
 
-def read(body: bytes, shape: type[T]) -> T:
-    """Decode an answer. Raises ProviderError when it is none of the service."""
+def decode_response(body: bytes, message_type: type[T]) -> T:
+    """Decode a response. Raises ProviderError when it is not a message of Vertex AI."""
     try:
-        return wire.decode(body, shape)
+        return wire.decode(body, message_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProviderError(
-            f"The answer is not one of Vertex AI: {error}.", cure=VERTEX.endpoint_cure
+            f"The response is not a message of Vertex AI: {error}.", cure=VERTEX.endpoint_cure
         ) from error
 
 
-def _telling(versions: Iterable[Version]) -> list[Version]:
-    """Return the one that tells most of each version, without those whose model was deleted."""
-    by_id: dict[str, list[Version]] = defaultdict(list)
-    for version in versions:
-        by_id[version.model_id].append(version)
-    telling = (max(same, key=lambda each: each.rank) for same in by_id.values())
-    there = [each for each in telling if each.left is not Left.NOTHING]
-    return sorted(there, key=lambda each: each.model_id)
-
-
-def number(job: wire.TuningJob) -> str:
+def job_number(job: wire.TuningJob) -> str:
     """Return the number of a job, the last part of its name."""
     return job.name.rpartition("/")[2]
+
+
+def _most_informative(versions: Iterable[VertexVersion]) -> list[VertexVersion]:
+    """Return one job per version, sorted by id, without versions whose model was deleted."""
+    by_id: dict[str, list[VertexVersion]] = defaultdict(list)
+    for version in versions:
+        by_id[version.model_id].append(version)
+    best = (max(same, key=lambda version: version.rank) for same in by_id.values())
+    existing = [version for version in best if version.presence is not ModelPresence.DELETED]
+    return sorted(existing, key=lambda version: version.model_id)
 
 
 def _created(job: wire.TuningJob) -> datetime:
@@ -204,4 +215,4 @@ def _created(job: wire.TuningJob) -> datetime:
 
 
 def _is_new(job: wire.TuningJob) -> bool:
-    return job.end_time is None or datetime.now(UTC) - job.end_time < LAG
+    return job.end_time is None or datetime.now(UTC) - job.end_time < LIST_LAG

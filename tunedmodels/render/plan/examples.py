@@ -1,7 +1,7 @@
 """A few of the training examples that a replacement adds, removes and changes.
 
-Their text is data of somebody: it is cut, and nothing in it can steer the terminal. `:17` is a line
-of the file; `#17` is the 17th example, where no file is at hand.
+The text of examples is data: it is cut, and nothing in it can steer a terminal. `:17` is line 17 of
+the file; `#17` is the 17th example of a dataset that has no file here.
 """
 
 from __future__ import annotations
@@ -9,76 +9,80 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tunedmodels.datasets.diff import Comparison, Numbered, Pair
-from tunedmodels.render.layout import columns, cut, padded
-
-FEW = 3  # of each kind; the rest is counted
-ALL = 2**31
-NONE = 0
+from tunedmodels.datasets.diff import Comparison, ExamplePair, NumberedExample
+from tunedmodels.render.layout import columns, cut, pad
+from tunedmodels.render.options import NONE
 
 
 class Snippet(NamedTuple):
-    """An example as a line.
+    """One line about an example."""
 
-    The sign is `+`, `-`, or `~` for what changed; its former self follows with a blank one. A line
-    without a place counts those that are not shown.
-    """
-
+    #: `+` added, `-` removed, `~` changed; a changed example is followed by its old text with ` `.
     sign: str
-    place: str = ""
+    #: The line or the number of the example.
+    location: str = ""
     text_input: str = ""
     output: str = ""
+    #: The number of examples of this kind that are not shown; the other fields are empty then.
     more: int = 0
 
 
 def snippets(
-    compared: Comparison, *, most: int = FEW, width: int = 60, output_width: int = 60
+    comparison: Comparison, max_examples: int, *, width: int, output_width: int
 ) -> Iterator[Snippet]:
-    """Yield up to `most` examples of each kind, what changed first, and how many more there are."""
+    """Yield up to `max_examples` of each kind, changed ones first, and the number of the others.
 
-    def shown(sign: str, row: Numbered) -> Snippet:
+    `width` and `output_width` are the most columns of an input and of an output.
+    """
+
+    def snippet(sign: str, row: NumberedExample) -> Snippet:
+        location = f":{row.line}" if row.line else f"#{row.number}"
         return Snippet(
             sign,
-            f":{row.line}" if row.line else f"#{row.number}",
+            f"was {location}" if sign == " " else location,
             cut(row.example.text_input, width),
             cut(row.example.output, output_width),
         )
 
-    if most == NONE:
+    if max_examples == NONE:
         return
-    for pair in (*compared.reworded[:most], *compared.edited[:most]):
-        yield shown("~", pair.after)
-        yield shown(" ", pair.before)
-    if more := _beyond(compared.reworded, most) + _beyond(compared.edited, most):
+    for pair in (*comparison.relabeled[:max_examples], *comparison.edited[:max_examples]):
+        yield snippet("~", pair.after)
+        yield snippet(" ", pair.before)
+    changed = (comparison.relabeled, comparison.edited)
+    if more := sum(_count_others(pairs, max_examples) for pairs in changed):
         yield Snippet("~", more=more)
-    for sign, rows in (("+", compared.added), ("-", compared.removed)):
-        yield from (shown(sign, row) for row in rows[:most])
-        if more := _beyond(rows, most):
+    for sign, rows in (("+", comparison.added), ("-", comparison.removed)):
+        yield from (snippet(sign, row) for row in rows[:max_examples])
+        if more := _count_others(rows, max_examples):
             yield Snippet(sign, more=more)
 
 
 def snippet_lines(
-    compared: Comparison, *, most: int = FEW, width: int = 44, output_width: int = 20
+    comparison: Comparison,
+    max_examples: int,
+    *,
+    width: int = 44,
+    output_width: int = 20,
+    hint: str = "",
 ) -> Iterator[str]:
-    """Yield the snippets as aligned lines, each beginning with its sign."""
-    table = list(snippets(compared, most=most, width=width, output_width=output_width))
-    places = max((columns(_place(row)) for row in table), default=0)
-    inputs = max((columns(row.text_input) + 2 for row in table if not row.more), default=0)
-    for row in table:
+    """Yield the snippets as aligned lines, each with its sign first.
+
+    `hint` says how to show all examples; it is appended to the last line that counts some.
+    """
+    rows = list(snippets(comparison, max_examples, width=width, output_width=output_width))
+    location_width = max((columns(row.location) for row in rows), default=0)
+    input_width = max((columns(row.text_input) + 2 for row in rows if not row.more), default=0)
+    last_count = max((n for n, row in enumerate(rows) if row.more), default=-1)
+    for number, row in enumerate(rows):
         if row.more:
-            yield f"{row.sign} {row.more} more"
+            yield f"{row.sign} {row.more} more{hint if number == last_count else ''}"
             continue
-        start = f"{row.sign} {padded(_place(row), places)}  "
-        yield f"{start}{padded(_quoted(row.text_input), inputs)}  -> {_quoted(row.output)}"
+        text_input = pad(f'"{row.text_input}"', input_width)
+        yield f'{row.sign} {pad(row.location, location_width)}  {text_input}  -> "{row.output}"'
 
 
-def _place(row: Snippet) -> str:
-    return f"was {row.place}" if row.sign == " " else row.place
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'
-
-
-def _beyond(rows: tuple[Numbered, ...] | tuple[Pair, ...], most: int) -> int:
-    return max(0, len(rows) - most)
+def _count_others(
+    rows: tuple[NumberedExample, ...] | tuple[ExamplePair, ...], max_examples: int
+) -> int:
+    return max(0, len(rows) - max_examples)

@@ -1,24 +1,24 @@
-"""The words of a plan, the same in every format: what is done, what it costs, what comes of it."""
+"""The phrases of a plan that all renderers share: actions, prices, counts and consequences."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
-from tunedmodels.plan.plan import Action, Change, DatasetChange, Plan
+from tunedmodels.plan.plan import Action, Change, DatasetChange, Plan, PlannedSweep
 from tunedmodels.render.layout import cut
-from tunedmodels.render.plan import rows
-from tunedmodels.render.plan.rows import hidden
+from tunedmodels.text import plural, utc_minute
 
-WARNINGS = 5  # the others are counted: a list that nobody reads helps nobody
-LABELS = 12  # of a dataset, written out
+MAX_WARNINGS: Final = 5  # more are counted
+MAX_LABELS: Final = 12  # of a dataset; more are counted
 
-_WORDS = {
+_ACTION_PHRASES: Final = {
     Action.CREATE: "create",
     Action.REPLACE: "replace (new one is trained first)",
     Action.WAIT: "wait for its job",
-    Action.RETRY: "retry (it is trained again)",
+    Action.RETRY: "retry (train again)",
     Action.PROMOTE: "promote",
     Action.UPDATE: "update in place",
     Action.CANCEL: "cancel, then delete",
@@ -27,7 +27,8 @@ _WORDS = {
     Action.FAILED: "failed, nothing is done",
     Action.REJECTED: "not promoted, nothing is done",
 }
-COUNTED = {
+#: In the order in which the summary lists them.
+COUNT_LABELS: Final = {
     Action.CREATE: "to create",
     Action.REPLACE: "to replace",
     Action.RETRY: "to retry",
@@ -43,35 +44,35 @@ COUNTED = {
 
 
 def is_evident(change: Change) -> bool:
-    """Whether what stands below a change says why; never, when the cause came from outside."""
+    """Return whether the details of a change show its reason; never true for drift."""
     return change.action in (Action.CREATE, Action.UPDATE) and not change.drift
 
 
-def words(change: Change) -> str:
-    """Say what is done."""
+def action_phrase(change: Change) -> str:
+    """Return what is done."""
     if change.sweep and change.action.is_pending:
-        return rows.words(change, change.sweep)
+        return _sweep_action_phrase(change, change.sweep)
     if change.action is Action.PROMOTE and change.gate:
         return "promote if its gate passes"
     is_rollback = change.action is Action.PROMOTE and change.before and change.before.promoted
-    return "promote (go back to it)" if is_rollback else _WORDS[change.action]
+    return "promote (rollback)" if is_rollback else _ACTION_PHRASES[change.action]
 
 
 def provider(change: Change) -> str:
-    """Return the name of the provider that a change is about."""
-    about = change.after or change.before
-    return about.provider if about else ""
+    """Return the name of the provider of a change."""
+    version = change.after or change.before
+    return version.provider if version else ""
 
 
-def note(change: Change) -> str:
-    """Return the price of work, or the state of what is there."""
+def price_or_state(change: Change) -> str:
+    """Return the price of the change, or the state of the live version if it costs nothing."""
     if change.cost:
         return price(change.cost.usd)
     if change.action in (Action.UPDATE, Action.PROMOTE):
         return "free"
     if before := change.before:
-        own = "rejected" if before.rejected else before.state.value
-        return "serving" if before.serves else own
+        state = "rejected" if before.rejected else before.state.value
+        return "serving" if before.serves else state
     return ""
 
 
@@ -83,63 +84,63 @@ def price(usd: float | None) -> str:
 
 
 def consequence(change: Change) -> str:
-    """Say what cannot be undone, and what an update leaves alone."""
+    """Return what cannot be undone, or what the change leaves unchanged."""
     if change.action is Action.UPDATE:
-        count = hidden(change)
-        return f"({number(count, 'unchanged field')} hidden)" if count else ""
+        count = _count_unchanged_fields(change)
+        return f"({quantity(count, 'unchanged field')} hidden)" if count else ""
     if change.action is Action.CANCEL:
         return "the work done so far is lost; the service may still bill it"
     if change.action is Action.REJECTED:
-        return "nothing that serves is touched, and nothing is trained"
+        return "nothing is trained, and the serving version does not change"
     if change.action is not Action.DELETE:
         return ""
     if change.before and change.before.serves:
-        return f"it answers for {cut(change.name, 31)} now, and cannot be brought back"
-    return "the model cannot be brought back"
+        return f"it serves {cut(change.name, 31)} now, and cannot be restored"
+    return "the model cannot be restored"
 
 
-def rewordings(dataset: DatasetChange) -> Iterator[str]:
-    """Say how many examples only changed, or why nobody knows."""
+def dataset_phrases(dataset: DatasetChange) -> Iterator[str]:
+    """Yield how many examples changed in part, or why that is unknown."""
     if dataset.reworded:
-        yield f"{dataset.reworded} of them reworded: same input, other output"
+        yield f"{dataset.reworded} of them relabeled: same input, different output"
     if dataset.edited:
-        yield f"{dataset.edited} of them edited: nearly the same input"
+        yield f"{dataset.edited} of them edited: similar input"
     if dataset.unknown:
         yield f"only counts are known: {dataset.unknown}"
 
 
-def counts(plan: Plan) -> list[tuple[int, Action]]:
-    """Count the changes by action, in the order in which people read them."""
-    counted = Counter(change.action for change in plan.changes)
-    return [(counted[action], action) for action in COUNTED if counted[action]]
+def count_actions(plan: Plan) -> list[tuple[int, Action]]:
+    """Return the number of changes by action, in the order of the summary."""
+    counts = Counter(change.action for change in plan.changes)
+    return [(counts[action], action) for action in COUNT_LABELS if counts[action]]
 
 
 def warnings(plan: Plan) -> list[tuple[str, str]]:
-    """Return all warnings as (name, words); those of the plan as a whole have no name."""
-    own = [(change.name, said) for change in plan.changes for said in change.warnings]
-    return own + [("", said) for said in plan.warnings]
+    """Return all warnings as (name, text); the name is empty for the plan as a whole."""
+    by_name = [(change.name, text) for change in plan.changes for text in change.warnings]
+    return by_name + [("", text) for text in plan.warnings]
 
 
-def cost(plan: Plan) -> str:
-    """Say what all of it costs, or nothing where nothing is trained."""
+def total_cost_phrase(plan: Plan) -> str:
+    """Return the cost of the whole plan, or nothing if it trains nothing."""
     jobs = sum(change.jobs for change in plan.changes)
     if not jobs:
         return ""
-    parts = [number(jobs, "tuning job")]
+    parts = [quantity(jobs, "tuning job")]
     if tokens := plan.training_tokens:
         parts.append(f"{tokens:,} training tokens")
-    parts.append(_sum(plan))
-    return f"{', '.join(parts)}{estimated(plan)}"
+    parts.append(_total_price(plan))
+    return f"{', '.join(parts)}{_estimate_note(plan)}"
 
 
-def limited(plan: Plan) -> str:
-    """Return the sum beside the limit of the policy, as far as both are there."""
+def cost_against_limit(plan: Plan) -> str:
+    """Return the total price and the limit of the policy, as far as they are known."""
     limit = plan.max_cost_usd
     return f"{price(plan.cost_usd)}{f' of ${limit:,.2f}' if limit is not None else ''}"
 
 
-def prices(plan: Plan) -> str:
-    """Say of which day the prices are, the oldest of them, or nothing where none is dated."""
+def price_date(plan: Plan) -> str:
+    """Return the date of the oldest price, or nothing if no price has a date."""
     costs = [change.cost for change in plan.changes if change.cost and change.cost.prices_of]
     if not costs:
         return ""
@@ -147,53 +148,83 @@ def prices(plan: Plan) -> str:
     return f"{kind} of {min(cost.prices_of for cost in costs)}"
 
 
-def estimated(plan: Plan) -> str:
-    """Say that a sum is no bill; nothing where there is none."""
-    if not any(change.cost and change.cost.usd for change in plan.changes):
-        return ""
-    dated = prices(plan)
-    return f" ({dated}; an estimate, not a quote)" if dated else " (an estimate, not a quote)"
-
-
-def _sum(plan: Plan) -> str:
-    usd = plan.cost_usd
-    if usd is not None:
-        limit = plan.max_cost_usd
-        of = f" of the ${limit:,.2f} limit" if usd and limit is not None else ""
-        return f"{'about ' if usd else ''}{price(usd)}{of}"
-    costs = [change.cost.usd for change in plan.changes if change.cost]
-    known = sum(usd for usd in costs if usd is not None)
-    if not known:
-        return "price unknown"
-    return f"at least {price(known)}: what {costs.count(None)} of them costs is unknown"
-
-
-def later(plan: Plan) -> list[str]:
-    """Say which former versions go with a later apply, and when."""
+def retirement_phrases(plan: Plan) -> list[str]:
+    """Return which former versions a later apply deletes, and when."""
     return [
-        f"{cut(version.model_id, 40)} goes with the first apply after {_minute(version.until)}"
-        f" (lifecycle.grace: {version.grace})"
+        f"{cut(version.model_id, 40)} is deleted by the first apply after"
+        f" {_minute(version.until)} (lifecycle.grace: {version.grace})"
         if version.until
-        else f"{cut(version.model_id, 40)} goes {version.grace} after it stops serving"
+        else f"{cut(version.model_id, 40)} is deleted {version.grace} after it stops serving"
         " (lifecycle.grace)"
         for version in plan.leaving
     ]
 
 
-def _minute(time: str) -> str:
-    """Return a moment of a plan to the minute, rounded up: what is said to be over is over."""
-    moment = datetime.fromisoformat(time) + timedelta(seconds=59, microseconds=999_999)
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def matching(unchanged: int) -> str:
-    """Say how many models are as declared."""
+def unchanged_phrase(unchanged: int) -> str:
+    """Return how many models match the manifests."""
     if not unchanged:
         return ""
-    match = "model matches" if unchanged == 1 else "models match"
+    match = plural(unchanged, "model matches", "models match")
     return f" {unchanged} {match} the manifests."
 
 
-def number(count: int, noun: str) -> str:
-    """Count things in words."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def sweep_outcome_phrase(sweep: PlannedSweep) -> str:
+    """Return which candidate is promoted, and what happens to the others."""
+    return f"the best by {sweep.metric} on {sweep.path} ({sweep.examples}); the others are deleted"
+
+
+def quantity(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 job`, `2 jobs`."""
+    return f"{count} {plural(count, noun)}"
+
+
+def sentence(phrase: str) -> str:
+    """Return a phrase as a sentence; one in parentheses gets no full stop."""
+    return phrase[:1].upper() + phrase[1:] + ("" if phrase.endswith(")") or not phrase else ".")
+
+
+def _sweep_action_phrase(change: Change, sweep: PlannedSweep) -> str:
+    count = len(sweep.candidates)
+    if change.action is Action.CREATE:
+        return f"create (sweep of {count})"
+    if change.action is Action.REPLACE:
+        return f"replace (sweep of {count}, trained first)"
+    return "wait for its sweep" if change.action is Action.WAIT else "choose, then promote"
+
+
+def _count_unchanged_fields(change: Change) -> int:
+    """Count the managed fields that an update in place leaves unchanged; each label is a field."""
+    if change.after is None:
+        return 0
+    values = change.after.fields.values()
+    labels = values.pop("labels", {})
+    lifecycle = ("protect", "onRemoval")
+    return len(values) + len(labels) + len(lifecycle) - len(change.fields)
+
+
+def _estimate_note(plan: Plan) -> str:
+    """Return that the price is an estimate, or nothing if there is no price."""
+    if not any(change.cost and change.cost.usd for change in plan.changes):
+        return ""
+    date = price_date(plan)
+    return f" ({date}; an estimate, not a quote)" if date else " (an estimate, not a quote)"
+
+
+def _total_price(plan: Plan) -> str:
+    usd = plan.cost_usd
+    if usd is not None:
+        limit = plan.max_cost_usd
+        share = f" of the ${limit:,.2f} limit" if usd and limit is not None else ""
+        return f"{'about ' if usd else ''}{price(usd)}{share}"
+    costs = [change.cost.usd for change in plan.changes if change.cost]
+    known = sum(usd for usd in costs if usd is not None)
+    if not known:
+        return "price unknown"
+    unknown = costs.count(None)
+    prices = plural(unknown, "price of 1 of them is", f"prices of {unknown} of them are")
+    return f"at least {price(known)}; the {prices} unknown"
+
+
+def _minute(time: str) -> str:
+    """Return a time of a plan to the minute, rounded up, so that it has passed by then."""
+    return utc_minute(datetime.fromisoformat(time) + timedelta(seconds=59, microseconds=999_999))

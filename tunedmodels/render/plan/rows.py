@@ -1,31 +1,40 @@
-"""What stands below the heading of one change in a plan: rows of label, value and note."""
+"""The details of one change in a plan: rows of label, value and note."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
-from tunedmodels.datasets.tokens import ERROR
+from tunedmodels.datasets.tokens import RELATIVE_ERROR
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.gate import terms_of
+from tunedmodels.plan.gate import describe_conditions
 from tunedmodels.plan.plan import (
     Action,
     Candidate,
     Change,
     Cost,
+    DesiredVersion,
     FieldChange,
-    Sweep,
-    Version,
-    Wanted,
+    LiveVersion,
+    PlannedSweep,
 )
-from tunedmodels.render.layout import WIDTH, columns, cut, padded
+from tunedmodels.render.layout import WIDTH, columns, cut, pad
+from tunedmodels.render.plan.phrases import price, quantity, sweep_outcome_phrase
 
-INDENT = 6
+INDENT: Final = 6
+LABEL_COLUMNS: Final = 11  # at least
 
-_LABELS = {
+_HYPERPARAMETER_LABELS: Final = {
+    "epochCount": "epochs",
+    "batchSize": "batch size",
+    "learningRate": "learning rate",
+    "learningRateMultiplier": "rate factor",
+    "adapterSize": "adapter size",
+}
+_LABELS: Final = {
     "baseModel": "base",
     "tunedModel": "continues",
     "hyperparameters.epochCount": "epochs",
@@ -33,137 +42,125 @@ _LABELS = {
     "hyperparameters.learningRate": "learning rate",
     "hyperparameters.learningRateMultiplier": "rate factor",
 }
-_FREE_TEXT = ("displayName", "description")
+_CANDIDATE_STATES: Final = {
+    Action.CREATE: "to be trained",
+    Action.RETRY: "to be trained again",
+    Action.FAILED: "given up",
+}
+_FREE_TEXT: Final = ("displayName", "description")
 
 
-class Row(NamedTuple):
-    """One line of details; `before` is the old value of a field that differs."""
+class DetailRow(NamedTuple):
+    """One fact about a change."""
 
     label: str
     value: str
     note: str = ""
-    before: str | None = None
+    before: str | None = None  #: the old value of a field that changes
 
 
-def rows(change: Change) -> list[Row]:
-    """Return what is to be said of a change, as rows; values are not cut yet."""
+def detail_rows(change: Change) -> list[DetailRow]:
+    """Return the facts about a change; values are not cut yet."""
     if change.sweep and change.after:
-        tried = _tried(change, change.after, change.sweep)
-        return [*tried, *_gated(change), *_cost(change.cost), *_retired(change)]
-    return [*_rows(change), *_gated(change), *_cost(change.cost), *_retired(change)]
+        main = _sweep_rows(change, change.after, change.sweep)
+    else:
+        main = _version_rows(change)
+    return [*main, *_gate_rows(change), *_cost_rows(change.cost), *_retirement_rows(change)]
 
 
-def details(change: Change) -> list[str]:
-    """Return the rows of a change as lines of at most 100 columns, labels and values aligned."""
-    table = rows(change)
-    width = max([11, *(len(row.label) for row in table)])
+def detail_lines(change: Change) -> list[str]:
+    """Return the facts as lines of at most 100 columns, labels and values aligned."""
+    rows = detail_rows(change)
+    width = max([LABEL_COLUMNS, *(len(row.label) for row in rows)])
     lines = []
-    for row in table:
+    for row in rows:
         start = f"{'':{INDENT}}{row.label:<{width}}  "
         note = f"    {row.note}" if row.note else ""
-        room = WIDTH - len(start) - len(note)
-        value = _value(row, room)
+        value = _fit_value(row, WIDTH - len(start) - len(note))
         lines.append(f"{start}{value}{note}")
     return lines
 
 
-def hidden(change: Change) -> int:
-    """Count the fields that could be updated in place and need not be."""
-    after = change.after
-    if after is None:
-        return 0
-    optional = (after.temperature, after.top_p, after.top_k, after.reader_project_numbers)
-    managed = 3 + bool(after.display_name) + sum(value is not None for value in optional)
-    return managed - len(change.fields)  # 3: description, protect and onRemoval always are
+def running_job_ids(change: Change) -> list[str]:
+    """Return the ids of the jobs that a change waits for."""
+    if change.sweep:
+        candidates = change.sweep.candidates
+        return [each.model_id for each in candidates if each.action is Action.WAIT]
+    return [change.after.model_id] if change.after else []
 
 
-def _value(row: Row, room: int) -> str:
+def _fit_value(row: DetailRow, width: int) -> str:
+    """Cut the value of a row; the old and the new value share the width."""
     if row.before is None:
-        return cut(row.value, room)
-    room -= len(" -> ")  # and what one of the two does not need, the other may take
-    after = cut(row.value, min(60, max(room // 2, room - columns(cut(row.before)))))
-    return f"{cut(row.before, min(60, room - columns(after)))} -> {after}"
+        return cut(row.value, width)
+    width -= len(" -> ")
+    # At least half for the new value, and more if the old one is short.
+    after = cut(row.value, min(60, max(width // 2, width - columns(cut(row.before)))))
+    return f"{cut(row.before, min(60, width - columns(after)))} -> {after}"
 
 
-def _rows(change: Change) -> Iterator[Row]:
+def _version_rows(change: Change) -> Iterator[DetailRow]:
     before, after = change.before, change.after
     match change.action:
         case Action.CREATE if after:
-            yield from _declaration(after)
-            yield Row("new model", after.model_id)
+            yield from _declaration_rows(after)
+            yield DetailRow("new model", after.model_id)
         case Action.REPLACE if before and after:
-            yield from map(_field, (f for f in change.fields if f.path != "dataset"))
-            yield Row("new model", after.model_id)
-            yield Row("old model", before.model_id, _fate(change, before))
+            yield from _field_rows(change, without="dataset")
+            yield DetailRow("new model", after.model_id)
+            yield DetailRow("old model", before.model_id, _outcome(change, before))
         case Action.UPDATE:
-            yield from map(_field, change.fields)
+            yield from _field_rows(change)
         case Action.CONFLICT | Action.FAILED | Action.REJECTED:
             return
         case _:
-            if about := after or before:
-                yield Row("model", about.model_id)
-            yield from map(_field, change.fields)
+            if version := after or before:
+                yield DetailRow("model", version.model_id)
+            yield from _field_rows(change)
 
 
-def _tried(change: Change, after: Wanted, sweep: Sweep) -> Iterator[Row]:
+def _sweep_rows(change: Change, after: DesiredVersion, sweep: PlannedSweep) -> Iterator[DetailRow]:
     if change.action is Action.CREATE:
-        yield from _declaration(after)
-    yield from map(_field, (f for f in change.fields if f.path != "dataset"))
-    for number, (settings, state) in enumerate(table(after, sweep)):
-        yield Row("" if number else "candidates", settings, state)
+        yield from _declaration_rows(after)
+    yield from _field_rows(change, without="dataset")
+    for number, (settings, state) in enumerate(_candidates(after, sweep)):
+        yield DetailRow("" if number else "candidates", settings, state)
     if not change.action.is_pending:
         return
     if change.before:
-        yield Row("old model", change.before.model_id, _fate(change, change.before))
-    yield Row("promotes", outcome(sweep))
+        yield DetailRow("old model", change.before.model_id, _outcome(change, change.before))
+    yield DetailRow("promotes", sweep_outcome_phrase(sweep))
 
 
-def _declaration(after: Wanted) -> Iterator[Row]:
+def _declaration_rows(after: DesiredVersion) -> Iterator[DetailRow]:
     yield (
-        Row("continues", after.parent, f"({after.source})")
+        DetailRow("continues", after.parent, f"({after.source})")
         if after.parent
-        else Row("base", after.source.removeprefix("models/"))
+        else DetailRow("base", after.source.removeprefix("models/"))
     )
-    yield Row("dataset", f"{after.dataset_path}, {after.examples} examples")
+    yield DetailRow("dataset", f"{after.dataset_path}, {after.examples} examples")
     if after.preamble:
-        yield Row("preamble", _written("preamble", after.preamble))
+        yield DetailRow("preamble", _format_value("preamble", after.preamble))
     for name, value in after.hyperparameters.items():
         path = f"hyperparameters.{name}"
-        yield Row(_LABELS.get(path, path), _written(path, value))
+        yield DetailRow(_LABELS.get(path, path), _format_value(path, value))
 
 
-def _cost(cost: Cost | None) -> Iterator[Row]:
-    """Yield how the price of a training comes about, unless it is free."""
-    if cost is None or (cost.tokens is None and cost.usd_per_million_tokens is None):
-        return
-    tokens = "unknown tokens"
-    if cost.tokens is not None:
-        known = "counted" if cost.is_counted else f"+/- {round(100 * ERROR)} %"
-        tokens = f"{cost.tokens:,} tokens ({known})"
-    epochs = "unknown epochs"
-    if cost.epochs is not None:
-        epochs = f"{cost.epochs} epoch{'' if cost.epochs == 1 else 's'}"
-    each = cost.usd_per_million_tokens
-    price = (
-        f"${each:,.2f} per 1M" if each else "free of charge" if cost.usd == 0 else "unknown price"
-    )
-    yield Row("cost", f"{tokens} x {epochs} x {price}")
+def _field_rows(change: Change, *, without: str = "") -> Iterator[DetailRow]:
+    return (_field_row(field) for field in change.fields if field.path != without)
 
 
-def _field(field: FieldChange) -> Row:
-    return Row(
+def _field_row(field: FieldChange) -> DetailRow:
+    note = "changed outside" if field.drift else ""
+    return DetailRow(
         label=_LABELS.get(field.path, field.path),
-        before=_written(field.path, field.before),
-        value=_written(field.path, field.after),
-        note="forces replacement"
-        if field.forces_replacement
-        else "changed outside"
-        if field.drift
-        else "",
+        before=_format_value(field.path, field.before),
+        value=_format_value(field.path, field.after),
+        note="forces replacement" if field.forces_replacement else note,
     )
 
 
-def _written(path: str, value: JsonValue) -> str:
+def _format_value(path: str, value: JsonValue) -> str:
     if value is None:
         return "none" if path == "preamble" else "unset"
     if isinstance(value, str):
@@ -171,97 +168,71 @@ def _written(path: str, value: JsonValue) -> str:
     return json.dumps(value)
 
 
-def _fate(change: Change, before: Version) -> str:
+def _outcome(change: Change, before: LiveVersion) -> str:
+    """Return what happens to the live version of a replacement."""
     if before in change.retires:
         return "deleted once the new one serves"
     if before.state is ModelState.READY:
-        return "kept, so that going back needs no training"
+        return "kept for a rollback without training"
     return before.state.value
 
 
-def _gated(change: Change) -> Iterator[Row]:
-    # What a gate asked of a version that it rejected stands in the reason.
+def _gate_rows(change: Change) -> Iterator[DetailRow]:
+    # The reason of a rejected version names the conditions already.
     if change.gate and change.action is not Action.REJECTED:
-        for number, term in enumerate(terms_of(change.gate)):
-            yield Row("and" if number else "serves if", term)
+        for number, condition in enumerate(describe_conditions(change.gate)):
+            yield DetailRow("and" if number else "serves if", condition)
 
 
-def _retired(change: Change) -> Iterable[Row]:
-    # The old model of a replacement says by itself that it is deleted.
+def _cost_rows(cost: Cost | None) -> Iterator[DetailRow]:
+    """Yield the calculation of a price, unless it is free."""
+    if cost is None or (cost.tokens is None and cost.usd_per_million_tokens is None):
+        return
+    tokens = "unknown tokens"
+    if cost.tokens is not None:
+        accuracy = "counted" if cost.is_counted else f"+/- {round(100 * RELATIVE_ERROR)} %"
+        tokens = f"{cost.tokens:,} tokens ({accuracy})"
+    epochs = "unknown epochs" if cost.epochs is None else quantity(cost.epochs, "epoch")
+    if cost.usd_per_million_tokens:
+        rate = f"${cost.usd_per_million_tokens:,.2f} per 1M"
+    else:
+        rate = "free of charge" if cost.usd == 0 else "unknown price"
+    yield DetailRow("cost", f"{tokens} x {epochs} x {rate}")
+
+
+def _retirement_rows(change: Change) -> Iterable[DetailRow]:
+    # The old model of a replacement has a row already, which says that it is deleted.
     shown = change.before if change.action is Action.REPLACE else None
     others = [version for version in change.retires if version != shown]
-    return [Row("" if i else "then delete", other.model_id) for i, other in enumerate(others)]
+    return [DetailRow("" if i else "then delete", other.model_id) for i, other in enumerate(others)]
 
 
-# FOLDED
-# The candidates of a sweep in a plan: settings, state and cost of each, and what follows.
-SHORT = {
-    "epochCount": "epochs",
-    "batchSize": "batch size",
-    "learningRate": "learning rate",
-    "learningRateMultiplier": "rate factor",
-    "adapterSize": "adapter size",
-}
-_STATES = {
-    Action.CREATE: "to be trained",
-    Action.RETRY: "to be trained again",
-    Action.FAILED: "given up",
-}
-
-
-def table(shared: Wanted, sweep: Sweep) -> Iterator[tuple[str, str]]:
-    """Yield per candidate its settings with its id, aligned, and its state with its cost."""
+def _candidates(shared: DesiredVersion, sweep: PlannedSweep) -> Iterator[tuple[str, str]]:
+    """Yield per candidate its settings with its id, aligned, and its state with its price."""
     cells = [_settings(shared, candidate) for candidate in sweep.candidates]
     widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     for candidate, row in zip(sweep.candidates, cells, strict=True):
-        settings = [padded(cell, width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join([*settings, candidate.model_id]), _state(candidate)
+        settings = [pad(cell, width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join([*settings, candidate.model_id]), _candidate_state(candidate)
 
 
-def outcome(sweep: Sweep) -> str:
-    """Say which candidate is promoted, and what becomes of the others."""
-    return f"the best by {sweep.metric} on {sweep.path} ({sweep.examples}); the others are deleted"
-
-
-def words(change: Change, sweep: Sweep) -> str:
-    """Say what is done for a name with a sweep."""
-    count = len(sweep.candidates)
-    if change.action is Action.CREATE:
-        return f"create (sweep of {count})"
-    if change.action is Action.REPLACE:
-        return f"replace (sweep of {count}, trained first)"
-    return "wait for its sweep" if change.action is Action.WAIT else "choose, then promote"
-
-
-def running(change: Change) -> list[str]:
-    """Return the ids of the jobs that a change waits for."""
-    if change.sweep:
-        waits = [each for each in change.sweep.candidates if each.action is Action.WAIT]
-        return [candidate.model_id for candidate in waits]
-    return [change.after.model_id] if change.after else []
-
-
-def _settings(shared: Wanted, candidate: Candidate) -> list[str]:
-    own = {
-        name: value
+def _settings(shared: DesiredVersion, candidate: Candidate) -> list[str]:
+    return [
+        f"{_HYPERPARAMETER_LABELS.get(name, name)} {value}"
         for name, value in candidate.hyperparameters.items()
         if name not in shared.hyperparameters
-    }
-    return [f"{SHORT.get(name, name)} {value}" for name, value in own.items()]
+    ]
 
 
-def _state(candidate: Candidate) -> str:
+def _candidate_state(candidate: Candidate) -> str:
     before = candidate.before
-    if candidate.action in _STATES:
-        state = _STATES[candidate.action]
+    if candidate.action in _CANDIDATE_STATES:
+        state = _CANDIDATE_STATES[candidate.action]
     elif before and before.serves:
         state = "serving"
     else:
         state = before.state.value if before else ModelState.READY.value
-    return f"{state}, {_price(candidate.cost)}" if candidate.cost else state
-
-
-def _price(cost: Cost) -> str:
-    if cost.usd is None:
-        return "price unknown"
-    return f"${cost.usd:,.2f}" if cost.usd else "free"
+    if candidate.cost is None:
+        return state
+    usd = candidate.cost.usd
+    return f"{state}, {'price unknown' if usd is None else price(usd)}"

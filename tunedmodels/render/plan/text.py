@@ -1,169 +1,157 @@
-"""A plan for people at a terminal: details first, the summary last, where the eye is.
+"""Render a plan for a terminal: details first, the summary last, where the user looks first.
 
-Symbol, word and colour say the same, so that the text is whole without colour. Equal plans give
-equal text: it knows no clock.
+Symbol, word and colour have the same meaning, so the text is complete without colour. Equal plans
+give equal text: it does not depend on the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from tunedmodels.datasets.diff import Comparison
 from tunedmodels.plan.plan import Action, Change, LabelChange, Plan
-from tunedmodels.render.layout import WIDTH, Style, columns, cut, padded, plain, wrapped
+from tunedmodels.render.layout import WIDTH, Style, columns, cut, pad, wrap
+from tunedmodels.render.options import DEFAULT_OPTIONS, RenderOptions
 from tunedmodels.render.plan import phrases, rows
-from tunedmodels.render.plan.examples import FEW, snippet_lines
-from tunedmodels.render.plan.phrases import COUNTED, LABELS, WARNINGS
-from tunedmodels.render.plan.rows import INDENT, details
+from tunedmodels.render.plan.examples import snippet_lines
+from tunedmodels.render.plan.phrases import COUNT_LABELS, MAX_LABELS, MAX_WARNINGS
+from tunedmodels.render.plan.rows import INDENT, detail_lines
+
+_FIX: Final = "To fix: "
 
 
-def plan_text(
-    plan: Plan,
-    *,
-    examples: Mapping[str, Comparison] | None = None,
-    most: int = FEW,
-    style: Style = plain,
-) -> str:
-    """Return the plan as text of at most 100 columns, with a line end at its end.
-
-    `examples` holds, by name, the training examples that were added and removed; give them only
-    where everybody who reads the plan may read the dataset. `most` of each kind are written out.
-    `style` colours a text by its role: the
-    value of an action, or bold, good, warning, error.
-    """
-    shown = examples or {}
-    headings = _headings(plan, style)
+def plan_text(plan: Plan, options: RenderOptions = DEFAULT_OPTIONS) -> str:
+    """Return the plan as text of at most 100 columns, with a line end."""
+    style = options.style
     blocks = [
-        [heading, *_below(change, shown.get(change.name), most)]
-        for change, heading in zip(plan.changes, headings, strict=True)
+        [heading, *_details(change, options)]
+        for change, heading in zip(plan.changes, _headings(plan, style), strict=True)
     ]
-    blocks += [_warnings(plan, style), _notes(plan, style), _later(plan)]
+    blocks += [_warnings(plan, style), _notes(plan, style), _retirements(plan)]
     blocks += [list(_summary(plan, style)), list(_refusals(plan, style))]
-    lines = ["\n".join(line.rstrip() for line in block) for block in blocks if block]
-    return "\n\n".join(lines) + "\n"
+    texts = ["\n".join(line.rstrip() for line in block) for block in blocks if block]
+    return "\n\n".join(texts) + "\n"
 
 
 def _headings(plan: Plan, style: Style) -> list[str]:
-    """One aligned line per change: symbol, name, words, provider, and its cost or state."""
+    """Return an aligned line per change: symbol, name, action, provider, and cost or state."""
     table = [
-        (cut(change.name, 31), phrases.words(change), cut(phrases.provider(change), 14))
+        (cut(change.name, 31), phrases.action_phrase(change), cut(phrases.provider(change), 14))
         for change in plan.changes
     ]
     widths = [max(map(columns, column), default=0) for column in zip(*table, strict=True)]
     return [
-        f"{style(padded(change.action.symbol, 4) + padded(row[0], widths[0]), change.action)}  "
-        + "  ".join(padded(cell, width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        + f"  {phrases.note(change)}"
+        f"{style(pad(change.action.symbol, 4) + pad(row[0], widths[0]), change.action)}  "
+        + "  ".join(pad(cell, width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        + f"  {phrases.price_or_state(change)}"
         for change, row in zip(plan.changes, table, strict=True)
     ]
 
 
-def _below(change: Change, compared: Comparison | None, most: int) -> Iterator[str]:
-    """Yield the lines below a heading: why, what differs, what becomes of it, what would help."""
+def _details(change: Change, options: RenderOptions) -> Iterator[str]:
+    """Yield the lines below a heading: the reason, the differences, the result and the cure."""
     margin = " " * INDENT
     if not phrases.is_evident(change):
-        because = wrapped(f"because {change.reason}", indent=INDENT, hang=len("because "))
-        if change.dataset and columns(because[-1]) + 22 <= WIDTH:
-            because[-1] += "    forces replacement"
-        yield from because
-    yield from _dataset(change, compared, most)
-    yield from details(change)
+        reason = wrap(f"because {change.reason}", indent=INDENT, hang=len("because "))
+        note = "    forces replacement"
+        if change.dataset and columns(reason[-1]) + len(note) <= WIDTH:
+            reason[-1] += note
+        yield from reason
+    yield from _dataset(change, options)
+    yield from detail_lines(change)
     if consequence := phrases.consequence(change):
         yield f"{margin}{consequence}"
     if change.cure:
-        yield from wrapped(f"To go on: {change.cure}", indent=INDENT, hang=len("To go on: "))
+        yield from wrap(f"{_FIX}{change.cure}", indent=INDENT, hang=len(_FIX))
 
 
-def _dataset(change: Change, compared: Comparison | None, most: int) -> Iterator[str]:
+def _dataset(change: Change, options: RenderOptions) -> Iterator[str]:
     dataset, after, margin = change.dataset, change.after, " " * (INDENT + 2)
     if dataset is None or after is None:
         return
     path = cut(after.dataset_path)
     yield f"{margin}{path}  sha256 {dataset.before[:8]} -> {dataset.after[:8]}"
-    for words in phrases.rewordings(dataset):
-        yield from wrapped(words, indent=len(margin), hang=2)
+    for phrase in phrases.dataset_phrases(dataset):
+        yield from wrap(phrase, indent=len(margin), hang=2)
     if dataset.labels:
-        yield from wrapped(f"labels: {_labels(dataset.labels)}", indent=len(margin), hang=8)
-    if compared:
-        lines = list(snippet_lines(compared, most=most))
-        hidden = [number for number, line in enumerate(lines) if line.endswith(" more")]
-        for number, line in enumerate(lines):
-            hint = (
-                "    (to see every one: --examples all)" if hidden and number == hidden[-1] else ""
-            )
-            yield f"{margin}  {line}{hint}"
+        yield from wrap(f"labels: {_labels(dataset.labels)}", indent=len(margin), hang=8)
+    if comparison := options.dataset_diffs.get(change.name):
+        hint = "    (to show all: --examples all)"
+        for line in snippet_lines(comparison, options.max_examples, hint=hint):
+            yield f"{margin}  {line}"
 
 
 def _labels(labels: Sequence[LabelChange]) -> str:
-    moved = [row for row in labels if row.before != row.after]
-    parts = [f"{cut(row.label, 20)} {row.before} -> {row.after}" for row in moved[:LABELS]]
-    parts += [f"{len(moved) - LABELS} more"] if moved[LABELS:] else []
-    parts += [f"{len(labels) - len(moved)} as before"] if len(labels) > len(moved) else []
+    changed = [row for row in labels if row.before != row.after]
+    unchanged = len(labels) - len(changed)
+    parts = [f"{cut(row.label, 20)} {row.before} -> {row.after}" for row in changed[:MAX_LABELS]]
+    parts += [f"{len(changed) - MAX_LABELS} more"] if changed[MAX_LABELS:] else []
+    parts += [f"{unchanged} unchanged"] if unchanged else []
     return ", ".join(parts)
 
 
 def _warnings(plan: Plan, style: Style) -> list[str]:
-    return _listed("Warnings", style("!", "warning"), phrases.warnings(plan), style)
+    return _list("Warnings", style("!", "warning"), phrases.warnings(plan), style)
 
 
 def _notes(plan: Plan, style: Style) -> list[str]:
-    return _listed("Notes", "i", [(note.name, note.words) for note in plan.notes], style)
+    return _list("Notes", "i", [(note.name, note.words) for note in plan.notes], style)
 
 
-def _listed(title: str, sign: str, said: Sequence[tuple[str, str]], style: Style) -> list[str]:
-    if not said:
+def _list(title: str, sign: str, entries: Sequence[tuple[str, str]], style: Style) -> list[str]:
+    if not entries:
         return []
-    table = [(cut(name, 31), words) for name, words in said]
-    width = max(columns(name) for name, _ in table[:WARNINGS])
-    column = width + len("  ") if width else 0  # warnings about the plan as a whole have no name
+    table = [(cut(name, 31), text) for name, text in entries]
+    width = max(columns(name) for name, _ in table[:MAX_WARNINGS])
+    column = width + len("  ") if width else 0  # warnings about the whole plan have no name
     lines = [style(title, "bold")]
-    for name, words in table[:WARNINGS]:
-        first, *rest = wrapped(words, indent=len("  ! ") + column)
-        lines += [f"  {sign} {padded(name, column)}{first.strip()}", *rest]
-    if table[WARNINGS:]:
-        more = len(table) - WARNINGS
-        lines.append(f"    and {more} more (to see them: tunedmodels plan --format json)")
+    for name, text in table[:MAX_WARNINGS]:
+        first, *rest = wrap(text, indent=len("  ! ") + column)
+        lines += [f"  {sign} {pad(name, column)}{first.strip()}", *rest]
+    if table[MAX_WARNINGS:]:
+        more = len(table) - MAX_WARNINGS
+        lines.append(f"    and {more} more (to show all: tunedmodels plan --format json)")
     return lines
 
 
-def _later(plan: Plan) -> list[str]:
-    said = phrases.later(plan)
-    lines = [line for words in said[:WARNINGS] for line in wrapped(words, indent=2, hang=2)]
-    lines += [f"  and {len(said) - WARNINGS} more"] if said[WARNINGS:] else []
+def _retirements(plan: Plan) -> list[str]:
+    entries = phrases.retirement_phrases(plan)
+    lines = [line for text in entries[:MAX_WARNINGS] for line in wrap(text, indent=2, hang=2)]
+    lines += [f"  and {len(entries) - MAX_WARNINGS} more"] if entries[MAX_WARNINGS:] else []
     return ["Later", *lines] if lines else []
 
 
 def _summary(plan: Plan, style: Style) -> Iterator[str]:
-    """Yield the counts, which add up to the manifests and to what leaves; then the cost."""
-    counts = phrases.counts(plan)
+    """Yield the counts of all changes, and then the cost."""
+    counts = phrases.count_actions(plan)
     retained = f" {plan.retained} retained without a manifest." if plan.retained else ""
     if not counts:
         if not plan.refusals:
-            yield style("No changes.", "good") + phrases.matching(plan.unchanged) + retained
+            yield style("No changes.", "good") + phrases.unchanged_phrase(plan.unchanged) + retained
         return
     rest = (f" {plan.unchanged} unchanged." if plan.unchanged else "") + retained
     if [action for _, action in counts] == [Action.WAIT]:
         yield from _still_running(plan, rest)
         return
-    parts = [f"{count} {COUNTED[action]}" for count, action in counts]
-    for line in wrapped(f"Plan: {', '.join(parts)}.{rest}", indent=0, hang=len("Plan: ")):
+    parts = [f"{count} {COUNT_LABELS[action]}" for count, action in counts]
+    for line in wrap(f"Plan: {', '.join(parts)}.{rest}", indent=0, hang=len("Plan: ")):
         yield style(line, "bold")
-    if cost := phrases.cost(plan):
-        yield from wrapped(f"Cost: {cost}.", indent=0, hang=len("Cost: "))
+    if cost := phrases.total_cost_phrase(plan):
+        yield from wrap(f"Cost: {cost}.", indent=0, hang=len("Cost: "))
 
 
 def _still_running(plan: Plan, rest: str) -> Iterator[str]:
-    ids = [model_id for change in plan.changes for model_id in rows.running(change)]
+    ids = [model_id for change in plan.changes for model_id in rows.running_job_ids(change)]
     some = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if ids[3:] else "")
-    running = f"No changes, {phrases.number(len(ids), 'job')} still running:"
-    yield from wrapped(f"{running} {some}.{rest}", indent=0)
+    running = f"No changes, {phrases.quantity(len(ids), 'job')} still running:"
+    yield from wrap(f"{running} {some}.{rest}", indent=0)
     name = f" {plan.changes[0].name}" if len(plan.changes) == 1 else ""
     yield f"Watch {'it' if len(ids) == 1 else 'them'}: tunedmodels watch{name}"
 
 
 def _refusals(plan: Plan, style: Style) -> Iterator[str]:
     for refusal in plan.refusals:
-        first, *more = wrapped(f"Refused: {refusal.message}", indent=0)
+        first, *more = wrap(f"Refused: {refusal.message}", indent=0)
         yield style(first, "error")
         yield from more
-        yield from wrapped(f"To go on: {refusal.cure}", indent=0)
+        yield from wrap(f"{_FIX}{refusal.cure}", indent=0)

@@ -1,1 +1,1 @@
-"""The Gemini API surface of the service: one module for each REST resource."""
+"""The Gemini API of the service: one module for each REST resource."""

@@ -1,6 +1,6 @@
-"""The routes of the service: which request goes to which handler, and how its errors are sent.
+"""The routes of the API, and the conversion of errors to responses.
 
-`/v1` has everything that `/v1beta` has: newer clients of Google use it for everything, and older
+`/v1` has every method of `/v1beta`: newer Google clients use it for everything, and older
 documentation polls operations there.
 """
 
@@ -19,52 +19,52 @@ from starlette.routing import BaseRoute, Route
 
 from tunedmodels.errors import StoreError
 from tunedmodels.service.api import generate, permissions, tuned_models
-from tunedmodels.service.api.messages import read_body, snake
+from tunedmodels.service.api.messages import read_body, to_snake_case
 from tunedmodels.service.api.request import (
-    Call,
+    ApiRequest,
     Handler,
-    Rooms,
-    answer,
+    ServiceContext,
+    json_response,
     page_size,
     page_start,
     page_token,
 )
-from tunedmodels.service.api.tuned_models import create, patch
-from tunedmodels.service.errors import ApiError, Status
-from tunedmodels.service.identity import LOCAL
+from tunedmodels.service.errors import ApiError, ApiStatus
+from tunedmodels.service.identity import LOCAL_CALLER
 
-_BASES_PAGE = 50
-_MOST_BASES_PAGE = 1000
+_BASE_MODEL_PAGE_SIZE = 50
+_MAX_BASE_MODEL_PAGE_SIZE = 1000
 
 
-def _list_bases(rooms: Rooms, call: Call) -> Response:
-    documents = rooms.catalogue.documents()
-    size = page_size(call, default=_BASES_PAGE, most=_MOST_BASES_PAGE)
-    start = page_start(call, "models")
+def _list_base_models(context: ServiceContext, request: ApiRequest) -> Response:
+    documents = context.catalog.describe_all()
+    size = page_size(request, default=_BASE_MODEL_PAGE_SIZE, maximum=_MAX_BASE_MODEL_PAGE_SIZE)
+    start = page_start(request, "models")
     page = {"models": documents[start : start + size]}
     is_last = start + size >= len(documents)
-    return answer(
+    return json_response(
         page if is_last else {**page, "nextPageToken": page_token(start + size, "models")}
     )
 
 
-def _get_base(rooms: Rooms, call: Call) -> Response:
-    return answer(rooms.catalogue.document(f"models/{call.path['base']}"))
+def _get_base_model(context: ServiceContext, request: ApiRequest) -> Response:
+    return json_response(context.catalog.describe(f"models/{request.path['base']}"))
 
 
 _MODEL = "/tunedModels/{id}"
 _OPERATION = f"{_MODEL}/operations/{{operation}}"
 _PERMISSION = f"{_MODEL}/permissions/{{permission}}"
 _BASE = "/models/{base}"
+# A path with a custom method (`{id}:cancel`) precedes the path without it, which also matches it.
 # fmt: off
-_ROUTES: tuple[tuple[str, str, Handler], ...] = (  # a method comes before the name it is called on
+_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET",    "/tunedModels",                    tuned_models.list_),
-    ("POST",   "/tunedModels",                    create),
+    ("POST",   "/tunedModels",                    tuned_models.create),
     ("POST",   f"{_MODEL}:generateContent",       generate.generate),
     ("POST",   f"{_MODEL}:streamGenerateContent", generate.stream),
     ("POST",   f"{_MODEL}:transferOwnership",     permissions.transfer),
     ("GET",    _MODEL,                            tuned_models.get),
-    ("PATCH",  _MODEL,                            patch),
+    ("PATCH",  _MODEL,                            tuned_models.patch),
     ("DELETE", _MODEL,                            tuned_models.delete),
     ("GET",    f"{_MODEL}/operations",            tuned_models.list_operations),
     ("POST",   f"{_OPERATION}:cancel",            tuned_models.cancel_operation),
@@ -74,81 +74,92 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (  # a method comes before the n
     ("GET",    _PERMISSION,                       permissions.get),
     ("PATCH",  _PERMISSION,                       permissions.patch),
     ("DELETE", _PERMISSION,                       permissions.delete),
-    ("GET",    "/models",                         _list_bases),
+    ("GET",    "/models",                         _list_base_models),
     ("POST",   f"{_BASE}:generateContent",        generate.generate),
     ("POST",   f"{_BASE}:streamGenerateContent",  generate.stream),
-    ("GET",    _BASE,                             _get_base),
+    ("GET",    _BASE,                             _get_base_model),
 )
 # fmt: on
 
 
 def make_app(
-    rooms: Rooms, *, beside: Sequence[BaseRoute] = (), around: Sequence[Middleware] = ()
+    context: ServiceContext,
+    *,
+    extra_routes: Sequence[BaseRoute] = (),
+    middleware: Sequence[Middleware] = (),
 ) -> Starlette:
-    """Return the ASGI application. It has no lifespan: it answers from the first request on.
+    """Return the ASGI application. It needs no lifespan: it responds from the first request on.
 
-    `beside` are routes that are no part of the API; `around` goes around each route that is.
+    `extra_routes` are not part of the API; `middleware` wraps each route that is.
     """
     return Starlette(
         routes=[
-            *beside,
+            *extra_routes,
             *(
                 Route(
                     f"/{version}{path}",
-                    _endpoint(rooms, handler),
+                    _make_endpoint(context, handler),
                     methods=[method],
-                    middleware=around,
+                    middleware=middleware,
                 )
                 for version in ("v1beta", "v1")
                 for method, path, handler in _ROUTES
             ),
         ],
         exception_handlers=dict.fromkeys(
-            (ApiError, StoreError, HTTPException, ClientDisconnect, Exception), _refused
+            (ApiError, StoreError, HTTPException, ClientDisconnect, Exception), _error_response
         ),
     )
 
 
-def _endpoint(rooms: Rooms, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _make_endpoint(
+    context: ServiceContext, handler: Handler
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that authenticates the caller, reads the body and calls `handler`."""
+
     async def endpoint(request: Request) -> Response:
-        query = {snake(key): value for key, value in request.query_params.items()}
-        caller = rooms.keys.caller(request.headers, query) if rooms.keys else LOCAL
+        query = {to_snake_case(key): value for key, value in request.query_params.items()}
+        keys = context.keys
+        caller = keys.authenticate(request.headers, query) if keys else LOCAL_CALLER
         request.state.caller = caller  # for the access log
-        # No handler can repeat a key that it never sees.
+        # Handlers do not receive the key, so that no response can contain it.
         query.pop("key", None)
-        call = Call(caller, request.path_params, query, await read_body(request))
-        return await run_in_threadpool(handler, rooms, call)
+        api_request = ApiRequest(caller, request.path_params, query, await read_body(request))
+        return await run_in_threadpool(handler, context, api_request)
 
     return endpoint
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """Send an error in Google's shape; where an array was asked for, as its one element."""
-    refusal = _as_api_error(error)
-    after_s = refusal.retry_after_s
-    document: object = refusal.document()
+async def _error_response(request: Request, error: Exception) -> Response:
+    """Return an error in Google's format.
+
+    For a stream as a JSON array, the error is the only element of an array.
+    """
+    api_error = _to_api_error(error)
+    retry_after_s = api_error.retry_after_s
+    document: object = api_error.to_json()
     is_stream = request.url.path.endswith(":streamGenerateContent")
     if is_stream and not generate.is_event_stream(request.query_params):
         document = [document]
     return Response(
         msgspec.json.encode(document),
-        status_code=refusal.status.http,
+        status_code=api_error.status.http,
         media_type="application/json",
-        headers=None if after_s is None else {"retry-after": str(after_s)},
+        headers=None if retry_after_s is None else {"retry-after": str(retry_after_s)},
     )
 
 
-def _as_api_error(error: Exception) -> ApiError:
+def _to_api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
         case StoreError():
-            return ApiError(Status.UNAVAILABLE, f"{error.message}. {error.cure}".rstrip())
+            return ApiError(ApiStatus.UNAVAILABLE, f"{error.message}. {error.cure}".rstrip())
         case ClientDisconnect():
-            return ApiError(Status.CANCELLED, "The client went away.")
+            return ApiError(ApiStatus.CANCELLED, "The client closed the connection.")
         case HTTPException():
-            words = "Method not found: no such path, or not with this HTTP method."
-            return ApiError(Status.NOT_FOUND, words)
+            message = "Method not found: no such path, or not with this HTTP method."
+            return ApiError(ApiStatus.NOT_FOUND, message)
         case _:
-            # A fault of ours: whoever runs the service gets the traceback, not whoever asks.
-            return ApiError(Status.INTERNAL, "Internal error encountered.")
+            # An internal error: the traceback goes to the log of the server, not to the caller.
+            return ApiError(ApiStatus.INTERNAL, "Internal error encountered.")

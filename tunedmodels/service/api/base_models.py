@@ -1,4 +1,4 @@
-"""The base models of the service: one per engine, described without importing what they need."""
+"""The base models of the service: one for each engine."""
 
 from __future__ import annotations
 
@@ -8,63 +8,64 @@ from importlib import import_module
 from typing import Any
 
 from tunedmodels.engines.engine import Engine
-from tunedmodels.service.api.limits import CHARACTERS_PER_TOKEN, MOST_INPUT, MOST_OUTPUT
-from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.api.limits import CHARACTERS_PER_TOKEN, MAX_INPUT_LENGTH, MAX_OUTPUT_LENGTH
+from tunedmodels.service.errors import ApiError, ApiStatus
 
-# A tuned model answers as it was taught unless somebody asks for variety.
+#: The default of a tuned model: deterministic answers.
 TEMPERATURE = 0.0
 TOP_P = 1.0
-_MOST_TEMPERATURE = 2.0
+_MAX_TEMPERATURE = 2.0
 
 
-class Catalogue:
-    """The engines of the table at `place` (`module:NAME`).
+class EngineCatalog:
+    """The engines by base model. Reading a description does not import the engine's libraries."""
 
-    A place and no table, because workers are processes of their own and must find the same one.
-    """
+    def __init__(self, import_path: str) -> None:
+        """Create a catalog of the table at `import_path` (`module:NAME`).
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+        It takes a path instead of a table because each worker process imports the table.
+        """
+        self.import_path = import_path
 
     @cached_property
     def engines(self) -> Mapping[str, Engine]:
-        """Every engine, by the name of its base model."""
-        module, _, name = self.place.partition(":")
+        """All engines, by the name of their base model."""
+        module, _, name = self.import_path.partition(":")
         engines: Mapping[str, Engine] = getattr(import_module(module), name)
         return engines
 
-    def engine(self, base_model: str, *, method: str) -> Engine:
-        """Return the engine of a base model; `method` is what it is wanted for.
+    def get(self, base_model: str, *, method: str) -> Engine:
+        """Return the engine of a base model; `method` is the API method for the error message.
 
-        Raises ApiError (NOT_FOUND) when there is none.
+        Raises ApiError (NOT_FOUND) if there is no such base model.
         """
         try:
             return self.engines[base_model]
         except KeyError:
             raise ApiError(
-                Status.NOT_FOUND,
+                ApiStatus.NOT_FOUND,
                 f"{base_model} is not found for API version v1beta, or is not supported for "
                 f"{method}. Call ListModels to see the list of available models and their "
                 "supported methods.",
             ) from None
 
-    def documents(self) -> list[dict[str, Any]]:
-        """Return every base model in the words of the API, in the order of the names."""
-        return [self.document(name) for name in sorted(self.engines)]
+    def describe_all(self) -> list[dict[str, Any]]:
+        """Return a Model message for each base model, sorted by name."""
+        return [self.describe(name) for name in sorted(self.engines)]
 
-    def document(self, name: str) -> dict[str, Any]:
-        """Return one base model in the words of the API. Raises ApiError (NOT_FOUND)."""
-        engine = self.engine(name, method="getModel")
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return the Model message of a base model. Raises ApiError (NOT_FOUND)."""
+        engine = self.get(name, method="getModel")
         return {
             "name": name,
             "baseModelId": name.removeprefix("models/"),
             "version": name.rpartition("-")[2],
             "displayName": engine.display_name,
             "description": engine.description,
-            "inputTokenLimit": MOST_INPUT // CHARACTERS_PER_TOKEN,
-            "outputTokenLimit": MOST_OUTPUT // CHARACTERS_PER_TOKEN,
+            "inputTokenLimit": MAX_INPUT_LENGTH // CHARACTERS_PER_TOKEN,
+            "outputTokenLimit": MAX_OUTPUT_LENGTH // CHARACTERS_PER_TOKEN,
             "supportedGenerationMethods": ["generateContent", "createTunedModel"],
             "temperature": TEMPERATURE,
             "topP": TOP_P,
-            "maxTemperature": _MOST_TEMPERATURE,
+            "maxTemperature": _MAX_TEMPERATURE,
         }

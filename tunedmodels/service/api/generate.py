@@ -1,4 +1,8 @@
-"""generateContent and its stream, on tuned models and on the untuned bases."""
+"""generateContent and streamGenerateContent, for tuned models and for untuned base models.
+
+A tuned model was trained on single inputs of plain text. Fields of a request that ask for more are
+rejected with a message, not ignored (F16).
+"""
 
 from __future__ import annotations
 
@@ -12,143 +16,30 @@ from starlette.responses import Response, StreamingResponse
 from tunedmodels.engines.engine import Adapter, Sampling
 from tunedmodels.errors import StoreError
 from tunedmodels.service.api.base_models import TEMPERATURE, TOP_P
-from tunedmodels.service.api.limits import CHARACTERS_PER_TOKEN, MOST_INPUT, MOST_STOP_SEQUENCES
+from tunedmodels.service.api.limits import (
+    CHARACTERS_PER_TOKEN,
+    MAX_INPUT_LENGTH,
+    MAX_STOP_SEQUENCES,
+)
 from tunedmodels.service.api.messages import (
     Content,
     GenerateContentRequest,
     GenerationConfig,
     Part,
-    parse,
-    path,
+    field_path,
+    parse_message,
 )
-from tunedmodels.service.api.permissions import called
-from tunedmodels.service.api.request import Call, Rooms, answer
+from tunedmodels.service.api.permissions import authorize
+from tunedmodels.service.api.request import ApiRequest, ServiceContext, json_response
 from tunedmodels.service.api.validation import range_violations
-from tunedmodels.service.errors import ApiError, Status, Violation, invalid
-from tunedmodels.service.records import Model, Role, State
-from tunedmodels.service.store.files import Files
+from tunedmodels.service.errors import ApiError, ApiStatus, Violation, invalid_argument
+from tunedmodels.service.records import AccessRole, StoredModel, TunedModelState
+from tunedmodels.service.store.files import ModelFiles
 
-_ADAPTERS_IN_MEMORY = 8  # up to 10 MB each
+_MAX_CACHED_ADAPTERS = 8  # up to 10 MB each
 _METHOD = "generateContent"
-
-
-def adapter_reader(files: Files) -> Callable[[Model], Adapter]:
-    """Return what reads the learned parameters of a model and keeps the latest in memory."""
-
-    # By `seq`, which is never given twice: a model of the same id is another entry.
-    @lru_cache(_ADAPTERS_IN_MEMORY)
-    def read(model_id: str, seq: int, base_model: str) -> Adapter:
-        from tunedmodels.engines import adapters  # noqa: PLC0415  # numpy: 0.1 s
-
-        try:
-            return adapters.load(files.adapter(model_id, seq), base_model)
-        except FileNotFoundError as error:
-            words = f"{error.filename}: the learned parameters of tunedModels/{model_id} are gone"
-            cure = "Restore the file, or delete the model and train it again."
-            raise StoreError(words, cure=cure) from error
-        except ValueError as error:
-            raise StoreError(str(error)) from error
-
-    return lambda model: read(model.id, model.seq, model.base_model)
-
-
-def generate(rooms: Rooms, call: Call) -> Response:
-    """Answer a question at once."""
-    name, text, pieces = _answered(rooms, call)
-    said = "".join(pieces)
-    return answer(_response(name, said, _usage(text, len(said))))
-
-
-def stream(rooms: Rooms, call: Call) -> Response:
-    """Answer a question piece by piece: as server-sent events, else as an array that grows."""
-    name, text, pieces = _answered(rooms, call)
-    responses = _responses(name, text, pieces)
-    if is_event_stream(call.query):
-        events = (b"data: " + msgspec.json.encode(one) + b"\r\n\r\n" for one in responses)
-        return StreamingResponse(events, media_type="text/event-stream")
-    return StreamingResponse(_array(responses), media_type="application/json")
-
-
-def is_event_stream(query: Mapping[str, str]) -> bool:
-    """Whether server-sent events are asked for."""
-    return "sse" in (query.get("alt"), query.get("$alt"))
-
-
-def _answered(rooms: Rooms, call: Call) -> tuple[str, str, Iterator[str]]:
-    """Return the name of the model, the question, and its answer piece by piece."""
-    body = parse(call.body, GenerateContentRequest)
-    config = body.generation_config or GenerationConfig()
-    text = question(body)
-    if "id" in call.path:
-        model = called(rooms, call, Role.READER)
-        if model.state != State.ACTIVE:
-            words = f"{model.name} cannot answer: its state is {model.state}, not ACTIVE."
-            raise ApiError(Status.FAILED_PRECONDITION, words)
-        name, base_model, adapter = model.name, model.base_model, rooms.adapter(model)
-        how = sampling(
-            config, temperature=model.temperature, top_p=model.top_p, top_k=model.top_k or 0
-        )
-    else:
-        name = base_model = f"models/{call.path['base']}"
-        # An adapter without arrays is the untuned base itself.
-        adapter = Adapter(base_model, {})
-        how = sampling(config, temperature=TEMPERATURE, top_p=TOP_P, top_k=0)
-    return name, text, _pieces(rooms, adapter, text, how)
-
-
-def _pieces(rooms: Rooms, adapter: Adapter, text: str, how: Sampling) -> Iterator[str]:
-    try:
-        return rooms.catalogue.engine(adapter.base_model, method=_METHOD).answer(adapter, text, how)
-    except ValueError as error:
-        raise ApiError(Status.FAILED_PRECONDITION, str(error)) from error
-
-
-def _responses(name: str, text: str, pieces: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Yield a response per piece; the last one says that it is."""
-    length, piece = 0, next(pieces, "")
-    for following in pieces:
-        length += len(piece)
-        yield _response(name, piece, None)
-        piece = following
-    yield _response(name, piece, _usage(text, length + len(piece)))
-
-
-def _response(name: str, said: str, usage: dict[str, int] | None) -> dict[str, Any]:
-    candidate: dict[str, Any] = {
-        "content": {"parts": [{"text": said}], "role": "model"},
-        "index": 0,
-    }
-    if usage is None:
-        return {"candidates": [candidate], "modelVersion": name}
-    candidate["finishReason"] = "STOP"
-    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": name}
-
-
-def _usage(text: str, said: int) -> dict[str, int]:
-    """Count tokens; engines do not have them, so characters stand for them."""
-    asked, told = -(-len(text) // CHARACTERS_PER_TOKEN), -(-said // CHARACTERS_PER_TOKEN)
-    return {
-        "promptTokenCount": asked,
-        "candidatesTokenCount": told,
-        "totalTokenCount": asked + told,
-    }
-
-
-def _array(responses: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    before = b"["
-    for one in responses:
-        yield before + msgspec.json.encode(one)
-        before = b",\r\n"
-    yield b"]"
-
-
-# FOLDED
-# What a generateContent request asks, and what of it a tuned model cannot do (F16).
-#
-# A tuned model has seen single inputs of plain text: anything else is refused in words, and not
-# quietly ignored.
-_UNSUPPORTED = ("system_instruction", "tools", "tool_config", "cached_content")
-_SUPPORTED_CONFIG = {
+_UNSUPPORTED_FIELDS = ("system_instruction", "tools", "tool_config", "cached_content")
+_SUPPORTED_CONFIG_FIELDS = {
     "temperature",
     "top_p",
     "top_k",
@@ -158,29 +49,139 @@ _SUPPORTED_CONFIG = {
     "seed",
     "response_mime_type",
 }
-_CONFIG = "generation_config"
+_CONFIG_PATH = "generation_config"
 
 
-def question(body: GenerateContentRequest) -> str:
-    """Return the text that is asked. Raises ApiError (INVALID_ARGUMENT) with every violation."""
+def cached_adapter_loader(files: ModelFiles) -> Callable[[StoredModel], Adapter]:
+    """Return a function that loads the adapter of a model and caches the latest ones."""
+
+    # The cache key contains `seq`, because an id can be reused after a delete.
+    @lru_cache(_MAX_CACHED_ADAPTERS)
+    def load(model_id: str, seq: int, base_model: str) -> Adapter:
+        from tunedmodels.engines import adapters  # noqa: PLC0415  # numpy: 0.1 s
+
+        try:
+            return adapters.load(files.adapter_path(model_id, seq), base_model)
+        except FileNotFoundError as error:
+            message = f"{error.filename}: the adapter file of tunedModels/{model_id} is missing"
+            cure = "Restore the file, or delete the model and train it again."
+            raise StoreError(message, cure=cure) from error
+        except ValueError as error:
+            raise StoreError(str(error)) from error
+
+    return lambda model: load(model.id, model.seq, model.base_model)
+
+
+def generate(context: ServiceContext, request: ApiRequest) -> Response:
+    """Respond with the whole answer to a prompt."""
+    name, prompt, pieces = _start_answer(context, request)
+    answer = "".join(pieces)
+    return json_response(_response(name, answer, _usage(prompt, len(answer))))
+
+
+def stream(context: ServiceContext, request: ApiRequest) -> Response:
+    """Respond with an answer piece by piece, as server-sent events or as a JSON array."""
+    name, prompt, pieces = _start_answer(context, request)
+    responses = _responses(name, prompt, pieces)
+    if is_event_stream(request.query):
+        events = (b"data: " + msgspec.json.encode(part) + b"\r\n\r\n" for part in responses)
+        return StreamingResponse(events, media_type="text/event-stream")
+    return StreamingResponse(_json_array_chunks(responses), media_type="application/json")
+
+
+def is_event_stream(query: Mapping[str, str]) -> bool:
+    """Return whether the query asks for server-sent events."""
+    return "sse" in (query.get("alt"), query.get("$alt"))
+
+
+def _start_answer(context: ServiceContext, request: ApiRequest) -> tuple[str, str, Iterator[str]]:
+    """Return the name of the model, the prompt, and the pieces of the answer."""
+    body = parse_message(request.body, GenerateContentRequest)
+    config = body.generation_config or GenerationConfig()
+    prompt = _prompt_text(body)
+    if "id" in request.path:
+        model = authorize(context, request, AccessRole.READER)
+        if model.state != TunedModelState.ACTIVE:
+            message = f"{model.name} cannot answer: its state is {model.state}, not ACTIVE."
+            raise ApiError(ApiStatus.FAILED_PRECONDITION, message)
+        name, base_model, adapter = model.name, model.base_model, context.load_adapter(model)
+        sampling = _sampling(
+            config, temperature=model.temperature, top_p=model.top_p, top_k=model.top_k or 0
+        )
+    else:
+        name = base_model = f"models/{request.path['base']}"
+        # An adapter without arrays is the untuned base model.
+        adapter = Adapter(base_model, {})
+        sampling = _sampling(config, temperature=TEMPERATURE, top_p=TOP_P, top_k=0)
+    engine = context.catalog.get(base_model, method=_METHOD)
+    try:
+        return name, prompt, engine.answer(adapter, prompt, sampling)
+    except ValueError as error:
+        raise ApiError(ApiStatus.FAILED_PRECONDITION, str(error)) from error
+
+
+def _responses(name: str, prompt: str, pieces: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Yield a response for each piece; the last one has the finish reason and the usage."""
+    length, piece = 0, next(pieces, "")
+    for following in pieces:
+        length += len(piece)
+        yield _response(name, piece, None)
+        piece = following
+    yield _response(name, piece, _usage(prompt, length + len(piece)))
+
+
+def _response(name: str, text: str, usage: dict[str, int] | None) -> dict[str, Any]:
+    candidate: dict[str, Any] = {
+        "content": {"parts": [{"text": text}], "role": "model"},
+        "index": 0,
+    }
+    if usage is None:
+        return {"candidates": [candidate], "modelVersion": name}
+    candidate["finishReason"] = "STOP"
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": name}
+
+
+def _usage(prompt: str, answer_length: int) -> dict[str, int]:
+    """Return the token counts, estimated from characters: the engines have no tokens."""
+    prompt_tokens = -(-len(prompt) // CHARACTERS_PER_TOKEN)
+    answer_tokens = -(-answer_length // CHARACTERS_PER_TOKEN)
+    return {
+        "promptTokenCount": prompt_tokens,
+        "candidatesTokenCount": answer_tokens,
+        "totalTokenCount": prompt_tokens + answer_tokens,
+    }
+
+
+def _json_array_chunks(responses: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    separator = b"["
+    for response in responses:
+        yield separator + msgspec.json.encode(response)
+        separator = b",\r\n"
+    yield b"]"
+
+
+def _prompt_text(body: GenerateContentRequest) -> str:
+    """Return the text of the prompt. Raises ApiError (INVALID_ARGUMENT) with every violation."""
     config = body.generation_config or GenerationConfig()
     violations = [
-        *(_unsupported(field) for field in _UNSUPPORTED if getattr(body, field)),
+        *(_unsupported_field(field) for field in _UNSUPPORTED_FIELDS if getattr(body, field)),
         *_config_violations(config),
         *_content_violations(body.contents or []),
     ]
     if violations:
-        raise invalid(violations)
+        raise invalid_argument(violations)
     parts = (body.contents or [])[0].parts or []
     text = "".join(part.text or "" for part in parts)
-    if len(text) > MOST_INPUT:
-        words = f"The input has {len(text)} characters; at most {MOST_INPUT} are allowed."
-        raise invalid([Violation("contents", words)])
+    if len(text) > MAX_INPUT_LENGTH:
+        message = f"The input has {len(text)} characters; at most {MAX_INPUT_LENGTH} are allowed."
+        raise invalid_argument([Violation("contents", message)])
     return text
 
 
-def sampling(config: GenerationConfig, *, temperature: float, top_p: float, top_k: int) -> Sampling:
-    """Return how to draw the answer: as the request says, else as the model says."""
+def _sampling(
+    config: GenerationConfig, *, temperature: float, top_p: float, top_k: int
+) -> Sampling:
+    """Return the sampling settings of a request, with those of the model as defaults."""
     return Sampling(
         temperature=temperature if config.temperature is None else config.temperature,
         top_p=top_p if config.top_p is None else config.top_p,
@@ -191,48 +192,50 @@ def sampling(config: GenerationConfig, *, temperature: float, top_p: float, top_
     )
 
 
-def _unsupported(field: str) -> Violation:
+def _unsupported_field(field: str) -> Violation:
     return Violation(field, f"{field} is not supported by this model.")
 
 
 def _config_violations(config: GenerationConfig) -> Iterator[Violation]:
-    for field in sorted(set(GenerationConfig.model_fields) - _SUPPORTED_CONFIG):
+    for field in sorted(set(GenerationConfig.model_fields) - _SUPPORTED_CONFIG_FIELDS):
         if getattr(config, field):
-            yield _unsupported(f"{_CONFIG}.{field}")
+            yield _unsupported_field(f"{_CONFIG_PATH}.{field}")
     if (config.response_mime_type or "text/plain") != "text/plain":
-        words = "response_mime_type: only text/plain is supported by tuned models (no JSON mode)."
-        yield Violation(f"{_CONFIG}.response_mime_type", words)
+        message = "response_mime_type: only text/plain is supported by tuned models (no JSON mode)."
+        yield Violation(f"{_CONFIG_PATH}.response_mime_type", message)
     ranges = (
         ("candidate_count", config.candidate_count, 1, 1),
         ("max_output_tokens", config.max_output_tokens, 1, None),
         ("temperature", config.temperature, 0, 2),
         ("top_p", config.top_p, 0, 1),
         ("top_k", config.top_k, 1, None),
-        ("stop_sequences", len(config.stop_sequences or ()), 0, MOST_STOP_SEQUENCES),
+        ("stop_sequences", len(config.stop_sequences or ()), 0, MAX_STOP_SEQUENCES),
     )
-    for field, value, least, most in ranges:
-        yield from range_violations(f"{_CONFIG}.{field}", value, least, most)
+    for field, value, minimum, maximum in ranges:
+        yield from range_violations(f"{_CONFIG_PATH}.{field}", value, minimum, maximum)
 
 
 def _content_violations(contents: list[Content]) -> Iterator[Violation]:
     if not contents:
         yield Violation("contents", "contents is not specified.")
     elif len(contents) > 1:
-        words = f"Tuned models answer single inputs, without a history (got {len(contents)} turns)."
-        yield Violation("contents", words)
+        message = (
+            f"Tuned models answer single inputs, without a history (got {len(contents)} turns)."
+        )
+        yield Violation("contents", message)
     else:
         content = contents[0]
         if content.role not in (None, "", "user"):
-            words = f"Please use a valid role for a question: user (got {content.role[:60]!r})."
-            yield Violation("contents[0].role", words)
+            message = f"Please use a valid role for a prompt: user (got {content.role[:60]!r})."
+            yield Violation("contents[0].role", message)
         parts = content.parts or []
         if not any(part.text for part in parts):
-            yield Violation("contents[0].parts", "There is no text in the question.")
+            yield Violation("contents[0].parts", "The prompt has no text.")
         for index, part in enumerate(parts):
-            yield from _part_violations(part, path("contents[0].parts", (index,)))
+            yield from _part_violations(part, field_path("contents[0].parts", (index,)))
 
 
-def _part_violations(part: Part, place: str) -> Iterator[Violation]:
+def _part_violations(part: Part, path: str) -> Iterator[Violation]:
     for field in Part.model_fields:
         if field not in ("text", "thought") and getattr(part, field) is not None:
-            yield Violation(f"{place}.{field}", "Only text is supported by tuned models.")
+            yield Violation(f"{path}.{field}", "Only text is supported by tuned models.")

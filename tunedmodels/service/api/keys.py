@@ -4,13 +4,13 @@
       - key: a-long-random-text        # openssl rand -hex 24
         user: ana@example.com
         project: 123456789012
-      - sha256: 9f86d081884c7d65...    # ... or the SHA-256 of it, so that the file holds no secret
+      - sha256: 9f86d081884c7d65...    # or the SHA-256 of a key, so that the file has no secret
         user: bo@example.com
         project: 123456789012
         groups: [reviewers@example.com]
 
-Whatever is wrong with it is said by the number of the entry: no word of the file is repeated, for
-it may be a key. Comments and the order of the entries mean nothing.
+Error messages name an entry by its number and never quote the file, because it contains secrets.
+The order of the entries has no meaning.
 """
 
 from __future__ import annotations
@@ -25,58 +25,59 @@ import yaml
 
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.service.api.validation import is_email
-from tunedmodels.service.identity import Caller, Keys, digest
+from tunedmodels.service.identity import ApiKeys, Caller, key_digest
+from tunedmodels.text import plural
 
 _FIELDS = {"key", "sha256", "user", "project", "groups"}
-_SHORTEST_KEY = 16  # characters; a key that can be guessed is none
+_MIN_KEY_LENGTH = 16  # characters; shorter keys can be guessed
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OTHERS = 0o077
+_OTHERS_ACCESS = 0o077
 _OTHERS_WRITE = 0o022
-_SHOWN = "To see one: tunedmodels serve --help"
+_EXAMPLE_CURE = "For an example, run: tunedmodels serve --help"
 
 
-def read_keys(path: Path) -> Keys:
-    """Read a file of keys. Raises TunedModelsError with everything that is wrong with it."""
-    text, mode = _text(path)
-    document = _document(path, text)
-    # Only what holds no secret may be read by others, as what is mounted into a container often is.
-    if mode & _OTHERS_WRITE or (mode & _OTHERS and not _holds_digests_alone(document)):
+def load_keys(path: Path) -> ApiKeys:
+    """Load a file of keys. Raises TunedModelsError that lists every problem."""
+    text, mode = _read_file(path)
+    document = _parse_yaml(path, text)
+    # A file without secrets may be readable by other users, as files mounted into containers are.
+    if mode & _OTHERS_WRITE or (mode & _OTHERS_ACCESS and not _has_only_digests(document)):
         raise TunedModelsError(
-            f"{path}: others than its owner may use it (mode {mode & 0o777:03o})",
-            cure=f"Run:\n    chmod 600 {path}\nOr write sha256 in place of every key: a file "
-            "without a secret may be read by others.",
+            f"{path}: users other than its owner can access it (mode {mode & 0o777:03o})",
+            cure=f"Run:\n    chmod 600 {path}\nOr replace every key with its sha256: a file "
+            "without secrets may be readable by other users.",
         )
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not entries or set(document) != {"keys"}:
         raise TunedModelsError(
-            f"{path}: must hold a list of at least one entry under `keys`, and nothing else",
-            cure="Each entry has: key (or sha256), user, project, and groups if there are any.",
+            f"{path}: must contain a list of at least one entry under `keys`, and nothing else",
+            cure="Each entry has the fields key (or sha256), user, project and optionally groups.",
         )
     callers: dict[str, Caller] = {}
-    mistakes: list[str] = []
+    problems: list[str] = []
     for number, entry in enumerate(entries, 1):
-        wrong = list(_mistakes(entry))
-        if not wrong:
-            secret = str(entry["sha256"]).lower() if "sha256" in entry else digest(entry["key"])
-            if secret in callers:
-                wrong = ["its key is that of an earlier entry"]
-            callers[secret] = _caller(entry)
-        mistakes += [f"entry {number}: {words}" for words in wrong]
-    if mistakes:
-        words = "\n".join(f"{path}: {words}" for words in mistakes)
-        raise TunedModelsError(words, cure=_SHOWN)
-    return Keys(callers)
+        entry_problems = list(_entry_problems(entry))
+        if not entry_problems:
+            digest = str(entry["sha256"]).lower() if "sha256" in entry else key_digest(entry["key"])
+            if digest in callers:
+                entry_problems = ["its key is the key of an earlier entry"]
+            callers[digest] = _parse_caller(entry)
+        problems += [f"entry {number}: {problem}" for problem in entry_problems]
+    if problems:
+        message = "\n".join(f"{path}: {problem}" for problem in problems)
+        raise TunedModelsError(message, cure=_EXAMPLE_CURE)
+    return ApiKeys(callers)
 
 
-def _holds_digests_alone(document: Any) -> bool:  # noqa: ANN401  # whatever was written
-    """Whether every entry has the digest of a key, and none has a key."""
+def _has_only_digests(document: Any) -> bool:  # noqa: ANN401  # any YAML value
+    """Return whether every entry has the digest of a key, and no entry has a key."""
     entries = document.get("keys") if isinstance(document, dict) else None
     return isinstance(entries, list) and all(
         isinstance(entry, dict) and "sha256" in entry and "key" not in entry for entry in entries
     )
 
 
-def _text(path: Path) -> tuple[str, int]:
+def _read_file(path: Path) -> tuple[str, int]:
     """Return the text of a file and its mode."""
     try:
         with path.open(encoding="utf-8") as file:
@@ -85,36 +86,37 @@ def _text(path: Path) -> tuple[str, int]:
     except UnicodeDecodeError:
         raise TunedModelsError(f"{path}: is not UTF-8 text", cure="Save it as UTF-8.") from None
     except OSError as error:
-        cure = _SHOWN if isinstance(error, FileNotFoundError) else ""
+        cure = _EXAMPLE_CURE if isinstance(error, FileNotFoundError) else ""
         raise TunedModelsError(f"{path}: {error.strerror or error}", cure=cure) from error
     return text, mode
 
 
-def _document(path: Path, text: str) -> Any:  # noqa: ANN401  # whatever was written
+def _parse_yaml(path: Path, text: str) -> Any:  # noqa: ANN401  # any YAML value
     try:
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        # Neither its words nor its cause: both quote the file.
-        raise TunedModelsError(f"{path}:{line}: is not YAML", cure=_SHOWN) from None
+        # Without the message and the cause of the error: both quote the file.
+        raise TunedModelsError(f"{path}:{line}: is not valid YAML", cure=_EXAMPLE_CURE) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise TunedModelsError(f"{path}: is not YAML", cure=_SHOWN) from None
+        raise TunedModelsError(f"{path}: is not valid YAML", cure=_EXAMPLE_CURE) from None
 
 
-def _mistakes(entry: Any) -> Iterator[str]:  # noqa: ANN401  # whatever was written
+def _entry_problems(entry: Any) -> Iterator[str]:  # noqa: ANN401  # any YAML value
     if not isinstance(entry, dict):
         yield "must be a mapping with key (or sha256), user and project"
         return
     if unknown := len(set(entry) - _FIELDS):
-        fields = "field" if unknown == 1 else "fields"
+        fields = plural(unknown, "field")
         yield f"has {unknown} unknown {fields}; known are key, sha256, user, project, groups"
     if ("key" in entry) == ("sha256" in entry):
-        yield "needs either key or sha256"
-    key = entry.get("key", "x" * _SHORTEST_KEY)
-    if not isinstance(key, str) or len(key) < _SHORTEST_KEY or not _travels(key):
+        yield "requires either key or sha256"
+    key = entry.get("key", "x" * _MIN_KEY_LENGTH)
+    if not isinstance(key, str) or len(key) < _MIN_KEY_LENGTH or not _is_header_safe(key):
         yield (
-            f"key must be text (in quotes if it is all digits) of at least {_SHORTEST_KEY} "
-            "ASCII letters, digits and signs, without spaces; `openssl rand -hex 24` makes one"
+            f"key must be text (in quotes if it has only digits) of at least {_MIN_KEY_LENGTH} "
+            "ASCII letters, digits and punctuation characters, without spaces; "
+            "create one with: openssl rand -hex 24"
         )
     if "sha256" in entry and not _SHA256.fullmatch(str(entry["sha256"]).lower()):
         yield "sha256 must be 64 hexadecimal digits"
@@ -128,11 +130,11 @@ def _mistakes(entry: Any) -> Iterator[str]:  # noqa: ANN401  # whatever was writ
         yield "groups must be a list of e-mail addresses"
 
 
-def _travels(key: str) -> bool:
-    """Whether a header can carry the key as it is."""
+def _is_header_safe(key: str) -> bool:
+    """Return whether an HTTP header can contain the key unchanged."""
     return key.isascii() and key.isprintable() and " " not in key
 
 
-def _caller(entry: dict[str, Any]) -> Caller:
+def _parse_caller(entry: dict[str, Any]) -> Caller:
     groups = tuple(group.lower() for group in entry.get("groups", []))
     return Caller(entry["user"].lower(), entry["project"], groups)

@@ -1,19 +1,19 @@
-"""The limits that the service enforces, in one place."""
+"""The limits that the service enforces."""
 
 from __future__ import annotations
 
 from typing import Final
 
-MOST_INPUT: Final = 40_000  # characters, per example and per question (F6, F16)
-MOST_OUTPUT: Final = 5_000  # characters, per example (F6)
-MOST_DATA: Final = 4 * 1024 * 1024  # bytes of examples (F9)
-MOST_BODY: Final = MOST_DATA + 64 * 1024  # bytes of a request: the data and what goes around it
-BODY_S: Final = 60.0  # for all of a body: 4 MB at half a megabit per second
-MOST_DISPLAY_NAME: Final = 40  # characters
-MOST_EPOCHS: Final = 1_000
-MOST_BATCH: Final = 1_024  # examples
-MOST_STEPS: Final = 1_000_000  # each is a snapshot that every look at the model sends along
-MOST_STOP_SEQUENCES: Final = 5
+MAX_INPUT_LENGTH: Final = 40_000  #: characters per example and per prompt (F6, F16)
+MAX_OUTPUT_LENGTH: Final = 5_000  #: characters per example (F6)
+MAX_DATA_BYTES: Final = 4 * 1024 * 1024  #: bytes of training examples (F9)
+MAX_BODY_BYTES: Final = MAX_DATA_BYTES + 64 * 1024  #: bytes of a request body, with other fields
+BODY_TIMEOUT_S: Final = 60.0  #: for a whole body: 4 MB at half a megabit per second
+MAX_DISPLAY_NAME_LENGTH: Final = 40  #: characters
+MAX_EPOCHS: Final = 1_000
+MAX_BATCH_SIZE: Final = 1_024  #: examples
+MAX_STEPS: Final = 1_000_000  #: each step is a snapshot in every response that contains the model
+MAX_STOP_SEQUENCES: Final = 5
 
-# Engines count characters; where the API speaks of tokens, one is taken for so many of them.
+#: The API counts tokens and the engines count characters: one token is this many characters.
 CHARACTERS_PER_TOKEN: Final = 4

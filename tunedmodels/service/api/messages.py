@@ -1,8 +1,10 @@
-"""What the service is asked with: the messages of the API, as strict as Google's own parser.
+"""Request messages of the API, and a parser as strict as Google's.
 
-Names may be lowerCamel or snake_case, a number may be a string, null is the same as nothing, and a
-name that the message does not have is an error. What is merely output of the service may be sent
-back by clients that return what they read: it is accepted, and never looked at.
+Names may be lowerCamel or snake_case, a number may be a string, null means a missing value, and an
+unknown name is an error. Output-only fields are accepted and ignored, because clients send back
+messages that they received.
+
+`wire/gemini.py` has messages with the same names: those of the client, which ignores unknown names.
 """
 
 from __future__ import annotations
@@ -20,14 +22,118 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
 from tunedmodels.service.api import limits
-from tunedmodels.service.api.limits import MOST_BODY
+from tunedmodels.service.api.limits import MAX_BODY_BYTES
 from tunedmodels.service.api.responses import float32
-from tunedmodels.service.errors import ApiError, Status, Violation, invalid
-from tunedmodels.service.records import Grantee, Role
+from tunedmodels.service.errors import ApiError, ApiStatus, Violation, invalid_argument
+from tunedmodels.service.records import AccessRole, Grantee
+
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+# Group 1 is a string, which is kept. The alternative is a comma before the end of a list or a
+# message: Google's parser accepts it, and Google's documentation contains it. A string may lack its
+# end, otherwise the expression takes very long for many quotes.
+_TRAILING_COMMA = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z))|,(?=\s*+[\]}])', re.DOTALL)
+_TYPES = {"string": "TYPE_STRING", "int": "TYPE_INT32", "float": "TYPE_FLOAT"}
+_MAX_VALUE_LENGTH = 60
+
+M = TypeVar("M", bound="RequestMessage")
 
 
-class Message(BaseModel):
-    """A message of the API."""
+async def read_body(request: Request) -> bytes:
+    """Read the body of a request, up to the limits of size and time.
+
+    Raises ApiError (INVALID_ARGUMENT or DEADLINE_EXCEEDED).
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise _payload_too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise _payload_too_large()
+    except TimeoutError:
+        seconds = f"{limits.BODY_TIMEOUT_S:g} seconds"
+        message = f"The body of the request did not arrive within {seconds}."
+        raise ApiError(ApiStatus.DEADLINE_EXCEEDED, message) from None
+    return bytes(body)
+
+
+def parse_message(body: bytes, kind: type[M], *, at: str = "") -> M:
+    """Parse a message of class `kind`; `at` is its path in the proto, for error messages.
+
+    An empty body is an empty message. Raises ApiError (INVALID_ARGUMENT) with every violation.
+    """
+    value = _decode(body) if body.strip() else {}
+    if not isinstance(value, dict):
+        raise _malformed_payload("Root element must be a message.")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise invalid_argument([_violation(detail, at) for detail in details]) from None
+
+
+def update_mask(query: Mapping[str, str]) -> list[str]:
+    """Return the paths of `update_mask` in the names of the proto; an empty list without a mask."""
+    paths = (to_snake_case(path.strip()) for path in query.get("update_mask", "").split(","))
+    return [path for path in paths if path]
+
+
+def field_path(at: str, parts: Sequence[str | int]) -> str:
+    """Return a path in Google's notation: `tuned_model.tuning_task...examples[3].text_input`."""
+    text = at
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def to_snake_case(name: str) -> str:
+    """Return the snake_case form of a lowerCamel name, or of a dotted path of such names."""
+    return _CAPITAL.sub("_", name).lower()
+
+
+def _payload_too_large() -> ApiError:
+    message = f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes."
+    return ApiError(ApiStatus.INVALID_ARGUMENT, message)
+
+
+def _decode(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
+    try:
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            return msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", body))
+    except (ValueError, RecursionError) as error:
+        raise _malformed_payload(str(error)) from None
+
+
+def _malformed_payload(reason: str) -> ApiError:
+    return ApiError(ApiStatus.INVALID_ARGUMENT, f"Invalid JSON payload received. {reason}")
+
+
+def _violation(detail: Any, at: str) -> Violation:  # noqa: ANN401  # pydantic's own dictionary
+    """Return the violation of a pydantic error, with the message that Google's parser gives."""
+    *parents, last = detail["loc"] or ("",)
+    kind: str = detail["type"]
+    if kind == "extra_forbidden":
+        parent = field_path(at, parents)
+        suffix = f" at '{parent}'" if parent else ""
+        message = (
+            f'Invalid JSON payload received. Unknown name "{last}"{suffix}: Cannot find field.'
+        )
+        return Violation(parent, message)
+    field = field_path(at, (*parents, last))
+    expected = _TYPES.get(kind.partition("_")[0])
+    value = json.dumps(detail["input"], ensure_ascii=False, default=str)
+    short = value if len(value) <= _MAX_VALUE_LENGTH else f"{value[:_MAX_VALUE_LENGTH]}..."
+    expected_type = f" ({expected})" if expected else ""
+    return Violation(field, f"Invalid value at '{field}'{expected_type}, {short}")
+
+
+class RequestMessage(BaseModel):
+    """A message in the body of a request."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -39,63 +145,63 @@ class Message(BaseModel):
     )
 
 
-def _is_no_boolean(value: object) -> object:
+def _reject_boolean(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("a number is wanted")  # noqa: TRY004  # pydantic reports ValueErrors
+        raise ValueError("must be a number")  # noqa: TRY004  # pydantic reports ValueErrors
     return value
 
 
-def _as_float32(value: float) -> float:
+def _to_float32(value: float) -> float:
     try:
         return float32(value)
     except OverflowError:
         raise ValueError("too large for a 32-bit float") from None
 
 
-def _enum(kind: type[IntEnum]) -> BeforeValidator:
-    """Read an enum by its name or by its number; the unspecified one is nothing."""
+def _enum_validator(kind: type[IntEnum]) -> BeforeValidator:
+    """Return a validator of an enum name or number; the unspecified value becomes None."""
 
     def read(value: object) -> object:
         if isinstance(value, str) and not value.isdecimal():
             is_unspecified = value.endswith("_UNSPECIFIED")
             return None if is_unspecified else kind.__members__.get(value, value)
-        return _is_no_boolean(value) or None
+        return _reject_boolean(value) or None
 
     return BeforeValidator(read)
 
 
-OutputOnly = Any
-Int32 = Annotated[int, BeforeValidator(_is_no_boolean), Field(ge=-(2**31), lt=2**31)]
-Int64 = Annotated[int, BeforeValidator(_is_no_boolean), Field(ge=-(2**63), lt=2**63)]
+OutputOnly = Any  #: an output-only field, which is ignored
+Int32 = Annotated[int, BeforeValidator(_reject_boolean), Field(ge=-(2**31), lt=2**31)]
+Int64 = Annotated[int, BeforeValidator(_reject_boolean), Field(ge=-(2**63), lt=2**63)]
 Float = Annotated[
     float,
-    BeforeValidator(_is_no_boolean),
+    BeforeValidator(_reject_boolean),
     Field(allow_inf_nan=False),
-    AfterValidator(_as_float32),
+    AfterValidator(_to_float32),
 ]
 
 
-class TuningExample(Message):
-    """One (prompt, expected response) pair."""
+class TuningExample(RequestMessage):
+    """A prompt and its expected response."""
 
     text_input: str | None = None
     output: str | None = None
 
 
-class TuningExamples(Message):
-    """The list inside a Dataset."""
+class TuningExamples(RequestMessage):
+    """The list of examples in a Dataset."""
 
     examples: list[TuningExample] | None = None
 
 
-class Dataset(Message):
+class Dataset(RequestMessage):
     """Training data."""
 
     examples: TuningExamples | None = None
 
 
-class Hyperparameters(Message):
-    """Settings of a job; `learning_rate` and its multiplier exclude each other."""
+class Hyperparameters(RequestMessage):
+    """Hyperparameters of a job; at most one of `learning_rate` and its multiplier is set."""
 
     epoch_count: Int32 | None = None
     batch_size: Int32 | None = None
@@ -103,8 +209,8 @@ class Hyperparameters(Message):
     learning_rate_multiplier: Float | None = None
 
 
-class TuningTask(Message):
-    """A job."""
+class TuningTask(RequestMessage):
+    """The job that trains a tuned model."""
 
     training_data: Dataset | None = None
     hyperparameters: Hyperparameters | None = None
@@ -113,15 +219,15 @@ class TuningTask(Message):
     snapshots: OutputOnly = None
 
 
-class TunedModelSource(Message):
-    """The tuned model to continue from."""
+class TunedModelSource(RequestMessage):
+    """The tuned model to continue training from."""
 
     tuned_model: str | None = None
     base_model: OutputOnly = None
 
 
-class TunedModel(Message):
-    """The body of create and patch."""
+class TunedModel(RequestMessage):
+    """The body of tunedModels.create and tunedModels.patch."""
 
     base_model: str | None = None
     tuned_model_source: TunedModelSource | None = None
@@ -138,8 +244,8 @@ class TunedModel(Message):
     update_time: OutputOnly = None
 
 
-class Part(Message):
-    """A piece of content. Only `text` is understood; the rest is known, to be refused in words."""
+class Part(RequestMessage):
+    """A part of a turn. Only `text` is supported; requests with other fields are rejected."""
 
     text: str | None = None
     inline_data: Any = None
@@ -153,15 +259,15 @@ class Part(Message):
     thought_signature: Any = None
 
 
-class Content(Message):
-    """One turn."""
+class Content(RequestMessage):
+    """One turn of a conversation."""
 
     parts: list[Part] | None = None
     role: str | None = None
 
 
-class GenerationConfig(Message):
-    """How to answer. Of the rest, what cannot be honoured is refused in words."""
+class GenerationConfig(RequestMessage):
+    """How to generate an answer. Requests with unsupported fields are rejected."""
 
     temperature: Float | None = None
     top_p: Float | None = None
@@ -184,8 +290,8 @@ class GenerationConfig(Message):
     enable_enhanced_civic_answers: Any = None
 
 
-class GenerateContentRequest(Message):
-    """The body of generateContent. `safety_settings` may be sent: there is nothing to filter."""
+class GenerateContentRequest(RequestMessage):
+    """The body of generateContent. `safety_settings` are accepted and ignored."""
 
     contents: list[Content] | None = None
     generation_config: GenerationConfig | None = None
@@ -197,119 +303,17 @@ class GenerateContentRequest(Message):
     cached_content: Any = None
 
 
-class Permission(Message):
-    """The body of permissions create and patch."""
+class Permission(RequestMessage):
+    """The body of permissions.create and permissions.patch."""
 
-    grantee_type: Annotated[Grantee | None, _enum(Grantee)] = None
+    grantee_type: Annotated[Grantee | None, _enum_validator(Grantee)] = None
     email_address: str | None = None
-    role: Annotated[Role | None, _enum(Role)] = None
+    role: Annotated[AccessRole | None, _enum_validator(AccessRole)] = None
     name: OutputOnly = None
 
 
-class TransferOwnershipRequest(Message):
-    """The body of transferOwnership. `name` is in the path as well."""
+class TransferOwnershipRequest(RequestMessage):
+    """The body of transferOwnership. The path contains the name as well."""
 
     email_address: str | None = None
     name: OutputOnly = None
-
-
-# FOLDED
-# From the bytes of a request to a message, with every mistake in Google's words.
-M = TypeVar("M", bound=Message)
-
-# A string, or a comma with nothing between it and the end of its list: Google's parser takes that,
-# and its documentation sends it. A string may lack its end, else rows of quotes take very long.
-_TRAILING_COMMA = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z))|,(?=\s*+[\]}])', re.DOTALL)
-_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
-_TYPES = {"string": "TYPE_STRING", "int": "TYPE_INT32", "float": "TYPE_FLOAT"}
-_LONGEST_VALUE = 60
-
-
-async def read_body(request: Request) -> bytes:
-    """Read a body, and stop as soon as it is too large or too slow.
-
-    Raises ApiError (INVALID_ARGUMENT or DEADLINE_EXCEEDED).
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_BODY:
-        raise _too_large()
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_BODY:
-                    raise _too_large()
-    except TimeoutError:
-        words = f"The body of the request did not arrive within {limits.BODY_S:g} seconds."
-        raise ApiError(Status.DEADLINE_EXCEEDED, words) from None
-    return bytes(body)
-
-
-def _too_large() -> ApiError:
-    words = f"Request payload size exceeds the limit: {MOST_BODY} bytes."
-    return ApiError(Status.INVALID_ARGUMENT, words)
-
-
-def parse(body: bytes, kind: type[M], *, at: str = "") -> M:
-    """Read a message of `kind`; `at` is its path in the proto, for the words of an error.
-
-    An empty body is an empty message. Raises ApiError (INVALID_ARGUMENT) with every mistake.
-    """
-    value = _decoded(body) if body.strip() else {}
-    if not isinstance(value, dict):
-        raise _malformed("Root element must be a message.")
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        mistakes = error.errors(include_url=False)
-        raise invalid([_violation(mistake, at) for mistake in mistakes]) from None
-
-
-def _decoded(body: bytes) -> Any:  # noqa: ANN401  # whatever was sent
-    try:
-        try:
-            return msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            return msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", body))
-    except (ValueError, RecursionError) as error:
-        raise _malformed(str(error)) from None
-
-
-def _malformed(words: str) -> ApiError:
-    return ApiError(Status.INVALID_ARGUMENT, f"Invalid JSON payload received. {words}")
-
-
-def _violation(mistake: Any, at: str) -> Violation:  # noqa: ANN401  # pydantic's own dictionary
-    *parents, last = mistake["loc"] or ("",)
-    kind: str = mistake["type"]
-    if kind == "extra_forbidden":
-        parent = path(at, parents)
-        place = f" at '{parent}'" if parent else ""
-        words = f'Invalid JSON payload received. Unknown name "{last}"{place}: Cannot find field.'
-        return Violation(parent, words)
-    field = path(at, (*parents, last))
-    expected = _TYPES.get(kind.partition("_")[0])
-    value = json.dumps(mistake["input"], ensure_ascii=False, default=str)
-    shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
-    kind_shown = f" ({expected})" if expected else ""
-    return Violation(field, f"Invalid value at '{field}'{kind_shown}, {shown}")
-
-
-def path(at: str, parts: Sequence[str | int]) -> str:
-    """Return a path as Google writes it: `tuned_model.tuning_task...examples[3].text_input`."""
-    text = at
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
-
-
-def mask(query: Mapping[str, str]) -> list[str]:
-    """Return the paths of `update_mask` by the names of the proto; none without a mask."""
-    paths = (snake(path.strip()) for path in query.get("update_mask", "").split(","))
-    return [path for path in paths if path]
-
-
-def snake(name: str) -> str:
-    """Return a lowerCamel name, or a dotted path of them, by the names of the proto."""
-    return _CAPITAL.sub("_", name).lower()

@@ -1,7 +1,7 @@
-"""A call as the handlers see it: plain values, read before any handler runs.
+"""Requests as the handlers of the API receive them: plain values, read before the handler runs.
 
-Handlers are synchronous and run in threads: SQLite and the engines block, and a large create or a
-lock held by a worker's commit must not hold up the requests of others.
+Handlers are synchronous and run in threads, because SQLite and the engines block: a large create
+request, or a lock during a worker's commit, does not delay other requests.
 """
 
 from __future__ import annotations
@@ -16,77 +16,77 @@ import msgspec
 from starlette.responses import Response
 
 from tunedmodels.engines.engine import Adapter
-from tunedmodels.service.api.base_models import Catalogue
-from tunedmodels.service.errors import Violation, invalid
-from tunedmodels.service.identity import Caller, Keys
-from tunedmodels.service.records import Model
-from tunedmodels.service.store.models import Store
-from tunedmodels.service.store.permissions import Sharing
+from tunedmodels.service.api.base_models import EngineCatalog
+from tunedmodels.service.errors import Violation, invalid_argument
+from tunedmodels.service.identity import ApiKeys, Caller
+from tunedmodels.service.records import StoredModel
+from tunedmodels.service.store.models import ModelStore
+from tunedmodels.service.store.permissions import PermissionStore
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request: who asks, path parameters, query by its snake_case names, body."""
+class ApiRequest:
+    """One request to the API."""
 
     caller: Caller
-    path: Mapping[str, str]
-    query: Mapping[str, str]
+    path: Mapping[str, str]  #: path parameters
+    query: Mapping[str, str]  #: query parameters, by their names in snake_case
     body: bytes
 
     @property
     def model_id(self) -> str:
-        """The id in the path."""
+        """The model id in the path."""
         return self.path["id"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
-    """What handlers work with.
+class ServiceContext:
+    """The parts of the service that handlers use."""
 
-    `adapter` reads what a model has learned; `wake` tells the trainer that there is a new job.
-    Without `keys`, whoever asks owns everything.
-    """
-
-    store: Store
-    sharing: Sharing
-    catalogue: Catalogue
-    adapter: Callable[[Model], Adapter]
-    wake: Callable[[], None]
-    keys: Keys | None
+    store: ModelStore
+    permissions: PermissionStore
+    catalog: EngineCatalog
+    load_adapter: Callable[[StoredModel], Adapter]
+    wake_workers: Callable[[], None]  #: called after a job was created
+    keys: ApiKeys | None  #: without keys, every caller owns every model
 
 
-Handler = Callable[[Rooms, Call], Response]
+Handler = Callable[[ServiceContext, ApiRequest], Response]
 
 
-def answer(document: Any) -> Response:  # noqa: ANN401  # anything that is JSON
-    """Return a 200."""
+def json_response(document: Any) -> Response:  # noqa: ANN401  # any value that msgspec encodes
+    """Return a response with status 200."""
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 
-def page_size(call: Call, *, default: int, most: int) -> int:
-    """Return how many entries are asked for; more than `most` is read as `most`."""
-    text = call.query.get("page_size", "")
+def page_size(request: ApiRequest, *, default: int, maximum: int) -> int:
+    """Return the requested number of entries, at most `maximum`."""
+    text = request.query.get("page_size", "")
     try:
         size = int(text or "0")
     except ValueError:
-        words = f"Invalid value at 'page_size' (TYPE_INT32), \"{text[:60]}\""
-        raise invalid([Violation("page_size", words)]) from None
+        message = f"Invalid value at 'page_size' (TYPE_INT32), \"{text[:60]}\""
+        raise invalid_argument([Violation("page_size", message)]) from None
     if size < 0:
-        raise invalid([Violation("page_size", f"page_size must not be negative (got {size}).")])
-    return min(size, most) or default
+        message = f"page_size must not be negative (got {size})."
+        raise invalid_argument([Violation("page_size", message)])
+    return min(size, maximum) or default
 
 
 def page_token(last: int, selection: str) -> str:
-    """Return the token for the page after `last` of one selection. Opaque to everybody else."""
+    """Return the opaque token of the page that follows the entry `last`.
+
+    `selection` identifies the list and its filter.
+    """
     return base64.urlsafe_b64encode(f"{last} {selection}".encode()).decode()
 
 
-def page_start(call: Call, selection: str) -> int:
-    """Return where the page begins; 0 without a token.
+def page_start(request: ApiRequest, selection: str) -> int:
+    """Return the entry after which the requested page starts; 0 without a token.
 
-    Raises ApiError (INVALID_ARGUMENT) for a token that is not ours or of another selection.
+    Raises ApiError (INVALID_ARGUMENT) for an invalid token, or a token of another `selection`.
     """
-    token = call.query.get("page_token", "")
+    token = request.query.get("page_token", "")
     if not token:
         return 0
     try:
@@ -95,5 +95,5 @@ def page_start(call: Call, selection: str) -> int:
             return min(int(last), 2**63 - 1)
     except (ValueError, binascii.Error):
         pass
-    words = "page_token is not valid for this request: it must be one that this list returned."
-    raise invalid([Violation("page_token", words)])
+    message = "page_token is not valid for this request: pass a token that this list returned."
+    raise invalid_argument([Violation("page_token", message)])

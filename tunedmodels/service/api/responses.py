@@ -1,8 +1,11 @@
-"""What the service answers with: the messages of the API in proto3 JSON.
+"""Response messages of the API in proto3 JSON.
 
-Fields with their default value are left out, enums go by name, 64-bit integers are strings, and
-floats have the fewest digits that give the same 32 bits. `trainingData` and
-`learningRateMultiplier` are never sent: Google's older Python client breaks on either.
+Fields with their default value are omitted, enums are names, 64-bit integers are strings, and
+floats have the fewest digits that give the same 32 bits. Responses never contain `trainingData`
+or `learningRateMultiplier`: Google's older Python client fails on either.
+
+`wire/gemini.py` has the messages of the client, which accept any order and any subset of fields.
+Here the order of the fields is the order in the JSON.
 """
 
 from __future__ import annotations
@@ -12,64 +15,64 @@ import struct
 
 import msgspec
 
-from tunedmodels.service.records import Model, Permission, State, now
+from tunedmodels.service.records import StoredModel, StoredPermission, TunedModelState, timestamp
 
 _TYPES = "type.googleapis.com/google.ai.generativelanguage.v1beta"
 _FLOAT = struct.Struct("<f")
-_LARGEST_FLOAT = 3.4028234663852886e38
+_MAX_FLOAT32 = 3.4028234663852886e38
 
 
-class Shape(msgspec.Struct, omit_defaults=True, rename="camel"):
-    """A message: lowerCamel names, nothing that has its default value.
+class ResponseMessage(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """A message in a response: lowerCamel names, without fields that have their default value.
 
-    msgspec compares with the default by identity, so a float that may be left out defaults to None.
+    msgspec compares with the default by identity, so a float that can be omitted defaults to None.
     """
 
 
-class HyperparametersShape(Shape):
-    """The effective hyperparameters; each is `optional` in the proto, so each is always sent."""
+class HyperparametersResponse(ResponseMessage):
+    """The effective hyperparameters. Each is `optional` in the proto, so each is always sent."""
 
     epoch_count: int
     batch_size: int
     learning_rate: float
 
 
-class TuningTaskShape(Shape):
-    """How the model came to be."""
+class TuningTaskResponse(ResponseMessage):
+    """The job that trains the model."""
 
-    hyperparameters: HyperparametersShape
+    hyperparameters: HyperparametersResponse
     start_time: str = ""
     complete_time: str = ""
     snapshots: msgspec.Raw | None = None
 
 
-class TunedModelSourceShape(Shape):
-    """The tuned model that training went on from."""
+class TunedModelSourceResponse(ResponseMessage):
+    """The tuned model from which training continued."""
 
     tuned_model: str
     base_model: str
 
 
-class TunedModelShape(Shape):
+class TunedModelResponse(ResponseMessage):
     """A TunedModel; exactly one of `base_model` and `tuned_model_source` is set."""
 
     name: str
     state: str
     create_time: str
     update_time: str
-    tuning_task: TuningTaskShape
+    tuning_task: TuningTaskResponse
     temperature: float
     top_p: float
     top_k: int | None = None
     base_model: str = ""
-    tuned_model_source: TunedModelSourceShape | None = None
+    tuned_model_source: TunedModelSourceResponse | None = None
     display_name: str = ""
     description: str = ""
     reader_project_numbers: tuple[str, ...] = ()
 
 
-class MetadataShape(Shape):
-    """CreateTunedModelMetadata. The `v1beta` type on every path: no client can parse `v1`."""
+class OperationMetadataResponse(ResponseMessage):
+    """CreateTunedModelMetadata. `@type` names `v1beta` on every path: clients cannot parse `v1`."""
 
     type_: str = msgspec.field(name="@type")
     total_steps: int
@@ -79,37 +82,37 @@ class MetadataShape(Shape):
     snapshots: msgspec.Raw | None = None
 
 
-class RpcStatusShape(Shape):
+class RpcStatusResponse(ResponseMessage):
     """A google.rpc.Status."""
 
     code: int
     message: str
 
 
-class OperationShape(Shape):
-    """A google.longrunning.Operation; `response` or `error` is set when it is done."""
+class OperationResponse(ResponseMessage):
+    """A google.longrunning.Operation. `response` or `error` is set if it is done."""
 
     name: str
-    metadata: MetadataShape
+    metadata: OperationMetadataResponse
     done: bool = False
     response: msgspec.Raw | None = None
-    error: RpcStatusShape | None = None
+    error: RpcStatusResponse | None = None
 
 
-class TunedModelsPage(Shape):
-    """The answer to tunedModels.list."""
+class TunedModelPageResponse(ResponseMessage):
+    """The response to tunedModels.list."""
 
-    tuned_models: list[TunedModelShape] = []
+    tuned_models: list[TunedModelResponse] = []
     next_page_token: str = ""
 
 
-class OperationsPage(Shape):
-    """The answer to operations.list."""
+class OperationPageResponse(ResponseMessage):
+    """The response to operations.list."""
 
-    operations: list[OperationShape] = []
+    operations: list[OperationResponse] = []
 
 
-class PermissionShape(Shape):
+class PermissionResponse(ResponseMessage):
     """A Permission."""
 
     name: str
@@ -118,23 +121,32 @@ class PermissionShape(Shape):
     email_address: str = ""
 
 
-class PermissionsPage(Shape):
-    """The answer to permissions.list."""
+class PermissionPageResponse(ResponseMessage):
+    """The response to permissions.list."""
 
-    permissions: list[PermissionShape] = []
+    permissions: list[PermissionResponse] = []
     next_page_token: str = ""
+
+
+class SnapshotResponse(ResponseMessage):
+    """A TuningSnapshot. A loss that is not a number is a string, as proto3 JSON requires."""
+
+    step: int
+    epoch: int = 0
+    mean_loss: float | str | None = None
+    compute_time: str = ""
 
 
 encode = msgspec.json.Encoder().encode
 
 
-def tuned_model(model: Model, curve: str) -> TunedModelShape:
-    """Say a stored model in the words of the API. `curve` is its snapshots as `{..},{..}`."""
-    continues = TunedModelSourceShape(model.source, model.base_model) if model.source else None
-    return TunedModelShape(
+def tuned_model(model: StoredModel, curve: str) -> TunedModelResponse:
+    """Return the message of a stored model. `curve` contains its snapshots as `{..},{..}`."""
+    source = TunedModelSourceResponse(model.source, model.base_model) if model.source else None
+    return TunedModelResponse(
         name=model.name,
-        base_model="" if continues else model.base_model,
-        tuned_model_source=continues,
+        base_model="" if source else model.base_model,
+        tuned_model_source=source,
         display_name=model.display_name,
         description=model.description,
         state=model.state,
@@ -144,44 +156,44 @@ def tuned_model(model: Model, curve: str) -> TunedModelShape:
         top_p=model.top_p,
         top_k=model.top_k,
         reader_project_numbers=tuple(str(number) for number in json.loads(model.readers)),
-        tuning_task=TuningTaskShape(
+        tuning_task=TuningTaskResponse(
             start_time=model.start_time,
             complete_time=model.complete_time,
-            snapshots=_list(curve),
-            hyperparameters=HyperparametersShape(
+            snapshots=_json_array(curve),
+            hyperparameters=HyperparametersResponse(
                 model.epoch_count, model.batch_size, model.learning_rate
             ),
         ),
     )
 
 
-def operation(model: Model, curve: str) -> OperationShape:
-    """Say the job of a stored model in the words of the API."""
+def operation(model: StoredModel, curve: str) -> OperationResponse:
+    """Return the operation of a stored model."""
     response, error = None, None
-    if model.state == State.ACTIVE:
-        answer = encode(tuned_model(model, curve))
-        response = msgspec.Raw(b'{"@type":"%s.TunedModel",%s' % (_TYPES.encode(), answer[1:]))
-    elif model.state == State.FAILED:
-        error = RpcStatusShape(model.error_code, model.error_message)
-    return OperationShape(
+    if model.state == TunedModelState.ACTIVE:
+        message = encode(tuned_model(model, curve))
+        response = msgspec.Raw(b'{"@type":"%s.TunedModel",%s' % (_TYPES.encode(), message[1:]))
+    elif model.state == TunedModelState.FAILED:
+        error = RpcStatusResponse(model.error_code, model.error_message)
+    return OperationResponse(
         name=f"{model.name}/operations/{model.operation}",
-        metadata=MetadataShape(
+        metadata=OperationMetadataResponse(
             type_=f"{_TYPES}.CreateTunedModelMetadata",
             total_steps=model.total_steps,
             completed_steps=model.completed_steps,
             completed_percent=float32(100 * model.completed_steps / model.total_steps) or None,
             tuned_model=model.name,
-            snapshots=_list(curve),
+            snapshots=_json_array(curve),
         ),
-        done=model.state != State.CREATING,
+        done=model.state != TunedModelState.CREATING,
         response=response,
         error=error,
     )
 
 
-def permission(model: Model, stored: Permission) -> PermissionShape:
-    """Say a permission of a model in the words of the API."""
-    return PermissionShape(
+def permission(model: StoredModel, stored: StoredPermission) -> PermissionResponse:
+    """Return the message of a permission."""
+    return PermissionResponse(
         name=f"{model.name}/permissions/{stored.id}",
         grantee_type=stored.grantee_type,
         role=stored.role.name,
@@ -189,38 +201,31 @@ def permission(model: Model, stored: Permission) -> PermissionShape:
     )
 
 
-class SnapshotShape(Shape):
-    """A TuningSnapshot. A loss that is no number is sent as a string, as proto3 JSON wants it."""
-
-    step: int
-    epoch: int = 0
-    mean_loss: float | str | None = None
-    compute_time: str = ""
-
-
 def snapshot(step: int, epoch: int, mean_loss: float) -> bytes:
-    """Say one step, taken now, in the words of the API."""
-    return encode(SnapshotShape(step, epoch, _loss(mean_loss) or None, now(digits=9)))
+    """Return the encoded snapshot of a step that was completed now."""
+    return encode(
+        SnapshotResponse(step, epoch, _loss_value(mean_loss) or None, timestamp(digits=9))
+    )
 
 
-def _loss(value: float) -> float | str:
-    if value != value:  # noqa: PLR0124  # the one value that differs from itself
+def _loss_value(value: float) -> float | str:
+    if value != value:  # noqa: PLR0124  # only NaN differs from itself
         return "NaN"
-    if abs(value) > _LARGEST_FLOAT:
+    if abs(value) > _MAX_FLOAT32:
         return "Infinity" if value > 0 else "-Infinity"
     return float32(value)
 
 
-def _list(curve: str) -> msgspec.Raw | None:
+def _json_array(curve: str) -> msgspec.Raw | None:
     return msgspec.Raw(f"[{curve}]".encode()) if curve else None
 
 
 def float32(value: float) -> float:
     """Return the number with the fewest digits that is the same 32-bit float as `value`.
 
-    Raises OverflowError when 32 bits cannot hold it.
+    Raises OverflowError if the value exceeds the range of a 32-bit float.
     """
     (exact,) = _FLOAT.unpack(_FLOAT.pack(value))
-    tries = (float(f"{exact:.{digits}g}") for digits in range(1, 9))
-    same = (short for short in tries if _FLOAT.unpack(_FLOAT.pack(short)) == (exact,))
-    return next(same, float(f"{exact:.9g}"))
+    candidates = (float(f"{exact:.{digits}g}") for digits in range(1, 9))
+    equal = (short for short in candidates if _FLOAT.unpack(_FLOAT.pack(short)) == (exact,))
+    return next(equal, float(f"{exact:.9g}"))

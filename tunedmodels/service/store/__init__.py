@@ -1,1 +1,1 @@
-"""The SQLite store of the service and the files next to it."""
+"""The SQLite store of the service, and the files next to it."""

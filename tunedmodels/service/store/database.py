@@ -1,8 +1,8 @@
-"""The one SQLite file of the service: its schema, its connections, and its failures in words.
+"""The SQLite file of the service: schema, connections, and conversion of its errors.
 
-Nothing is created before the first write: an absent store is read as an empty one. WAL lets the API
-read while workers write. `synchronous=NORMAL` may lose the last instants in a power cut, never the
-file: what is lost is asked for again, because every id is chosen by its owner.
+The first write creates the file: until then the store reads as an empty one. WAL mode lets the API
+read while workers write. With `synchronous=NORMAL`, a power failure can lose the last transactions
+but does not damage the file. Clients can repeat lost requests, because they choose the ids.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from filelock import FileLock
 
 from tunedmodels.errors import StoreError
 
-BUSY_S = 5.0  # how long a writer waits for the others, each of which takes milliseconds
+#: How long a writer waits for other writers, each of which takes milliseconds.
+BUSY_TIMEOUT_S = 5.0
 
-# `curves.snapshots` holds the snapshots of a stretch of steps as the API sends them, `{..},{..}`:
-# they are written once and read with every look at a model.
+# `curves.snapshots` contains the snapshots of consecutive steps in the format of the API,
+# `{..},{..}`: they are written once and read in every request for a model.
 _MODELS = """
 CREATE TABLE models (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -63,8 +64,8 @@ CREATE TABLE curves (
 ) STRICT;
 """
 
-# `grantee` is `USER:address`, `GROUP:address` or `EVERYONE:`; role 1 owns, 2 writes, 3 reads. What
-# was made before there were permissions belongs to the one who may do everything without keys.
+# `grantee` is `USER:address`, `GROUP:address` or `EVERYONE:`. `role` is 1 (owner), 2 (writer) or
+# 3 (reader). Models from before this migration belong to the caller of a service without keys.
 _PERMISSIONS = """
 CREATE TABLE permissions (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -80,72 +81,72 @@ INSERT INTO permissions (seq, id, grantee, role)
     SELECT seq, lower(hex(randomblob(6))), 'USER:owner@localhost', 1 FROM models;
 """
 
-# A store of version N has had the first N of these; a new one gets them all.
-_STEPS = (_MODELS, _PERMISSIONS)
-SCHEMA_VERSION = len(_STEPS)
+# A store of schema version N had the first N migrations; a new store gets all of them.
+_MIGRATIONS = (_MODELS, _PERMISSIONS)
+SCHEMA_VERSION = len(_MIGRATIONS)
 
-_CURES = {  # by the beginning of SQLite's name for the failure
-    "SQLITE_BUSY": "Another process holds it; try again when that one has ended.",
-    "SQLITE_FULL": "Free some disk space; nothing that was written before is lost.",
+_CURES = {  # by the beginning of SQLite's name of the error
+    "SQLITE_BUSY": "Another process has locked it; try again after that process has ended.",
+    "SQLITE_FULL": "Free some disk space; no data is lost.",
     "SQLITE_IOERR": "Check the disk: space, quota, cable or mount.",
-    "SQLITE_READONLY": "Make the folder and its files writable for you.",
-    "SQLITE_CANTOPEN": "Make the folder and its files readable and writable for you.",
+    "SQLITE_READONLY": "Make the directory and its files writable for your user.",
+    "SQLITE_CANTOPEN": "Make the directory and its files readable and writable for your user.",
     "SQLITE_CORRUPT": "Restore the file from a backup, or move it away and run apply again.",
     "SQLITE_NOTADB": "Restore the file from a backup, or move it away and run apply again.",
 }
 
 
 class Database:
-    """Connections to `embedded.db` in a folder, for any number of threads at once."""
+    """A pool of connections to `embedded.db` in a directory, for any number of threads."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "embedded.db"
-        # Appending to and popping from a list are atomic: no lock is needed.
+        # Appending to and popping from a list are atomic, so the pool needs no lock.
         self._idle: list[sqlite3.Connection] = []
         self._is_closed = False
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection that sees one state of the store until the end of the block.
+    def read_transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that reads one consistent state of the store.
 
-        Raises StoreError when the store cannot be read.
+        Raises StoreError if the store cannot be read.
         """
-        with self._in_words():
+        with self._converted_errors():
             if self.path.exists():
                 with self._transaction("BEGIN") as connection:
                     yield connection
             else:
-                with _closing(":memory:") as connection:
-                    _upgrade(connection)
+                with _open_connection(":memory:") as connection:
+                    _migrate(connection)
                     yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection whose changes hold at the end of the block, all or none.
+    def write_transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection whose changes are committed at the end of the block, all or none.
 
-        Raises StoreError when the store cannot be written; IntegrityError passes through.
+        Raises StoreError if the store cannot be written, and sqlite3.IntegrityError unchanged.
         """
-        with self._in_words():
+        with self._converted_errors():
             if not self.path.exists():
                 self._create()
             with self._transaction("BEGIN IMMEDIATE") as connection:
                 yield connection
 
     def probe(self) -> None:
-        """Raise StoreError unless the store takes what is written."""
-        with self.writing() as connection:
+        """Raise StoreError unless the store can be written."""
+        with self.write_transaction() as connection:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def verify(self) -> None:
-        """Raise StoreError when the file is damaged in any place; reads all of it."""
-        with self.reading() as connection:
-            ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
-        if found != "ok":
-            words = f"{self.path}: is damaged: {' '.join(found.split())}"
-            raise StoreError(words, cure=_CURES["SQLITE_CORRUPT"])
+        """Raise StoreError if the file is damaged. Reads the whole file."""
+        with self.read_transaction() as connection:
+            ((result,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if result != "ok":
+            message = f"{self.path}: is damaged: {' '.join(result.split())}"
+            raise StoreError(message, cure=_CURES["SQLITE_CORRUPT"])
 
     def close(self) -> None:
-        """Close every connection, those on loan when they come back."""
+        """Close every connection; those in use, at the end of their blocks."""
         self._is_closed = True
         while self._idle:
             self._idle.pop().close()
@@ -174,45 +175,46 @@ class Database:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             if 0 < version < SCHEMA_VERSION:
-                _upgrade(connection)
+                _migrate(connection)
         except BaseException:
             connection.close()
             raise
         if version > SCHEMA_VERSION:
             connection.close()
             raise StoreError(
-                f"{self.path} was written by a newer tunedmodels (schema {version}; "
-                f"this one knows {SCHEMA_VERSION})",
-                cure="Upgrade tunedmodels, or work in another folder.",
+                f"{self.path} was written by a newer version of tunedmodels (schema {version}; "
+                f"this version supports {SCHEMA_VERSION})",
+                cure="Upgrade tunedmodels, or use another directory.",
             )
         return connection
 
     def _create(self) -> None:
-        """Create the folder and the file, once, however many processes come at the same time."""
+        """Create the directory and the file once, also if several processes try concurrently."""
         folder = self.path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        gate = folder / "embedded.db.lock"
-        with FileLock(gate):
+        lock_path = folder / "embedded.db.lock"
+        with FileLock(lock_path):
             if not self.path.exists():
-                with TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
-                    fresh = Path(scratch) / self.path.name
-                    with _closing(str(fresh)) as connection:
+                with TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+                    new_path = Path(temporary) / self.path.name
+                    with _open_connection(str(new_path)) as connection:
                         connection.execute("PRAGMA journal_mode = WAL")
-                        _upgrade(connection)
-                    # Whoever sees the file sees it whole: a crash before this leaves no store.
-                    fresh.rename(self.path)
-            # Whoever still waits finds the store there, behind this gate or behind another.
-            gate.unlink(missing_ok=True)
+                        _migrate(connection)
+                    # Other processes see a complete file or none; a crash before leaves none.
+                    new_path.rename(self.path)
+            # A process that waits for this lock file, or that creates a new one, finds the store.
+            lock_path.unlink(missing_ok=True)
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _converted_errors(self) -> Iterator[None]:
+        """Convert SQLite and file errors to StoreError."""
         try:
             yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise
         except sqlite3.DatabaseError as error:
             kind = getattr(error, "sqlite_errorname", "")
-            cure = next((words for name, words in _CURES.items() if kind.startswith(name)), "")
+            cure = next((text for name, text in _CURES.items() if kind.startswith(name)), "")
             raise StoreError(f"{self.path}: {error}", cure=cure) from error
         except OSError as error:
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -223,28 +225,28 @@ class Database:
 
 
 def _connect(target: str) -> sqlite3.Connection:
-    # Threads take turns on a connection, they never share one; transactions are begun by hand.
+    # A connection moves between threads but is used by one at a time. Transactions are explicit.
     connection = sqlite3.connect(
-        target, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        target, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     connection.create_function("folded", 1, str.casefold, deterministic=True)
     return connection
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a store to the present schema, all at once: other processes see either of the two."""
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Migrate a store to the current schema in one transaction."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        # Another process may have done it while this one waited.
+        # Another process may have migrated it while this one waited.
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for step in _STEPS[version:]:
-            for statement in step.split(";\n"):
+        for migration in _MIGRATIONS[version:]:
+            for statement in migration.split(";\n"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
 
 
 @contextmanager
-def _closing(target: str) -> Iterator[sqlite3.Connection]:
+def _open_connection(target: str) -> Iterator[sqlite3.Connection]:
     connection = _connect(target)
     try:
         yield connection

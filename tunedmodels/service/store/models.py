@@ -1,4 +1,4 @@
-"""What the API reads from the store and changes in it."""
+"""The models in the store, for the API and the library pages."""
 
 from __future__ import annotations
 
@@ -7,158 +7,167 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from tunedmodels.service.errors import Status
+from tunedmodels.service.errors import ApiStatus
 from tunedmodels.service.identity import Caller
-from tunedmodels.service.list_filter import Selection
-from tunedmodels.service.records import Model, NewModel, now
+from tunedmodels.service.list_filter import ModelFilter
+from tunedmodels.service.records import NewModel, StoredModel, timestamp
 from tunedmodels.service.store.database import Database
-from tunedmodels.service.store.files import Files
-from tunedmodels.service.store.permissions import FOR_EVERYONE, OWN_ROLE, give_ownership, parameters
+from tunedmodels.service.store.files import ModelFiles
+from tunedmodels.service.store.permissions import FOR_EVERYONE, OWN_ROLE, role_parameters, set_owner
 
-_NEW = ", ".join(field.name for field in fields(NewModel))
-_INSERT = f"INSERT INTO models ({_NEW}) VALUES ({', '.join('?' * len(fields(NewModel)))})"  # noqa: S608  # names of our own fields
-COLUMNS = ", ".join(field.name for field in fields(Model))
-_SELECT = f"SELECT {COLUMNS} FROM models"  # noqa: S608  # the same
+_INSERT_COLUMNS = ", ".join(field.name for field in fields(NewModel))
+_INSERT = (
+    f"INSERT INTO models ({_INSERT_COLUMNS}) VALUES ({', '.join('?' * len(fields(NewModel)))})"  # noqa: S608  # field names
+)
+_RENAMED_COLUMNS = {"crash_count": "deaths"}  # field: column, from schema version 1
+COLUMNS = ", ".join(_RENAMED_COLUMNS.get(field.name, field.name) for field in fields(StoredModel))
+_SELECT = f"SELECT {COLUMNS} FROM models"  # noqa: S608  # field names
+_MAX_SNAPSHOT_LENGTH = 300  # characters: names, two step numbers, a loss and a time
 
 
-_LONGEST_SNAPSHOT = 300  # characters: two numbers of a step, a loss, a time, and their names
-
-
-class Store:
-    """Models, their jobs and their curves. Every method raises StoreError when the disk fails."""
+class ModelStore:
+    """Models, their jobs and their curves. Every method raises StoreError if the disk fails."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = Files(folder)
+        self.files = ModelFiles(folder)
         self.database = Database(folder)
 
-    def add(self, model: NewModel, examples: bytes, *, owner: str) -> Model | None:
-        """Keep a new model of `owner` and the examples of its job; None when the id is taken."""
+    def add(self, model: NewModel, examples: bytes, *, owner: str) -> StoredModel | None:
+        """Store a new model of `owner` and the examples of its job; None if the id exists."""
         try:
-            with self.database.writing() as connection:
+            with self.database.write_transaction() as connection:
                 query = f"{_INSERT} RETURNING seq"
                 ((seq,),) = connection.execute(query, astuple(model)).fetchall()
                 connection.execute("INSERT INTO datasets VALUES (?, ?)", (seq, examples))
-                give_ownership(connection, seq, owner)
-                return _one(connection, "seq", seq)
+                set_owner(connection, seq, owner)
+                return _select_one(connection, "seq", seq)
         except sqlite3.IntegrityError:
             return None
 
-    def get(self, model_id: str) -> Model | None:
-        """Return the model of that id."""
-        with self.database.reading() as connection:
-            return _one(connection, "id", model_id)
+    def get(self, model_id: str) -> StoredModel | None:
+        """Return a model, or None."""
+        with self.database.read_transaction() as connection:
+            return _select_one(connection, "id", model_id)
 
-    def get_with_curve(self, model_id: str) -> tuple[Model, str] | None:
-        """Return the model of that id, and its snapshots as `{..},{..}`."""
-        with self.database.reading() as connection:
-            model = _one(connection, "id", model_id)
-            return (model, _curves(connection, [model]).get(model.seq, "")) if model else None
+    def get_with_curve(self, model_id: str) -> tuple[StoredModel, str] | None:
+        """Return a model and its snapshots as `{..},{..}`, or None."""
+        with self.database.read_transaction() as connection:
+            model = _select_one(connection, "id", model_id)
+            if model is None:
+                return None
+            return model, _select_curves(connection, [model]).get(model.seq, "")
 
     def examples(self, model_id: str) -> bytes | None:
-        """Return what a model was trained on, in canonical form; None when there is no such model.
+        """Return the training examples of a model in canonical form, or None.
 
-        No part of the API, which never gives training data back.
+        The API never returns training data; the pages and the dataset diff of a plan use it.
         """
         query = "SELECT examples FROM datasets JOIN models USING (seq) WHERE id = ?"
-        with self.database.reading() as connection:
+        with self.database.read_transaction() as connection:
             row = connection.execute(query, (model_id,)).fetchone()
         return bytes(row[0]) if row else None
 
-    def page(
-        self, *, after: int, size: int, selected: Selection, caller: Caller
-    ) -> list[tuple[Model, str]]:
-        """Return models with their snapshots, oldest first, from the one that follows `after`."""
-        where, values = _where(selected, caller)
+    def list_page(
+        self, *, after: int, size: int, model_filter: ModelFilter, caller: Caller
+    ) -> list[tuple[StoredModel, str]]:
+        """Return models and their snapshots, oldest first, starting after the seq `after`."""
+        where, values = _filter_sql(model_filter, caller)
         query = f"{_SELECT} WHERE seq > :after AND {where} ORDER BY seq LIMIT :size"
-        with self.database.reading() as connection:
+        with self.database.read_transaction() as connection:
             rows = connection.execute(query, {**values, "after": after, "size": size})
-            models = [Model(*row) for row in rows]
-            curves = _curves(connection, models)
+            models = [StoredModel(*row) for row in rows]
+            curves = _select_curves(connection, models)
         return [(model, curves.get(model.seq, "")) for model in models]
 
-    def overview(self, *, selected: Selection, caller: Caller) -> list[Model]:
-        """Return all models of a selection without their curves, newest first."""
-        where, values = _where(selected, caller)
+    def list_all(self, *, model_filter: ModelFilter, caller: Caller) -> list[StoredModel]:
+        """Return all models that match a filter, without their curves, newest first."""
+        where, values = _filter_sql(model_filter, caller)
         query = f"{_SELECT} WHERE {where} ORDER BY seq DESC"
-        with self.database.reading() as connection:
-            return [Model(*row) for row in connection.execute(query, values)]
+        with self.database.read_transaction() as connection:
+            return [StoredModel(*row) for row in connection.execute(query, values)]
 
-    def last_snapshots(self, models: Sequence[Model]) -> dict[int, str]:
-        """Return the last snapshot, `{..}`, of each of the models that has some, by `seq`."""
+    def last_snapshots(self, models: Sequence[StoredModel]) -> dict[int, str]:
+        """Return the last snapshot, `{..}`, of each model that has snapshots, by `seq`."""
         marks = ", ".join("?" * len(models))
-        # One step down an index for each, however many stretches a long job has.
+        # One index lookup for each model, also for a long job with many rows of snapshots.
         query = (
             "SELECT seq, (SELECT substr(snapshots, ?) FROM curves WHERE curves.seq = models.seq"  # noqa: S608  # question marks
             f" ORDER BY last_step DESC LIMIT 1) FROM models WHERE seq IN ({marks})"
         )
-        with self.database.reading() as connection:
-            rows = connection.execute(query, [-_LONGEST_SNAPSHOT, *(one.seq for one in models)])
+        with self.database.read_transaction() as connection:
+            rows = connection.execute(
+                query, [-_MAX_SNAPSHOT_LENGTH, *(model.seq for model in models)]
+            )
             return {seq: tail[tail.rindex("{") :] for seq, tail in rows if tail}
 
-    def edit(self, model: Model, values: Mapping[str, object]) -> tuple[Model, str] | None:
-        """Set columns of a model at once and return it as it is now; None when it is gone."""
+    def update(
+        self, model: StoredModel, values: Mapping[str, object]
+    ) -> tuple[StoredModel, str] | None:
+        """Set columns of a model and return it with its snapshots; None if it was deleted."""
         assignments = "".join(f"{column} = ?, " for column in values)
-        query = f"UPDATE models SET {assignments} update_time = ? WHERE seq = ?"  # noqa: S608  # columns come from the table of fields that may change
-        with self.database.writing() as connection:
-            connection.execute(query, (*values.values(), now(), model.seq))
-            edited = _one(connection, "seq", model.seq)
-            return (edited, _curves(connection, [edited]).get(model.seq, "")) if edited else None
+        query = f"UPDATE models SET {assignments} update_time = ? WHERE seq = ?"  # noqa: S608  # columns of mutable fields
+        with self.database.write_transaction() as connection:
+            connection.execute(query, (*values.values(), timestamp(), model.seq))
+            updated = _select_one(connection, "seq", model.seq)
+            if updated is None:
+                return None
+            return updated, _select_curves(connection, [updated]).get(model.seq, "")
 
-    def cancel(self, model: Model) -> None:
-        """End an unfinished job now; no harm if it has ended already.
+    def cancel(self, model: StoredModel) -> None:
+        """Cancel an unfinished job; does nothing if it has ended.
 
-        Its worker, in whatever process, finds out before it writes anything more.
+        The worker of the job notices before its next write.
         """
         query = (
             "UPDATE models SET state = 'FAILED', error_code = ?, error_message = ?, update_time = ?"
             " WHERE seq = ? AND state = 'CREATING'"
         )
-        words = "The operation was cancelled."
-        with self.database.writing() as connection:
-            connection.execute(query, (Status.CANCELLED.code, words, now(), model.seq))
+        message = "The operation was cancelled."
+        with self.database.write_transaction() as connection:
+            connection.execute(query, (ApiStatus.CANCELLED.code, message, timestamp(), model.seq))
 
-    def remove(self, model: Model) -> None:
-        """Delete a model and all that belongs to it; a worker that trains it finds out."""
-        with self.database.writing() as connection:
+    def delete(self, model: StoredModel) -> None:
+        """Delete a model and its files. The worker of its job notices before its next write."""
+        with self.database.write_transaction() as connection:
             connection.execute("DELETE FROM models WHERE seq = ?", (model.seq,))
-        self.files.discard(model.id, model.seq)
+        self.files.remove_model_files(model.id, model.seq)
 
-    def sweep(self) -> None:
+    def remove_orphaned_files(self) -> None:
         """Remove the files that killed processes left behind."""
-        listed = self.files.listed()
-        with self.database.reading() as connection:
+        files = self.files.list_all()
+        with self.database.read_transaction() as connection:
             states = dict(connection.execute("SELECT seq, state FROM models"))
-        self.files.sweep(listed, states)
+        self.files.remove_orphans(files, states)
 
     def close(self) -> None:
         """Close the database."""
         self.database.close()
 
 
-def _where(selected: Selection, caller: Caller) -> tuple[str, dict[str, object]]:
-    """Return the condition of a selection on `models`, and the values of its parameters."""
-    folded = {f"word{i}": word.casefold() for i, word in enumerate(selected.words)}
+def _filter_sql(model_filter: ModelFilter, caller: Caller) -> tuple[str, dict[str, object]]:
+    """Return the SQL condition of a filter on `models`, and its parameters."""
+    folded = {f"word{i}": word.casefold() for i, word in enumerate(model_filter.words)}
     conditions = [
         "TRUE",
-        *([f"{OWN_ROLE} <= :role"] if selected.role else []),
-        *([FOR_EVERYONE] if selected.is_for_everyone else []),
-        *(f"instr(folded(display_name || char(10) || description), :{one})" for one in folded),
+        *([f"{OWN_ROLE} <= :role"] if model_filter.role else []),
+        *([FOR_EVERYONE] if model_filter.is_shared_with_everyone else []),
+        *(f"instr(folded(display_name || char(10) || description), :{name})" for name in folded),
     ]
-    values: dict[str, object] = {"role": selected.role, **folded, **parameters(caller)}
+    values: dict[str, object] = {"role": model_filter.role, **folded, **role_parameters(caller)}
     return " AND ".join(conditions), values
 
 
-def _one(connection: sqlite3.Connection, column: str, value: object) -> Model | None:
+def _select_one(connection: sqlite3.Connection, column: str, value: object) -> StoredModel | None:
     row = connection.execute(f"{_SELECT} WHERE {column} = ?", (value,)).fetchone()
-    return Model(*row) if row else None
+    return StoredModel(*row) if row else None
 
 
-def _curves(connection: sqlite3.Connection, models: Sequence[Model]) -> dict[int, str]:
-    """Return the snapshots of each of the models that has some."""
+def _select_curves(connection: sqlite3.Connection, models: Sequence[StoredModel]) -> dict[int, str]:
+    """Return the snapshots of each model that has snapshots, by `seq`."""
     marks = ", ".join("?" * len(models))
     query = f"SELECT seq, snapshots FROM curves WHERE seq IN ({marks}) ORDER BY seq, last_step"  # noqa: S608  # question marks
-    stretches: dict[int, list[str]] = {}
+    parts: dict[int, list[str]] = {}
     for seq, snapshots in connection.execute(query, [model.seq for model in models]):
-        stretches.setdefault(seq, []).append(snapshots)
-    return {seq: ",".join(parts) for seq, parts in stretches.items()}
+        parts.setdefault(seq, []).append(snapshots)
+    return {seq: ",".join(texts) for seq, texts in parts.items()}

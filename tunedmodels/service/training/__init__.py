@@ -1,1 +1,1 @@
-"""Training in worker processes: the supervisor, one worker per job, and the job itself."""
+"""Training in worker processes: their supervisor, the worker process, and a single job."""

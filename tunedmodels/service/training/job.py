@@ -1,7 +1,7 @@
-"""One job, from where it was left to where it ends. Runs in a worker.
+"""Training of one job in a worker process, from its last checkpoint to its end.
 
-Steps become visible in stretches, several times a second. A checkpoint is written only after the
-steps up to it are in the database, so that a job that goes on from it has a whole curve.
+Snapshots are published in groups, several times per second. A checkpoint is saved only after the
+snapshots up to its step, so that a job that continues from it has a complete curve.
 """
 
 from __future__ import annotations
@@ -18,133 +18,136 @@ from pathlib import Path
 import msgspec
 
 from tunedmodels.datasets.examples import Example
-from tunedmodels.engines.engine import Adapter, Step, Tuning, TuningRequest
+from tunedmodels.engines.engine import Adapter, TrainingRun, TrainingStep, TuningRequest
 from tunedmodels.errors import StoreError
-from tunedmodels.service.api.base_models import Catalogue
+from tunedmodels.service.api.base_models import EngineCatalog
 from tunedmodels.service.api.responses import snapshot
-from tunedmodels.service.errors import ApiError, Status
-from tunedmodels.service.records import Model
-from tunedmodels.service.store.jobs import Jobs
+from tunedmodels.service.errors import ApiError, ApiStatus
+from tunedmodels.service.records import StoredModel
+from tunedmodels.service.store.jobs import JobQueue
 
-MOST_DEATHS = 3
-_LOOK_S = 0.02  # how often a job asks, between two steps, whether it is still wanted
-_SHOW_S = 0.08  # how often its steps become visible
-_SAVE_S = 2.0  # how much work a kill may cost
+MAX_CRASHES = 3
+_POLL_S = 0.02  # time between checks whether the job was cancelled
+_PUBLISH_S = 0.08  # time between publications of snapshots
+_CHECKPOINT_S = 2.0  # time between checkpoints: the work that is lost if the worker is killed
 
 
-class Ending(Enum):
-    """Why a job is in our hands no more."""
+class JobOutcome(Enum):
+    """Why a worker stopped training a job."""
 
     FINISHED = auto()
     FAILED = auto()
-    UNWANTED = auto()  # cancelled or deleted
-    LEFT = auto()  # to be gone on with by whoever comes next
+    CANCELLED = auto()  #: cancelled or deleted by a caller
+    INTERRUPTED = auto()  #: stopped after a checkpoint; another worker continues
 
 
 class _JobError(Exception):
-    """The job cannot be done, for a reason that its owner is told."""
+    """The job failed; the error is stored in its operation."""
 
-    def __init__(self, status: Status, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: ApiStatus, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
-def train(
-    model: Model, jobs: Jobs, catalogue: Catalogue, *, must_leave: Callable[[], bool]
-) -> Ending:
-    """Train `model`, which is ours. Raises StoreError; any other failure is the job's own end."""
+def train_job(
+    model: StoredModel, jobs: JobQueue, catalog: EngineCatalog, *, should_stop: Callable[[], bool]
+) -> JobOutcome:
+    """Train `model`, whose lease this process has, and return the outcome.
+
+    Raises StoreError if the disk fails: the job stays unfinished. Any other error fails the job.
+    """
     try:
-        ending = _Run(model, jobs, catalogue).to_the_end(must_leave)
+        outcome = _JobRun(model, jobs, catalog).run(should_stop)
     except StoreError:
-        # Not the job's fault: it goes on when the disk does.
+        # Not an error of the job: it continues when the disk works again.
         with suppress(StoreError):
-            jobs.note_progress(model.seq)
+            jobs.reset_crash_count(model.seq)
         raise
-    except Exception as error:  # noqa: BLE001  # one job's failure must not be the end of others
-        failure = _explained(error)
+    except Exception as error:  # noqa: BLE001  # an error of one job must not stop the others
+        failure = _to_job_error(error)
         jobs.fail(model.seq, failure.status, str(failure))
-        ending = Ending.FAILED
-    if ending is not Ending.LEFT:
-        jobs.store.files.discard_work(model.id, model.seq)
-    if ending is Ending.UNWANTED:
-        jobs.store.files.discard(model.id, model.seq)
-    return ending
+        outcome = JobOutcome.FAILED
+    if outcome is not JobOutcome.INTERRUPTED:
+        jobs.store.files.remove_job_files(model.id, model.seq)
+    if outcome is JobOutcome.CANCELLED:
+        jobs.store.files.remove_model_files(model.id, model.seq)
+    return outcome
 
 
-def _explained(error: Exception) -> _JobError:
+def _to_job_error(error: Exception) -> _JobError:
     if isinstance(error, _JobError):
         return error
     if isinstance(error, ApiError):
         return _JobError(error.status, error.message)
     if isinstance(error, MemoryError):
-        words = "The memory of this machine is not enough for this job. Use less or shorter data."
-        return _JobError(Status.RESOURCE_EXHAUSTED, words)
+        message = "Not enough memory on this machine for this job. Use fewer or shorter examples."
+        return _JobError(ApiStatus.RESOURCE_EXHAUSTED, message)
     traceback.print_exception(error, file=sys.stderr)
-    words = f"Training broke down: {type(error).__name__}: {error}"
-    return _JobError(Status.INTERNAL, words)
+    message = f"Training failed: {type(error).__name__}: {error}"
+    return _JobError(ApiStatus.INTERNAL, message)
 
 
-class _Run:
-    """A job at work in this process."""
+class _JobRun:
+    """The training of a job in this process."""
 
-    def __init__(self, model: Model, jobs: Jobs, catalogue: Catalogue) -> None:
+    def __init__(self, model: StoredModel, jobs: JobQueue, catalog: EngineCatalog) -> None:
         self._model = model
         self._jobs = jobs
-        self._catalogue = catalogue
-        self._checkpoint = jobs.store.files.checkpoint(model.id, model.seq)
-        self._unseen: list[bytes] = []
+        self._catalog = catalog
+        self._checkpoint_path = jobs.store.files.checkpoint_path(model.id, model.seq)
+        self._unpublished: list[bytes] = []
         self._last_step = 0
 
-    def to_the_end(self, must_leave: Callable[[], bool]) -> Ending:
-        """Take every step that is left, and keep what was learned."""
-        if self._model.deaths > MOST_DEATHS:
-            words = (
-                f"Training ended {MOST_DEATHS} times without a word, at the same place: perhaps "
-                "for lack of memory. Use less or shorter data."
+    def run(self, should_stop: Callable[[], bool]) -> JobOutcome:
+        """Train the remaining steps and save the adapter."""
+        if self._model.crash_count > MAX_CRASHES:
+            message = (
+                f"The training process crashed {MAX_CRASHES} times without progress, possibly for "
+                "lack of memory. Use fewer or shorter examples."
             )
-            raise _JobError(Status.INTERNAL, words)
+            raise _JobError(ApiStatus.INTERNAL, message)
         try:
-            return self._take_steps(self._begin(), must_leave)
+            return self._train_steps(self._start(), should_stop)
         except ValueError as error:
-            raise _JobError(Status.INVALID_ARGUMENT, str(error)) from error
+            raise _JobError(ApiStatus.INVALID_ARGUMENT, str(error)) from error
 
-    def _take_steps(self, tuning: Tuning, must_leave: Callable[[], bool]) -> Ending:
-        looked = shown = saved = time.monotonic()
+    def _train_steps(self, tuning: TrainingRun, should_stop: Callable[[], bool]) -> JobOutcome:
+        polled_at = published_at = saved_at = time.monotonic()
         for step in tuning:
-            self._note(step)
+            self._add_snapshot(step)
             now = time.monotonic()
-            if now - looked < _LOOK_S:
+            if now - polled_at < _POLL_S:
                 continue
-            looked = now
-            is_time_to_leave = must_leave()
-            is_time_to_save = is_time_to_leave or now - saved >= _SAVE_S
-            if is_time_to_save or now - shown >= _SHOW_S:
-                shown = now
-                is_wanted = self._show()
+            polled_at = now
+            is_stopping = should_stop()
+            is_checkpoint_due = is_stopping or now - saved_at >= _CHECKPOINT_S
+            if is_checkpoint_due or now - published_at >= _PUBLISH_S:
+                published_at = now
+                is_unfinished = self._publish()
             else:
-                is_wanted = self._jobs.is_wanted(self._model.seq)
-            if not is_wanted:
-                return Ending.UNWANTED
-            if is_time_to_save:
-                self._save(tuning.adapter())
-                saved = now
-            if is_time_to_leave:
-                return Ending.LEFT
+                is_unfinished = self._jobs.is_unfinished(self._model.seq)
+            if not is_unfinished:
+                return JobOutcome.CANCELLED
+            if is_checkpoint_due:
+                self._save_checkpoint(tuning.adapter())
+                saved_at = now
+            if is_stopping:
+                return JobOutcome.INTERRUPTED
         return self._finish(tuning)
 
-    def _begin(self) -> Tuning:
-        """Begin, or go on from the checkpoint if it fits the curve."""
-        engine = self._catalogue.engine(self._model.base_model, method="createTunedModel")
-        request = self._request()
-        checkpoint = self._read_checkpoint()
+    def _start(self) -> TrainingRun:
+        """Start the job, or continue from the checkpoint if it matches the curve."""
+        engine = self._catalog.get(self._model.base_model, method="createTunedModel")
+        request = self._training_request()
+        checkpoint = self._load_checkpoint()
         self._jobs.rewind(self._model.seq, self._last_step)
         return engine.tune(request, resume=checkpoint)
 
-    def _request(self) -> TuningRequest:
+    def _training_request(self) -> TuningRequest:
         model = self._model
         data = self._jobs.examples(model.seq)
         settings = f"{model.epoch_count} {model.batch_size} {model.learning_rate!r}"
-        # From the content alone: the same request gives the same curve and the same model.
+        # The seed depends only on the content: equal requests give equal curves and models.
         content = f"{model.base_model}\n{model.source}\n{settings}\n".encode() + data
         return TuningRequest(
             examples=msgspec.json.Decoder(Example).decode_lines(data),
@@ -152,65 +155,65 @@ class _Run:
             batch_size=model.batch_size,
             learning_rate=model.learning_rate,
             seed=int.from_bytes(hashlib.sha256(content).digest()[:8]),
-            parent=self._parent(),
+            parent=self._load_source(),
         )
 
-    def _parent(self) -> Adapter | None:
+    def _load_source(self) -> Adapter | None:
         model = self._model
         if model.source_seq is None:
             return None
         from tunedmodels.engines import adapters  # noqa: PLC0415  # numpy: 0.1 s
 
-        parent_id = model.source.removeprefix("tunedModels/")
+        source_id = model.source.removeprefix("tunedModels/")
         try:
-            path = self._jobs.store.files.adapter(parent_id, model.source_seq)
+            path = self._jobs.store.files.adapter_path(source_id, model.source_seq)
             return adapters.load(path, model.base_model)
         except FileNotFoundError:
-            words = f"{model.source}, which this model continues from, was deleted."
-            raise _JobError(Status.FAILED_PRECONDITION, words) from None
+            message = f"{model.source}, from which this model continues, was deleted."
+            raise _JobError(ApiStatus.FAILED_PRECONDITION, message) from None
         except ValueError as error:
-            raise _JobError(Status.FAILED_PRECONDITION, str(error)) from error
+            raise _JobError(ApiStatus.FAILED_PRECONDITION, str(error)) from error
 
-    def _read_checkpoint(self) -> Adapter | None:
+    def _load_checkpoint(self) -> Adapter | None:
         from tunedmodels.engines import adapters  # noqa: PLC0415  # numpy: 0.1 s
 
         try:
-            saved = adapters.load(self._checkpoint, self._model.base_model)
+            checkpoint = adapters.load(self._checkpoint_path, self._model.base_model)
         except (OSError, ValueError):
-            # A damaged one costs time, no more: the same steps are taken again.
+            # Without a usable checkpoint the same steps are trained again.
             return None
-        if saved.steps > self._model.completed_steps:
-            # A power cut can lose the last moments of the database, but not this file.
+        if checkpoint.steps > self._model.completed_steps:
+            # A power failure can lose the last transactions of the database, but not this file.
             return None
-        self._last_step = saved.steps
-        return saved
+        self._last_step = checkpoint.steps
+        return checkpoint
 
-    def _note(self, step: Step) -> None:
-        self._unseen.append(snapshot(step.step, step.epoch, step.mean_loss))
+    def _add_snapshot(self, step: TrainingStep) -> None:
+        self._unpublished.append(snapshot(step.step, step.epoch, step.mean_loss))
         self._last_step = step.step
 
-    def _show(self) -> bool:
-        """Make the latest steps visible; False when the job is not wanted any more."""
-        if not self._unseen:
-            return self._jobs.is_wanted(self._model.seq)
-        stretch = b",".join(self._unseen).decode()
-        self._unseen.clear()
-        return self._jobs.add_steps(self._model.seq, self._last_step, stretch)
+    def _publish(self) -> bool:
+        """Store the latest snapshots; return False if the job was cancelled or deleted."""
+        if not self._unpublished:
+            return self._jobs.is_unfinished(self._model.seq)
+        snapshots = b",".join(self._unpublished).decode()
+        self._unpublished.clear()
+        return self._jobs.add_steps(self._model.seq, self._last_step, snapshots)
 
-    def _save(self, adapter: Adapter) -> None:
-        _write(self._checkpoint, adapter)
-        self._jobs.note_progress(self._model.seq)
+    def _save_checkpoint(self, adapter: Adapter) -> None:
+        _save_adapter(self._checkpoint_path, adapter)
+        self._jobs.reset_crash_count(self._model.seq)
 
-    def _finish(self, tuning: Tuning) -> Ending:
-        if not self._show():
-            return Ending.UNWANTED
-        path = self._jobs.store.files.adapter(self._model.id, self._model.seq)
-        # First the file, whole and on disk, then the state: ACTIVE is never half a model.
-        _write(path, tuning.adapter())
-        return Ending.FINISHED if self._jobs.finish(self._model.seq) else Ending.UNWANTED
+    def _finish(self, tuning: TrainingRun) -> JobOutcome:
+        if not self._publish():
+            return JobOutcome.CANCELLED
+        path = self._jobs.store.files.adapter_path(self._model.id, self._model.seq)
+        # First the complete file, then the state: an ACTIVE model always has its adapter.
+        _save_adapter(path, tuning.adapter())
+        return JobOutcome.FINISHED if self._jobs.finish(self._model.seq) else JobOutcome.CANCELLED
 
 
-def _write(path: Path, adapter: Adapter) -> None:
+def _save_adapter(path: Path, adapter: Adapter) -> None:
     from tunedmodels.engines import adapters  # noqa: PLC0415  # numpy: 0.1 s
 
     try:

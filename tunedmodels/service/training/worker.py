@@ -1,9 +1,9 @@
-"""A process that trains: one job after another, until none is left or its parent is gone.
+"""A worker process: trains one job after another until no job is free or its parent has exited.
 
     python -m tunedmodels.service.training.worker STORE
 
-Its standard input is a pipe whose other end its parent holds. When that closes, for whatever
-reason, a kill of the parent included, the worker writes a checkpoint and leaves.
+Its standard input is a pipe from its parent. When the pipe is closed, also because the parent was
+killed, the worker saves a checkpoint and exits.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ from pathlib import Path
 from types import FrameType
 
 from tunedmodels.errors import StoreError
-from tunedmodels.service.api.base_models import Catalogue
-from tunedmodels.service.store.jobs import Jobs
-from tunedmodels.service.store.models import Store
-from tunedmodels.service.training.job import Ending, train
+from tunedmodels.service.api.base_models import EngineCatalog
+from tunedmodels.service.store.jobs import JobQueue
+from tunedmodels.service.store.models import ModelStore
+from tunedmodels.service.training.job import JobOutcome, train_job
 
-_NICENESS = 10  # whoever waits for an answer goes first
+_NICE_INCREMENT = 10  # requests have priority over training
 
 
-class _Farewell:
-    """Whether it is time to leave: the parent is gone, or somebody asked us to end."""
+class _ExitSignal:
+    """Returns whether the worker should exit: after SIGTERM, or after the exit of its parent."""
 
     def __init__(self) -> None:
-        self._is_asked = False
-        signal.signal(signal.SIGTERM, self._ask)
+        self._is_set = False
+        signal.signal(signal.SIGTERM, self._set)
 
     def __call__(self) -> bool:
-        if not self._is_asked:
-            # Nobody ever writes to the pipe: it can be read only when its other end is closed.
-            self._is_asked = bool(select.select([sys.stdin.fileno()], [], [], 0)[0])
-        return self._is_asked
+        if not self._is_set:
+            # The parent never writes to the pipe: it becomes readable when the parent closes it.
+            self._is_set = bool(select.select([sys.stdin.fileno()], [], [], 0)[0])
+        return self._is_set
 
-    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
-        self._is_asked = True
+    def _set(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_set = True
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train whatever is unfinished and free in a store; return the exit status."""
+    """Train the free jobs of a store and return the exit status."""
     parser = argparse.ArgumentParser(prog="tunedmodels.service.training.worker")
     parser.add_argument("store", type=Path)
     parser.add_argument("--engines", default="tunedmodels.engines:ENGINES", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    os.nice(_NICENESS)
-    must_leave = _Farewell()
-    store = Store(options.store)
+    os.nice(_NICE_INCREMENT)
+    should_stop = _ExitSignal()
+    store = ModelStore(options.store)
     try:
-        _work(Jobs(store), Catalogue(options.engines), must_leave)
+        _train_jobs(JobQueue(store), EngineCatalog(options.engines), should_stop)
     except (StoreError, OSError) as error:
-        # Nothing can be written now, so nothing is: the job goes on from its checkpoint later.
-        words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        sys.stderr.write(f"{words}\n")
+        # The store cannot be written, so the job stays unfinished and continues later.
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"{text}\n")
         return 1
     finally:
         store.close()
     return 0
 
 
-def _work(jobs: Jobs, catalogue: Catalogue, must_leave: _Farewell) -> None:
-    jobs.store.files.prepare()
-    while not must_leave() and (lease := jobs.take()):
+def _train_jobs(jobs: JobQueue, catalog: EngineCatalog, should_stop: _ExitSignal) -> None:
+    jobs.store.files.create_directories()
+    while not should_stop() and (lease := jobs.take()):
         try:
-            ending = train(lease.model, jobs, catalogue, must_leave=must_leave)
+            outcome = train_job(lease.model, jobs, catalog, should_stop=should_stop)
         finally:
             lease.release()
-        if ending is Ending.LEFT:
+        if outcome is JobOutcome.INTERRUPTED:
             return
 
 

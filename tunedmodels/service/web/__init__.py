@@ -1,6 +1,6 @@
-"""The library page of `serve`: what a person with a browser sees and does, through the same rules.
+"""The library page of `serve`: the models of the service in a browser.
 
-Pages are made on the server and work without JavaScript. What a page changes, it changes by calling
-the handlers of the API with the visitor as the caller, so that there is one set of rules. Nothing
-here is imported by the service that runs inside of a command.
+Pages are rendered on the server and work without JavaScript. Every change calls the handlers of the
+API with the visitor as the caller, so that both have the same rules. The embedded service inside a
+command does not import this package.
 """

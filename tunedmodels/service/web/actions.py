@@ -1,88 +1,90 @@
-"""What a page changes: words, cancel, delete, share. What cannot be undone asks first.
+"""The changes that pages make: describe, share, cancel and delete; the last two ask first.
 
-The handlers of the API do it all, with the visitor as the caller.
+The handlers of the API make each change, with the visitor as the caller.
 """
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
-from tunedmodels import stamp as stamps
 from tunedmodels.service.api import permissions, tuned_models
-from tunedmodels.service.api.permissions import reached
+from tunedmodels.service.api.permissions import authorize_model
 from tunedmodels.service.errors import ApiError
-from tunedmodels.service.records import Grantee, Role
+from tunedmodels.service.records import AccessRole, Grantee
 from tunedmodels.service.web import model_page
-from tunedmodels.service.web.request import Asked, see
+from tunedmodels.service.web.request import PageRequest, redirect
+from tunedmodels.stamp import format_description
 
 
-def ask_to_cancel(asked: Asked) -> Response:
-    """Ask before a job is cancelled."""
-    return _confirmation(asked, "cancel.html", Role.WRITER)
+def confirm_cancel(request: PageRequest) -> Response:
+    """Return a page that asks whether to cancel the job."""
+    return _confirmation(request, "cancel.html", AccessRole.WRITER)
 
 
-def cancel(asked: Asked) -> Response:
+def cancel(request: PageRequest) -> Response:
     """Cancel the job."""
-    model = reached(asked.rooms, asked.caller, asked.path["id"], Role.WRITER)
-    asked.api(tuned_models.cancel_operation, {"id": model.id, "operation": model.operation})
-    return see(f"/models/{model.id}")
+    model_id = request.path["id"]
+    model = authorize_model(request.context, request.caller, model_id, AccessRole.WRITER)
+    path = {"id": model.id, "operation": model.operation}
+    request.call_api(tuned_models.cancel_operation, path)
+    return redirect(f"/models/{model.id}")
 
 
-def ask_to_delete(asked: Asked) -> Response:
-    """Ask before a model is deleted."""
-    return _confirmation(asked, "delete.html", Role.OWNER)
+def confirm_delete(request: PageRequest) -> Response:
+    """Return a page that asks whether to delete the model."""
+    return _confirmation(request, "delete.html", AccessRole.OWNER)
 
 
-def delete(asked: Asked) -> Response:
+def delete(request: PageRequest) -> Response:
     """Delete the model."""
-    asked.api(tuned_models.delete, asked.path)
-    return see("/?notice=deleted")
+    request.call_api(tuned_models.delete, request.path)
+    return redirect("/?notice=deleted")
 
 
-def share(asked: Asked) -> Response:
-    """Give somebody a role; what is wrong with the form is said on the page of the model."""
-    kind = asked.form.text("grantee_type")
-    wanted = {"granteeType": kind, "role": asked.form.text("role")}
-    if kind != Grantee.EVERYONE.name:
-        wanted["emailAddress"] = asked.form.text("email_address")
+def share(request: PageRequest) -> Response:
+    """Create a permission; an error is shown on the page of the model."""
+    grantee_type = request.form.text("grantee_type")
+    body = {"granteeType": grantee_type, "role": request.form.text("role")}
+    if grantee_type != Grantee.EVERYONE.name:
+        body["emailAddress"] = request.form.text("email_address")
     try:
-        asked.api(permissions.create, asked.path, body=wanted)
+        request.call_api(permissions.create, request.path, body=body)
     except ApiError as error:
-        return model_page.page(asked, alert=error.message, status=error.status.http)
-    return see(f"/models/{asked.path['id']}#sharing")
+        return model_page.render(request, alert=error.message, status=error.status.http)
+    return redirect(f"/models/{request.path['id']}#sharing")
 
 
-def unshare(asked: Asked) -> Response:
-    """Take a permission away."""
-    asked.api(permissions.delete, asked.path)
-    return see(f"/models/{asked.path['id']}#sharing")
+def unshare(request: PageRequest) -> Response:
+    """Remove a permission."""
+    request.call_api(permissions.delete, request.path)
+    return redirect(f"/models/{request.path['id']}#sharing")
 
 
-def back(asked: Asked) -> Response:
-    """Lead to the page of a model from where a form of it was answered: no form is sent again."""
-    return see(f"/models/{model_page.looked_up(asked).model.id}")
+def redirect_to_model(request: PageRequest) -> Response:
+    """Redirect to the model page, so that reloading does not resubmit the form."""
+    return redirect(f"/models/{model_page.load_version(request).model.id}")
 
 
-def describe(asked: Asked) -> Response:
-    """Change the display name and the words about a model; its stamp stays as it is."""
-    this = model_page.looked_up(asked)
-    words = asked.form.text("description").replace("\r\n", "\n")
-    stamp = this.seen.stamp
-    wanted = {
-        "displayName": asked.form.text("display_name"),
-        "description": stamps.write(words, stamp) if stamp else words,
+def describe(request: PageRequest) -> Response:
+    """Change the display name and the description of a model; its stamp is kept."""
+    version = model_page.load_version(request)
+    description = request.form.text("description").replace("\r\n", "\n")
+    stamp = version.observed.stamp
+    body = {
+        "displayName": request.form.text("display_name"),
+        "description": format_description(description, stamp) if stamp else description,
     }
     try:
-        mask = {"update_mask": ",".join(wanted)}
-        asked.api(tuned_models.patch, asked.path, query=mask, body=wanted)
+        mask = {"update_mask": ",".join(body)}
+        request.call_api(tuned_models.patch, request.path, query=mask, body=body)
     except ApiError as error:
-        return model_page.page(asked, alert=error.message, status=error.status.http)
-    return see(f"/models/{this.model.id}")
+        return model_page.render(request, alert=error.message, status=error.status.http)
+    return redirect(f"/models/{version.model.id}")
 
 
-def _confirmation(asked: Asked, template: str, needed: Role) -> Response:
-    # Who may not do it is told so before the question, not after it.
-    reached(asked.rooms, asked.caller, asked.path["id"], needed)
-    this = model_page.looked_up(asked)
-    is_serving = model_page.family_of(asked, this).serving_id == this.model.id
-    return asked.page(template, this=this, is_serving=is_serving)
+def _confirmation(request: PageRequest, template: str, required: AccessRole) -> Response:
+    # Checked before the question, so that a visitor without the role does not see it.
+    authorize_model(request.context, request.caller, request.path["id"], required)
+    version = model_page.load_version(request)
+    serving_id = model_page.sibling_versions(request, version).serving_id
+    return request.page(template, version=version, is_serving=serving_id == version.model.id)

@@ -1,4 +1,4 @@
-"""The routes of the library, in front of the API: what is no page is passed on as it is."""
+"""The routes of the library, in front of the API: all other paths are passed to the API."""
 
 from __future__ import annotations
 
@@ -15,57 +15,69 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from tunedmodels.errors import StoreError
-from tunedmodels.service.api.request import Rooms
-from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.api.request import ServiceContext
+from tunedmodels.service.errors import ApiError, ApiStatus
 from tunedmodels.service.web import (
     actions,
     list_page,
     model_page,
     playground_page,
-    session,
     sign_in_page,
     tune_page,
 )
-from tunedmodels.service.web.progress import MOST_JOBS, Stream
-from tunedmodels.service.web.request import NO_FORM, Asked, Form, PageHandler, read_form, see
-from tunedmodels.service.web.session import Visit, Visits, remember
-from tunedmodels.service.web.templating import Pages, guarded
+from tunedmodels.service.web.progress import MAX_JOBS, ProgressStream
+from tunedmodels.service.web.request import (
+    NO_FORM,
+    Form,
+    PageHandler,
+    PageRequest,
+    read_form,
+    redirect,
+)
+from tunedmodels.service.web.session import (
+    TOKEN_FIELD,
+    Session,
+    Sessions,
+    check_origin,
+    set_session_cookie,
+)
+from tunedmodels.service.web.templating import PageRenderer, with_security_headers
 
 _MODEL = "/models/{id}"
 # fmt: off
 _PAGES: Final[tuple[tuple[str, str, PageHandler], ...]] = (
     ("GET",  "/",                                          list_page.show),
-    ("GET",  "/tune",                                      tune_page.blank),
+    ("GET",  "/tune",                                      tune_page.show),
     ("POST", "/tune",                                      tune_page.submit),
     ("GET",  _MODEL,                                       model_page.show),
     ("GET",  f"{_MODEL}/ask",                              playground_page.show),
     ("POST", f"{_MODEL}/ask",                              playground_page.show),
-    ("GET",  f"{_MODEL}/cancel",                           actions.ask_to_cancel),
+    ("GET",  f"{_MODEL}/cancel",                           actions.confirm_cancel),
     ("POST", f"{_MODEL}/cancel",                           actions.cancel),
-    ("GET",  f"{_MODEL}/delete",                           actions.ask_to_delete),
+    ("GET",  f"{_MODEL}/delete",                           actions.confirm_delete),
     ("POST", f"{_MODEL}/delete",                           actions.delete),
-    ("GET",  f"{_MODEL}/words",                            actions.back),
+    ("GET",  f"{_MODEL}/words",                            actions.redirect_to_model),
     ("POST", f"{_MODEL}/words",                            actions.describe),
-    ("GET",  f"{_MODEL}/permissions",                      actions.back),
+    ("GET",  f"{_MODEL}/permissions",                      actions.redirect_to_model),
     ("POST", f"{_MODEL}/permissions",                      actions.share),
     ("POST", f"{_MODEL}/permissions/{{permission}}/remove", actions.unshare),
 )
 # fmt: on
 _HEADINGS: Final = {
-    Status.NOT_FOUND: "There is nothing here",
-    Status.PERMISSION_DENIED: "You may not do this",
-    Status.UNAVAILABLE: "The store does not answer",
-    Status.INTERNAL: "Something went wrong here",
+    ApiStatus.NOT_FOUND: "Not found",
+    ApiStatus.PERMISSION_DENIED: "Permission denied",
+    ApiStatus.UNAVAILABLE: "The store is not available",
+    ApiStatus.INTERNAL: "Internal error",
 }
 
 
-class Library:
-    """The pages of one server. `app` answers; `close` ends the streams of events."""
+class WebLibrary:
+    """The pages of one server: `app` is the application, `close` ends the event streams."""
 
-    def __init__(self, rooms: Rooms, api: ASGIApp) -> None:
-        self._rooms = rooms
-        self._pages = Pages()
-        self._visits = Visits(rooms.keys)
+    def __init__(self, context: ServiceContext, api: ASGIApp) -> None:
+        self._context = context
+        self._renderer = PageRenderer()
+        self._sessions = Sessions(context.keys)
         self._is_closing = False
         pages = [
             Route(path, self._endpoint(handler), methods=[method])
@@ -77,60 +89,61 @@ class Library:
             Route("/sign-in", self._sign_in, methods=["POST"]),
             Route("/sign-out", self._sign_out, methods=["POST"]),
             Route("/static/{name:path}", self._static),
-            Route("/models/{rest:path}", _no_page),
+            Route("/models/{rest:path}", _not_found),
         ]
         self.app = Starlette(
             routes=[*pages, *others, Mount("/", app=api)],
             exception_handlers=dict.fromkeys(
-                (ApiError, StoreError, HTTPException, Exception), self._refused
+                (ApiError, StoreError, HTTPException, Exception), self._error_page
             ),
         )
 
     def close(self) -> None:
-        """End the streams of events, which would otherwise keep a server that stops waiting."""
+        """End the event streams, which would otherwise delay the shutdown of the server."""
         self._is_closing = True
 
     def _endpoint(self, handler: PageHandler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            visit = self._visits.of(request)
-            request.state.caller = visit.caller  # for the access log
-            if visit.is_new and _comes_from_elsewhere(request):
-                return self._pages.page("arrived.html", visit)
-            if visit.caller is None:
+            session = self._sessions.session_of(request)
+            request.state.caller = session.caller  # for the access log
+            if session.is_new and _is_cross_site(request):
+                return self._renderer.page("arrived.html", session)
+            if session.caller is None:
                 after = quote(request.scope["path"]) if request.method == "GET" else "/"
-                return self._known(see(f"/sign-in?after={after}"), request, visit)
-            form = await self._form(request, visit) if request.method == "POST" else NO_FORM
-            asked = Asked(
-                rooms=self._rooms,
-                pages=self._pages,
-                visit=visit,
-                caller=visit.caller,
+                return self._finish(redirect(f"/sign-in?after={after}"), request, session)
+            form = await self._form(request, session) if request.method == "POST" else NO_FORM
+            page_request = PageRequest(
+                context=self._context,
+                renderer=self._renderer,
+                session=session,
+                caller=session.caller,
                 path=request.path_params,
                 query=dict(request.query_params),
                 form=form,
             )
-            return self._known(await run_in_threadpool(handler, asked), request, visit)
+            response = await run_in_threadpool(handler, page_request)
+            return self._finish(response, request, session)
 
         return endpoint
 
-    async def _form(self, request: Request, visit: Visit) -> Form:
-        """Read a form that our own page sent. Raises ApiError for any other."""
-        session.check_origin(request.headers)
+    async def _form(self, request: Request, session: Session) -> Form:
+        """Return the form of a request. Raises ApiError unless our own page sent it."""
+        check_origin(request.headers)
         form = await read_form(request)
-        self._visits.tokens.check(visit.name, form.text(session.FIELD))
+        self._sessions.form_tokens.check(session.id, form.text(TOKEN_FIELD))
         return form
 
     async def _events(self, request: Request) -> Response:
-        visit = self._visits.of(request)
-        request.state.caller = visit.caller  # for the access log
-        ids = list(dict.fromkeys(request.query_params.getlist("id")))[:MOST_JOBS]
-        stream = Stream(
-            self._rooms,
-            caller=lambda: self._visits.caller(visit.name),
+        session = self._sessions.session_of(request)
+        request.state.caller = session.caller  # for the access log
+        ids = list(dict.fromkeys(request.query_params.getlist("id")))[:MAX_JOBS]
+        stream = ProgressStream(
+            self._context,
+            caller=lambda: self._sessions.caller(session.id),
             ids=ids,
             is_closing=lambda: self._is_closing,
         )
-        return guarded(
+        return with_security_headers(
             StreamingResponse(
                 stream.events(),
                 media_type="text/event-stream",
@@ -139,68 +152,68 @@ class Library:
         )
 
     async def _show_sign_in(self, request: Request) -> Response:
-        visit = self._visits.of(request)
-        if visit.is_new and _comes_from_elsewhere(request):
-            return self._pages.page("arrived.html", visit)
+        session = self._sessions.session_of(request)
+        if session.is_new and _is_cross_site(request):
+            return self._renderer.page("arrived.html", session)
         after = request.query_params.get("after", "/")
-        return self._known(sign_in_page.show(self._pages, visit, after), request, visit)
+        response = sign_in_page.show(self._renderer, session, after)
+        return self._finish(response, request, session)
 
     async def _sign_in(self, request: Request) -> Response:
-        visit = self._visits.of(request)
-        form = await self._form(request, visit)
-        response = sign_in_page.sign_in(self._visits, self._pages, visit, request, form)
-        return self._known(response, request, visit)
+        session = self._sessions.session_of(request)
+        form = await self._form(request, session)
+        response = sign_in_page.sign_in(self._sessions, self._renderer, session, request, form)
+        return self._finish(response, request, session)
 
     async def _sign_out(self, request: Request) -> Response:
-        visit = self._visits.of(request)
-        await self._form(request, visit)
-        return guarded(sign_in_page.sign_out(self._visits, visit))
+        session = self._sessions.session_of(request)
+        await self._form(request, session)
+        return with_security_headers(sign_in_page.sign_out(self._sessions, session))
 
     async def _static(self, request: Request) -> Response:
-        found = self._pages.static(request.path_params["name"])
-        if found is None:
-            raise ApiError(Status.NOT_FOUND, "There is no such file.")
-        return found
+        response = self._renderer.static(request.path_params["name"])
+        if response is None:
+            raise ApiError(ApiStatus.NOT_FOUND, "This file does not exist.")
+        return response
 
-    async def _refused(self, request: Request, error: Exception) -> Response:
-        """Say an error on a page."""
-        status, words = _in_words(error)
-        visit = self._visits.of(request)
-        heading = _HEADINGS.get(status, "That cannot be done")
-        response = self._pages.page(
-            "error.html", visit, status=status.http, heading=heading, message=words
+    async def _error_page(self, request: Request, error: Exception) -> Response:
+        status, message = _status_and_message(error)
+        session = self._sessions.session_of(request)
+        heading = _HEADINGS.get(status, "The request failed")
+        response = self._renderer.page(
+            "error.html", session, status=status.http, heading=heading, message=message
         )
-        return self._known(response, request, visit)
+        return self._finish(response, request, session)
 
     @staticmethod
-    def _known(response: Response, request: Request, visit: Visit) -> Response:
-        """Give a new visitor its name, unless it was given another one by signing in."""
-        is_named = "set-cookie" in response.headers
-        if visit.is_new and not is_named and not _comes_from_elsewhere(request):
-            remember(response, request, visit.name)
-        return guarded(response)
+    def _finish(response: Response, request: Request, session: Session) -> Response:
+        """Add the headers, and the cookie of a new session unless a sign-in has set another."""
+        has_cookie = "set-cookie" in response.headers
+        if session.is_new and not has_cookie and not _is_cross_site(request):
+            set_session_cookie(response, request, session.id)
+        return with_security_headers(response)
 
 
-async def _no_page(_request: Request) -> Response:
+async def _not_found(_request: Request) -> Response:
     raise HTTPException(404)
 
 
-def _comes_from_elsewhere(request: Request) -> bool:
-    """Whether a link on another site was followed: our SameSite=Strict cookie stayed behind.
+def _is_cross_site(request: Request) -> bool:
+    """Whether the request comes from a link on another site, without our SameSite=Strict cookie.
 
-    A new one would sign the visitor out, so such a visitor gets a page that loads itself again.
+    A new cookie would sign the visitor out, so such a request gets a page that reloads itself.
     """
     return request.headers.get("sec-fetch-site") == "cross-site"
 
 
-def _in_words(error: Exception) -> tuple[Status, str]:
+def _status_and_message(error: Exception) -> tuple[ApiStatus, str]:
     match error:
         case ApiError():
             return error.status, error.message
         case StoreError():
-            return Status.UNAVAILABLE, f"{error.message}. {error.cure}".rstrip()
+            return ApiStatus.UNAVAILABLE, f"{error.message}. {error.cure}".rstrip()
         case HTTPException():
-            return Status.NOT_FOUND, "No page has this address."
+            return ApiStatus.NOT_FOUND, "This page does not exist."
         case _:
-            # A fault of ours: whoever runs the service gets the traceback, not whoever looks.
-            return Status.INTERNAL, "Whoever runs this server finds the reason in its output."
+            # A bug: the traceback goes to the output of the server, not to the visitor.
+            return ApiStatus.INTERNAL, "The output of the server contains the reason."

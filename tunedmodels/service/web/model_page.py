@@ -1,4 +1,4 @@
-"""The page of one model: its curve, its settings, its data, its versions, who shares it."""
+"""The page of one model: its curve, settings, examples, versions and permissions."""
 
 from __future__ import annotations
 
@@ -10,171 +10,185 @@ from starlette.responses import Response
 
 from tunedmodels.datasets.examples import Example
 from tunedmodels.evaluation.chart_axis import usual_top
+from tunedmodels.evaluation.chart_svg import draw_curve, sparkline
 from tunedmodels.evaluation.curves import CurveKind, CurveReading, read_curve
-from tunedmodels.service.api.limits import MOST_DISPLAY_NAME
-from tunedmodels.service.api.permissions import reached
-from tunedmodels.service.list_filter import Selection
-from tunedmodels.service.records import Grantee, Permission, Role
-from tunedmodels.service.web import templating
-from tunedmodels.service.web.chart_svg import draw, spark
+from tunedmodels.service.api.limits import MAX_DISPLAY_NAME_LENGTH
+from tunedmodels.service.api.permissions import authorize_model
+from tunedmodels.service.list_filter import ModelFilter
+from tunedmodels.service.records import AccessRole, Grantee, StoredPermission
 from tunedmodels.service.web.model_view import (
-    Family,
-    Standing,
-    Version,
+    ServingStatus,
+    StoredVersion,
+    VersionGroup,
+    parse_time,
+    serving_status,
     stamp_sentences,
-    standing,
-    version,
+    stored_version,
 )
-from tunedmodels.service.web.progress import progress
-from tunedmodels.service.web.request import Asked
+from tunedmodels.service.web.progress import progress_of
+from tunedmodels.service.web.request import PageRequest
+from tunedmodels.service.web.templating import STATE_LABELS, format_duration, format_loss
 
 _VERSIONS_SHOWN = 8
-_MOST_VERSIONS = 100  # where all are asked for
+_MAX_VERSIONS = 100  # with ?versions=all
 _EXAMPLES_SHOWN = 5
 _PERMISSIONS_SHOWN = 1000
-_CLEAR = (CurveKind.PLATEAU, CurveKind.FALLING)  # the other curves are a warning
+_GOOD_CURVES = (CurveKind.PLATEAU, CurveKind.FALLING)  # the others are shown as a warning
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """A version beside the others of its name. `line` is the points of its small curve."""
+class VersionRow:
+    """A row in the table of the versions of a name."""
 
-    version: Version
+    version: StoredVersion
     state: str
-    line: str
+    #: The points of its sparkline.
+    sparkline: str
     first_loss: str
     last_loss: str
-    standing: Standing
-    is_this: bool
+    status: ServingStatus
+    #: Whether it is the version of the page.
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """A permission in words; `id` is empty for one that cannot be taken away."""
+class PermissionRow:
+    """A row in the table of permissions."""
 
+    #: Empty for the owner, whose permission cannot be removed.
     id: str
-    whom: str
-    kind: str
+    grantee: str
+    grantee_type: str
     role: str
 
 
-def show(asked: Asked) -> Response:
-    """Show a model."""
-    return page(asked)
+def show(request: PageRequest) -> Response:
+    """Return the page of the model in the path."""
+    return render(request)
 
 
-def page(asked: Asked, *, alert: str = "", status: int = 200) -> Response:
-    """Return the page of the model in the path; `alert` is what went wrong with a form of it."""
-    this = looked_up(asked)
-    role = asked.rooms.sharing.role(this.model.seq, asked.caller) or Role.READER
-    is_writer = role <= Role.WRITER
-    family = family_of(asked, this)
-    reading = read_curve(this.seen.curve, epoch_count=this.model.epoch_count)
-    examples = examples_of(asked, this)
-    most = _MOST_VERSIONS if asked.query.get("versions") == "all" else _VERSIONS_SHOWN
-    stamp = this.seen.stamp
-    return asked.page(
+def render(request: PageRequest, *, alert: str = "", status: int = 200) -> Response:
+    """Return the page of the model in the path; `alert` is the error of a form of the page."""
+    version = load_version(request)
+    role = request.context.permissions.role(version.model.seq, request.caller)
+    role = role or AccessRole.READER
+    is_writer = role <= AccessRole.WRITER
+    group = sibling_versions(request, version)
+    reading = read_curve(version.observed.curve, epoch_count=version.model.epoch_count)
+    examples = load_examples(request, version)
+    shows_all = request.query.get("versions") == "all"
+    limit = _MAX_VERSIONS if shows_all else _VERSIONS_SHOWN
+    stamp = version.observed.stamp
+    return request.page(
         "model.html",
         status=status,
         alert=alert,
-        this=this,
-        most_name=MOST_DISPLAY_NAME,
-        progress=progress(this),
-        standing=standing(this.seen, serving_id=family.serving_id),
+        version=version,
+        max_name_length=MAX_DISPLAY_NAME_LENGTH,
+        progress=progress_of(version),
+        serving_status=serving_status(version.observed, serving_id=group.serving_id),
         is_writer=is_writer,
-        is_owner=role is Role.OWNER,
-        drawing=draw(this.seen.curve, reading),
+        is_owner=role is AccessRole.OWNER,
+        drawing=draw_curve(version.observed.curve, reading),
         reading=reading,
-        advice=_advice(this, reading),
-        is_clear=reading.kind in _CLEAR,
-        took=_took(this),
+        advice=_advice(version, reading),
+        is_good_curve=reading.kind in _GOOD_CURVES,
+        training_duration=_training_duration(version),
         example_count=len(examples),
-        # The API never gives training data back; who may change a model may see what made it.
+        # The API never returns training data; the page shows it to users who can change the model.
         examples=examples[:_EXAMPLES_SHOWN] if is_writer else [],
-        versions=_beside(asked, family, this, most),
-        versions_more=len(family.versions[most:]),
-        versions_all=len(family.versions),
-        are_all_asked=most == _MOST_VERSIONS,
-        permissions=_shared(asked, this) if is_writer else [],
+        versions=_version_rows(request, group, version, limit),
+        versions_more=len(group.versions[limit:]),
+        versions_total=len(group.versions),
+        shows_all_versions=shows_all,
+        permissions=_permission_rows(request, version) if is_writer else [],
         sentences=list(stamp_sentences(stamp)) if stamp else [],
     )
 
 
-def looked_up(asked: Asked) -> Version:
-    """Return the model in the path with its curve, for a reader of it. Raises ApiError."""
-    model = reached(asked.rooms, asked.caller, asked.path["id"], Role.READER)
-    # It may be gone since: then it is as it was a moment ago, without a curve.
-    return version(*(asked.rooms.store.get_with_curve(model.id) or (model, "")))
+def load_version(request: PageRequest) -> StoredVersion:
+    """Return the model in the path with its curve, for its readers. Raises ApiError."""
+    model_id = request.path["id"]
+    model = authorize_model(request.context, request.caller, model_id, AccessRole.READER)
+    # If it was deleted meanwhile, it is shown as it was, without a curve.
+    return stored_version(*(request.context.store.get_with_curve(model.id) or (model, "")))
 
 
-def family_of(asked: Asked, this: Version) -> Family:
-    """Return the versions of a name that the visitor has a role on, without curves."""
-    stamp = this.seen.stamp
-    word = f"name={stamp.name}" if stamp else this.model.display_name
+def sibling_versions(request: PageRequest, version: StoredVersion) -> VersionGroup:
+    """Return the versions of a name on which the visitor has a role, without curves."""
+    stamp = version.observed.stamp
+    word = f"name={stamp.name}" if stamp else version.model.display_name
     if not word:
-        return Family([this])
-    found = asked.rooms.store.overview(selected=Selection(words=(word,)), caller=asked.caller)
-    others = [each for each in map(version, found) if each.family == this.family]
-    by_seq = {each.model.seq: each for each in (this, *others)}
-    return Family([by_seq[seq] for seq in sorted(by_seq, reverse=True)])
+        return VersionGroup([version])
+    models = request.context.store.list_all(
+        model_filter=ModelFilter(words=(word,)), caller=request.caller
+    )
+    others = [v for v in map(stored_version, models) if v.group_key == version.group_key]
+    by_seq = {each.model.seq: each for each in (version, *others)}
+    return VersionGroup([by_seq[seq] for seq in sorted(by_seq, reverse=True)])
 
 
-def examples_of(asked: Asked, this: Version) -> list[Example]:
-    """Return what a model was trained on."""
-    written = asked.rooms.store.examples(this.model.id) or b""
-    return msgspec.json.Decoder(Example).decode_lines(written)
+def load_examples(request: PageRequest, version: StoredVersion) -> list[Example]:
+    """Return the training examples of a model."""
+    content = request.context.store.examples(version.model.id) or b""
+    return msgspec.json.Decoder(Example).decode_lines(content)
 
 
-def _advice(this: Version, reading: CurveReading) -> str:
-    is_early = this.is_running and reading.kind is CurveKind.TOO_SHORT
-    return "" if is_early or not this.seen.curve else reading.advice
+def _advice(version: StoredVersion, reading: CurveReading) -> str:
+    is_early = version.is_running and reading.kind is CurveKind.TOO_SHORT
+    return "" if is_early or not version.observed.curve else reading.advice
 
 
-def _took(this: Version) -> str:
-    begun, done = this.model.start_time, this.seen.completed
-    if not (begun and done):
-        return ""
-    start = msgspec.convert(begun, type(done))
-    return templating.duration((done - start).total_seconds())
+def _training_duration(version: StoredVersion) -> str:
+    start, end = parse_time(version.model.start_time), version.observed.completed
+    return format_duration((end - start).total_seconds()) if start and end else ""
 
 
-def _beside(asked: Asked, family: Family, this: Version, most: int) -> Sequence[Beside]:
-    shown = family.versions[:most]
-    if all(each.model.seq != this.model.seq for each in shown):
-        shown = [*shown[:-1], this]
-    whole = [
-        version(*(asked.rooms.store.get_with_curve(each.model.id) or (each.model, "")))
-        for each in shown
+def _version_rows(
+    request: PageRequest, group: VersionGroup, current: StoredVersion, limit: int
+) -> Sequence[VersionRow]:
+    shown = group.versions[:limit]
+    if all(version.model.seq != current.model.seq for version in shown):
+        shown = [*shown[:-1], current]
+    store = request.context.store
+    versions = [
+        stored_version(*(store.get_with_curve(version.model.id) or (version.model, "")))
+        for version in shown
     ]
-    # What was there before any training is the measure: a curve that ran away must not flatten the
-    # others.
-    top = 1.1 * usual_top([each.seen.curve[0].mean_loss for each in whole if each.seen.curve])
-    return [_one_beside(each, family, this, top) for each in whole]
+    # The scale is based on the losses before training, so that a curve that diverged does not
+    # flatten the others.
+    first_losses = [v.observed.curve[0].mean_loss for v in versions if v.observed.curve]
+    top = 1.1 * usual_top(first_losses)
+    return [_version_row(version, group, current, top) for version in versions]
 
 
-def _one_beside(each: Version, family: Family, this: Version, top: float) -> Beside:
-    losses = [point.mean_loss for point in each.seen.curve]
-    return Beside(
-        version=each,
-        state=templating.STATES[each.seen.state],
-        line=spark(each.seen.curve, top),
-        first_loss=templating.loss(losses[0] if losses else None),
-        last_loss=templating.loss(losses[-1] if losses else None),
-        standing=standing(each.seen, serving_id=family.serving_id),
-        is_this=each.model.seq == this.model.seq,
+def _version_row(
+    version: StoredVersion, group: VersionGroup, current: StoredVersion, top: float
+) -> VersionRow:
+    losses = [point.mean_loss for point in version.observed.curve]
+    return VersionRow(
+        version=version,
+        state=STATE_LABELS[version.observed.state],
+        sparkline=sparkline(version.observed.curve, top),
+        first_loss=format_loss(losses[0] if losses else None),
+        last_loss=format_loss(losses[-1] if losses else None),
+        status=serving_status(version.observed, serving_id=group.serving_id),
+        is_current=version.model.seq == current.model.seq,
     )
 
 
-def _shared(asked: Asked, this: Version) -> list[Shared]:
-    permissions = asked.rooms.sharing.page(this.model.seq, after=0, size=_PERMISSIONS_SHOWN)
-    return [_in_words(each) for each in permissions]
+def _permission_rows(request: PageRequest, version: StoredVersion) -> list[PermissionRow]:
+    permissions = request.context.permissions.list_page(
+        version.model.seq, after=0, size=_PERMISSIONS_SHOWN
+    )
+    return [_permission_row(permission) for permission in permissions]
 
 
-def _in_words(permission: Permission) -> Shared:
+def _permission_row(permission: StoredPermission) -> PermissionRow:
     is_everyone = permission.grantee_type == Grantee.EVERYONE.name
-    return Shared(
-        id="" if permission.role is Role.OWNER else permission.id,
-        whom="Everyone who has a key" if is_everyone else permission.email_address,
-        kind=permission.grantee_type.lower(),
+    return PermissionRow(
+        id="" if permission.role is AccessRole.OWNER else permission.id,
+        grantee="Everyone with a key" if is_everyone else permission.email_address,
+        grantee_type=permission.grantee_type.lower(),
         role=permission.role.name.lower(),
     )

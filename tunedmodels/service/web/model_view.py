@@ -1,35 +1,57 @@
-"""Stored models as the rest of the package sees live ones, the versions of one name together."""
+"""Stored models as the pages show them: as observed models, grouped by name, with their status."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 
-from tunedmodels.observed import ModelState, ObservedModel, serving
-from tunedmodels.providers.gemini import convert
-from tunedmodels.service.api import responses
-from tunedmodels.service.records import Model, State
-from tunedmodels.service.web.templating import counted, moment, shown
-from tunedmodels.stamp import HAND, Decision, Stamp, gate_mark
-from tunedmodels.wire import gemini as wire
+import msgspec
+
+from tunedmodels.model_fields import MutableFields
+from tunedmodels.observed import (
+    LossPoint,
+    ModelState,
+    ObservedModel,
+    UsedHyperparameters,
+    serving,
+)
+from tunedmodels.service.errors import ApiStatus
+from tunedmodels.service.records import StoredModel, TunedModelState
+from tunedmodels.service.web.templating import escape_controls, quantity
+from tunedmodels.stamp import MANUAL, Decision, Stamp, parse_description, parse_gate_record
+from tunedmodels.text import utc_minute
+from tunedmodels.wire.status import printable_line
+
+
+class _Snapshot(msgspec.Struct, rename="camel", gc=False):
+    """One entry of a stored curve; see `service.api.responses.snapshot`."""
+
+    step: int = 0
+    epoch: int = 0
+    mean_loss: float = 0.0
+
+
+_decode_curve = msgspec.json.Decoder(list[_Snapshot], strict=False).decode  # also the text "NaN"
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """A stored model, and what it says to whoever asks the API."""
+class StoredVersion:
+    """A stored model, as a record and as a client of the API observes it."""
 
-    model: Model
-    seen: ObservedModel
+    model: StoredModel
+    observed: ObservedModel
 
     @property
     def is_running(self) -> bool:
         """Whether its job has not ended."""
-        return self.seen.state.is_running
+        return self.observed.state.is_running
 
     @property
-    def family(self) -> tuple[str, ...]:
-        """What its name is told apart by: the name in its stamp, else the one it shows."""
-        if stamp := self.seen.stamp:
+    def group_key(self) -> tuple[str, ...]:
+        """The key of its name: the name in its stamp, otherwise its display name."""
+        if stamp := self.observed.stamp:
             return "stamp", stamp.project, stamp.name
         if self.model.display_name:
             return "name", self.model.display_name.casefold()
@@ -37,136 +59,179 @@ class Version:
 
     @property
     def title(self) -> str:
-        """A name for people."""
-        stamp = self.seen.stamp
+        """The name to display."""
+        stamp = self.observed.stamp
         name = (stamp.name if stamp else "") or self.model.display_name or self.model.id
-        return shown(name)
+        return escape_controls(name)
 
     @property
     def project(self) -> str:
-        """The project whose manifests made it; empty for none."""
-        return self.seen.stamp.project if self.seen.stamp else ""
+        """The project that owns it; empty without one."""
+        return self.observed.stamp.project if self.observed.stamp else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """The versions of one name, newest first; `serving_id` is empty when none serves."""
+class VersionGroup:
+    """The versions of one name, newest first."""
 
-    versions: Sequence[Version]
+    versions: Sequence[StoredVersion]
 
     @property
     def serving_id(self) -> str:
-        """The id of the version that serves, by the rule of the reconciler."""
-        answers = serving([version.seen for version in self.versions])
-        return answers.model_id if answers else ""
+        """The id of the serving version; empty without one."""
+        model = serving([version.observed for version in self.versions])
+        return model.model_id if model else ""
 
-    def before(self, version: Version) -> Version | None:
-        """Return the newest finished version that is older than one of them."""
-        older = (each for each in self.versions if each.model.seq < version.model.seq)
-        return next((each for each in older if each.seen.state is ModelState.READY), None)
-
-
-def version(model: Model, curve: str = "") -> Version:
-    """Return a stored model in our words. `curve` is its snapshots, or some of them."""
-    # Through the API's own shapes: the page cannot know anything else than a client does.
-    document = wire.decode(responses.encode(responses.tuned_model(model, curve)), wire.TunedModel)
-    seen = convert.observed("embedded", document)
-    if model.state == State.FAILED:
-        operation = wire.decode(responses.encode(responses.operation(model, "")), wire.Operation)
-        state, failure = convert.ended([operation])
-        seen = replace(seen, state=state, failure=failure)
-    return Version(model, seen)
+    def previous_ready(self, version: StoredVersion) -> StoredVersion | None:
+        """Return the newest ready version that is older than `version`."""
+        older = (other for other in self.versions if other.model.seq < version.model.seq)
+        return next((other for other in older if other.observed.state is ModelState.READY), None)
 
 
-def families(versions: Sequence[Version]) -> list[Family]:
-    """Gather versions by name; both the names and their versions stay in the order they came in."""
-    gathered: dict[tuple[str, ...], list[Version]] = {}
-    for each in versions:
-        gathered.setdefault(each.family, []).append(each)
-    return [Family(each) for each in gathered.values()]
+def stored_version(model: StoredModel, curve: str = "") -> StoredVersion:
+    """Return a stored model with its observed form. `curve` contains all or some snapshots."""
+    return StoredVersion(model, observed_from_record(model, curve))
 
 
-# FOLDED
-# What the stamp of a version says of it in words: its score, its gate, when it was made to serve.
-#
-# Who reads the page has not read the manifest: `refused` and `serves` are said, not coded.
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a version stands among those of its name; all of it empty where nothing can be said.
+def observed_from_record(model: StoredModel, curve: str = "") -> ObservedModel:
+    """Return a stored model as a client of the API observes it.
 
-    `mark` is one word for a chip: serves, refused, undecided. `score` is `macroF1 0.963`. `verdict`
-    says why a finished version does not serve.
+    `curve` contains snapshots as `{..},{..}`.
     """
+    description, stamp = parse_description(model.description)
+    state = _state(model)
+    is_unsuccessful = state in (ModelState.FAILED, ModelState.CANCELLED)
+    return ObservedModel(
+        provider="embedded",
+        model_id=model.id,
+        resource=model.name,
+        state=state,
+        source=model.source or model.base_model,
+        fields=MutableFields(
+            display_name=model.display_name,
+            description=description,
+            temperature=model.temperature,
+            top_p=model.top_p,
+            top_k=model.top_k,
+            reader_project_numbers=tuple(json.loads(model.readers)),
+        ),
+        stamp=stamp,
+        used=UsedHyperparameters(
+            epoch_count=model.epoch_count,
+            batch_size=model.batch_size,
+            learning_rate=model.learning_rate,
+        ),
+        created=parse_time(model.create_time),
+        completed=parse_time(model.complete_time),
+        curve=tuple(
+            LossPoint(point.step, point.epoch, point.mean_loss)
+            for point in _decode_curve(f"[{curve}]")
+        ),
+        failure=printable_line(model.error_message) if is_unsuccessful else "",
+    )
 
-    mark: str = ""
+
+def parse_time(text: str) -> datetime | None:
+    """Return a stored time; None if it is empty."""
+    return msgspec.convert(text, datetime) if text else None
+
+
+def _state(model: StoredModel) -> ModelState:
+    match TunedModelState(model.state):
+        case TunedModelState.CREATING:
+            return ModelState.TRAINING if model.start_time else ModelState.QUEUED
+        case TunedModelState.ACTIVE:
+            return ModelState.READY
+        case TunedModelState.FAILED:
+            is_cancelled = model.error_code == ApiStatus.CANCELLED.code
+            return ModelState.CANCELLED if is_cancelled else ModelState.FAILED
+
+
+def group_versions(versions: Sequence[StoredVersion]) -> list[VersionGroup]:
+    """Group versions by name; names and versions keep the order of the input."""
+    groups: dict[tuple[str, ...], list[StoredVersion]] = {}
+    for version in versions:
+        groups.setdefault(version.group_key, []).append(version)
+    return [VersionGroup(group) for group in groups.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class ServingStatus:
+    """The status of a version among those of its name, as text; unknown values are empty."""
+
+    #: `serves`, `refused` or `undecided`.
+    label: str = ""
+    #: For example `macroF1 0.963`.
     score: str = ""
+    #: The decision of its gate.
     gate: str = ""
+    #: When it was promoted, by which command, from which commit.
     promoted: str = ""
+    #: Why a ready version does not serve.
     verdict: str = ""
 
 
-def standing(seen: ObservedModel, *, serving_id: str) -> Standing:
-    """Return how a version stands; `serving_id` is the version of its name that serves."""
-    stamp = seen.stamp
-    is_serving = seen.model_id == serving_id
+def serving_status(observed: ObservedModel, *, serving_id: str) -> ServingStatus:
+    """Return the status of a version; `serving_id` is the serving version of its name."""
+    stamp = observed.stamp
+    label = "serves" if observed.model_id == serving_id else ""
     if stamp is None:
-        return Standing(mark="serves" if is_serving else "")
-    score = shown(stamp.score.replace(":", " ", 1))
-    gate = _gate(stamp)
-    mark, verdict = "serves" if is_serving else "", ""
-    if stamp.is_rejected and seen.state is ModelState.READY:
-        decision = gate_mark(stamp.gate)
-        is_refused = decision is not None and decision.decision is Decision.REFUSED
-        mark = "refused" if is_refused else "undecided"
-        serves = f"{serving_id} serves." if serving_id else "No version serves."
-        found = f" at {score}" if score else ""
-        verdict = f"{_RULINGS[is_refused]}{found}, so it was not promoted. {serves}"
-    return Standing(mark, score, gate, _promoted(stamp), verdict)
+        return ServingStatus(label)
+    score = escape_controls(stamp.score.replace(":", " ", 1))
+    verdict = ""
+    if stamp.is_rejected and observed.state is ModelState.READY:
+        record = parse_gate_record(stamp.gate_record)
+        is_refused = record is not None and record.decision is Decision.REFUSED
+        label = "refused" if is_refused else "undecided"
+        reason = "Its gate refused it" if is_refused else "Its gate could not decide"
+        reason += f" at {score}" if score else ""
+        serving_version = f"{serving_id} serves." if serving_id else "No version serves."
+        verdict = f"{reason}, so it was not promoted. {serving_version}"
+    return ServingStatus(label, score, _gate_decision(stamp), _promotion(stamp), verdict)
 
 
-_RULINGS = {True: "Its gate refused it", False: "Its gate could not decide"}
-
-
-def _gate(stamp: Stamp) -> str:
-    """Say what its gate decided, beside which version, and whether that was overruled."""
-    mark = gate_mark(stamp.gate)
-    if mark is None:
+def _gate_decision(stamp: Stamp) -> str:
+    """Return what the gate decided, compared with which version, and whether it was overruled."""
+    record = parse_gate_record(stamp.gate_record)
+    if record is None:
         return ""
-    words = {
+    decision = {
         Decision.PASSED: "passed",
         Decision.REFUSED: "refused it",
         Decision.INCONCLUSIVE: "could not decide",
-    }[mark.decision]
-    beside = f", beside {stamp.name}-{shown(mark.against)}" if mark.against else ""
-    is_overruled = stamp.by == HAND and mark.decision is not Decision.PASSED
-    return f"{words}{beside}{'; overruled by hand' if is_overruled else ''}"
+    }[record.decision]
+    if record.baseline_prefix:
+        decision += f", compared with {stamp.name}-{escape_controls(record.baseline_prefix)}"
+    is_overruled = stamp.promoted_by == MANUAL and record.decision is not Decision.PASSED
+    return f"{decision}; overruled manually" if is_overruled else decision
 
 
-def _promoted(stamp: Stamp) -> str:
-    """Say when it was last made to serve, by whom, and from which commit."""
+def _promotion(stamp: Stamp) -> str:
+    """Return when the version was promoted last, how, and from which commit."""
     if stamp.promoted is None:
         return ""
-    by = "by hand" if stamp.by == HAND else "by apply"
-    head = f" from commit {shown(stamp.head[:12])}" if stamp.head else ""
-    return f"{moment(stamp.promoted)}, {by}{head}"
+    author = "manually" if stamp.promoted_by == MANUAL else "by apply"
+    commit = stamp.promoted_commit
+    origin = f" from commit {escape_controls(commit[:12])}" if commit else ""
+    return f"{utc_minute(stamp.promoted)}, {author}{origin}"
 
 
 def stamp_sentences(stamp: Stamp) -> Iterator[str]:
-    """Say what else a stamp says: what the version was made of, and how plans treat it."""
+    """Yield sentences about the training inputs of a version and how plans treat it."""
     commit = f", trained from commit {stamp.commit[:12]}" if stamp.commit else ""
     yield f"Version of {stamp.name} in the project {stamp.project}{commit}."
     if stamp.unverified:
-        yield "It was adopted: nobody can prove which examples it was trained on."
+        yield "It was adopted, so its training examples cannot be verified."
     else:
         yield (
-            f"Trained on {counted(stamp.examples, 'example')} with the digest "
+            f"Trained on {quantity(stamp.examples, 'example')} with the digest "
             f"{stamp.dataset[:12]}...; the fingerprint of all inputs is {stamp.fingerprint[:12]}..."
         )
     if stamp.attempt > 1:
         yield f"It took {stamp.attempt} attempts."
     if stamp.preamble:
-        yield "A preamble stood before every input; put it before your questions too."
+        yield "Every training input had a preamble; put it before your questions too."
     if stamp.protect:
         yield "It is protected: no plan deletes it."
     if stamp.retain:
-        yield "It stays when its manifest goes."
+        yield "It is kept when its manifest is removed."

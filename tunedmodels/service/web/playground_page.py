@@ -1,4 +1,4 @@
-"""The playground: one question to a model, to its untuned base and to the version before it."""
+"""The playground: one question to a version, to the previous version and to the untuned base."""
 
 from __future__ import annotations
 
@@ -9,57 +9,62 @@ from starlette.responses import Response
 
 from tunedmodels.errors import StoreError
 from tunedmodels.service.api import generate
-from tunedmodels.service.api.limits import MOST_INPUT
+from tunedmodels.service.api.limits import MAX_INPUT_LENGTH
 from tunedmodels.service.errors import ApiError
 from tunedmodels.service.web import model_page
-from tunedmodels.service.web.model_view import Version
-from tunedmodels.service.web.request import Asked
+from tunedmodels.service.web.model_view import StoredVersion
+from tunedmodels.service.web.request import PageRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one of them said; `refusal` is why it said nothing."""
+class PlaygroundAnswer:
+    """The answer of one model."""
 
     title: str
     name: str
-    said: str = ""
-    refusal: str = ""
+    text: str = ""
+    #: Why it has no answer.
+    error: str = ""
 
 
-def show(asked: Asked) -> Response:
-    """Show the form; for a question, with the answers."""
-    this = model_page.looked_up(asked)
-    former = model_page.family_of(asked, this).before(this)
-    # The first line break of a text in a form is the form's own.
-    question = asked.form.fields.get("question", "").replace("\r\n", "\n")
-    return asked.page(
+def show(request: PageRequest) -> Response:
+    """Return the form, with the answers if it has a question."""
+    version = model_page.load_version(request)
+    previous = model_page.sibling_versions(request, version).previous_ready(version)
+    # Not stripped, since spaces may matter. Browsers send line breaks as CRLF.
+    question = request.form.fields.get("question", "").replace("\r\n", "\n")
+    answers = list(_answers(request, version, previous, question)) if question.strip() else []
+    return request.page(
         "ask.html",
-        this=this,
-        former=former,
+        version=version,
+        previous=previous,
         question=question,
-        most=MOST_INPUT,
-        answers=list(_answers(asked, this, former, question)) if question.strip() else [],
+        max_length=MAX_INPUT_LENGTH,
+        answers=answers,
     )
 
 
 def _answers(
-    asked: Asked, this: Version, former: Version | None, question: str
-) -> Iterator[Answer]:
-    yield _answer(asked, "This version", this.model.name, {"id": this.model.id}, question)
-    if former:
-        path = {"id": former.model.id}
-        yield _answer(asked, "Former version", former.model.name, path, question)
-    base = this.model.base_model
-    yield _answer(asked, "Untuned base", base, {"base": base.removeprefix("models/")}, question)
+    request: PageRequest, version: StoredVersion, previous: StoredVersion | None, question: str
+) -> Iterator[PlaygroundAnswer]:
+    model = version.model
+    yield _answer(request, "This version", model.name, {"id": model.id}, question)
+    if previous:
+        path = {"id": previous.model.id}
+        yield _answer(request, "Previous version", previous.model.name, path, question)
+    base = model.base_model
+    yield _answer(request, "Untuned base", base, {"base": base.removeprefix("models/")}, question)
 
 
-def _answer(asked: Asked, title: str, name: str, path: Mapping[str, str], question: str) -> Answer:
+def _answer(
+    request: PageRequest, title: str, name: str, path: Mapping[str, str], question: str
+) -> PlaygroundAnswer:
     body = {"contents": [{"parts": [{"text": question}]}]}
     try:
-        said = asked.api(generate.generate, path, body=body)
+        response = request.call_api(generate.generate, path, body=body)
     except ApiError as error:
-        return Answer(title, name, refusal=error.message)
+        return PlaygroundAnswer(title, name, error=error.message)
     except StoreError as error:
-        return Answer(title, name, refusal=f"{error.message}. {error.cure}".rstrip())
-    parts = said["candidates"][0]["content"]["parts"]
-    return Answer(title, name, said="".join(part["text"] for part in parts))
+        return PlaygroundAnswer(title, name, error=f"{error.message}. {error.cure}".rstrip())
+    parts = response["candidates"][0]["content"]["parts"]
+    return PlaygroundAnswer(title, name, text="".join(part["text"] for part in parts))

@@ -1,7 +1,7 @@
-"""Live progress as server-sent events: what changed of the jobs on a page, until all have ended.
+"""The progress of jobs, on pages and as a stream of server-sent events until all have ended.
 
-`progress` events hold {id, state, label, is_running, percent, epoch, epoch_count, loss, sentence};
-`gone` names a job that the visitor cannot see any more.
+`progress` events contain {id, state, label, is_running, percent, epoch, epoch_count, loss,
+sentence}; `gone` names a job that the visitor can no longer see; `end` is the last event.
 """
 
 from __future__ import annotations
@@ -15,126 +15,127 @@ from starlette.concurrency import run_in_threadpool
 
 from tunedmodels.errors import StoreError
 from tunedmodels.observed import ModelState
-from tunedmodels.service.api.permissions import reached
-from tunedmodels.service.api.request import Rooms
+from tunedmodels.service.api.permissions import authorize_model
+from tunedmodels.service.api.request import ServiceContext
 from tunedmodels.service.errors import ApiError
 from tunedmodels.service.identity import Caller
-from tunedmodels.service.records import Role
-from tunedmodels.service.web import templating
-from tunedmodels.service.web.model_view import Version, version
+from tunedmodels.service.records import AccessRole
+from tunedmodels.service.web.model_view import StoredVersion, stored_version
+from tunedmodels.service.web.templating import STATE_LABELS, format_loss
+
+MAX_JOBS = 100  # per stream; a page shows fewer
+_INTERVAL_S = 0.25
+_KEEP_ALIVE_INTERVALS = 40  # without an event; a proxy may close a connection without traffic
 
 
-# FOLDED
-# How far a job is, for a row, for a page and for the events that keep both up to date.
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one job is. `epoch` counts the whole passes that are done."""
+    """The progress of one job."""
 
     id: str
     state: str
+    #: The state as text.
     label: str
     is_running: bool
     step: int
     total_steps: int
+    #: Completed epochs.
     epoch: int
     epoch_count: int
     loss: str
 
     @property
     def percent(self) -> int:
-        """Whole percents of the steps that are done."""
+        """The percentage of completed steps, rounded down."""
         return 100 * self.step // self.total_steps
 
     @property
     def sentence(self) -> str:
-        """All of it in words."""
+        """The progress as a sentence."""
         if not self.is_running:
             return f"{self.label}."
         if not self.step:
-            return f"{self.label}: no step is done yet."
+            return f"{self.label}: no step is completed yet."
         return (
             f"{self.label}: epoch {min(self.epoch + 1, self.epoch_count)} of {self.epoch_count}, "
             f"step {self.step:,} of {self.total_steps:,}, loss {self.loss}."
         )
 
 
-def progress(version: Version) -> Progress:
-    """Return how far a version is; its last snapshot must be there."""
-    last = version.seen.curve[-1] if version.seen.curve else None
-    is_ready = version.seen.state is ModelState.READY
+def progress_of(version: StoredVersion) -> Progress:
+    """Return the progress of a version, which must have its last snapshot."""
+    last = version.observed.curve[-1] if version.observed.curve else None
+    is_ready = version.observed.state is ModelState.READY
     model = version.model
     return Progress(
         id=model.id,
-        state=version.seen.state.value,
-        label=templating.STATES[version.seen.state],
+        state=version.observed.state.value,
+        label=STATE_LABELS[version.observed.state],
         is_running=version.is_running,
         step=model.completed_steps,
         total_steps=model.total_steps,
         epoch=model.epoch_count if is_ready else (last.epoch if last else 0),
         epoch_count=model.epoch_count,
-        loss=templating.loss(last.mean_loss if last else None),
+        loss=format_loss(last.mean_loss if last else None),
     )
 
 
-MOST_JOBS = 100  # per stream; a page shows no more
-_LOOK_S = 0.25
-_QUIET_LOOKS = 40  # a comment after so many looks without news: a proxy may drop a silent line
-
-
 @dataclass(slots=True)
-class Stream:
-    """The events of one visitor. `caller` says who it is at the moment, None after a sign-out."""
+class ProgressStream:
+    """The stream of events for one visitor."""
 
-    rooms: Rooms
+    context: ServiceContext
+    #: Returns the present user of the session; None after a sign-out.
     caller: Callable[[], Caller | None]
+    #: The models whose jobs have not ended.
     ids: list[str]
     is_closing: Callable[[], bool]
-    _known: dict[str, Progress] = field(default_factory=dict)
+    _sent: dict[str, Progress] = field(default_factory=dict)
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield every event, the first ones at once."""
-        quiet = 0
+        """Yield all events, the first ones at once."""
+        idle_intervals = 0
         yield b"retry: 1000\n\n"
         while self.ids and not self.is_closing():
             try:
-                news = await run_in_threadpool(self._news)
+                events = await run_in_threadpool(self._new_events)
             except StoreError:
-                news = []  # a disk that is busy or full now may answer the next look
-            quiet = 0 if news else quiet + 1
-            if news or quiet % _QUIET_LOOKS == 0:
-                yield b"".join(news) or b": still here\n\n"
+                events = []  # the next attempt may succeed, for example when the disk is not busy
+            idle_intervals = 0 if events else idle_intervals + 1
+            if events or idle_intervals % _KEEP_ALIVE_INTERVALS == 0:
+                yield b"".join(events) or b": keep alive\n\n"
             if self.ids:
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_INTERVAL_S)
         if not self.ids:
             yield b"event: end\ndata: {}\n\n"
 
-    def _news(self) -> list[bytes]:
-        news = []
+    def _new_events(self) -> list[bytes]:
+        events = []
         for model_id in list(self.ids):
-            now = self._look(model_id)
-            if now is None or not now.is_running:
+            progress = self._progress(model_id)
+            if progress is None or not progress.is_running:
                 self.ids.remove(model_id)
-            if now is None:
-                news.append(_event("gone", {"id": model_id}))
-            elif now != self._known.get(model_id):
-                self._known[model_id] = now
-                shown = msgspec.to_builtins(now)
-                extra = {"percent": now.percent, "sentence": now.sentence}
-                news.append(_event("progress", {**shown, **extra}))
-        return news
+            if progress is None:
+                events.append(_event("gone", {"id": model_id}))
+            elif progress != self._sent.get(model_id):
+                self._sent[model_id] = progress
+                fields = msgspec.to_builtins(progress)
+                extra = {"percent": progress.percent, "sentence": progress.sentence}
+                events.append(_event("progress", {**fields, **extra}))
+        return events
 
-    def _look(self, model_id: str) -> Progress | None:
+    def _progress(self, model_id: str) -> Progress | None:
         caller = self.caller()
         if caller is None:
             return None
         try:
-            # Every look asks again whether it may: permissions come and go.
-            model = reached(self.rooms, caller, model_id, Role.READER)
+            # Checked every time, because permissions change.
+            model = authorize_model(self.context, caller, model_id, AccessRole.READER)
         except ApiError:
             return None
-        last = self.rooms.store.last_snapshots([model])
-        return progress(version(model, last.get(model.seq, "")))
+        snapshots = self.context.store.last_snapshots([model])
+        return progress_of(stored_version(model, snapshots.get(model.seq, "")))
 
 
-def _event(kind: str, message: dict[str, object]) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode(message))
+def _event(name: str, data: dict[str, object]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))

@@ -1,4 +1,4 @@
-"""A request for a page as its handler sees it, and the way from there to the API's handlers."""
+"""Requests as the handlers of pages receive them, with their form and a way to call the API."""
 
 from __future__ import annotations
 
@@ -13,87 +13,91 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message
 
-from tunedmodels.service.api.limits import MOST_BODY
+from tunedmodels.service.api.limits import MAX_BODY_BYTES
 from tunedmodels.service.api.messages import read_body
-from tunedmodels.service.api.request import Call, Handler, Rooms
-from tunedmodels.service.errors import ApiError, Status
+from tunedmodels.service.api.request import ApiRequest, Handler, ServiceContext
+from tunedmodels.service.errors import ApiError, ApiStatus
 from tunedmodels.service.identity import Caller
-from tunedmodels.service.web.session import Visit
-from tunedmodels.service.web.templating import Pages
+from tunedmodels.service.web.session import Session
+from tunedmodels.service.web.templating import PageRenderer
 
-# FOLDED
-# What a form sends: its fields as texts, and at most one file.
-_MOST_FIELDS = 30
+_MAX_FIELDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields by name; `file` is (name, bytes) of what was uploaded, or None."""
+    """The content of a form."""
 
+    #: The text fields by name.
     fields: Mapping[str, str]
+    #: The name and the bytes of an uploaded file.
     file: tuple[str, bytes] | None = None
 
     def text(self, name: str) -> str:
-        """Return a field without blanks around it; empty when it is missing."""
+        """Return a field without surrounding whitespace; empty if it is missing."""
         return self.fields.get(name, "").strip()
-
-
-async def read_form(request: Request) -> Form:
-    """Read a form of either encoding. Raises ApiError (INVALID_ARGUMENT)."""
-    body = await read_body(request)
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    again = Request(request.scope, receive)
-    try:
-        async with again.form(
-            max_files=1, max_fields=_MOST_FIELDS, max_part_size=MOST_BODY
-        ) as sent:
-            fields = {name: value for name, value in sent.items() if isinstance(value, str)}
-            files = [value for value in sent.values() if isinstance(value, UploadFile)]
-            uploads = [(one.filename or "", await one.read()) for one in files if one.filename]
-    except HTTPException as error:
-        raise ApiError(Status.INVALID_ARGUMENT, f"The form is not whole: {error.detail}") from None
-    return Form(fields, uploads[0] if uploads else None)
 
 
 NO_FORM = Form({})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request, read before its handler runs. `form` is empty but for a POST."""
+async def read_form(request: Request) -> Form:
+    """Read a form in either encoding. Raises ApiError (INVALID_ARGUMENT)."""
+    body = await read_body(request)
 
-    rooms: Rooms
-    pages: Pages
-    visit: Visit
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    complete = Request(request.scope, receive)
+    try:
+        async with complete.form(
+            max_files=1, max_fields=_MAX_FIELDS, max_part_size=MAX_BODY_BYTES
+        ) as form:
+            fields = {name: value for name, value in form.items() if isinstance(value, str)}
+            files = [value for value in form.values() if isinstance(value, UploadFile)]
+            uploads = [(file.filename, await file.read()) for file in files if file.filename]
+    except HTTPException as error:
+        message = f"The form cannot be read: {error.detail}"
+        raise ApiError(ApiStatus.INVALID_ARGUMENT, message) from None
+    return Form(fields, uploads[0] if uploads else None)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """One request for a page, read before its handler runs."""
+
+    context: ServiceContext
+    renderer: PageRenderer
+    session: Session
     caller: Caller
+    #: Path parameters.
     path: Mapping[str, str]
+    #: Query parameters.
     query: Mapping[str, str]
+    #: Empty unless the method is POST.
     form: Form
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
-        """Return a page."""
-        return self.pages.page(template, self.visit, status=status, **values)
+        """Return a page for the visitor."""
+        return self.renderer.page(template, self.session, status=status, **values)
 
-    def api(
+    def call_api(
         self,
         handler: Handler,
         path: Mapping[str, str],
         *,
         body: object = None,
         query: Mapping[str, str] | None = None,
-    ) -> Any:  # noqa: ANN401  # whatever JSON the API answers with
-        """Ask the API as the visitor, and return its answer decoded. Raises ApiError as it does."""
-        sent = b"" if body is None else msgspec.json.encode(body)
-        answer = handler(self.rooms, Call(self.caller, path, query or {}, sent))
-        return msgspec.json.decode(answer.body)
+    ) -> Any:  # noqa: ANN401  # any JSON that the API returns
+        """Call the API as the visitor and return the decoded response. Raises ApiError."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        response = handler(self.context, ApiRequest(self.caller, path, query or {}, content))
+        return msgspec.json.decode(response.body)
 
 
-PageHandler = Callable[[Asked], Response]
+PageHandler = Callable[[PageRequest], Response]
 
 
-def see(path: str) -> Response:
-    """Send the browser to another page, which it GETs: a reload there sends no form again."""
+def redirect(path: str) -> Response:
+    """Redirect to a page with GET, so that reloading it does not resubmit a form."""
     return RedirectResponse(path, status_code=303)

@@ -1,6 +1,7 @@
-"""Signing in with a key of `serve --keys`, and out again.
+"""Sign in with a key of `serve --keys`, and sign out.
 
-The key arrives in the body of a form and goes no further: no page, address, log or error has it.
+The key is sent in the body of a form and used nowhere else: it is not part of any page, address,
+log or error.
 """
 
 from __future__ import annotations
@@ -11,45 +12,47 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tunedmodels.service.errors import ApiError
-from tunedmodels.service.web.request import Form, see
-from tunedmodels.service.web.session import Visit, Visits, remember
-from tunedmodels.service.web.templating import Pages
+from tunedmodels.service.web.request import Form, redirect
+from tunedmodels.service.web.session import Session, Sessions, set_session_cookie
+from tunedmodels.service.web.templating import PageRenderer
 
-# A path of this server: `//host` and `/\host` are addresses of others.
-_OWN_PATH = re.compile(r"/(?![/\\])[\w./?=&%+:~-]*", re.ASCII)
-
-
-def own_path(path: str) -> str:
-    """Return the path where it leads to a page of this server, else the way to the first page."""
-    return path if _OWN_PATH.fullmatch(path) else "/"
+# A path on this server: `//host` and `/\host` are addresses of other servers.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[\w./?=&%+:~-]*", re.ASCII)
 
 
-def show(pages: Pages, visit: Visit, after: str) -> Response:
-    """Show the form; `after` is the page that was wanted."""
-    if visit.caller:
-        return see(own_path(after))
-    return pages.page("sign_in.html", visit, after=own_path(after), refusal="")
+def local_path(path: str) -> str:
+    """Return the path if it is on this server, otherwise that of the first page."""
+    return path if _LOCAL_PATH.fullmatch(path) else "/"
 
 
-def sign_in(visits: Visits, pages: Pages, visit: Visit, request: Request, form: Form) -> Response:
-    """Let a visitor stand for the user of the key in the form."""
-    after = own_path(form.text("after"))
+def show(renderer: PageRenderer, session: Session, after: str) -> Response:
+    """Return the form; `after` is the page to open after the sign-in."""
+    if session.caller:
+        return redirect(local_path(after))
+    return renderer.page("sign_in.html", session, after=local_path(after), error="")
+
+
+def sign_in(
+    sessions: Sessions, renderer: PageRenderer, session: Session, request: Request, form: Form
+) -> Response:
+    """Start a session for the user of the key in the form."""
+    after = local_path(form.text("after"))
     try:
-        name = visits.sign_in(form.text("key"))
+        session_id = sessions.sign_in(form.text("key"))
     except ApiError as error:
-        return pages.page(
+        return renderer.page(
             "sign_in.html",
-            visit,
+            session,
             status=error.status.http,
             after=after,
-            refusal="No such key is known here. Keys are in the file of serve --keys.",
+            error="This key is not valid. The valid keys are in the file of serve --keys.",
         )
-    response = see(after)
-    remember(response, request, name)
+    response = redirect(after)
+    set_session_cookie(response, request, session_id)
     return response
 
 
-def sign_out(visits: Visits, visit: Visit) -> Response:
-    """Forget the visitor."""
-    visits.sign_out(visit.name)
-    return see("/sign-in")
+def sign_out(sessions: Sessions, session: Session) -> Response:
+    """End the session."""
+    sessions.sign_out(session.id)
+    return redirect("/sign-in")

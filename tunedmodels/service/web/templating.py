@@ -1,4 +1,4 @@
-"""Templates become pages: escaped, with headers that let nothing run but our own two files."""
+"""Render templates as pages: escaped, with headers that allow only our own scripts and styles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
 
@@ -15,15 +14,24 @@ from starlette.responses import Response
 
 from tunedmodels import __version__
 from tunedmodels.observed import ModelState
-from tunedmodels.service.web.session import FIELD, Visit
+from tunedmodels.service.web.session import TOKEN_FIELD, Session
+from tunedmodels.text import plural, utc_minute
+
+STATE_LABELS: Final = {
+    ModelState.QUEUED: "Waiting",
+    ModelState.TRAINING: "Training",
+    ModelState.READY: "Ready",
+    ModelState.FAILED: "Failed",
+    ModelState.CANCELLED: "Cancelled",
+}
 
 _PACKAGE = "tunedmodels.service.web"
-_KINDS: Final = {
+_MEDIA_TYPES: Final = {
     "library.css": "text/css; charset=utf-8",
     "library.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_HEADERS: Final = {
+_SECURITY_HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -32,14 +40,16 @@ _HEADERS: Final = {
     "referrer-policy": "same-origin",  # with no-referrer, the Origin of our own forms is null
     "cross-origin-resource-policy": "same-origin",
 }
+# Control characters except tab and line feed; embeddings, overrides and isolates of direction.
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-class Pages:
-    """The templates and static files, read once."""
+class PageRenderer:
+    """The templates and static files, which are read once."""
 
     def __init__(self) -> None:
         folder = files(_PACKAGE).joinpath("static")
-        self._static = {name: folder.joinpath(name).read_bytes() for name in _KINDS}
+        self._static = {name: folder.joinpath(name).read_bytes() for name in _MEDIA_TYPES}
         self._environment = Environment(
             loader=PackageLoader(_PACKAGE),
             autoescape=True,
@@ -47,96 +57,79 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= FILTERS
+        self._environment.filters |= _FILTERS
         self._environment.globals |= {
-            "version": __version__,
-            "token_field": FIELD,
-            # A new version has a new address, so that browsers may keep a file for ever.
+            "package_version": __version__,
+            "token_field": TOKEN_FIELD,
+            # The address contains a digest, so that browsers can cache a file without a limit.
             "static": {
                 name.replace(".", "_"): f"/static/{name}?{hashlib.sha256(text).hexdigest()[:12]}"
                 for name, text in self._static.items()
             },
         }
 
-    def page(self, template: str, visit: Visit, *, status: int = 200, **values: object) -> Response:
-        """Return a page for a visitor, to be kept by nobody."""
-        text = self._environment.get_template(template).render(visit=visit, **values)
+    def page(
+        self, template: str, session: Session, *, status: int = 200, **values: object
+    ) -> Response:
+        """Return a page for a visitor, which must not be cached."""
+        text = self._environment.get_template(template).render(session=session, **values)
         response = Response(text, status, media_type="text/html")
         response.headers["cache-control"] = "no-store"
-        return guarded(response)
+        return with_security_headers(response)
 
     def static(self, name: str) -> Response | None:
-        """Return a static file; None when there is none of that name."""
-        if name not in _KINDS:
+        """Return a static file, or None if it does not exist."""
+        if name not in _MEDIA_TYPES:
             return None
-        response = Response(self._static[name], headers={"content-type": _KINDS[name]})
+        response = Response(self._static[name], headers={"content-type": _MEDIA_TYPES[name]})
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        return guarded(response)
+        return with_security_headers(response)
 
 
-def guarded(response: Response) -> Response:
-    """Add the headers that every answer of the library has."""
-    response.headers.update(_HEADERS)
+def with_security_headers(response: Response) -> Response:
+    """Return the response with the security headers of every page."""
+    response.headers.update(_SECURITY_HEADERS)
     return response
 
 
-# FOLDED
-# States, numbers and times in words for a page.
-# Control characters but tab and line feed; embeddings, overrides and isolates of direction.
-_STEERING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-STATES: Final = {
-    ModelState.QUEUED: "Waiting",
-    ModelState.TRAINING: "Training",
-    ModelState.READY: "Ready",
-    ModelState.FAILED: "Failed",
-    ModelState.CANCELLED: "Cancelled",
-}
-
-
-def loss(value: float | None) -> str:
-    """Write a loss with four decimals, so that a column of them stands point under point."""
+def format_loss(value: float | None) -> str:
+    """Format a loss with four decimals, so that a column of losses is aligned."""
     if value is None:
         return ""
     if not math.isfinite(value):
         return "not a number"
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.3g}"  # noqa: PLR2004  # it ran away
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.3g}"  # noqa: PLR2004  # it diverged
 
 
-def moment(value: datetime) -> str:
-    """Write a time to the minute, in UTC."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def duration(seconds: float) -> str:
-    """Write a duration in its two largest units."""
+def format_duration(seconds: float) -> str:
+    """Format a duration in its two largest units."""
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     if hours:
         return f"{hours} h {minutes} min"
     if minutes:
         return f"{minutes} min {rest} s"
-    if seconds < 0.1:  # noqa: PLR2004  # what `0.0 s` would say
+    if seconds < 0.1:  # noqa: PLR2004  # would be shown as `0.0 s`
         return "less than 0.1 s"
     return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004  # two digits
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """Write `1 model`, `1,000 models`."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+def quantity(number: int, singular: str, many: str = "") -> str:
+    """Format a number with its noun: `1 model`, `1,000 models`."""
+    return f"{number:,} {plural(number, singular, many)}"
 
 
-def shown(text: str) -> str:
-    """Return a text with the signs that turn its direction around, and other controls, as escapes.
+def escape_controls(text: str) -> str:
+    """Return a text with escapes for characters that change its direction, and other controls.
 
-    A name must not look like another one. Jinja escapes what HTML would read.
+    Otherwise a name could be displayed as another one. Jinja escapes HTML.
     """
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-FILTERS: Final[dict[str, Callable[..., str]]] = {
-    "counted": counted,
-    "loss": loss,
-    "moment": moment,
-    "shown": shown,
+_FILTERS: Final[dict[str, Callable[..., str]]] = {
+    "escape_controls": escape_controls,
+    "loss": format_loss,
+    "quantity": quantity,
+    "utc_minute": utc_minute,
 }

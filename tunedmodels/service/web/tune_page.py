@@ -1,7 +1,7 @@
-"""The form to tune: examples are checked and shown first, and then the API is asked to create.
+"""The form to tune a model: the examples are checked and shown first, then the job is created.
 
-Sending a form twice makes one model: its id ends with what was sent, so the second create meets the
-first one and leads to it.
+Submitting a form twice creates one model: the id ends with a digest of the form, so that the second
+create finds the first model and redirects to it.
 """
 
 from __future__ import annotations
@@ -21,42 +21,43 @@ from typing import Final, get_args
 import msgspec
 from starlette.responses import Response
 
-from tunedmodels.datasets.diff import Numbered
+from tunedmodels.datasets.diff import NumberedExample
 from tunedmodels.datasets.limits import limits_for
 from tunedmodels.datasets.load import load_numbered
-from tunedmodels.datasets.scan import Survey, survey
-from tunedmodels.datasets.source import ENDINGS, Format
+from tunedmodels.datasets.scan import DatasetScan, scan
+from tunedmodels.datasets.source import FORMAT_BY_SUFFIX, Format
 from tunedmodels.engines.engine import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCH_COUNT,
     DEFAULT_LEARNING_RATE,
 )
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.service.api.limits import MOST_DISPLAY_NAME
-from tunedmodels.service.api.tuned_models import create, generated_id
-from tunedmodels.service.errors import ApiError, Status
-from tunedmodels.service.records import Role
+from tunedmodels.service.api.limits import MAX_DISPLAY_NAME_LENGTH
+from tunedmodels.service.api.tuned_models import create, generate_id
+from tunedmodels.service.errors import ApiError, ApiStatus
+from tunedmodels.service.records import AccessRole
 from tunedmodels.service.web import model_page
-from tunedmodels.service.web.request import Asked, Form, see
+from tunedmodels.service.web.request import Form, PageRequest, redirect
 
-_END_LENGTH = 12  # of ids, as the API makes them
-_NUMBERS: Final = {  # what the API says of these speaks of its types
+_ID_SUFFIX_LENGTH = 12  # as in ids that the API generates
+_NUMBER_MESSAGES: Final = {  # in place of messages of the API about protobuf types
     "epoch_count": "This must be a whole number, such as 5.",
     "batch_size": "This must be a whole number, such as 4.",
     "learning_rate": "This must be a number, such as 0.001.",
 }
-_FORMATS: Final = tuple(each for each in get_args(Format) if each != "contents")
+_FORMATS: Final = tuple(name for name in get_args(Format) if name != "contents")
+_PROBLEMS_SHOWN = 50
+_LABELS_SHOWN = 12
+_EXAMPLES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What stands in the form, as texts. `data` is the examples; `nonce` is new in every new form.
-
-    `errors` has what is wrong with a field, by its name.
-    """
+class TuneForm:
+    """The fields of the form, as text."""
 
     display_name: str = ""
     base_model: str = ""
+    #: The examples.
     data: str = ""
     format: str = ""
     input_field: str = "text_input"
@@ -64,57 +65,132 @@ class Entry:
     epoch_count: str = str(DEFAULT_EPOCH_COUNT)
     batch_size: str = str(DEFAULT_BATCH_SIZE)
     learning_rate: str = str(DEFAULT_LEARNING_RATE)
+    #: A random value for every new form.
     nonce: str = ""
+    #: The errors by field name.
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def end(self) -> str:
-        """Return what the id ends with: equal forms have equal ends, and no others do."""
-        sent = msgspec.json.encode(replace(self, errors={}))
-        return base64.b32hexencode(hashlib.sha256(sent).digest()).decode().lower()[:_END_LENGTH]
+    def id_suffix(self) -> str:
+        """The end of the model id; it is the same only for equal forms."""
+        content = msgspec.json.encode(replace(self, errors={}))
+        digest = base64.b32hexencode(hashlib.sha256(content).digest())
+        return digest.decode().lower()[:_ID_SUFFIX_LENGTH]
 
 
-def blank(asked: Asked) -> Response:
-    """Show the form, empty or, with `like`, with what a model was tuned with."""
-    entry = Entry(nonce=secrets.token_hex(8))
-    if like := asked.query.get("like"):
-        entry = _like(asked, entry, like)
-    epochs = asked.query.get("epochs", "")
+@dataclass(frozen=True, slots=True)
+class PastedSource:
+    """The format of pasted or uploaded examples; see `datasets.source.Source`."""
+
+    format: Format
+    input_field: str
+    output_field: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedExamples:
+    """Pasted or uploaded examples with their problems."""
+
+    source: PastedSource
+    scan: DatasetScan
+    #: Empty unless all of them can be used.
+    examples: Sequence[NumberedExample]
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The problems to show, by severity and line."""
+        order = list(Severity)
+        problems = sorted(
+            self.scan.problems, key=lambda problem: (order.index(problem.severity), problem.line)
+        )
+        return problems[:_PROBLEMS_SHOWN]
+
+    @property
+    def more_problems(self) -> int:
+        """The number of problems that are not shown."""
+        return len(self.scan.problems) - len(self.problems)
+
+    @property
+    def labels(self) -> Sequence[tuple[str, int]]:
+        """The most frequent outputs with their counts, if outputs are repeated."""
+        labels = self.scan.labels or {}
+        if len(labels) * 2 > self.scan.examples:
+            return []
+        return sorted(labels.items(), key=lambda label: -label[1])[:_LABELS_SHOWN]
+
+
+def show(request: PageRequest) -> Response:
+    """Return the form, with `like` filled with the values of an existing model."""
+    form = TuneForm(nonce=secrets.token_hex(8))
+    if like := request.query.get("like"):
+        form = _copy_model(request, form, like)
+    epochs = request.query.get("epochs", "")
     if epochs.isdecimal():
-        entry = replace(entry, epoch_count=epochs[:4])
-    return _page(asked, entry)
+        form = replace(form, epoch_count=epochs[:4])
+    return _render(request, form)
 
 
-def submit(asked: Asked) -> Response:
-    """Check the examples and show what was found; or, when that is asked for, tune."""
-    entry, content = _entry(asked.form)
+def submit(request: PageRequest) -> Response:
+    """Check the examples and show the result, or create the job if the action is `tune`."""
+    form, content = _parse_form(request.form)
     if not content.strip():
         errors = {"data": "Paste some examples, or choose a file."}
-        return _page(asked, replace(entry, errors=errors), status=400)
-    form = entry.format or format_of(content, asked.form.file[0] if asked.form.file else "")
-    written = Written(_as_format(form), entry.input_field, entry.output_field)
-    checked = check(content, written, base_model=entry.base_model)
-    wants_it = asked.form.text("action") == "tune"
-    if not (wants_it and checked.survey.is_usable):
-        return _page(asked, entry, checked, status=400 if wants_it else 200)
-    model_id = generated_id(entry.display_name, entry.end)
+        return _render(request, replace(form, errors=errors), status=400)
+    file_name = request.form.file[0] if request.form.file else ""
+    format_name = form.format or detect_format(content, file_name)
+    source = PastedSource(_as_format(format_name), form.input_field, form.output_field)
+    checked = check_examples(content, source, base_model=form.base_model)
+    is_tuning = request.form.text("action") == "tune"
+    if not (is_tuning and checked.scan.is_usable):
+        return _render(request, form, checked, status=400 if is_tuning else 200)
+    model_id = generate_id(form.display_name, form.id_suffix)
     try:
-        asked.api(create, {}, query={"tuned_model_id": model_id}, body=_body(entry, checked))
+        body = _create_body(form, checked)
+        request.call_api(create, {}, query={"tuned_model_id": model_id}, body=body)
     except ApiError as error:
-        if error.status is not Status.ALREADY_EXISTS:
-            entry = replace(entry, errors=_errors(error))
-            return _page(asked, entry, checked, status=error.status.http)
-    return see(f"/models/{model_id}")
+        if error.status is not ApiStatus.ALREADY_EXISTS:
+            form = replace(form, errors=_field_errors(error))
+            return _render(request, form, checked, status=error.status.http)
+    return redirect(f"/models/{model_id}")
 
 
-def _entry(form: Form) -> tuple[Entry, bytes]:
-    """Return the form, and the examples as bytes: a file, where there is one, else the text."""
+def check_examples(content: bytes, source: PastedSource, *, base_model: str) -> CheckedExamples:
+    """Read examples and check them for a base model. Never raises an error for their content."""
+    # The readers need a file; only this user can read the directory.
+    with TemporaryDirectory(prefix="tunedmodels-") as folder:
+        file = Path(folder) / f"examples.{source.format}"
+        file.write_bytes(content)
+        result = scan(file, source, display_path="examples", limits=limits_for(base_model))
+        examples = load_numbered(file, source) if result.is_usable else []
+    return CheckedExamples(source, result, examples)
+
+
+def detect_format(content: bytes, file_name: str) -> Format:
+    """Return the format by the suffix of the file, or by the first characters of the text."""
+    by_suffix = FORMAT_BY_SUFFIX.get(PurePath(file_name).suffix.lower())
+    if by_suffix:
+        return by_suffix
+    text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    first_line = text.partition(b"\n")[0]
+    if text.startswith(b"["):
+        return "json"
+    if text.startswith(b"{"):
+        with suppress(ValueError, RecursionError):
+            json.loads(first_line)
+            return "jsonl"
+        # An invalid line is probably one of many lines; a single brace begins a document.
+        return "json" if first_line.strip() == b"{" else "jsonl"
+    return "tsv" if b"\t" in first_line and b"," not in first_line else "csv"
+
+
+def _parse_form(form: Form) -> tuple[TuneForm, bytes]:
+    """Return the fields, and the examples as bytes: the uploaded file, otherwise the text."""
     text = form.fields.get("data", "")
     content = form.file[1] if form.file else text.encode("utf-8", "surrogatepass")
     if form.file:
-        # Shown from now on as text that can be mended in place; the checks see the bytes.
+        # The page shows the file as text, which can be edited; the checks use the bytes.
         text = content.decode("utf-8-sig", "replace")
-    entry = Entry(
+    fields = TuneForm(
         display_name=form.text("display_name"),
         base_model=form.text("base_model"),
         data=text,
@@ -126,27 +202,27 @@ def _entry(form: Form) -> tuple[Entry, bytes]:
         learning_rate=form.text("learning_rate"),
         nonce=form.text("nonce"),
     )
-    return entry, content
+    return fields, content
 
 
 def _as_format(text: str) -> Format:
-    return next(each for each in get_args(Format) if each == text)
+    return next(name for name in get_args(Format) if name == text)
 
 
-def _body(entry: Entry, checked: Checked) -> dict[str, object]:
-    """Return the body of the create. Numbers go as they were written: the API judges them."""
+def _create_body(form: TuneForm, checked: CheckedExamples) -> dict[str, object]:
+    """Return the body of the create. Numbers are sent as text, for the API to validate."""
     rows = [
         {"textInput": row.example.text_input, "output": row.example.output}
         for row in checked.examples
     ]
     settings = {
-        "epochCount": entry.epoch_count,
-        "batchSize": entry.batch_size,
-        "learningRate": entry.learning_rate,
+        "epochCount": form.epoch_count,
+        "batchSize": form.batch_size,
+        "learningRate": form.learning_rate,
     }
     return {
-        "displayName": entry.display_name,
-        "baseModel": entry.base_model,
+        "displayName": form.display_name,
+        "baseModel": form.base_model,
         "tuningTask": {
             "trainingData": {"examples": {"examples": rows}},
             "hyperparameters": {name: value for name, value in settings.items() if value},
@@ -154,27 +230,29 @@ def _body(entry: Entry, checked: Checked) -> dict[str, object]:
     }
 
 
-def _errors(error: ApiError) -> dict[str, str]:
-    """Return what the API refused, by the field of the form; the rest is about the whole of it."""
+def _field_errors(error: ApiError) -> dict[str, str]:
+    """Return the violations by field of the form; the key of all others is empty."""
     errors: dict[str, str] = {}
     for violation in error.violations:
         name = violation.field.rpartition(".")[2]
-        words = _NUMBERS.get(name) if violation.description.startswith("Invalid value") else None
-        place = name if name in Entry.__dataclass_fields__ else ""
-        errors.setdefault(place, words or violation.description)
+        is_type_error = violation.description.startswith("Invalid value")
+        message = _NUMBER_MESSAGES.get(name) if is_type_error else None
+        key = name if name in TuneForm.__dataclass_fields__ else ""
+        errors.setdefault(key, message or violation.description)
     return errors or {"": error.message}
 
 
-def _like(asked: Asked, entry: Entry, model_id: str) -> Entry:
-    """Fill the form with what a model was tuned with; with its examples, for a writer of it."""
-    this = model_page.looked_up(replace(asked, path={"id": model_id}))
-    model = this.model
-    role = asked.rooms.sharing.role(model.seq, asked.caller) or Role.READER
-    data = model_page.examples_of(asked, this) if role <= Role.WRITER else ()
-    rows = ({"text_input": each.text_input, "output": each.output} for each in data)
+def _copy_model(request: PageRequest, form: TuneForm, model_id: str) -> TuneForm:
+    """Return the form with the settings of a model, and for its writers with its examples."""
+    version = model_page.load_version(replace(request, path={"id": model_id}))
+    model = version.model
+    role = request.context.permissions.role(model.seq, request.caller) or AccessRole.READER
+    is_writer = role <= AccessRole.WRITER
+    examples = model_page.load_examples(request, version) if is_writer else ()
+    rows = ({"text_input": each.text_input, "output": each.output} for each in examples)
     return replace(
-        entry,
-        display_name=model.display_name[:MOST_DISPLAY_NAME],
+        form,
+        display_name=model.display_name[:MAX_DISPLAY_NAME_LENGTH],
         base_model=model.base_model,
         data="\n".join(msgspec.json.encode(row).decode() for row in rows),
         epoch_count=str(model.epoch_count),
@@ -183,113 +261,40 @@ def _like(asked: Asked, entry: Entry, model_id: str) -> Entry:
     )
 
 
-def _page(
-    asked: Asked, entry: Entry, checked: Checked | None = None, *, status: int = 200
+def _render(
+    request: PageRequest,
+    form: TuneForm,
+    checked: CheckedExamples | None = None,
+    *,
+    status: int = 200,
 ) -> Response:
-    bases = asked.rooms.catalogue.documents()
-    if not entry.base_model and bases:
-        entry = replace(entry, base_model=bases[0]["name"])
-    shown = asked.page(
+    base_models = request.context.catalog.describe_all()
+    if not form.base_model and base_models:
+        form = replace(form, base_model=base_models[0]["name"])
+    page = request.page(
         "tune.html",
         status=status,
-        entry=entry,
-        errors=entry.errors,
-        bases=bases,
+        form=form,
+        errors=form.errors,
+        base_models=base_models,
         formats=_FORMATS,
-        most_name=MOST_DISPLAY_NAME,
+        max_name_length=MAX_DISPLAY_NAME_LENGTH,
         checked=checked,
-        steps=_steps(entry, checked),
-        shown=_shown(checked),
+        steps=_step_count(form, checked),
+        examples=checked.examples[:_EXAMPLES_SHOWN] if checked else (),
     )
-    if checked and not asked.visit.may_sign_out:
-        # A step back from the model that was started finds the form, and is not asked to send it
-        # again. With keys, nothing may be found by a step back after the sign-out.
-        shown.headers["cache-control"] = "private, no-cache"
-    return shown
+    if checked and not request.session.can_sign_out:
+        # Going back from the created model shows the form without a question to send it again.
+        # With keys, the page must not be available after a sign-out.
+        page.headers["cache-control"] = "private, no-cache"
+    return page
 
 
-def _steps(entry: Entry, checked: Checked | None) -> int:
-    """Return how many steps the job would take; 0 where that cannot be said."""
-    epochs = entry.epoch_count or str(DEFAULT_EPOCH_COUNT)
-    batch = entry.batch_size or str(DEFAULT_BATCH_SIZE)
+def _step_count(form: TuneForm, checked: CheckedExamples | None) -> int:
+    """Return the number of training steps; 0 if it is unknown."""
+    epochs = form.epoch_count or str(DEFAULT_EPOCH_COUNT)
+    batch = form.batch_size or str(DEFAULT_BATCH_SIZE)
     is_known = epochs.isdecimal() and batch.isdecimal() and len(epochs + batch) < 20  # noqa: PLR2004  # two sane numbers
     if not (checked and is_known and int(batch)):
         return 0
     return math.ceil(len(checked.examples) * int(epochs) / int(batch))
-
-
-def _shown(checked: Checked | None) -> Sequence[object]:
-    return checked.examples[:5] if checked else ()
-
-
-# FOLDED
-# Pasted or uploaded examples, read and checked as a file of a project is.
-_PROBLEMS_SHOWN = 50
-_LABELS_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """How the examples are written: see `datasets.source.Source`."""
-
-    format: Format
-    input_field: str
-    output_field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What stands in the examples. `examples` is empty unless all of them can be used."""
-
-    written: Written
-    survey: Survey
-    examples: Sequence[Numbered]
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """The problems to show, the errors first, each kind by line."""
-        order = list(Severity)
-        found = sorted(self.survey.problems, key=lambda one: (order.index(one.severity), one.line))
-        return found[:_PROBLEMS_SHOWN]
-
-    @property
-    def more_problems(self) -> int:
-        """How many problems are not shown."""
-        return len(self.survey.problems) - len(self.problems)
-
-    @property
-    def labels(self) -> Sequence[tuple[str, int]]:
-        """The commonest outputs and how often each stands, where outputs repeat."""
-        labels = self.survey.labels or {}
-        if len(labels) * 2 > self.survey.examples:
-            return []
-        return sorted(labels.items(), key=lambda one: -one[1])[:_LABELS_SHOWN]
-
-
-def check(content: bytes, written: Written, *, base_model: str) -> Checked:
-    """Read and check examples for a base model. Raises nothing for what they hold."""
-    # The readers go through files; nobody else may look into this one.
-    with TemporaryDirectory(prefix="tunedmodels-") as folder:
-        file = Path(folder) / f"examples.{written.format}"
-        file.write_bytes(content)
-        found = survey(file, written, written="examples", limits=limits_for(base_model))
-        examples = load_numbered(file, written) if found.is_usable else []
-    return Checked(written, found, examples)
-
-
-def format_of(content: bytes, file_name: str) -> Format:
-    """Return the format of a file by its ending, of a text by its beginning."""
-    by_name = ENDINGS.get(PurePath(file_name).suffix.lower())
-    if by_name:
-        return by_name
-    text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
-    first = text.partition(b"\n")[0]
-    if text.startswith(b"["):
-        return "json"
-    if text.startswith(b"{"):
-        with suppress(ValueError, RecursionError):
-            json.loads(first)
-            return "jsonl"
-        # A line that is broken is one broken line of many; a brace alone opens a document.
-        return "json" if first.strip() == b"{" else "jsonl"
-    return "tsv" if b"\t" in first and b"," not in first else "csv"

@@ -1,4 +1,4 @@
-"""Whatever is sent to whatever route, by whomever: an answer or a refusal, never a fault of ours.
+"""Tests with random requests to every route by every caller: no response is a server error.
 
 The service publishes no OpenAPI document, so the routes come from the application itself.
 """
@@ -20,13 +20,13 @@ from starlette.routing import Route
 from tests.support.counting_engine import BASE
 from tests.support.embedded_service import body, create, service
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.identity import Caller, Keys, digest
-from tunedmodels.service.server import assembled
+from tunedmodels.service.identity import ApiKeys, Caller, key_digest
+from tunedmodels.service.server import build_app
 
-KEYS = Keys(
+KEYS = ApiKeys(
     {
-        digest("the-key-of-ana-x"): Caller("ana@example.com", 12),
-        digest("the-key-of-bo-xx"): Caller("bo@example.com", 13, ("team@example.com",)),
+        key_digest("the-key-of-ana-x"): Caller("ana@example.com", 12),
+        key_digest("the-key-of-bo-xx"): Caller("bo@example.com", 13, ("team@example.com",)),
     }
 )
 ROUTES = sorted(
@@ -102,7 +102,7 @@ HEADERS = st.dictionaries(
 
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
-    """A request to any route, its path filled in."""
+    """Return a request to any route, with the parameters of its path filled in."""
     method, path = draw(st.sampled_from([*ROUTES, ("GET", "/healthz"), ("GET", "/metrics")]))
     for name in ("id", "operation", "permission", "base"):
         path = path.replace(f"{{{name}}}", quote(draw(PARTS), safe="%:"))
@@ -114,13 +114,13 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(asked=st.lists(requests(), min_size=1, max_size=8))
-def test_no_request_to_any_route_is_answered_with_a_fault_of_ours(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[dict[str, Any]]
+@given(sequence=st.lists(requests(), min_size=1, max_size=8))
+def test_no_request_to_any_route_causes_a_server_error(
+    tmp_path_factory: pytest.TempPathFactory, sequence: list[dict[str, Any]]
 ) -> None:
     async def send() -> None:
-        with service(tmp_path_factory.mktemp("store") / "store", keys=KEYS) as opened:
-            app = assembled(opened, is_open=True).app
+        with service(tmp_path_factory.mktemp("store") / "store", keys=KEYS) as embedded:
+            app = build_app(embedded, is_public=True).app
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://localhost",
@@ -128,10 +128,11 @@ def test_no_request_to_any_route_is_answered_with_a_fault_of_ours(
             ) as api:
                 await create(api, "a")
                 await create(api, "b")
-                for one in asked:
-                    answer = await api.request(**one)
-                    assert answer.status_code < 500, answer.text
-                    if answer.headers.get("content-type") == "application/json" and answer.content:
-                        answer.json()
+                for arguments in sequence:
+                    response = await api.request(**arguments)
+                    assert response.status_code < 500, response.text
+                    content_type = response.headers.get("content-type")
+                    if content_type == "application/json" and response.content:
+                        response.json()
 
     anyio.run(send)
