@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import BASE, desired, live, plan_for, unowned_model
-from tests.support.plans import dataset_change
+from tests.support.plan_models import dataset_change
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters, serving
 from tunedmodels.plan.plan import Action, Change
 from tunedmodels.plan.planner import BaseModelFacts

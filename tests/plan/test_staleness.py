@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.plan.test_laws import Service, id_of, worlds
 from tests.support.builders import NOON, desired, live, plan_for, unowned_model, with_dataset
+from tests.support.planner_worlds import Service, id_of, worlds
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.plan import Action, Change, Plan

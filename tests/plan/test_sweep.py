@@ -17,7 +17,14 @@ from tests.support.builders import (
     unowned_model,
     with_sweep,
 )
-from tests.support.plans import CANDIDATES, FORMER, PRICED, SWEEP, WITHOUT_SWEEP, chosen_by_sweep
+from tests.support.plan_models import (
+    CANDIDATES,
+    FORMER,
+    PRICED,
+    SWEEP,
+    WITHOUT_SWEEP,
+    chosen_by_sweep,
+)
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
 from tunedmodels.plan.plan import Action, Plan

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.builders import NOON, desired, evaluation, live, with_decision
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
-from tests.support.plans import CANDIDATES, SWEEP, TRAINING, chosen_by_sweep
+from tests.support.plan_models import CANDIDATES, SWEEP, TRAINING, chosen_by_sweep
 from tunedmodels.observed import ModelState, ModelVersions, ObservedModel
 from tunedmodels.render.status import show_text, status_text
 from tunedmodels.render.status_json import show_json, show_schema, status_json, status_schema

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
-from tests.support.plans import HOSTILE
+from tests.support.plan_models import HOSTILE
 from tunedmodels.evaluation.scoring import ScoredAnswer
 from tunedmodels.render.evaluation import worst_answers_text
 from tunedmodels.render.layout import columns

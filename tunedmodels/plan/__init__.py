@@ -1,1 +1,1 @@
-"""The plan: what would happen, why, and what it costs. Pure: no network, no files, no clock."""
+"""The plan: the changes that apply would make, with reasons and costs. No network, no clock."""

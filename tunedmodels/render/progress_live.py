@@ -81,7 +81,7 @@ _COLOURS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _ProgressRow:
     sign: str
     name: str
     state: str
@@ -109,7 +109,7 @@ class LiveProgress:
         self._style = style
         self._elapsed = elapsed
         self._tally = Tally()
-        self._rows: dict[tuple[str, str], _Row] = {}
+        self._rows: dict[tuple[str, str], _ProgressRow] = {}
         self._note = ""
         self._is_over = False
         self._live = Live(
@@ -137,7 +137,9 @@ class LiveProgress:
         match event:
             case Started(name=name, model_id=model_id, action=action):
                 label = model_id if event.candidate else name
-                self._rows[name, model_id] = _Row(action.symbol, label, "checking", self._elapsed())
+                self._rows[name, model_id] = _ProgressRow(
+                    action.symbol, label, "checking", self._elapsed()
+                )
             case Sending(call=call) | Sent(call=call):
                 is_gone = isinstance(event, Sent) and call == "delete"
                 state = "deleted" if is_gone else _SENDING[call]
@@ -186,7 +188,7 @@ class LiveProgress:
         rest = [] if self._is_over else [Text()]
         return Group(grid, *(Text(printable(line)) for line in below if line), *rest)
 
-    def _visible_rows(self, rows: list[_Row]) -> list[_Row]:
+    def _visible_rows(self, rows: list[_ProgressRow]) -> list[_ProgressRow]:
         """Return the rows that fit: failures first, without those that are done."""
         height = max(self._console.height - 4, 1)
         if len(rows) <= height:
@@ -211,13 +213,13 @@ class LiveProgress:
     def _end(self, event: Succeeded | Failed | Refused | Rejected | Skipped) -> None:
         now = self._elapsed()
         key = event.name, event.model_id
-        row = self._rows.get(key) or _Row(event.action.symbol, event.name, "", now)
+        row = self._rows.get(key) or _ProgressRow(event.action.symbol, event.name, "", now)
         message = "" if isinstance(event, Succeeded) else event.words
         state = _END_STATES[type(event)]
         self._rows[key] = replace(row, state=state, until_s=now, message=message)
 
 
-def _job_cells(row: _Row, blocks: str) -> tuple[str, str, str, str]:
+def _job_cells(row: _ProgressRow, blocks: str) -> tuple[str, str, str, str]:
     """Return the step, the epoch, the last loss and the curve of a job, as far as they are known.
 
     During an evaluation, the answers are counted instead of the steps.

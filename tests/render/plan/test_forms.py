@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
-from tests.support.plans import EXAMPLES, PLANS
+from tests.support.plan_models import EXAMPLES
+from tests.support.plans import PLANS
 from tunedmodels import __version__
 from tunedmodels.cli.plan import FORMATS
 from tunedmodels.render.layout import columns

@@ -11,7 +11,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.plans import EXAMPLES, HOSTILE, PLANS
+from tests.support.plan_models import EXAMPLES, HOSTILE
+from tests.support.plans import PLANS
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.render.options import RenderOptions
 from tunedmodels.render.plan.html import plan_html, problems_html

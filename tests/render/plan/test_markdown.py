@@ -14,7 +14,8 @@ from markdown_it import MarkdownIt
 
 from tests.support.builders import desired, plan_for
 from tests.support.paths import GOLDEN as GOLDEN_FOLDER
-from tests.support.plans import EXAMPLES, PLANS
+from tests.support.plan_models import EXAMPLES
+from tests.support.plans import PLANS
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.forges.plan_comment import Marker
 from tunedmodels.plan.plan import Plan

@@ -27,7 +27,7 @@ _PUBLISHED_NAMES: Final = {
 }
 
 
-class _PublishedNames(GenerateJsonSchema):
+class _PublishedPlanNames(GenerateJsonSchema):
     """The generator of pydantic, with the published names as keys of `$defs`."""
 
     def normalize_name(self, name: str) -> str:
@@ -62,7 +62,7 @@ def plan_json(plan: Plan, _options: RenderOptions = DEFAULT_OPTIONS) -> str:
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema of the document."""
     schema = Plan.model_json_schema(
-        by_alias=True, mode="serialization", schema_generator=_PublishedNames
+        by_alias=True, mode="serialization", schema_generator=_PublishedPlanNames
     )
     for name, definition in schema["$defs"].items():
         if "title" in definition:
