@@ -270,7 +270,9 @@ def test_markers_that_differ_are_reported_with_their_lines(scan_rows: ScanRows) 
     ],
     ids=["a rare extra", "dialogues", "one colon in prose", "no labels", "numbers", "any words"],
 )
-def test_colons_that_are_not_markers_are_not_a_problem(scan_rows: ScanRows, inputs: list[str]) -> None:
+def test_colons_that_are_not_markers_are_not_a_problem(
+    scan_rows: ScanRows, inputs: list[str]
+) -> None:
     assert messages(scan_rows([(text, "x") for text in inputs])) == []
 
 
