@@ -88,6 +88,11 @@ class ObservedModel:
         return self.stamp.promoted if self.stamp else None
 
     @property
+    def has_partial_curve(self) -> bool:
+        """Whether the service sent only the end of a long curve."""
+        return bool(self.curve) and self.curve[0].step > 1
+
+    @property
     def step(self) -> int:
         """The training steps done so far."""
         return self.curve[-1].step if self.curve else 0

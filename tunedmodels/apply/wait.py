@@ -29,7 +29,7 @@ from tunedmodels.events import (
     StillRunning,
     Succeeded,
 )
-from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.observed import LossPoint, ModelState, ObservedModel
 from tunedmodels.plan.plan import Action, Change
 from tunedmodels.providers.provider import Provider
 
@@ -69,6 +69,16 @@ class _Job:
     result: asyncio.Future[_Result]
     #: State, step and phase of the last `Progressed` event.
     reported: tuple[ModelState, int, str] | None = None
+    #: The points of its curve that were received so far.
+    curve: tuple[LossPoint, ...] = ()
+
+    def extend_curve(self, model: ObservedModel) -> None:
+        """Add the points of an observation: all of a short curve, the last one of a long curve."""
+        if self.curve and model.has_partial_curve:
+            last = self.curve[-1].step
+            self.curve += tuple(point for point in model.curve if point.step > last)
+        else:
+            self.curve = model.curve
 
     def finish(self, result: _Result) -> None:
         """Set the result, unless there is one."""
@@ -175,7 +185,8 @@ class JobPoller:
         progress = model.state, model.step, model.job_phase
         if job.reported != progress:
             job.reported = progress
-            self._emit(_progressed(job.change.name, model))
+            job.extend_curve(model)
+            self._emit(_progressed(job.change.name, model, job.curve))
         match model.state:
             case ModelState.READY:
                 job.finish(model)
@@ -275,7 +286,7 @@ def still_running(
     return StillRunning(change.name, model_id, f"{reason}; {message}" if reason else message)
 
 
-def _progressed(name: str, model: ObservedModel) -> Progressed:
+def _progressed(name: str, model: ObservedModel, curve: tuple[LossPoint, ...]) -> Progressed:
     return Progressed(
         name=name,
         model_id=model.model_id,
@@ -283,6 +294,6 @@ def _progressed(name: str, model: ObservedModel) -> Progressed:
         step=model.step,
         total_steps=model.total_steps,
         epoch=model.curve[-1].epoch if model.curve else 0,
-        curve=model.curve,
+        curve=curve,
         phase=model.job_phase,
     )

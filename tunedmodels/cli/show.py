@@ -48,14 +48,14 @@ def command(
     version: str | None,
 ) -> None:
     """Show the versions, settings and loss curve of a model."""
-    from tunedmodels.operations.models import find_model, read_models
+    from tunedmodels.operations.models import read_model
     from tunedmodels.render.status import show_text
     from tunedmodels.render.status_json import show_json
 
     if version and not card:
         raise click.UsageError("--version requires --card; without it, all versions are shown.")
     project = open_project(folder)
-    model = find_model(asyncio.run(read_models(project)), name)
+    model = asyncio.run(read_model(project, name))
     if svg:
         _write_svg(model, svg)
     if card:

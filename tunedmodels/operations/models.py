@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tunedmodels.apply.clock import Clock
@@ -19,6 +19,7 @@ from tunedmodels.observed import (
     next_promotion_time,
 )
 from tunedmodels.operations.connect import connect
+from tunedmodels.operations.curves import with_whole_curves
 from tunedmodels.operations.plan import observe
 from tunedmodels.plan import reasons
 from tunedmodels.project.project import Project
@@ -43,6 +44,12 @@ async def read_models(project: Project) -> list[ModelVersions]:
     """Return the same as `list_models`, with providers opened for this call only."""
     async with connect(project) as providers:
         return await list_models(project, providers)
+
+
+async def read_model(project: Project, name: str) -> ModelVersions:
+    """Return the versions of one name, with their whole loss curves. Raises TunedModelsError."""
+    model = find_model(await read_models(project), name)
+    return replace(model, versions=tuple(await with_whole_curves(project, model.versions)))
 
 
 def find_model(models: Sequence[ModelVersions], name: str) -> ModelVersions:

@@ -17,6 +17,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, group_by_name
 from tunedmodels.operations.connect import connect, fetch_all
 from tunedmodels.operations.count_tokens import count_dataset_tokens
+from tunedmodels.operations.curves import with_whole_curves
 from tunedmodels.operations.dataset_diff import DatasetDiffs, compare_datasets
 from tunedmodels.plan.plan import Input, Note, Plan
 from tunedmodels.plan.planner import Allowances, PlanInputs, PlanOptions, make_plan
@@ -94,7 +95,7 @@ async def plan(
     result = make_plan(inputs, options)
     by_name = {} if destroying else {model.name: model for model in desired}
     files = tuple(_input_files(project, resolution)) if with_inputs else ()
-    notes = tuple(epoch_notes(result, by_name, observed))
+    notes = tuple(await _epoch_notes(project, result, by_name, observed))
     details = {"tool": __version__, "sets": project.sets, "inputs": files, "notes": notes}
     return PlanResult(
         plan=result.model_copy(update=details),
@@ -159,6 +160,18 @@ _MAX_CURVES: Final = 100  # reading one takes up to a millisecond
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
+async def _epoch_notes(
+    project: Project,
+    plan: Plan,
+    desired: Mapping[str, Desired],
+    observed: Iterable[ObservedModel],
+) -> list[Note]:
+    """Return the notes of `epoch_notes`, made from the whole curves of these models."""
+    finished = _models_of_notes(plan, desired, observed)
+    models = await with_whole_curves(project, finished.values())
+    return list(_notes(desired, dict(zip(finished, models, strict=True))))
+
+
 def epoch_notes(
     plan: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
 ) -> Iterator[Note]:
@@ -166,12 +179,23 @@ def epoch_notes(
 
     At most 100 curves are read: those of names that the plan trains first, then others by name.
     """
+    yield from _notes(desired, _models_of_notes(plan, desired, observed))
+
+
+def _models_of_notes(
+    plan: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
+) -> dict[str, ObservedModel]:
     curves = _last_curves(plan.project, observed)
     trained = {change.name for change in plan.changes if change.action.trains}
     # Without sweeps: they measure the best number of epochs.
     names = {name for name, model in desired.items() if not model.sweep_digest} & curves.keys()
-    for name in sorted(names, key=lambda name: (name not in trained, name))[:_MAX_CURVES]:
-        if text := _epoch_note(desired[name], curves[name]):
+    first = sorted(names, key=lambda name: (name not in trained, name))[:_MAX_CURVES]
+    return {name: curves[name] for name in first}
+
+
+def _notes(desired: Mapping[str, Desired], finished: Mapping[str, ObservedModel]) -> Iterator[Note]:
+    for name, model in finished.items():
+        if text := _epoch_note(desired[name], model):
             yield Note(name=name, words=text)
 
 

@@ -106,7 +106,11 @@ class Http:
         self._on_retry = on_retry
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client = httpx.AsyncClient(
-            headers={"user-agent": f"tunedmodels/{__version__}"},
+            headers={
+                "user-agent": f"tunedmodels/{__version__}",
+                # On one machine compression takes more time than it saves.
+                **({"accept-encoding": "identity"} if self._is_local else {}),
+            },
             transport=transport,
             limits=httpx.Limits(
                 max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
@@ -129,6 +133,7 @@ class Http:
         params: dict[str, str] | None = None,
         content: bytes | None = None,
         read_timeout_s: float = READ_TIMEOUT_S,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:
         """Send a request and return the body of the response; see `request`."""
         response = await self.request(
@@ -138,6 +143,7 @@ class Http:
             params=params,
             content=content,
             read_timeout_s=read_timeout_s,
+            headers=headers,
         )
         return response.body
 

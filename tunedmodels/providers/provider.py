@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.model_fields import MutableFields
-from tunedmodels.observed import ObservedModel
+from tunedmodels.observed import LossPoint, ObservedModel
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 
@@ -95,11 +95,18 @@ class Provider(Protocol):
     async def observe(self) -> list[ObservedModel]:
         """Return all tuned models, those of other owners included, sorted by id.
 
-        `failure` may be empty; `get` fills it.
+        `failure` may be empty; `get` fills it. A long curve may be its last point only; `curve`
+        returns all of it.
         """
 
     async def get(self, model_id: str) -> ObservedModel | None:
-        """Return one model with all fields, or None when it does not exist."""
+        """Return one model with all fields, or None when it does not exist.
+
+        A long curve may be its last point only; `curve` returns all of it.
+        """
+
+    async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
+        """Return the whole loss curve of a live model, as it is now."""
 
     async def create(
         self,

@@ -86,6 +86,9 @@ class FakeProvider(NoLock):
         job = self._jobs.get(model_id)
         return self._observed(job) if job else None
 
+    async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
+        return model.curve
+
     async def create(
         self,
         desired: Desired,

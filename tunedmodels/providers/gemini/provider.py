@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Self, TypeVar
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from tunedmodels.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.observed import LossPoint, ModelState, ObservedModel
 from tunedmodels.providers import errors, http
 from tunedmodels.providers.gemini import content, convert
 from tunedmodels.providers.http import AsgiApp, Http, Transport
@@ -42,6 +43,10 @@ PAGE_SIZE = "1000"  # the maximum; pages of 50 take 13 times as long
 MAX_BODY_BYTES = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
 MAX_INPUT_CHARS = 40_000  # characters that a tuned model accepts; F16
 CREATE_TIMEOUT_S = 120.0  # a create contains the whole dataset, and the service reads it first
+# A list of models with whole curves can be gigabytes. Only the embedded service knows this
+# preference (RFC 7240); others ignore it and send whole curves.
+SHORT_CURVES = MappingProxyType({"prefer": "max-snapshots=250"})
+OPERATION_FIELDS = "operations(name,done,error),nextPageToken"  # not the curve, which each contains
 ENDPOINT_CURE = errors.GOOGLE.endpoint_cure
 IN_PROCESS_ENDPOINT = "http://localhost"  # only the host in messages: no port, no socket
 
@@ -93,12 +98,22 @@ class GeminiProvider(NoLock):
         return sorted(models.values(), key=lambda model: model.model_id)
 
     async def get(self, model_id: str) -> ObservedModel | None:
-        """Return one model with all fields, or None when it does not exist."""
+        """Return one model with all fields, or None when it does not exist; see Provider.get."""
         try:
             model = await self._model(model_id)
         except NotFoundError:
             return None
         return await self._with_outcome(model) if _is_failed(model) else model
+
+    async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
+        """Return the whole loss curve of a model; see Provider.curve."""
+        if not model.has_partial_curve:
+            return model.curve
+        try:
+            body = await self._http.request_body("GET", _path(model.model_id), is_idempotent=True)
+        except NotFoundError:
+            return model.curve
+        return self._observed(_decode(body, wire.TunedModel)).curve
 
     async def create(
         self,
@@ -258,7 +273,9 @@ class GeminiProvider(NoLock):
         return convert.observed_model(self.name, model)
 
     async def _model(self, model_id: str) -> ObservedModel:
-        body = await self._http.request_body("GET", _path(model_id), is_idempotent=True)
+        body = await self._http.request_body(
+            "GET", _path(model_id), is_idempotent=True, headers=SHORT_CURVES
+        )
         return self._observed(_decode(body, wire.TunedModel))
 
     async def _with_outcome(self, failed: ObservedModel) -> ObservedModel:
@@ -271,14 +288,25 @@ class GeminiProvider(NoLock):
 
     async def _operations(self, model_id: str) -> list[wire.Operation]:
         path = f"{_path(model_id)}/operations"
-        return await self._list(path, wire.OperationPage, lambda operation: operation)
+        return await self._list(
+            path, wire.OperationPage, lambda operation: operation, fields=OPERATION_FIELDS
+        )
 
     async def _list(
-        self, path: str, page_type: type[Page[E]], convert_entry: Callable[[E], T]
+        self,
+        path: str,
+        page_type: type[Page[E]],
+        convert_entry: Callable[[E], T],
+        *,
+        fields: str = "",
     ) -> list[T]:
+        selected = {"pageSize": PAGE_SIZE, **({"fields": fields} if fields else {})}
+
         async def fetch(token: str) -> Page[E]:
-            params = {"pageSize": PAGE_SIZE, **({"pageToken": token} if token else {})}
-            body = await self._http.request_body("GET", path, params=params, is_idempotent=True)
+            params = {**selected, **({"pageToken": token} if token else {})}
+            body = await self._http.request_body(
+                "GET", path, params=params, is_idempotent=True, headers=SHORT_CURVES
+            )
             return _decode(body, page_type)
 
         return await read_all(fetch, convert_entry)

@@ -28,7 +28,7 @@ from tunedmodels.errors import (
     NotFoundError,
     ProviderError,
 )
-from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.observed import LossPoint, ModelState, ObservedModel
 from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.gemini import content
 from tunedmodels.providers.gemini import convert as gemini
@@ -129,6 +129,10 @@ class VertexProvider:
         """Return one version, or None when it does not exist."""
         version = await self._reader.get_version(model_id)
         return self._observed(version) if version else None
+
+    async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
+        """Return the loss curve of a version, which the service always sends completely."""
+        return model.curve
 
     async def create(
         self,

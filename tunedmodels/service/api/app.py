@@ -20,6 +20,12 @@ from starlette.routing import BaseRoute, Route
 from tunedmodels.errors import StoreError
 from tunedmodels.service.api import generate, permissions, tuned_models
 from tunedmodels.service.api.messages import read_body, to_snake_case
+from tunedmodels.service.api.partial_response import (
+    accepts_gzip,
+    max_snapshots,
+    parse_fields,
+    reduce,
+)
 from tunedmodels.service.api.request import (
     ApiRequest,
     Handler,
@@ -124,10 +130,28 @@ def _make_endpoint(
         request.state.caller = caller  # for the access log
         # Handlers do not receive the key, so that no response can contain it.
         query.pop("key", None)
-        api_request = ApiRequest(caller, request.path_params, query, await read_body(request))
-        return await run_in_threadpool(handler, context, api_request)
+        api_request = ApiRequest(
+            caller,
+            request.path_params,
+            query,
+            await read_body(request),
+            selection=parse_fields(query.get("fields", query.get("$fields", ""))),
+            max_snapshots=max_snapshots(request.headers),
+        )
+        is_compressed = accepts_gzip(request.headers)
+        return await run_in_threadpool(_respond, handler, context, api_request, is_compressed)
 
     return endpoint
+
+
+def _respond(
+    handler: Handler,
+    context: ServiceContext,
+    request: ApiRequest,
+    is_compressed: bool,  # noqa: FBT001  # run_in_threadpool passes it by position
+) -> Response:
+    response = handler(context, request)
+    return reduce(response, request.selection, is_compressed=is_compressed)
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

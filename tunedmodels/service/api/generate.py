@@ -29,6 +29,7 @@ from tunedmodels.service.api.messages import (
     field_path,
     parse_message,
 )
+from tunedmodels.service.api.partial_response import select
 from tunedmodels.service.api.permissions import authorize
 from tunedmodels.service.api.request import ApiRequest, ServiceContext, json_response
 from tunedmodels.service.api.validation import range_violations
@@ -82,7 +83,9 @@ def generate(context: ServiceContext, request: ApiRequest) -> Response:
 def stream(context: ServiceContext, request: ApiRequest) -> Response:
     """Respond with an answer piece by piece, as server-sent events or as a JSON array."""
     name, prompt, pieces = _start_answer(context, request)
-    responses = _responses(name, prompt, pieces)
+    responses = (
+        select(response, request.selection) for response in _responses(name, prompt, pieces)
+    )
     if is_event_stream(request.query):
         events = (b"data: " + msgspec.json.encode(part) + b"\r\n\r\n" for part in responses)
         return StreamingResponse(events, media_type="text/event-stream")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from tunedmodels.engines.engine import Adapter
 from tunedmodels.service.api.base_models import EngineCatalog
+from tunedmodels.service.api.partial_response import Selection, includes
 from tunedmodels.service.errors import Violation, invalid_argument
 from tunedmodels.service.identity import ApiKeys, Caller
 from tunedmodels.service.records import StoredModel
@@ -32,6 +33,17 @@ class ApiRequest:
     path: Mapping[str, str]  #: path parameters
     query: Mapping[str, str]  #: query parameters, by their names in snake_case
     body: bytes
+    selection: Selection = field(default_factory=dict)  #: the fields that the caller asked for
+    max_snapshots: int | None = None  #: longer curves are sent as their last snapshot
+
+    def curve_limit(self, *paths: tuple[str, ...]) -> int | None:
+        """Return the length up to which a curve is read completely; None: any length.
+
+        Return 0, so that no curve is read, if the caller asked for none of `paths`.
+        """
+        if any(includes(self.selection, *path) for path in paths):
+            return self.max_snapshots
+        return 0
 
     @property
     def model_id(self) -> str:

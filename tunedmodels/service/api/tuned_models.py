@@ -73,6 +73,8 @@ _OUTPUT_ONLY = (
     "tuning_task.complete_time",
     "tuning_task.snapshots",
 )
+_SNAPSHOTS = ("tuningTask", "snapshots")
+_OPERATION_SNAPSHOTS = (("metadata", "snapshots"), ("response", *_SNAPSHOTS))
 _IMMUTABLE = (
     "base_model",
     "tuned_model_source",
@@ -117,7 +119,9 @@ def create(context: ServiceContext, request: ApiRequest) -> Response:
 
 def get(context: ServiceContext, request: ApiRequest) -> Response:
     """Respond with one model."""
-    return json_response(responses.tuned_model(*_authorize_with_curve(context, request)))
+    curve_limit = request.curve_limit(_SNAPSHOTS)
+    model = responses.tuned_model(*_authorize_with_curve(context, request, curve_limit))
+    return json_response(model)
 
 
 def list_(context: ServiceContext, request: ApiRequest) -> Response:
@@ -125,13 +129,15 @@ def list_(context: ServiceContext, request: ApiRequest) -> Response:
     size = page_size(request, default=_PAGE_SIZE, maximum=_MAX_PAGE_SIZE)
     text = request.query.get("filter", "")
     after = page_start(request, text)
-    # One more entry than the page contains shows whether there is another page.
-    entries = context.store.list_page(
-        after=after, size=size + 1, model_filter=parse_filter(text), caller=request.caller
+    page = context.store.list_page(
+        after=after,
+        size=size,
+        model_filter=parse_filter(text),
+        caller=request.caller,
+        curve_limit=request.curve_limit(("tunedModels", *_SNAPSHOTS)),
     )
-    page = entries[:size]
-    token = page_token(page[-1][0].seq, text) if len(entries) > size else ""
-    models = [responses.tuned_model(model, curve) for model, curve in page]
+    token = page_token(page.entries[-1][0].seq, text) if page.has_more else ""
+    models = [responses.tuned_model(model, curve) for model, curve in page.entries]
     return json_response(responses.TunedModelPageResponse(models, token))
 
 
@@ -159,14 +165,16 @@ def delete(context: ServiceContext, request: ApiRequest) -> Response:
 
 def get_operation(context: ServiceContext, request: ApiRequest) -> Response:
     """Respond with the operation of a model's job."""
-    model, curve = _authorize_with_curve(context, request)
+    curve_limit = request.curve_limit(*_OPERATION_SNAPSHOTS)
+    model, curve = _authorize_with_curve(context, request, curve_limit)
     _require_operation(model, request)
     return json_response(responses.operation(model, curve))
 
 
 def list_operations(context: ServiceContext, request: ApiRequest) -> Response:
     """Respond with the only operation of a model."""
-    operation = responses.operation(*_authorize_with_curve(context, request))
+    curve_limit = request.curve_limit(*(("operations", *path) for path in _OPERATION_SNAPSHOTS))
+    operation = responses.operation(*_authorize_with_curve(context, request, curve_limit))
     return json_response(responses.OperationPageResponse([operation]))
 
 
@@ -214,8 +222,11 @@ def _resolve_source(
     return source.base_model, source
 
 
-def _authorize_with_curve(context: ServiceContext, request: ApiRequest) -> tuple[StoredModel, str]:
-    stored, curve = context.store.get_with_curve(request.model_id) or (None, "")
+def _authorize_with_curve(
+    context: ServiceContext, request: ApiRequest, curve_limit: int | None
+) -> tuple[StoredModel, str]:
+    found = context.store.get_with_curve(request.model_id, curve_limit=curve_limit)
+    stored, curve = found or (None, "")
     model = require_model(stored, request.model_id)
     require_role(context, request.caller, model, AccessRole.READER)
     return model, curve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from tunedmodels.service.errors import ApiStatus
@@ -23,6 +23,17 @@ _RENAMED_COLUMNS = {"crash_count": "deaths"}  # field: column, from schema versi
 COLUMNS = ", ".join(_RENAMED_COLUMNS.get(field.name, field.name) for field in fields(StoredModel))
 _SELECT = f"SELECT {COLUMNS} FROM models"  # noqa: S608  # field names
 _MAX_SNAPSHOT_LENGTH = 300  # characters: names, two step numbers, a loss and a time
+_SNAPSHOT_LENGTH = 110  # of most snapshots, in characters
+_MODEL_LENGTH = 1000  # of a model in JSON, without its description and its snapshots
+_MAX_PAGE_LENGTH = 8 * 1024 * 1024  # characters; a page has at least one model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPage:
+    """A part of a list."""
+
+    entries: list[tuple[StoredModel, str]]  #: models with their snapshots, oldest first
+    has_more: bool  #: whether another model follows
 
 
 class ModelStore:
@@ -50,13 +61,15 @@ class ModelStore:
         with self.database.read_transaction() as connection:
             return _select_one(connection, "id", model_id)
 
-    def get_with_curve(self, model_id: str) -> tuple[StoredModel, str] | None:
-        """Return a model and its snapshots as `{..},{..}`, or None."""
+    def get_with_curve(
+        self, model_id: str, *, curve_limit: int | None = None
+    ) -> tuple[StoredModel, str] | None:
+        """Return a model and its snapshots as `{..},{..}`, or None; see `list_page`."""
         with self.database.read_transaction() as connection:
             model = _select_one(connection, "id", model_id)
             if model is None:
                 return None
-            return model, _select_curves(connection, [model]).get(model.seq, "")
+            return model, _select_curves(connection, [model], curve_limit).get(model.seq, "")
 
     def examples(self, model_id: str) -> bytes | None:
         """Return the training examples of a model in canonical form, or None.
@@ -69,16 +82,36 @@ class ModelStore:
         return bytes(row[0]) if row else None
 
     def list_page(
-        self, *, after: int, size: int, model_filter: ModelFilter, caller: Caller
-    ) -> list[tuple[StoredModel, str]]:
-        """Return models and their snapshots, oldest first, starting after the seq `after`."""
+        self,
+        *,
+        after: int,
+        size: int,
+        model_filter: ModelFilter,
+        caller: Caller,
+        curve_limit: int | None = None,
+    ) -> ModelPage:
+        """Return at most `size` models and their snapshots, starting after the seq `after`.
+
+        A curve with more than `curve_limit` snapshots is returned as its last snapshot; 0 returns
+        no curves. Long curves and descriptions make a page end early, so that the memory for a
+        page is bounded.
+        """
         where, values = _filter_sql(model_filter, caller)
         query = f"{_SELECT} WHERE seq > :after AND {where} ORDER BY seq LIMIT :size"
         with self.database.read_transaction() as connection:
-            rows = connection.execute(query, {**values, "after": after, "size": size})
-            models = [StoredModel(*row) for row in rows]
-            curves = _select_curves(connection, models)
-        return [(model, curves.get(model.seq, "")) for model in models]
+            # One more row than the page contains shows whether there is another page.
+            rows = connection.execute(query, {**values, "after": after, "size": size + 1})
+            models: list[StoredModel] = []
+            length, has_more = 0, False
+            for row in rows:
+                model = StoredModel(*row)
+                length += _json_length(model, curve_limit)
+                if models and (len(models) == size or length > _MAX_PAGE_LENGTH):
+                    has_more = True
+                    break
+                models.append(model)
+            curves = _select_curves(connection, models, curve_limit)
+        return ModelPage([(model, curves.get(model.seq, "")) for model in models], has_more)
 
     def list_all(self, *, model_filter: ModelFilter, caller: Caller) -> list[StoredModel]:
         """Return all models that match a filter, without their curves, newest first."""
@@ -89,17 +122,8 @@ class ModelStore:
 
     def last_snapshots(self, models: Sequence[StoredModel]) -> dict[int, str]:
         """Return the last snapshot, `{..}`, of each model that has snapshots, by `seq`."""
-        marks = ", ".join("?" * len(models))
-        # One index lookup for each model, also for a long job with many rows of snapshots.
-        query = (
-            "SELECT seq, (SELECT substr(snapshots, ?) FROM curves WHERE curves.seq = models.seq"  # noqa: S608  # question marks
-            f" ORDER BY last_step DESC LIMIT 1) FROM models WHERE seq IN ({marks})"
-        )
         with self.database.read_transaction() as connection:
-            rows = connection.execute(
-                query, [-_MAX_SNAPSHOT_LENGTH, *(model.seq for model in models)]
-            )
-            return {seq: tail[tail.rindex("{") :] for seq, tail in rows if tail}
+            return _select_last_snapshots(connection, models)
 
     def update(
         self, model: StoredModel, values: Mapping[str, object]
@@ -112,7 +136,7 @@ class ModelStore:
             updated = _select_one(connection, "seq", model.seq)
             if updated is None:
                 return None
-            return updated, _select_curves(connection, [updated]).get(model.seq, "")
+            return updated, _select_curves(connection, [updated], None).get(model.seq, "")
 
     def cancel(self, model: StoredModel) -> None:
         """Cancel an unfinished job; does nothing if it has ended.
@@ -163,11 +187,43 @@ def _select_one(connection: sqlite3.Connection, column: str, value: object) -> S
     return StoredModel(*row) if row else None
 
 
-def _select_curves(connection: sqlite3.Connection, models: Sequence[StoredModel]) -> dict[int, str]:
-    """Return the snapshots of each model that has snapshots, by `seq`."""
-    marks = ", ".join("?" * len(models))
+def _json_length(model: StoredModel, curve_limit: int | None) -> int:
+    """Return about how many characters of JSON a model has."""
+    is_short = curve_limit is None or model.completed_steps <= curve_limit
+    snapshots = model.completed_steps if is_short else 1
+    return _MODEL_LENGTH + len(model.description) + snapshots * _SNAPSHOT_LENGTH
+
+
+def _select_curves(
+    connection: sqlite3.Connection, models: Sequence[StoredModel], limit: int | None
+) -> dict[int, str]:
+    """Return the snapshots of each model that has snapshots, by `seq`.
+
+    Of more than `limit` snapshots, only the last one is returned; 0 returns none.
+    """
+    if limit == 0:
+        return {}
+    short = [model for model in models if limit is None or model.completed_steps <= limit]
+    marks = ", ".join("?" * len(short))
     query = f"SELECT seq, snapshots FROM curves WHERE seq IN ({marks}) ORDER BY seq, last_step"  # noqa: S608  # question marks
     parts: dict[int, list[str]] = {}
-    for seq, snapshots in connection.execute(query, [model.seq for model in models]):
+    for seq, snapshots in connection.execute(query, [model.seq for model in short]):
         parts.setdefault(seq, []).append(snapshots)
-    return {seq: ",".join(texts) for seq, texts in parts.items()}
+    curves = {seq: ",".join(texts) for seq, texts in parts.items()}
+    if len(short) < len(models):
+        long = [model for model in models if limit is not None and model.completed_steps > limit]
+        curves |= _select_last_snapshots(connection, long)
+    return curves
+
+
+def _select_last_snapshots(
+    connection: sqlite3.Connection, models: Sequence[StoredModel]
+) -> dict[int, str]:
+    marks = ", ".join("?" * len(models))
+    # One index lookup for each model, also for a long job with many rows of snapshots.
+    query = (
+        "SELECT seq, (SELECT substr(snapshots, ?) FROM curves WHERE curves.seq = models.seq"  # noqa: S608  # question marks
+        f" ORDER BY last_step DESC LIMIT 1) FROM models WHERE seq IN ({marks})"
+    )
+    rows = connection.execute(query, [-_MAX_SNAPSHOT_LENGTH, *(model.seq for model in models)])
+    return {seq: tail[tail.rindex("{") :] for seq, tail in rows if tail}
