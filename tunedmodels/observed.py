@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-import msgspec
-
 from tunedmodels.model_fields import MutableFields
 from tunedmodels.stamp import Stamp
+from tunedmodels.wire.gemini import Snapshot
 
 
 class ModelState(StrEnum):
@@ -30,16 +29,9 @@ class ModelState(StrEnum):
         return self in (ModelState.QUEUED, ModelState.TRAINING)
 
 
-class LossPoint(msgspec.Struct, frozen=True, gc=False):
-    """One step of training.
-
-    A Struct, since observing many models creates hundreds of thousands of them, and creating a
-    frozen dataclass takes six times as long.
-    """
-
-    step: int  #: from 1
-    epoch: int  #: full passes over the examples before this step
-    mean_loss: float
+#: One step of training: `step` from 1, `epoch` (full passes before it) and `mean_loss`. It is the
+#: message of the API, since a list of models contains hundreds of thousands of them.
+LossPoint = Snapshot
 
 
 @dataclass(frozen=True, slots=True)

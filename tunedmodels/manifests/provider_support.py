@@ -7,7 +7,8 @@ of Vertex AI (TuningJob) and the v1beta discovery document of the Gemini API (Tu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
@@ -73,8 +74,8 @@ def check_provider_support(
         settings = providers.get(model.spec.provider or project.spec.provider)
         if settings is None:
             continue  # `check_providers` reports an unknown provider
-        for path, kinds in SUPPORTED_BY.items():
-            if settings.type not in kinds and _is_set(model.spec, path):
+        for path, read_value, default in _unsupported_fields(settings.type):
+            if read_value(model.spec) != default:
                 yield _unsupported(model, path, f"spec.{path}", settings.type)
         yield from _check_sweep(model, settings.type)
         if settings.type != "vertex":
@@ -110,9 +111,17 @@ def _unsupported(model: DeclaredModel, field: str, path: str, kind: str) -> Prob
     return model.location_of(path).problem("not-honoured", message, cure)
 
 
-def _is_set(spec: TunedModelSpec, path: str) -> bool:
-    part, _, name = path.rpartition(".")
-    attribute = to_snake(name)
-    default: object = _PARTS[part].model_fields[attribute].default
-    value: object = attrgetter(f"{part}.{attribute}" if part else attribute)(spec)
-    return bool(value != default)
+@cache
+def _unsupported_fields(kind: str) -> tuple[tuple[str, Callable[[object], object], object], ...]:
+    """Return the fields that a type of provider does not support: path, reader and default.
+
+    Computed once for each type, since a project can have 10,000 models.
+    """
+    fields: list[tuple[str, Callable[[object], object], object]] = []
+    for path, kinds in SUPPORTED_BY.items():
+        if kind not in kinds:
+            part, _, name = path.rpartition(".")
+            attribute = to_snake(name)
+            default: object = _PARTS[part].model_fields[attribute].default
+            fields.append((path, attrgetter(f"{part}.{attribute}" if part else attribute), default))
+    return tuple(fields)

@@ -1,7 +1,7 @@
 """The fields in which a desired model and a live version differ.
 
 Two kinds: mutable fields are updated in place, a change of any training input needs a new version.
-This is the only module that uses deepdiff.
+This is the only module that uses deepdiff, for values that are not scalars.
 """
 
 from __future__ import annotations
@@ -91,16 +91,6 @@ def changed_leaves(
     before: Mapping[str, Any], after: Mapping[str, Any], *, forces_replacement: bool = False
 ) -> tuple[FieldChange, ...]:
     """Return the leaves in which two nested mappings differ, by path; a list is one leaf."""
-    if before == after:
-        return ()  # one microsecond; deepdiff takes a thousand
-    from deepdiff import DeepDiff  # noqa: PLC0415  # half of a start-up, needed for few plans
-
-    differences = DeepDiff(before, after, view="tree", ignore_numeric_type_changes=True)
-    paths = {
-        tuple(_key_path(item.path(output_format="list")))
-        for items in differences.values()
-        for item in items
-    }
     return tuple(
         FieldChange(
             path=".".join(path),
@@ -108,8 +98,39 @@ def changed_leaves(
             after=_value_at(after, path),
             forces_replacement=forces_replacement,
         )
-        for path in sorted(paths)
+        for path in sorted(_changed_paths(before, after))
     )
+
+
+def _changed_paths(
+    before: Mapping[str, Any], after: Mapping[str, Any], parents: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of the leaves that differ; deepdiff compares only what is not a scalar."""
+    if before == after:
+        return  # one microsecond; deepdiff takes a thousand
+    if before.keys() != after.keys():
+        yield from ((*parents, *path) for path in _deep_paths(before, after))
+        return
+    for key, old in before.items():
+        new, path = after[key], (*parents, key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _changed_paths(old, new, path)
+        elif old != new:
+            has_parts = isinstance(old, list) and isinstance(new, list)
+            inner = _deep_paths(old, new) if has_parts else {()}
+            yield from ((*path, *part) for part in inner)
+
+
+def _deep_paths(before: object, after: object) -> set[tuple[str, ...]]:
+    """Return the paths in which two mappings or lists differ, up to the first index of a list."""
+    from deepdiff import DeepDiff  # noqa: PLC0415  # half of a start-up, needed for few plans
+
+    found = DeepDiff(before, after, view="tree", ignore_numeric_type_changes=True)
+    return {
+        tuple(_key_path(item.path(output_format="list")))
+        for items in found.values()
+        for item in items
+    }
 
 
 def _key_path(path: list[Any]) -> Iterator[str]:

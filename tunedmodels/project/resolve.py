@@ -156,8 +156,9 @@ class _Resolver:
         self.data_warnings[model.name] = tuple(warnings)
         parent = self.desired.get(spec.tuned_model) if spec.tuned_model else None
         if training.scan.is_usable and (parent or not spec.tuned_model):
-            desired = self._desired(model, training, validation, parent)
-            self.desired[model.name] = replace(desired, evaluation=_evaluation(spec, evaluation))
+            self.desired[model.name] = self._desired(
+                model, training, validation, _evaluation(spec, evaluation), parent
+            )
 
     def finish(self) -> Resolution:
         """Save the cache and return the result."""
@@ -235,6 +236,7 @@ class _Resolver:
         model: DeclaredModel,
         training: _ScannedFile,
         validation: _ScannedFile | None,
+        evaluation: DesiredEvaluation | None,
         parent: Desired | None,
     ) -> Desired:
         spec, settings = model.spec, self._settings(model)
@@ -261,15 +263,18 @@ class _Resolver:
             sweep=_sweep(model),
             service_account=_service_account(spec, settings),
             lifecycle=spec.lifecycle,
+            evaluation=evaluation,
         )
 
 
+# Labels are in the metadata, not in the spec.
+_MUTABLE_OF_SPEC: Final = tuple(
+    each.name for each in fields(MutableFields) if each.name != "labels"
+)
+
+
 def _mutable_fields(model: DeclaredModel) -> MutableFields:
-    values: dict[str, Any] = {
-        field.name: getattr(model.spec, field.name)
-        for field in fields(MutableFields)
-        if field.name != "labels"  # of the metadata, not of the spec
-    }
+    values: dict[str, Any] = {name: getattr(model.spec, name) for name in _MUTABLE_OF_SPEC}
     values["display_name"] = model.spec.display_name or model.name
     return MutableFields(**values, labels=model.labels or None)
 

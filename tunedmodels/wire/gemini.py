@@ -73,14 +73,14 @@ class Hyperparameters(ApiMessage):
     learning_rate_multiplier: float | None = None
 
 
-class Snapshot(ApiMessage):
-    """TuningSnapshot: one step of training. `epoch` counts full passes from 0.
+class Snapshot(msgspec.Struct, rename="camel", omit_defaults=True, gc=False, frozen=True):
+    """TuningSnapshot: one step of training.
 
     `computeTime` is not decoded: it is not used, and a list of models contains one per step.
     """
 
-    step: int = 0
-    epoch: int = 0
+    step: int = 0  #: from 1
+    epoch: int = 0  #: full passes over the examples before this step
     mean_loss: float = 0.0
 
 
@@ -89,7 +89,7 @@ class TuningTask(ApiMessage):
 
     start_time: datetime | None = None
     complete_time: datetime | None = None
-    snapshots: list[Snapshot] = []
+    snapshots: tuple[Snapshot, ...] = ()
     training_data: Dataset | None = None
     hyperparameters: Hyperparameters | None = None
 

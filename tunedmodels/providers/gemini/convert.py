@@ -11,7 +11,7 @@ from tunedmodels.datasets.examples import Example, prompt
 from tunedmodels.desired import Desired
 from tunedmodels.errors import InvalidArgumentError, ProviderError
 from tunedmodels.model_fields import MutableFields
-from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
+from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import AvailableBaseModel, Edit
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
@@ -48,9 +48,7 @@ def observed_model(provider: str, model: wire.TunedModel) -> ObservedModel:
         ),
         created=model.create_time,
         completed=task.complete_time,
-        curve=tuple(
-            LossPoint(point.step, point.epoch, point.mean_loss) for point in task.snapshots
-        ),
+        curve=task.snapshots,
     )
 
 
