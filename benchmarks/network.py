@@ -25,11 +25,11 @@ from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInputs
 from tunedmodels.providers.gemini.provider import GeminiProvider
-from tunedmodels.providers.http import MAX_CONNECTIONS
 from tunedmodels.schema.tuned_model import ExampleFile
 from tunedmodels.stamp import format_description
 
 LATENCY_S = 0.05
+CONCURRENT = 50  # requests in flight that the lower bound of a create assumes
 ROUNDS = 3
 PAGE = 1000
 EXAMPLES = [Example(f"question {number}", f"answer {number}") for number in range(20)]
@@ -113,7 +113,9 @@ class Server:
             name = f"tunedModels/{query['tunedModelId'][0]}"
             model = {"name": name, "description": json.loads(body)["description"]}
             self._created[name] = json.dumps({**model, "state": "CREATING"}).encode()
-            return json.dumps({"name": f"{name}/operations/x"}).encode()
+            return json.dumps(
+                {"name": f"{name}/operations/x", "metadata": {"tunedModel": name}}
+            ).encode()
         name = address.path.removeprefix("/v1beta/")
         return self._created.get(name) or self._pages[int(query.get("pageToken", ["0"])[0])]
 
@@ -174,13 +176,8 @@ def main(observed: int = 5_000, created: int = 200) -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(f"peak memory: {peak} MiB")
             times = [asyncio.run(create(port, created, turn)) for turn in range(ROUNDS)]
-            lower_bound_s = 2 * created * LATENCY_S / MAX_CONNECTIONS
-            show(
-                f"create {created} models, {MAX_CONNECTIONS} concurrent requests",
-                times,
-                lower_bound_s,
-                2 * created,
-            )
+            lower_bound_s = created * LATENCY_S / CONCURRENT
+            show(f"create {created} models", times, lower_bound_s, created)
         finally:
             if server.stdin:
                 server.stdin.close()

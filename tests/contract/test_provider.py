@@ -182,20 +182,23 @@ async def test_a_created_model_is_observed_as_declared(setup: Setup) -> None:
     desired = setup.desired(
         description="words\n\nof several lines ", temperature=0.5, reader_project_numbers=(12, 3)
     )
-    created = await setup.create(desired)
-    assert created == await setup.get(desired.model_id)
+    returned = await setup.create(desired)
+    created = await setup.get(desired.model_id)
     assert await setup.provider.observe() == [created]
-    assert created.model_id == desired.model_id
-    assert created.resource
-    assert created.state.is_running
-    assert created.stamp == desired.stamp(commit="abc")
-    assert created.source == desired.inputs.source
     declared = desired.fields
-    assert created.fields.display_name == declared.display_name
-    assert created.fields.description == declared.description
-    assert created.fields.temperature == declared.temperature
     readers = declared.reader_project_numbers or setup.no_readers
-    assert created.fields.reader_project_numbers == readers
+    for model in (returned, created):
+        assert model.provider == setup.provider.name
+        assert model.model_id == desired.model_id
+        assert model.resource == created.resource
+        assert model.state.is_running
+        assert model.stamp == desired.stamp(commit="abc")
+        assert model.source == desired.inputs.source
+        assert model.fields.display_name == declared.display_name
+        assert model.fields.description == declared.description
+        assert model.fields.temperature == declared.temperature
+        assert model.fields.reader_project_numbers == readers
+    assert created.resource
     assert created.used.epoch_count == 5
     assert created.total_steps == (30 if "batch_size" in setup.supported else None)
     assert created.created
@@ -203,7 +206,8 @@ async def test_a_created_model_is_observed_as_declared(setup: Setup) -> None:
 
 
 async def test_a_second_create_returns_the_first_model(setup: Setup) -> None:
-    first = await setup.create()
+    await setup.create()
+    first = await setup.get()
     again = await setup.provider.create(setup.tone, EXAMPLES, setup.tone.stamp(commit="later"))
     assert again == first
     assert len(await setup.provider.observe()) == 1

@@ -252,7 +252,7 @@ async def test_a_secret_is_sent_in_a_header_and_never_shown(key: str, is_token: 
         str(request.url),
         repr(credentials),
         repr(http_client),
-        repr(http_client._client),
+        repr(http_client._clients),
         *messages,
     ]
     shown += [caught.value.message, caught.value.cure, repr(caught.value), str(caught.value)]

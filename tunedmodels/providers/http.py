@@ -29,12 +29,19 @@ from typing import Any
 import stamina
 
 from tunedmodels import __version__
-from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
+from tunedmodels.errors import (
+    OutcomeUnknownError,
+    ProviderError,
+    RateLimitedError,
+    UnavailableError,
+)
 from tunedmodels.providers import errors
 from tunedmodels.providers.errors import ErrorMapping, HttpFailure
 from tunedmodels.providers.identity import Identity, host_and_port, is_loopback
+from tunedmodels.providers.pace import Pace
 from tunedmodels.providers.retry import (
     BUDGET_S,
+    INITIAL_WAIT_S,
     LOOPBACK_BUDGET_S,
     MAX_ATTEMPTS,
     OnRetry,
@@ -55,7 +62,8 @@ Transport = httpx.AsyncBaseTransport
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
-MAX_CONNECTIONS = 20  # also requests in flight: with more, the pool of httpx becomes slower
+MAX_CONNECTIONS = 50  # also requests in flight
+CONNECTIONS_PER_CLIENT = 10  # with more, the pool of httpx needs more time than the requests
 MAX_BODY_BYTES = 256 * 1024 * 1024  # 1,000 models with complete loss curves take about 30 MiB
 
 # stamina logs every retry. Without a handler, Python would print that next to our own messages.
@@ -105,24 +113,50 @@ class Http:
         self._budget_s = default_s if budget_s is None else budget_s
         self._on_retry = on_retry
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._client = httpx.AsyncClient(
+        self._pace = Pace()
+        self._transport = transport
+        # Reading all certificates takes 50 ms.
+        self._verify = False if endpoint.startswith("http:") else httpx.create_ssl_context()
+        self._clients = [self._open_client()]
+        self._in_flight = [0]
+
+    def _open_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
             headers={
                 "user-agent": f"tunedmodels/{__version__}",
                 # On one machine compression takes more time than it saves.
                 **({"accept-encoding": "identity"} if self._is_local else {}),
             },
-            transport=transport,
-            limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
-            ),
+            transport=self._transport,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             trust_env=not self._is_local,  # a proxy cannot reach the loopback of this machine
-            verify=not endpoint.startswith("http:"),  # reading all certificates takes 50 ms
+            verify=self._verify,
             follow_redirects=False,
         )
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
+
+    @contextmanager
+    def _borrowed_client(self) -> Iterator[httpx.AsyncClient]:
+        """Yield the first client that is not busy; open another one if all are.
+
+        The time that the pool of a client needs grows with the square of its connections.
+        """
+        busy = self._in_flight
+        index = next((i for i, count in enumerate(busy) if count < CONNECTIONS_PER_CLIENT), None)
+        if index is None:
+            if self._transport is None:
+                self._clients.append(self._open_client())
+                busy.append(0)
+            index = len(busy) - 1  # a transport that the caller passed has one client
+        busy[index] += 1
+        try:
+            yield self._clients[index]
+        finally:
+            busy[index] -= 1
 
     async def request_body(
         self,
@@ -170,16 +204,20 @@ class Http:
             method, path, params, content, read_timeout_s, headers=headers
         )
         call = f"{method} {path}"
-        policy = RetryPolicy(call, self._on_retry, budget_s=self._budget_s)
-        async for attempt in stamina.retry_context(on=policy, attempts=MAX_ATTEMPTS, timeout=None):
-            with attempt, self._outcome_unknown(call, is_idempotent=is_idempotent):
-                async with self._open_response(request, extra_success) as response:
-                    return HttpResponse(
-                        await _read_body(response),
-                        _next_query(response),
-                        response.status_code,
-                        response.headers,
-                    )
+        async with self._slots:
+            # The time for retries begins when the request is sent, not when it has to queue.
+            on_failure = self._retry_hook(call)
+            async for attempt in stamina.retry_context(
+                on=on_failure, attempts=MAX_ATTEMPTS, timeout=None
+            ):
+                with attempt, self._outcome_unknown(call, is_idempotent=is_idempotent):
+                    async with self._open_response(request, extra_success) as response:
+                        return HttpResponse(
+                            await _read_body(response),
+                            _next_query(response),
+                            response.status_code,
+                            response.headers,
+                        )
         raise AssertionError("unreachable: stamina raises the last error")
 
     async def stream_lines(
@@ -190,15 +228,28 @@ class Http:
         It is retried only until a response begins, so that no line is yielded twice.
         """
         request = self._build_request(method, path, params, content, READ_TIMEOUT_S)
-        policy = RetryPolicy(f"{method} {path}", self._on_retry, budget_s=self._budget_s)
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._slots)
+            on_failure = self._retry_hook(f"{method} {path}")
             async for attempt in stamina.retry_context(
-                on=policy, attempts=MAX_ATTEMPTS, timeout=None
+                on=on_failure, attempts=MAX_ATTEMPTS, timeout=None
             ):
                 with attempt:
                     response = await stack.enter_async_context(self._open_response(request))
             async for line in response.aiter_lines():
                 yield line
+
+    def _retry_hook(self, call: str) -> Callable[[Exception], float | bool]:
+        """Return the retry policy of a call; a quota error also slows down all other calls."""
+        policy = RetryPolicy(call, self._on_retry, budget_s=self._budget_s)
+
+        def on_failure(error: Exception) -> float | bool:
+            wait_s = policy(error)
+            if isinstance(error, RateLimitedError):
+                self._pace.slow_down(error.retry_after_s or float(wait_s or INITIAL_WAIT_S))
+            return wait_s
+
+        return on_failure
 
     def _build_request(
         self,
@@ -213,7 +264,7 @@ class Http:
         if problem := self._credentials.problem(self._endpoint):
             raise problem
         content_type = {"content-type": "application/json"} if content is not None else {}
-        return self._client.build_request(
+        return self._clients[0].build_request(
             method,
             f"{self._endpoint}/{path}",
             params=params,
@@ -227,19 +278,21 @@ class Http:
         self, request: httpx.Request, extra_success: frozenset[int] = frozenset()
     ) -> AsyncIterator[httpx.Response]:
         """Send a request once and yield the open response; raise our errors for failures."""
+        await self._pace.wait()
         try:
-            async with self._slots:
-                response = await self._send(request)
+            with self._borrowed_client() as client:
+                response = await self._send(client, request)
                 try:
                     if not (response.is_success or response.status_code in extra_success):
                         raise await self._read_failure(response)
+                    self._pace.speed_up()
                     yield response
                 finally:
                     await response.aclose()
         except httpx.HTTPError as error:
             raise self._connection_error(error) from error
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
         """Send a request with current headers, and again with refreshed headers after a 401.
 
         A request with a 401 was not executed, so that sending it again is safe. A 401 occurs when a
@@ -248,7 +301,7 @@ class Http:
         await self._credentials.refresh()
         sent_headers = self._credentials.headers()
         request.headers.update(sent_headers)
-        response = await self._client.send(request, stream=True)
+        response = await client.send(request, stream=True)
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             return response
         try:
@@ -260,7 +313,7 @@ class Http:
             return response
         await response.aclose()
         request.headers.update(self._credentials.headers())
-        return await self._client.send(request, stream=True)
+        return await client.send(request, stream=True)
 
     async def _read_failure(self, response: httpx.Response) -> ProviderError:
         return self._error_mapping.to_error(

@@ -119,7 +119,8 @@ class Provider(Protocol):
         """Start training `desired.model_id` and return without waiting for the job.
 
         With the method `preference`, `examples` and `validation` are Preferences. Idempotent: a
-        second call with the same `desired` returns the model of the first call.
+        second call with the same `desired` returns the model of the first call. Values that the
+        service chooses for undeclared fields may be missing in the result; `get` returns them.
 
         Raises AlreadyExistsError when a model with this id has no stamp of this project with this
         fingerprint, and OutcomeUnknownError when the response was lost.

@@ -126,12 +126,19 @@ class TunedModelPage(ApiMessage):
     next_page_token: str = ""
 
 
+class CreateMetadata(ApiMessage):
+    """CreateTunedModelMetadata, of the operation of a create."""
+
+    tuned_model: str = ""
+
+
 class Operation(ApiMessage):
     """google.longrunning.Operation; `name` is `tunedModels/ID/operations/OPID`."""
 
     name: str = ""
     done: bool = False
     error: Status | None = None
+    metadata: CreateMetadata | None = None
 
 
 class OperationPage(ApiMessage):

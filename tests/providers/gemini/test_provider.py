@@ -249,6 +249,63 @@ async def test_a_create_from_a_tuned_model_names_it_as_the_source() -> None:
     assert "baseModel" not in script.body(0)
 
 
+def started(model_id: str = TONE.model_id, **fields: Any) -> dict[str, Any]:
+    name = f"tunedModels/{model_id}"
+    operation = {"name": f"{name}/operations/op1", "metadata": {"tunedModel": name}}
+    return {**operation, **fields}
+
+
+async def test_a_model_is_not_read_after_a_create_that_names_it() -> None:
+    gemini, script = provider(ok_response(started()))
+    created = await gemini.create(TONE, EXAMPLES, STAMP)
+    assert script.calls == ["POST /v1beta/tunedModels"]
+    assert (created.provider, created.model_id, created.stamp) == ("g", TONE.model_id, STAMP)
+    assert created.resource == f"tunedModels/{TONE.model_id}"
+    assert (created.state, created.source) == (ModelState.QUEUED, builders.BASE)
+    assert created.fields == TONE.fields
+
+
+UNEXPECTED: list[object] = [
+    {},
+    started("other-12345678"),
+    started(name="tunedModels/other-12345678/operations/op1"),
+    started(metadata={"tunedModel": "tunedModels/other-12345678"}),
+    started(metadata={}),
+    started(error={"code": 13, "message": "Internal."}),
+    [],
+]
+
+
+@pytest.mark.parametrize("answer", UNEXPECTED)
+async def test_a_model_is_read_after_a_create_that_does_not_clearly_name_it(answer: Any) -> None:
+    gemini, script = provider(ok_response(answer), ok_response(model(state="CREATING")))
+    created = await gemini.create(TONE, EXAMPLES, STAMP)
+    assert script.calls[1:] == [f"GET /v1beta/tunedModels/{TONE.model_id}"]
+    assert created.stamp == STAMP
+
+
+async def test_the_whole_curve_is_read_only_where_a_part_was_sent() -> None:
+    points = [{"step": step, "meanLoss": 1.0} for step in range(1, 5)]
+    last = model(tuningTask={"snapshots": points[-1:]})
+    gemini, script = provider(
+        ok_response(last), ok_response(model(tuningTask={"snapshots": points}))
+    )
+    observed = await gemini.get(TONE.model_id)
+    assert observed
+    assert observed.has_partial_curve
+    assert observed.step == 4
+    assert [point.step for point in await gemini.curve(observed)] == [1, 2, 3, 4]
+    assert [request.headers.get("prefer", "") for request in script.requests] == [
+        "max-snapshots=250",
+        "",
+    ]
+    gemini, script = provider(ok_response(model(tuningTask={"snapshots": points})))
+    whole = await gemini.get(TONE.model_id)
+    assert whole
+    assert await gemini.curve(whole) == whole.curve
+    assert len(script.requests) == 1
+
+
 async def test_data_over_the_limit_is_rejected_before_anything_is_sent() -> None:
     gemini, script = provider()
     with pytest.raises(InvalidArgumentError, match=r"2 examples .* 4\.2 MiB; .* 4 MiB") as caught:

@@ -176,7 +176,8 @@ async def test_long_curves_end_a_page_early_and_every_model_is_listed_once(
     one = 1000 + 6 * 110
     monkeypatch.setattr(store_models, "_MAX_PAGE_LENGTH", 2 * one + 100)
     async with client(embedded) as api:
-        pages, token = [], ""
+        pages: list[list[str]] = []
+        token = ""
         while not pages or token:
             page = await get(api, f"{PATH}?pageSize=1000&pageToken={token}")
             pages.append([model["displayName"] for model in page["tunedModels"]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from tunedmodels import stamp as stamps
@@ -100,6 +100,19 @@ def create_body(desired: Desired, examples: Sequence[Example], stamp: Stamp) -> 
             training_data=wire.Dataset(wire.TuningExamples(rows)),
             hyperparameters=wire.Hyperparameters(**declared),
         ),
+    )
+
+
+def created_model(provider: str, desired: Desired, stamp: Stamp) -> ObservedModel:
+    """Return a model that the service has just created, without the values that it chose."""
+    return ObservedModel(
+        provider=provider,
+        model_id=desired.model_id,
+        resource=f"{wire.TUNED_MODELS}/{desired.model_id}",
+        state=ModelState.QUEUED,
+        source=desired.inputs.source,
+        fields=replace(desired.fields, labels=None),
+        stamp=stamp,
     )
 
 

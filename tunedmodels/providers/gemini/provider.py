@@ -139,7 +139,7 @@ class GeminiProvider(NoLock):
         # The id contains the fingerprint: a second POST is a 409, not a second job.
         lost_response: UnavailableError | None = None
         try:
-            await self._http.request_body(
+            response = await self._http.request_body(
                 "POST",
                 "v1beta/tunedModels",
                 params={"tunedModelId": desired.model_id},
@@ -147,6 +147,8 @@ class GeminiProvider(NoLock):
                 read_timeout_s=CREATE_TIMEOUT_S,
                 is_idempotent=True,
             )
+            if _is_operation_of(desired.model_id, response):
+                return convert.created_model(self.name, desired, stamp)
         except AlreadyExistsError:
             pass
         except UnavailableError as error:
@@ -328,6 +330,24 @@ def embedded_provider(
 
 def _path(model_id: str) -> str:
     return f"v1beta/tunedModels/{quote(model_id, safe='')}"
+
+
+def _is_operation_of(model_id: str, response: bytes) -> bool:
+    """Return whether the response to a create says that the job of exactly this model began.
+
+    Otherwise the model itself is read.
+    """
+    try:
+        operation = wire.decode(response, wire.Operation)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    name = f"{wire.TUNED_MODELS}/{model_id}"
+    return (
+        operation.error is None
+        and operation.name.startswith(f"{name}/operations/")
+        and operation.metadata is not None
+        and operation.metadata.tuned_model == name
+    )
 
 
 def _is_failed(model: ObservedModel) -> bool:
