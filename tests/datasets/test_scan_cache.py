@@ -248,3 +248,36 @@ def test_overlaps_are_cached_until_one_of_the_files_changes(
     assert open_cache(file).find_overlap(*files) == first
     held_out.write_text(rows("new"))
     assert open_cache(file).find_overlap(*files) == ()
+
+
+def test_with_a_key_known_bytes_are_not_scanned_again(file: Path, reads: list[Path]) -> None:
+    """As after a fresh checkout in CI: other times and another inode."""
+    state = file.parent / "state" / "scans"
+    for _ in range(2):
+        cache = ScanCache(state, key=b"a key", now_ns=lambda: LATER)
+        cache.scan(request(file))
+        cache.save()
+        copy = file.with_name("copy")
+        copy.write_bytes(file.read_bytes())
+        copy.replace(file)
+        os.utime(file, (5, 5))
+    assert reads == [file]
+    file.write_text(rows("one", "two", "six"))
+    cache = ScanCache(state, key=b"a key", now_ns=lambda: LATER)
+    assert not [p for p in cache.scan(request(file)).problems if p.code == "duplicate"]
+
+
+def test_the_file_grows_only_by_what_changed(file: Path) -> None:
+    others = [file.with_name(f"{number}.jsonl") for number in range(200)]
+    for other in others:
+        other.write_text(rows("one", "two"))
+    with one_run(file) as cache:
+        for other in others:
+            cache.scan(request(other))
+    saved = file.parent / "state" / "scans"
+    size = saved.stat().st_size
+    others[7].write_text(rows("one", "three"))
+    with one_run(file) as cache:
+        for other in others:
+            cache.scan(request(other))
+    assert saved.stat().st_size - size < size / 50

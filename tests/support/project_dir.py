@@ -43,8 +43,8 @@ CREDENTIALS = (
 )
 # Hides the login of the user and the account of the machine from the tests.
 NO_CREDENTIALS = {"CLOUDSDK_CONFIG": "no-such-folder", "NO_GCE_CHECK": "true"}
-# The files that a read-only command may write: the cache of dataset scans, ignored by git.
-CACHE = {"manifests/.tunedmodels/.gitignore", "manifests/.tunedmodels/surveys"}
+# The files that a read-only command may write: caches, ignored by git.
+CACHE = {f"manifests/.tunedmodels/{name}" for name in (".gitignore", "readings", "surveys")}
 
 
 @dataclass(frozen=True)

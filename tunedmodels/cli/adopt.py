@@ -44,7 +44,7 @@ def command(
     """
     from tunedmodels.operations.adopt import adopt, find_candidate
 
-    project = open_project(folder, environment, sets)
+    project = open_project(folder, environment, sets, no_cache=no_cache)
     use_cache = can_use_cache(no_cache=no_cache)
     adoption = asyncio.run(find_candidate(project, name, model_id, use_cache=use_cache))
     desired, existing = adoption.desired, adoption.observed

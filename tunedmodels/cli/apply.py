@@ -117,7 +117,7 @@ def command(
     else:
         if keep_going:
             raise click.UsageError("--keep-going requires a PLAN_FILE.")
-        project = open_project(folder, environment, sets)
+        project = open_project(folder, environment, sets, no_cache=no_cache)
         allowed = Allowances(delete=allow_delete, empty=allow_empty)
         result = _new_plan(project, allowed, digest, use_cache=use_cache)
     options = ApplyOptions(parallelism=parallelism, wait=not no_wait, timeout_s=timeout)
@@ -167,7 +167,7 @@ def _plan_from_file(
             cure="Leave them out: the plan file contains its own.",
         )
     try:
-        project = open_project(folder, saved.environment, saved.sets)
+        project = open_project(folder, saved.environment, saved.sets, no_cache=not use_cache)
         result, stale = asyncio.run(
             plan_again(project, saved, use_cache=use_cache, keep_going=keep_going)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -75,11 +76,11 @@ def overlay_options(command: Command) -> Command:
 
 
 def cache_option(command: Command) -> Command:
-    """Add `--no-cache`; CI always reads every dataset."""
+    """Add `--no-cache`; CI uses a cache only with a key."""
     return click.option(
         "--no-cache",
         is_flag=True,
-        help="Read every dataset, even if it looks unchanged; always on in CI.",
+        help="Read every file, even if it looks unchanged; on in CI without a cache key.",
     )(command)
 
 
@@ -176,16 +177,29 @@ def confirm(
     return False
 
 
-def open_project(folder: Path | None, environment: str = "", sets: tuple[str, ...] = ()) -> Project:
+def open_project(
+    folder: Path | None,
+    environment: str = "",
+    sets: tuple[str, ...] = (),
+    *,
+    no_cache: bool = False,
+) -> Project:
     """Open the project of `-C`, or the one in the current directory. Raises ProblemsFoundError."""
     from tunedmodels.project import Project
 
-    return Project.open(folder, environment=environment, sets=sets)
+    use_cache = can_use_cache(no_cache=no_cache)
+    return Project.open(folder, environment=environment, sets=sets, use_cache=use_cache)
 
 
 def can_use_cache(*, no_cache: bool) -> bool:
-    """Return whether a dataset that looks unchanged may be skipped instead of read."""
-    return not (no_cache or in_ci())
+    """Return whether a file that looks unchanged may be skipped instead of read.
+
+    In CI this requires a key, since a pull request could contain a cache. Raises TunedModelsError
+    for a key that is too short.
+    """
+    from tunedmodels.cache_file import cache_key
+
+    return not no_cache and (not in_ci() or bool(cache_key(os.environ)))
 
 
 def read_prompt(argument: str | None) -> str:

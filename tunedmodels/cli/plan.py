@@ -117,7 +117,7 @@ def command(
     use_cache = can_use_cache(no_cache=no_cache)
     with_inputs = bool(out) or output_format in ("json", "policy")
     try:
-        project = open_project(folder, environment, sets)
+        project = open_project(folder, environment, sets, no_cache=no_cache)
         result = _plan(
             project, allowed, use_cache=use_cache, with_inputs=with_inputs, count=count_tokens
         )

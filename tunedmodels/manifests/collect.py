@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ from tunedmodels.errors import Problem, Severity
 from tunedmodels.manifests.declaration import Layer, Source
 from tunedmodels.manifests.discover import API_GROUP, read_bytes, walk
 from tunedmodels.manifests.location import Location
+from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.manifests.yaml_errors import YamlProblem, YamlProblemError, decode
 from tunedmodels.manifests.yaml_parser import YamlDocument, parse
 from tunedmodels.manifests.yaml_scalars import Value, quote_value
@@ -54,19 +57,27 @@ class Collected:
     """The number of files that contain manifests."""
 
 
-def collect(root: Path) -> Collected:
+def collect(root: Path, cache: ReadingCache | None = None) -> Collected:
     """Read every manifest below `root`; skip other files silently.
 
-    Raises ProblemsFoundError when `root` is not a directory that can be listed.
+    `cache` has the documents of files that have not changed. Raises ProblemsFoundError when `root`
+    is not a directory that can be listed.
     """
     walked = walk(root)
-    collected = Collected(problems=walked.problems)
+    collected = Collected()
     for path, display_name in walked.files:
-        raw = read_bytes(path, display_name)
-        if isinstance(raw, Problem):
-            collected.problems.append(raw)
-        elif _may_be_manifest(raw):
-            _add(collected, Source(display_name, path), raw)
+        source = Source(display_name, path)
+        before = len(collected.manifests), len(collected.problems)
+        if cache:
+            documents = cache.read(path, partial(_read, collected, source, walked.problems))
+        else:
+            documents, _ = _read(collected, source, walked.problems)
+        for index, document in enumerate(documents):
+            _classify(collected, source, index, document)
+        collected.files += before != (len(collected.manifests), len(collected.problems))
+    if cache:
+        cache.save()
+    collected.problems[:0] = walked.problems
     return collected
 
 
@@ -105,16 +116,21 @@ def _may_be_manifest(raw: bytes) -> bool:
     return b"kind" in raw and bool(_KIND_KEY.search(raw))
 
 
-def _add(collected: Collected, source: Source, raw: bytes) -> None:
+def _read(
+    collected: Collected, source: Source, unreadable: list[Problem]
+) -> tuple[Sequence[YamlDocument], bool]:
+    """Return the documents of a file and whether it has problems, which are added."""
+    raw = read_bytes(source.file, source.display_name)
+    if isinstance(raw, Problem):
+        unreadable.append(raw)
+        return (), True
+    if not _may_be_manifest(raw):
+        return (), False
     documents, problems = open_documents(source, raw)
     if problems and not _API_VERSION_KEY.search(raw.replace(b"\0", b"")):
-        return  # invalid, but not a manifest: a template that mentions tunedmodels, say
+        return (), True  # invalid, but not a manifest: a template that mentions tunedmodels, say
     collected.problems += problems
-    before = len(collected.manifests), len(collected.problems)
-    for index, document in enumerate(documents):
-        _classify(collected, source, index, document)
-    after = len(collected.manifests), len(collected.problems)
-    collected.files += bool(problems) or before != after
+    return documents, bool(problems)
 
 
 def _classify(collected: Collected, source: Source, index: int, document: YamlDocument) -> None:

@@ -24,6 +24,7 @@ from tunedmodels.manifests.discover import display_path, find_project
 from tunedmodels.manifests.location import Location
 from tunedmodels.manifests.overlays import Patches, merge
 from tunedmodels.manifests.provider_support import check_provider_support
+from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.manifests.validation_errors import explain
 from tunedmodels.schema.project import ProjectManifest
 from tunedmodels.schema.tuned_model import TunedModelManifest
@@ -53,7 +54,13 @@ class LoadResult:
     """The paths of all files that were used, including overlays."""
 
 
-def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) -> LoadResult:
+def load(
+    directory: Path,
+    *,
+    environment: str = "",
+    sets: Sequence[str] = (),
+    cache: ReadingCache | None = None,
+) -> LoadResult:
     """Read all manifests in the directory of a Project file.
 
     `environment` is the name of an overlay, `sets` are `NAME.PATH=VALUE`. The layers are, from the
@@ -61,7 +68,7 @@ def load(directory: Path, *, environment: str = "", sets: Sequence[str] = ()) ->
     single manifests are returned. Raises ProblemsFoundError, with all problems of all files, if the
     Project is missing or invalid, because no command is safe without the name of the owner.
     """
-    collected = collect(directory)
+    collected = collect(directory, cache)
     problems = collected.problems
     models = [manifest for manifest in collected.manifests if manifest.kind == "TunedModel"]
     project_manifest = _find_single_project(directory, collected)

@@ -83,10 +83,22 @@ def compare_datasets(
 
 def _former_version(desired: Desired, versions: Sequence[ObservedModel]) -> ObservedModel | None:
     """Return the version that a new one would replace, if it has other examples."""
+    if not _is_new(desired, versions):
+        return None
     past = history(versions, provider=desired.provider, fingerprint=desired.fingerprint)
     latest = None if past.declared else past.latest
     differs = latest and latest.stamp and latest.stamp.dataset != desired.inputs.dataset.digest
     return latest if differs else None
+
+
+def _is_new(desired: Desired, versions: Sequence[ObservedModel]) -> bool:
+    """Return whether no live version has the fingerprint, except the records of ended jobs."""
+    return not any(
+        version.fingerprint == desired.fingerprint
+        and version.provider == desired.provider
+        and not version.is_job_record
+        for version in versions
+    )
 
 
 class _NotComparedError(Exception):

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tunedmodels.cache_file import cache_key
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.load import DeclaredModel, find_project, load
+from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.project import git
 from tunedmodels.schema.project import AnyProvider, ProjectManifest
 
@@ -32,13 +34,21 @@ class Project:
 
     @classmethod
     def open(
-        cls, directory: Path | None, *, environment: str = "", sets: tuple[str, ...] = ()
+        cls,
+        directory: Path | None,
+        *,
+        environment: str = "",
+        sets: tuple[str, ...] = (),
+        use_cache: bool = False,
     ) -> Project:
         """Read the project in a directory, by default the one that contains the working directory.
 
-        Raises ProblemsFoundError with all errors of all manifests.
+        With `use_cache` a file that seems unchanged is not parsed again. Raises ProblemsFoundError
+        with all errors of all manifests.
         """
-        loaded = load(directory or find_project(Path()), environment=environment, sets=sets)
+        root = directory or find_project(Path())
+        cache = _reading_cache(root) if use_cache else None
+        loaded = load(root, environment=environment, sets=sets, cache=cache)
         if any(problem.severity is Severity.ERROR for problem in loaded.problems):
             raise ProblemsFoundError(loaded.problems)
         return cls(
@@ -111,6 +121,14 @@ class Project:
     def is_tracked(self, file: Path) -> bool:
         """Return whether git tracks a file, so that readers of the plan may see its text."""
         return bool(git.run_git(self.root, "ls-files", "--", os.path.relpath(file, self.root)))
+
+
+def _reading_cache(root: Path) -> ReadingCache | None:
+    """Return the cache of parsed manifests; None before a command has written any state."""
+    state_dir = root / STATE_DIR
+    if not state_dir.is_dir():
+        return None
+    return ReadingCache(state_dir / "readings", key=cache_key(os.environ))
 
 
 def _base_model(model: DeclaredModel, by_name: Mapping[str, DeclaredModel]) -> str:

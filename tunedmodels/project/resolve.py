@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
+from tunedmodels.cache_file import cache_key
 from tunedmodels.datasets.checks.leakage import DatasetFile, find_overlap
 from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
 from tunedmodels.datasets.scan import REJECTED_FIELD, DatasetScan
@@ -66,9 +67,12 @@ def resolve(project: Project, *, use_cache: bool) -> Resolution:
 
     With `use_cache` a file that seems unchanged is not read again.
     """
+    cache = None
+    if use_cache:
+        cache = ScanCache(project.state_dir / "surveys", key=cache_key(os.environ))
     resolver = _Resolver(
         project,
-        cache=ScanCache(project.state_dir / "surveys") if use_cache else None,
+        cache=cache,
         catalog=BaseModelCatalog(project.manifest.spec.base_models),
         display_root=os.path.relpath(project.root),
     )
