@@ -213,7 +213,7 @@ async def test_an_interrupt_before_a_promotion_leaves_it_to_the_next_run() -> No
 @pytest.mark.parametrize(
     ("is_in_process", "expected"),
     [
-        (True, "continues from its checkpoint with the next apply, watch or serve"),
+        (True, "goes on from its checkpoint with the next apply, watch or serve"),
         (False, "continues at the service"),
     ],
 )

@@ -69,7 +69,7 @@ def test_the_first_ctrl_c_lists_the_running_jobs_and_the_next_apply_finishes_the
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
     assert "Traceback" not in output
-    assert "continues from its checkpoint with the next apply, watch or serve" in output
+    assert "goes on from its checkpoint with the next apply, watch or serve" in output
     assert "tunedmodels watch tone" in output
     assert project_dir.status()["serving"] is None
     assert_one_job_was_enough(project_dir)

@@ -282,7 +282,7 @@ def still_running(
     """Return the final event of a change whose job continues, with where it continues."""
     message = "continues at the service"
     if provider.is_in_process:
-        message = "continues from its checkpoint with the next apply, watch or serve"
+        message = "goes on from its checkpoint with the next apply, watch or serve"
     return StillRunning(change.name, model_id, f"{reason}; {message}" if reason else message)
 
 
