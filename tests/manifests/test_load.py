@@ -66,7 +66,7 @@ def test_yaml_files_that_are_not_manifests_are_skipped(folder: Path) -> None:
             ".github/workflows/a.yaml": model("hidden"),
             ".hidden.yaml": model("hidden-too"),
             "overlays/prod.yaml": model("overlay"),
-            "a.yaml.bak": model("backup"),
+            "a.yaml.bak": model("mine"),
             "workflow.yaml": "on: push\njobs: {}\n",
             "broken.yaml": "a: [\n",
             "helm.yaml": "kind: Project\nname: {{ .Values.name }}  # see tunedmodels.dev/\n",

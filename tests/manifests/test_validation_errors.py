@@ -160,9 +160,9 @@ DOCUMENT_CASES = [  # a whole document      line, path, message, cure
     ("- apiVersion: tunedmodels.dev/v1\n  kind: TunedModel\n",
      (1, "", "is a list of manifests", "Write one after the other, with --- between them")),
     ("kind: TunedModel\n",
-     (1, "apiVersion", "is missing, so this document was skipped", "Write apiVersion: tunedmodels.dev/v1")),
+     (1, "apiVersion", "is missing", "Write apiVersion: tunedmodels.dev/v1")),
     ("kind: TunedModel\napiVersion: tunedmodel.dev/v1\n",
-     (2, "apiVersion", "is not tunedmodels.dev/v1, so this document was skipped (got 'tunedmodel.dev/v1')", "Write apiVersion: tunedmodels.dev/v1")),
+     (2, "apiVersion", "must be tunedmodels.dev/v1 (got 'tunedmodel.dev/v1')", "Write apiVersion: tunedmodels.dev/v1")),
     ("\ufeff" + NAMED + "\tbaseModel: models/x\n",
      (5, "", "YAML does not allow tabs for indentation", "Indent with spaces")),
 ]

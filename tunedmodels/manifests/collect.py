@@ -9,24 +9,29 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tunedmodels.errors import Problem, Severity
+from tunedmodels.errors import Problem
+from tunedmodels.manifests import unread
 from tunedmodels.manifests.declaration import Layer, Source
 from tunedmodels.manifests.discover import API_GROUP, read_bytes, walk
 from tunedmodels.manifests.location import Location
+from tunedmodels.manifests.near_miss import KINDS, near_misses
 from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.manifests.yaml_errors import YamlProblem, YamlProblemError, decode
 from tunedmodels.manifests.yaml_parser import YamlDocument, parse
 from tunedmodels.manifests.yaml_scalars import Value, quote_value
-from tunedmodels.schema.project import API_VERSION
-from tunedmodels.text import nearest, suggest
-
-KINDS: Final = ("Project", "TunedModel")
+from tunedmodels.text import suggest
 
 YamlMapping = dict[str, Value]
 ManifestPart = tuple[YamlMapping, Layer]
 
 _API_VERSION_KEY: Final = re.compile(rb"apiVersion[\"']?\s*:\s*[\"']?tunedmodels\.dev/")
-_KIND_KEY: Final = re.compile(rb"\bkind[\"']?\s*:\s*[\"']?(?:Project|TunedModel)\b")
+# A file of another tool with our kind in it may be invalid YAML; one with our kind as a key of the
+# document may not.
+_OUR_KIND: Final = re.compile(rb"^[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?TunedModel\b", re.MULTILINE)
+# One edit leaves one half of `tunedmodels.dev/` and of `TunedModel` unchanged.
+_NEAR: Final = re.compile(
+    rb"tuned|els\.dev/|dmodel|\bkind[\"']?\s*:\s*[\"']?project\b", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)
@@ -78,6 +83,8 @@ def collect(root: Path, cache: ReadingCache | None = None) -> Collected:
     if cache:
         cache.save()
     collected.problems[:0] = walked.problems
+    declared = {manifest.name for manifest in collected.manifests}
+    collected.problems += unread.other_endings(walked.others, declared)
     return collected
 
 
@@ -113,7 +120,7 @@ def _may_be_manifest(raw: bytes) -> bool:
         return True
     if b"\0" in raw[:64]:
         return API_GROUP in raw.replace(b"\0", b"")
-    return b"kind" in raw and bool(_KIND_KEY.search(raw))
+    return bool(_NEAR.search(raw))
 
 
 def _read(
@@ -125,9 +132,12 @@ def _read(
         unreadable.append(raw)
         return (), True
     if not _may_be_manifest(raw):
-        return (), False
+        problem = unread.stand_in_problem(raw, source.display_name)
+        collected.problems += [problem] if problem else []
+        return (), bool(problem)
     documents, problems = open_documents(source, raw)
-    if problems and not _API_VERSION_KEY.search(raw.replace(b"\0", b"")):
+    is_ours = _API_VERSION_KEY.search(raw.replace(b"\0", b"")) or _OUR_KIND.search(raw)
+    if problems and not is_ours:
         return (), True  # invalid, but not a manifest: a template that mentions tunedmodels, say
     collected.problems += problems
     return documents, bool(problems)
@@ -145,7 +155,7 @@ def _classify(collected: Collected, source: Source, index: int, document: YamlDo
     if not isinstance(value, dict):
         return
     if not _has_our_api_version(value):
-        collected.problems += _near_misses(source, index, value)
+        collected.problems += near_misses(source, index, value)
         return
     kind = value.get("kind")
     if kind not in KINDS:
@@ -160,23 +170,6 @@ def _classify(collected: Collected, source: Source, index: int, document: YamlDo
 def _has_our_api_version(value: YamlMapping) -> bool:
     version = value.get("apiVersion")
     return isinstance(version, str) and version.startswith("tunedmodels.dev/")
-
-
-def _near_misses(source: Source, index: int, value: YamlMapping) -> list[Problem]:
-    """Return a warning if a document has one of our kinds, and a missing or similar apiVersion."""
-    if value.get("kind") not in KINDS:
-        return []
-    version = value.get("apiVersion")
-    if version is None:
-        message = "is missing, so this document was skipped"
-    elif nearest(str(version), [API_VERSION]):
-        message = f"is not {API_VERSION}, so this document was skipped (got {quote_value(version)})"
-    else:
-        return []
-    line, _ = source.document(index).find(("apiVersion",))
-    location = Location(source.display_name, line, ("apiVersion",))
-    cure = f"write apiVersion: {API_VERSION}"
-    return [location.problem("skipped", message, cure, Severity.WARNING)]
 
 
 def _to_problem(source: Source, problem: YamlProblem) -> Problem:

@@ -18,6 +18,14 @@ from tunedmodels.text import printable
 OVERLAYS: Final = "overlays"
 SUFFIXES: Final = (".yaml", ".yml")
 _FIRST_READ_BYTES: Final = 8192
+# Endings of a manifest that was renamed or misspelt. Templates have an ending of their own.
+_OTHER_ENDING: Final = re.compile(
+    r"\.ya?ml[._~-].*(?<!\.j2)(?<!\.tmpl)(?<!\.tpl)(?<!\.jinja)(?<!\.erb)(?<!\.template)$"
+    r"|\.(?:ya?ml.?|ay?ml|ymal|yalm|myl|ylm|ya.?l|ya?m.?|y.a?ml|.?ya?ml|.aml|y.ml?|ym.l|json|txt)$"
+    r"|^[^.]+$",
+    re.IGNORECASE,
+)
+_PACKAGES: Final = ("node_modules", "__pycache__")  # of other tools, with many files
 
 # Searched for in the bytes of a file, so that other YAML (Helm templates, say) is never parsed.
 API_GROUP: Final = b"tunedmodels.dev/"
@@ -55,6 +63,8 @@ class DirectoryWalk:
     """The path of each file and its display name, in byte order of the paths."""
     problems: list[Problem] = field(default_factory=list)
     """Directories that cannot be listed, and links that cannot be followed."""
+    others: list[tuple[str, str]] = field(default_factory=list)
+    """Files whose names have another ending than a manifest, in the same form and order."""
 
 
 def walk(root: Path) -> DirectoryWalk:
@@ -66,6 +76,7 @@ def walk(root: Path) -> DirectoryWalk:
     result = DirectoryWalk()
     prefix = display_path(root)
     names: list[str] = []
+    others: list[str] = []
     directories = [""]
     while directories:
         directory = directories.pop()
@@ -76,17 +87,29 @@ def walk(root: Path) -> DirectoryWalk:
                     if entry.name.startswith(".") or name == OVERLAYS:
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        directories.append(name)
-                    elif entry.name.endswith(SUFFIXES) and _should_read(entry, name, root, result):
+                        directories += [] if entry.name in _PACKAGES else [name]
+                    elif not entry.name.endswith(SUFFIXES):
+                        others += [name] if _has_other_ending(entry) else []
+                    elif _should_read(entry, name, root, result):
                         names.append(name)
         except OSError as error:
             problem = unreadable(_join(prefix, directory), error)
             if not directory:
                 raise ProblemsFoundError([problem]) from None
             result.problems.append(problem)
-    for name in sorted(names, key=os.fsencode):
-        result.files.append((os.path.join(root, name), _join(prefix, name)))
+    result.files = _with_display_names(root, names)
+    result.others = _with_display_names(root, others)
     return result
+
+
+def _with_display_names(root: Path, names: list[str]) -> list[tuple[str, str]]:
+    prefix = display_path(root)
+    in_order = sorted(names, key=os.fsencode)
+    return [(os.path.join(root, name), _join(prefix, name)) for name in in_order]
+
+
+def _has_other_ending(entry: os.DirEntry[str]) -> bool:
+    return bool(_OTHER_ENDING.search(entry.name)) and entry.is_file(follow_symlinks=False)
 
 
 def overlays(root: Path) -> dict[str, list[tuple[str, str]]]:
@@ -103,13 +126,18 @@ def overlays(root: Path) -> dict[str, list[tuple[str, str]]]:
     return files
 
 
-def read_bytes(path: str, display_name: str) -> bytes | Problem:
-    """Return the content of a file, but at most one byte more than a manifest may have."""
+def read_bytes(path: str, display_name: str, *, limit: int = MAX_BYTES) -> bytes | Problem:
+    """Return the content of a file, but at most one byte more than a manifest may have.
+
+    A `limit` below 8 KiB has no effect: so much is always read.
+    """
     try:
         with open(path, "rb") as file:
             # In two steps: read(10 MB) would allocate 10 MB for each small file.
             raw = file.read(_FIRST_READ_BYTES)
-            return raw if len(raw) < _FIRST_READ_BYTES else raw + file.read(MAX_BYTES)
+            if len(raw) < _FIRST_READ_BYTES or limit <= _FIRST_READ_BYTES:
+                return raw
+            return raw + file.read(limit)
     except OSError as error:
         return unreadable(display_name, error)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from tunedmodels.errors import Problem
 from tunedmodels.manifests import discover
 from tunedmodels.manifests.collect import (
-    KINDS,
     RawManifest,
     YamlMapping,
     name_of,
@@ -23,6 +22,7 @@ from tunedmodels.manifests.collect import (
 )
 from tunedmodels.manifests.declaration import Layer, Source
 from tunedmodels.manifests.location import Location
+from tunedmodels.manifests.near_miss import KINDS
 from tunedmodels.manifests.yaml_parser import YamlDocument, parse
 from tunedmodels.manifests.yaml_scalars import Value, quote_value
 from tunedmodels.text import printable, suggest
