@@ -23,6 +23,7 @@ from tunedmodels.observed import ObservedModel, group_by_name
 from tunedmodels.plan.history import history
 from tunedmodels.plan.plan import DatasetChange, LabelChange
 from tunedmodels.project import git
+from tunedmodels.project.commit_tree import write_manifests
 from tunedmodels.project.project import Project
 from tunedmodels.schema.project import EmbeddedSettings
 from tunedmodels.schema.tuned_model import ExampleFile
@@ -122,9 +123,20 @@ def _compare(
         raise _NotComparedError(TOO_LARGE)
     old = _former_examples(project, former, stamp, dataset.source)
     if old is None:
-        raise _NotComparedError(NOT_AVAILABLE)
+        raise _NotComparedError(_reason_not_available(project, stamp))
     new = load_numbered(dataset.file, dataset.source, display_path=dataset.declared_path)
     return compare(old, new, has_labels=has_labels)
+
+
+def _reason_not_available(project: Project, stamp: Stamp) -> str:
+    """Return why the former examples are unknown, with git's cure if it has one."""
+    state = project.git_state
+    if state.problem:
+        return f"{state.problem.message}. To fix: {state.problem.cure}"
+    commit = git.parse_commit(stamp.commit)
+    if state.is_shallow and commit and not git.has_commit(project.root, commit):
+        return f"commit {commit} is not in this shallow clone. To fetch it: {git.UNSHALLOW}"
+    return NOT_AVAILABLE
 
 
 def _counts(comparison: Comparison, *, has_labels: bool) -> dict[str, Any]:
@@ -181,7 +193,7 @@ def _committed_sources(
 
     with TemporaryDirectory(prefix="tunedmodels-") as directory:
         root = Path(directory)
-        if not git.unpack_manifests(project.root, commit, root):
+        if not write_manifests(project.root, commit, root).paths:
             return
         with suppress(ProblemsFoundError):
             committed = load(root, environment=project.environment, sets=project.sets)

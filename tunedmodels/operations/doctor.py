@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tunedmodels import __version__
 from tunedmodels.errors import ProviderError, StoreError, TunedModelsError
+from tunedmodels.project import git
 from tunedmodels.project.project import Project
 from tunedmodels.providers.doctor.findings import DoctorReport, Findings
 from tunedmodels.schema.base_models import BaseModelCatalog
@@ -34,7 +35,9 @@ async def diagnose(
     providers = project.providers
     if provider is not None:
         providers = {provider: _provider_settings(project, provider)}
-    machine = tuple(_check_machine(environ).results)
+    on_machine = _check_machine(environ)
+    _check_git(project, on_machine)
+    machine = tuple(on_machine.results)
     reports = [DoctorReport("machine", platform.platform(terse=True), machine)]
     for name, settings in providers.items():
         findings = await _check_provider(project, name, settings, environ)
@@ -98,6 +101,19 @@ def _check_machine(environ: Mapping[str, str]) -> Findings:
             findings.ok("proxy", f"{name}: requests go through {shown}")
             break
     return findings
+
+
+def _check_git(project: Project, findings: Findings) -> None:
+    """Report whether git answers about the project; nothing outside of a repository."""
+    state = project.git_state
+    if state.problem:
+        message = f"{state.problem.message}; no stamp gets a commit, and nothing can be verified"
+        findings.warning("git", message, state.problem.cure)
+    elif state.is_shallow:
+        message = f"commit {state.head} in a shallow clone: earlier commits are unknown"
+        findings.warning("git", message, git.UNSHALLOW)
+    elif state.top:
+        findings.ok("git", f"commit {state.head}" if state.head else "no commit yet")
 
 
 def _version(package: str) -> str:

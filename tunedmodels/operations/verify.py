@@ -18,6 +18,7 @@ from tunedmodels.observed import ModelVersions, ObservedModel
 from tunedmodels.operations.dataset_diff import MAX_BYTES
 from tunedmodels.operations.models import find_model, read_models, ready_version
 from tunedmodels.project import git
+from tunedmodels.project.commit_tree import write_manifests
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import resolve
 from tunedmodels.provenance import Commit, ProvenanceCard, Verification, VerificationCheck
@@ -48,10 +49,15 @@ def rebuild(project: Project, name: str, commit: str) -> Desired:
     """
     with TemporaryDirectory(prefix="tunedmodels-") as folder:
         root = Path(folder).resolve()
-        if not git.unpack_manifests(project.root, commit, root):
+        if not write_manifests(project.root, commit, root).paths:
+            if git.has_commit(project.root, commit):
+                raise TunedModelsError(
+                    f"commit {commit} has no manifests of this project",
+                    cure="Name the directory that the Project file had in that commit with -C DIR.",
+                )
             raise TunedModelsError(
-                f"commit {commit} is not in this repository, or has no manifests of this project",
-                cure="Fetch the whole history: git fetch --unshallow",
+                f"commit {commit} is not in this repository",
+                cure=f"Fetch the whole history: {git.UNSHALLOW}",
             )
         try:
             former = Project.open(root, environment=project.environment, sets=project.sets)
@@ -71,7 +77,8 @@ def rebuild(project: Project, name: str, commit: str) -> Desired:
         if name not in by_name:
             raise TunedModelsError(
                 f"commit {commit} does not contain {name} and its dataset",
-                cure="Keep datasets in git to verify later what a version was trained on.",
+                cure="Keep datasets in git to verify later what a version was trained on. If Git"
+                " LFS has them: git lfs fetch --all",
             )
         return by_name[name]
 
@@ -109,6 +116,9 @@ def _compare_with_commit(
         )
         return
     commit = git.parse_commit(stamp.commit)
+    if problem := project.git_state.problem:
+        yield _failed("origin", problem.message, cure=problem.cure)
+        return
     if not commit:
         yield _failed(
             "origin",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,8 @@ class Project:
     sources: tuple[str, ...] = ()  #: the files that were read
     environment: str = ""
     sets: tuple[str, ...] = ()  #: values of `--set`
+    selection: tuple[str, ...] = ()
+    """The names that the user selected, sorted; empty: all. `declared` has no others."""
 
     @classmethod
     def open(
@@ -110,17 +111,35 @@ class Project:
         by_name = {model.name: model for model in self.declared}
         return {name: _base_model(model, by_name) for name, model in by_name.items()}
 
+    @cached_property
+    def git_state(self) -> git.GitState:
+        """What git reports about the directory of the project."""
+        return git.inspect(self.root)
+
+    @property
+    def folder(self) -> str:
+        """The directory in its repository, `.` for the top; empty outside of a repository."""
+        return git.folder_in_repository(self.root)
+
     def commit(self) -> str:
-        """Return the commit of the working tree, with `+` after changes; empty without git."""
-        head = git.run_git(self.root, "rev-parse", "--short=12", "HEAD").decode().strip()
-        if not head:
-            return ""
-        changes = git.run_git(self.root, "status", "--porcelain", "--", ".").strip()
-        return f"{head}+" if changes else head
+        """Return the commit of the working tree; empty without git.
+
+        It ends with `+` if a tracked file differs, or if a manifest or dataset is not tracked.
+        """
+        head = self.git_state.head
+        return f"{head}+" if head and git.has_changes(self.root, self._files()) else head
 
     def is_tracked(self, file: Path) -> bool:
         """Return whether git tracks a file, so that readers of the plan may see its text."""
-        return bool(git.run_git(self.root, "ls-files", "--", os.path.relpath(file, self.root)))
+        return git.is_tracked(self.root, file)
+
+    def _files(self) -> Iterator[Path]:
+        """Yield the files that a plan reads."""
+        yield from map(Path, self.sources)
+        for model in self.declared:
+            for part in (model.spec.dataset, model.spec.validation, model.spec.evaluation):
+                if part and "://" not in part.path:
+                    yield self.root / part.path
 
 
 def _reading_cache(root: Path) -> ReadingCache | None:
