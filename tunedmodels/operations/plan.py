@@ -14,14 +14,17 @@ from tunedmodels import __version__
 from tunedmodels.aio import gather
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.desired import Desired
+from tunedmodels.manifests.unread import UNREAD_CODES
 from tunedmodels.observed import ModelState, ObservedModel, group_by_name
 from tunedmodels.operations.connect import connect, fetch_all
 from tunedmodels.operations.count_tokens import count_dataset_tokens
 from tunedmodels.operations.curves import with_whole_curves
 from tunedmodels.operations.dataset_diff import DatasetDiffs, compare_datasets
+from tunedmodels.operations.git_facts import GitAnswers, ask_git
 from tunedmodels.plan.plan import Input, Note, Plan
 from tunedmodels.plan.planner import Allowances, PlanInputs, PlanOptions, make_plan
 from tunedmodels.plan.sweep import resolve_sweeps
+from tunedmodels.plan.unread import NO_GIT
 from tunedmodels.project.base_models import BaseModelReport, base_model_report
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import Resolution, resolve
@@ -77,6 +80,8 @@ async def plan(
         if count_tokens:
             desired = await count_dataset_tokens(project, desired, observed, providers)
     diffs = DatasetDiffs() if destroying else compare_datasets(project, desired, observed)
+    selection = project.selection
+    answers = GitAnswers(NO_GIT) if destroying else ask_git(project, desired, observed, selection)
     inputs = PlanInputs(
         project=project.name,
         desired=desired,
@@ -85,18 +90,25 @@ async def plan(
         base_models=replace(report.facts(), tunable=tunable),
         training_warnings=_training_warnings(resolution, report),
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
+        git=answers.facts,
     )
     options = PlanOptions(
         policy=project.manifest.spec.policy,
         allowances=allowances,
         environment=project.environment,
         destroying=destroying,
+        selection=selection,
     )
     result = make_plan(inputs, options)
     by_name = {} if destroying else {model.name: model for model in desired}
     files = tuple(_input_files(project, resolution)) if with_inputs else ()
-    notes = tuple(await _epoch_notes(project, result, by_name, observed))
-    details = {"tool": __version__, "sets": project.sets, "inputs": files, "notes": notes}
+    notes = await _epoch_notes(project, result, by_name, observed)
+    details = {
+        "tool": __version__,
+        "sets": project.sets,
+        "inputs": files,
+        "notes": (*notes, *answers.notes),
+    }
     return PlanResult(
         plan=result.model_copy(update=details),
         desired=by_name,
@@ -152,7 +164,8 @@ def _input_files(project: Project, resolution: Resolution) -> Iterator[Input]:
 
 
 def _summary(project: Project, resolution: Resolution, live: int) -> str:
-    warnings = problems_text(project.warnings)
+    # The plan itself has the warnings about files that were not read.
+    warnings = problems_text([p for p in project.warnings if p.code not in UNREAD_CODES])
     return f"{warnings}Read {resolution.summary}, {live} live {plural(live, 'model')}.\n\n"
 
 

@@ -12,6 +12,7 @@ from tunedmodels.observed import ObservedModel
 from tunedmodels.plan.cost import FREE
 from tunedmodels.plan.plan import DatasetChange
 from tunedmodels.plan.safety import Allowances
+from tunedmodels.plan.unread import NO_GIT, GitFacts
 from tunedmodels.schema.base_models import Price
 from tunedmodels.schema.project import Policy
 
@@ -54,6 +55,7 @@ class PlanInputs:
     base_models: BaseModelFacts = NO_FACTS
     training_warnings: Messages = field(default_factory=dict)  #: shown with a training
     now: datetime | None = None  #: time for `lifecycle.grace`; None: no grace period is over
+    git: GitFacts = NO_GIT  #: about the commit that is checked out
 
     def price(self, name: str) -> Price | None:
         """Return the price of training a declared model; None if it is unknown."""
@@ -68,3 +70,5 @@ class PlanOptions:
     allowances: Allowances = field(default_factory=Allowances)
     environment: str = ""
     destroying: bool = False  #: delete every model; needs no other allowance
+    selection: tuple[str, ...] = ()
+    """The only names to judge, with those that they continue from; empty: all names."""

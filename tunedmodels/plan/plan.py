@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.gate import Gate
 from tunedmodels.plan.version import (
+    OMIT_IF_EMPTY,
     OMIT_IF_NONE,
     Action,
     Cost,
@@ -186,7 +187,13 @@ class Refusal(PlanModel):
     """Why the whole plan is refused, and the flag or edit that allows it."""
 
     code: Literal[
-        "protected", "too-many-deletes", "no-manifests", "over-budget", "base-not-allowed"
+        "protected",
+        "too-many-deletes",
+        "no-manifests",
+        "over-budget",
+        "base-not-allowed",
+        "manifest-not-read",
+        "older-commit",
     ]
     message: str
     cure: str
@@ -219,6 +226,10 @@ class Plan(PlanModel):
     project: str
     environment: str = ""
     sets: tuple[str, ...] = ()  #: values of `--set`, needed again to repeat the plan
+    folder: Annotated[str, OMIT_IF_EMPTY] = ""
+    """The directory of the Project in its repository, `.` for the top; not part of the digest."""
+    selection: Annotated[tuple[str, ...], OMIT_IF_EMPTY] = ()
+    """The names that the user selected, sorted; empty: all. Nothing else was judged."""
     tool: str = ""  #: version of tunedmodels that made it
     inputs: tuple[Input, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -273,6 +284,7 @@ class Plan(PlanModel):
             "environment": self.environment,
             "changes": [_deciding(change) for change in self.changes],
             "refusals": [refusal.code for refusal in self.refusals],
+            **({"selection": self.selection} if self.selection else {}),
         }
         text = json.dumps(deciding, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

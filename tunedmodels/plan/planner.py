@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, group_by_name
-from tunedmodels.plan import reasons, safety
+from tunedmodels.plan import reasons, safety, unread
 from tunedmodels.plan.inputs import (
     NO_FACTS,
     BaseModelFacts,
@@ -24,6 +24,7 @@ from tunedmodels.plan.plan import Action, Change, PendingRetirement, Plan, Refus
 from tunedmodels.plan.reconcile import ExistingById, remove
 from tunedmodels.plan.safety import Allowances
 from tunedmodels.plan.sweep import reconciler_for
+from tunedmodels.plan.unread import NO_GIT, GitFacts, GitReview
 from tunedmodels.plan.version import format_time
 from tunedmodels.schema.project import Policy
 
@@ -46,14 +47,15 @@ def make_plan(inputs: PlanInputs, options: PlanOptions) -> Plan:
     policy, project = options.policy, inputs.project
     desired = {model.name: model for model in inputs.desired}
     existing = {(model.provider, model.model_id): model for model in inputs.observed}
-    versions = group_by_name(existing.values(), project)
+    all_versions = group_by_name(existing.values(), project)
+    versions = _select(all_versions, desired, options.selection)
     if options.destroying:
         declared_part = _PlanPart()
         removed_part = _removed_part(versions, desired, reasons.DESTROYED, policy)
     else:
         declared_part = _declared_part(inputs, policy, versions, existing)
         undeclared = {name: group for name, group in versions.items() if name not in desired}
-        removed_part = _removed_part(undeclared, {}, reasons.NOT_DECLARED, policy)
+        removed_part = _removed_part(undeclared, {}, reasons.NOT_DECLARED, policy, inputs.git)
     entries = sorted(declared_part.entries + removed_part.entries, key=lambda entry: entry[0])
     changes = [
         _with_training_warnings(change, inputs.training_warnings)
@@ -66,15 +68,25 @@ def make_plan(inputs: PlanInputs, options: PlanOptions) -> Plan:
         *removed_part.refusals,
         *safety.over_budget(changes, policy),
     ]
+    review = GitReview()
     if not options.destroying:
-        refusals += safety.no_manifests(len(desired), options.allowances)
-        refusals += _too_many_deletes(removed_part, versions, options)
+        if not options.selection:
+            refusals += safety.no_manifests(len(desired), options.allowances)
+        refusals += _too_many_deletes(removed_part, all_versions, options)
+        review = unread.review(removed_part.changes, declared_part.changes, versions, inputs.git)
+        count = safety.ready_deletions(removed_part.changes)
+        refusals += review.refusals(options.allowances.delete, count)
     return Plan(
         project=project,
         environment=options.environment,
         changes=tuple(changes),
         refusals=tuple(refusals),
-        warnings=tuple(_plan_warnings(changes, versions, desired, policy)) + tuple(notices),
+        warnings=(
+            *_plan_warnings(changes, versions, desired, policy),
+            *notices,
+            *review.warnings(),
+        ),
+        selection=options.selection,
         unchanged=declared_part.unchanged,
         retained=removed_part.unchanged,
         manifests=len(desired),
@@ -94,6 +106,20 @@ class _PlanPart:
     leaving: list[PendingRetirement] = field(default_factory=list)
     unchanged: int = 0  #: names, or retained versions, without a change
     is_timed: bool = False  #: the time decides about some of it
+
+    @property
+    def changes(self) -> list[Change]:
+        """All changes of the part."""
+        return [change for _, part in self.entries for change in part]
+
+
+def _select(
+    versions: Versions, desired: Mapping[str, Desired], selection: Sequence[str]
+) -> Versions:
+    """Return the versions of the selected names and of those that they continue from."""
+    if not selection:
+        return versions
+    return {name: versions.get(name, ()) for name in {*selection, *desired}}
 
 
 def _declared_part(
@@ -121,11 +147,16 @@ def _declared_part(
 
 
 def _removed_part(
-    versions: Versions, desired: Mapping[str, Desired], reason: str, policy: Policy
+    versions: Versions,
+    desired: Mapping[str, Desired],
+    reason: str,
+    policy: Policy,
+    git: GitFacts = NO_GIT,
 ) -> _PlanPart:
     part = _PlanPart()
     for name, group in sorted(versions.items()):
-        removal = remove(name, group, reason, desired.get(name), policy)
+        because = unread.reason(name, git) or reason
+        removal = remove(name, group, because, desired.get(name), policy)
         part.entries.append(((name,), removal.changes))
         part.unchanged += removal.retained
         if removal.refusal:
@@ -186,8 +217,7 @@ def _too_many_deletes(
     removed_part: _PlanPart, versions: Versions, options: PlanOptions
 ) -> Iterable[Refusal]:
     ready = sum(model.state is ModelState.READY for group in versions.values() for model in group)
-    removed = [change for _, part in removed_part.entries for change in part]
-    return safety.too_many_deletes(removed, ready, options.policy, options.allowances)
+    return safety.too_many_deletes(removed_part.changes, ready, options.policy, options.allowances)
 
 
 def _with_training_warnings(change: Change, warnings: Messages) -> Change:

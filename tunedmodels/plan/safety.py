@@ -33,12 +33,7 @@ def too_many_deletes(
     removed: Sequence[Change], ready: int, policy: Policy, allowances: Allowances
 ) -> Iterator[Refusal]:
     """Refuse to delete too large a share of the ready versions because of missing manifests."""
-    count = sum(
-        change.action is Action.DELETE
-        and change.before is not None
-        and change.before.state is ModelState.READY
-        for change in removed
-    )
+    count = ready_deletions(removed)
     limit = policy.max_delete_percent
     if count > allowances.delete and 100 * count > limit * ready:
         yield Refusal(
@@ -46,6 +41,16 @@ def too_many_deletes(
             message=f"this plan would delete {count} of {ready} ready models (limit is {limit} %).",
             cure=f"tunedmodels plan --allow-delete {count}",
         )
+
+
+def ready_deletions(removed: Sequence[Change]) -> int:
+    """Return how many ready versions are deleted."""
+    return sum(
+        change.action is Action.DELETE
+        and change.before is not None
+        and change.before.state is ModelState.READY
+        for change in removed
+    )
 
 
 def over_budget(changes: Sequence[Change], policy: Policy) -> Iterator[Refusal]:
