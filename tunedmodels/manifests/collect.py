@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tunedmodels.errors import Problem
 from tunedmodels.manifests import unread
@@ -15,11 +15,13 @@ from tunedmodels.manifests.declaration import Layer, Source
 from tunedmodels.manifests.discover import API_GROUP, read_bytes, walk
 from tunedmodels.manifests.location import Location
 from tunedmodels.manifests.near_miss import KINDS, near_misses
-from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.manifests.yaml_errors import YamlProblem, YamlProblemError, decode
 from tunedmodels.manifests.yaml_parser import YamlDocument, parse
 from tunedmodels.manifests.yaml_scalars import Value, quote_value
 from tunedmodels.text import suggest
+
+if TYPE_CHECKING:  # msgspec takes 10 ms
+    from tunedmodels.manifests.reading_cache import ReadingCache
 
 YamlMapping = dict[str, Value]
 ManifestPart = tuple[YamlMapping, Layer]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,10 +24,12 @@ from tunedmodels.manifests.discover import display_path, find_project
 from tunedmodels.manifests.location import Location
 from tunedmodels.manifests.overlays import Patches, merge
 from tunedmodels.manifests.provider_support import check_provider_support
-from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.manifests.validation_errors import explain
 from tunedmodels.schema.project import ProjectManifest
 from tunedmodels.schema.tuned_model import TunedModelManifest
+
+if TYPE_CHECKING:  # msgspec takes 10 ms
+    from tunedmodels.manifests.reading_cache import ReadingCache
 
 __all__ = ["DeclaredModel", "LoadResult", "find_project", "load"]
 

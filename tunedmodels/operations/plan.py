@@ -106,7 +106,9 @@ async def plan(
     details = {
         "tool": __version__,
         "sets": project.sets,
+        "folder": project.folder,
         "inputs": files,
+        "warnings": (*result.warnings, *answers.warnings),
         "notes": (*notes, *answers.notes),
     }
     return PlanResult(
