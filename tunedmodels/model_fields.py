@@ -54,6 +54,7 @@ class TrainingInputs:
     method: Literal["supervised", "preference"] = field(default="supervised", metadata=_ALWAYS)
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters, metadata=_ALWAYS)
     validation: DesiredDataset | None = None
+    tuning_mode: str = ""  #: of an open model: peft or full
     encryption_key: str = ""  #: name of a Cloud KMS key; empty: Google's own
     last_checkpoint_only: bool = field(default=False, metadata={"key": "exportLastCheckpointOnly"})
 

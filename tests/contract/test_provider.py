@@ -147,7 +147,7 @@ async def at_vertex(folder: Path) -> AsyncIterator[Setup]:
         yield Setup(
             provider,
             lambda: cloud.advance(HOUR_S),
-            base="models/gemini-2.5-flash",
+            base="models/gemini-3.5-flash",
             supported=frozenset(),
             cancels_later=True,
         )

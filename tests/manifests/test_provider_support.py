@@ -25,7 +25,7 @@ apiVersion: tunedmodels.dev/v1
 kind: TunedModel
 metadata: {name: tone}
 spec:
-  baseModel: models/gemini-2.5-flash
+  baseModel: models/gemini-3.5-flash
   dataset: {path: tone.jsonl, preambleAs: PREAMBLE}
 """
 VERTEX_ONLY = """\
@@ -101,7 +101,7 @@ def test_the_providers_page_has_the_same_table() -> None:
 
 def test_a_model_and_its_parent_must_be_on_the_same_provider(tmp_path: Path) -> None:
     child = MODEL.replace("tone}", "child}").replace(
-        "baseModel: models/gemini-2.5-flash", "tunedModel: tone"
+        "baseModel: models/gemini-3.5-flash", "tunedModel: tone"
     )
     (tmp_path / "child.yaml").write_text(child.replace("PREAMBLE", "input") + "  provider: eu\n")
     (reported,) = problems(tmp_path, "embedded", "")

@@ -19,7 +19,7 @@ HEAD = "apiVersion: tunedmodels.dev/v1\nkind: TunedModel\n"
 NAMED = HEAD + "metadata: {name: tone}\nspec:\n"
 BODY = "  baseModel: models/x\n  dataset: {path: d.jsonl}\n"
 FIELDS = (
-    "There are: baseModel, tunedModel, provider, dataset, method, validation, task, "
+    "There are: baseModel, tunedModel, provider, dataset, method, tuningMode, validation, task, "
     "hyperparameters, sweep, displayName, description, temperature, topP, topK, readerProjectNumbers, "
     "evaluation, serviceAccount, encryptionSpec, exportLastCheckpointOnly, lifecycle."
 )

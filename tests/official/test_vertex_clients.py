@@ -63,7 +63,7 @@ def storage(address: str, credentials: Any) -> Iterator[Any]:
     opened.close()
 
 
-def tune(client: Any, base: str = "gemini-2.5-flash", data: str = "train", **config: Any) -> Any:
+def tune(client: Any, base: str = "regional-model", data: str = "train", **config: Any) -> Any:
     """Start a job."""
     return client.tunings.tune(
         base_model=base,
@@ -187,7 +187,7 @@ def test_a_state_that_the_client_does_not_know_is_returned_unchanged(
 def test_errors_are_parsed_with_status_and_details(client: Any, cloud: LoopbackCloud) -> None:
     errors = import_module("google.genai.errors")
     with pytest.raises(errors.ClientError) as caught:
-        tune(client, "gemini-2.5-pro", adapter_size="ADAPTER_SIZE_SIXTEEN")
+        tune(client, adapter_size="ADAPTER_SIZE_SIXTEEN")
     assert caught.value.message == "The adapter size is not supported for this base model."
     cloud.identity.denied.add("aiplatform.tuningJobs.create")
     with pytest.raises(errors.ClientError) as caught:
@@ -203,7 +203,7 @@ def test_the_quota_project_is_sent(client: Any, cloud: LoopbackCloud) -> None:
 
 
 def test_tokens_are_counted(client: Any) -> None:
-    response = client.models.count_tokens(model="gemini-2.5-flash", contents="twelve chars")
+    response = client.models.count_tokens(model="regional-model", contents="twelve chars")
     assert response.total_tokens == 3
 
 

@@ -33,7 +33,7 @@ from tunedmodels.render.plan.text import plan_text
 
 __all__ = ["project_dir"]
 
-BASE = "models/gemini-2.5-flash"
+BASE = "models/gemini-3.5-flash"
 
 
 def gemini(script: ScriptedTransport, *, trains_here: bool = False) -> GeminiProvider:

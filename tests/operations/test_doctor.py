@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,7 +55,7 @@ JOBS = f"GET /v1beta1/{PLACE}/tuningJobs"
 MODELS = f"GET /v1/{PLACE}/models"
 BUCKET = "/storage/v1/b/my-bucket"
 PROJECT = "/v3/projects/my-proj"
-AGENT = "serviceAccount:service-123@gcp-sa-aiplatform.iam.gserviceaccount.com"
+AGENT = "serviceAccount:service-123@gcp-sa-vertex-tune.iam.gserviceaccount.com"
 OBJECTS = [f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list")]
 ROW = BaseModelInfo(name="gemini-x", provider="vertex", tunable=True, tune_in=("us-central1",))
 
@@ -91,6 +92,7 @@ def google(
     google.table.clear()
     google.requests.clear()
     monkeypatch.setattr(vertex, "RESOURCE_MANAGER_ENDPOINT", google.url)
+    monkeypatch.setattr(vertex, "IAM_ENDPOINT", google.url)
     google.respond(JOBS, {})
     google.respond(MODELS, {})
     google.respond(f"GET {BUCKET}", {"location": "EUROPE-WEST4", "projectNumber": "123"})
@@ -100,7 +102,7 @@ def google(
     google.respond(
         f"POST {PROJECT}:testIamPermissions", {"permissions": vertex._PROJECT_PERMISSIONS}
     )
-    grant = {"role": "roles/aiplatform.serviceAgent", "members": [AGENT]}
+    grant = {"role": "roles/aiplatform.tuningServiceAgent", "members": [AGENT]}
     google.respond(f"POST {PROJECT}:getIamPolicy", {"bindings": [grant]})
     return google
 
@@ -303,6 +305,7 @@ async def test_every_request_is_a_known_method_of_google(
     cloud = LoopbackCloud()
     cloud.buckets.create_bucket("my-bucket")
     monkeypatch.setattr(vertex, "RESOURCE_MANAGER_ENDPOINT", google.url)
+    monkeypatch.setattr(vertex, "IAM_ENDPOINT", google.url)
     google.table.clear()
     with loopback(cloud) as url:
         local = VertexSettings(
@@ -358,6 +361,136 @@ async def test_the_declared_service_account_is_checked_instead_of_the_agent(
     agent = next(result for result in notes.results if result.check == "service-agent")
     assert agent.verdict is Verdict.FAILED
     assert f"--member=serviceAccount:{account}" in agent.cure
+
+
+TUNER = "tuner@my-proj.iam.gserviceaccount.com"
+ACCOUNT = f"/v1/projects/-/serviceAccounts/{TUNER}"
+ACT_AS = {"permissions": ["iam.serviceAccounts.actAs"]}
+
+
+def allow_account(google: FakeGoogleServices) -> None:
+    """Allow everything that jobs which run as TUNER need."""
+    reader = {"role": "roles/storage.objectViewer", "members": [f"serviceAccount:{TUNER}"]}
+    google.respond(f"GET {BUCKET}/iam", {"bindings": [reader]})
+    google.respond(f"POST {ACCOUNT}:testIamPermissions", ACT_AS)
+    creator = {"role": "roles/iam.serviceAccountTokenCreator", "members": [AGENT]}
+    google.respond(f"POST {ACCOUNT}:getIamPolicy", {"bindings": [creator]})
+
+
+def lack_project(google: FakeGoogleServices, permission: str) -> None:
+    granted = [each for each in vertex._PROJECT_PERMISSIONS if each != permission]
+    google.respond(f"POST {PROJECT}:testIamPermissions", {"permissions": granted})
+
+
+def lack_object(google: FakeGoogleServices, permission: str) -> None:
+    granted = [each for each in OBJECTS if each != permission]
+    google.respond(f"GET {BUCKET}/iam/testPermissions", {"permissions": granted})
+
+
+LACKING: dict[str, tuple[Callable[[FakeGoogleServices], None], str, str, str]] = {
+    **{
+        permission: (
+            lambda google, permission=permission: lack_project(google, permission),  # type: ignore[misc]
+            "permissions",
+            f"--member=user:{PERSON}",
+            "--role=roles/aiplatform.user",
+        )
+        for permission in vertex._PROJECT_PERMISSIONS
+    },
+    **{
+        permission: (
+            lambda google, permission=permission: lack_object(google, permission),  # type: ignore[misc]
+            "bucket-permissions",
+            f"--member=user:{PERSON}",
+            "--role=roles/storage.objectUser",
+        )
+        for permission in OBJECTS
+    },
+    "iam.serviceAccounts.actAs": (
+        lambda google: google.respond(f"POST {ACCOUNT}:testIamPermissions", {}),
+        "act-as",
+        f"gcloud iam service-accounts add-iam-policy-binding {TUNER} --member=user:{PERSON}",
+        "--role=roles/iam.serviceAccountUser",
+    ),
+    "token-creator": (
+        lambda google: google.respond(f"POST {ACCOUNT}:getIamPolicy", {}),
+        "token-creator",
+        f"gcloud iam service-accounts add-iam-policy-binding {TUNER} --member={AGENT}",
+        "--role=roles/iam.serviceAccountTokenCreator",
+    ),
+    "bucket-of-account": (
+        lambda google: google.respond(f"GET {BUCKET}/iam", {}),
+        "service-agent",
+        f"gs://my-bucket --member=serviceAccount:{TUNER}",
+        "--role=roles/storage.objectViewer",
+    ),
+}
+
+
+@pytest.mark.parametrize("permission", LACKING)
+async def test_each_missing_permission_is_reported_with_its_account_and_role(
+    google: FakeGoogleServices, fake: FakeTokenServer, tmp_path: Path, permission: str
+) -> None:
+    allow_account(google)
+    remove, check_name, member, role = LACKING[permission]
+    environ = write_credentials(tmp_path, user(fake))
+    account = settings(google, service_account=TUNER)
+    complete = await vertex.check_vertex(account, environ, [])
+    assert [e.message for e in complete.results if e.verdict is not Verdict.OK] == []
+    remove(google)
+    notes = await vertex.check_vertex(account, environ, [])
+    (failed,) = [each for each in notes.results if each.verdict is not Verdict.OK]
+    assert failed.check == check_name
+    assert failed.verdict is Verdict.FAILED
+    assert member in failed.cure
+    assert role in failed.cure
+
+
+async def test_the_tuning_agent_must_read_the_bucket_and_the_open_agent_write_it(
+    google: FakeGoogleServices, fake: FakeTokenServer, tmp_path: Path
+) -> None:
+    google.respond(f"POST {PROJECT}:getIamPolicy", {})
+    bases: Bases = [("google/gemma3@gemma-3-1b-it", None)]
+    notes = await vertex.check_vertex(
+        settings(google), write_credentials(tmp_path, user(fake)), bases
+    )
+    tune, managed = [each for each in notes.results if each.check == "service-agent"]
+    assert f"--member={AGENT} --role=roles/storage.objectViewer" in tune.cure
+    assert "The first tuning job of the project creates this account." in tune.cure
+    agent = "serviceAccount:service-123@gcp-sa-vertex-moss-ft.iam.gserviceaccount.com"
+    assert f"--member={agent} --role=roles/storage.objectUser" in managed.cure
+
+
+@pytest.mark.parametrize(
+    ("fields", "option"),
+    [
+        ({"retentionPolicy": {"retentionPeriod": "86400"}}, "--clear-retention-period"),
+        ({"defaultEventBasedHold": True}, "--no-default-event-based-hold"),
+    ],
+)
+async def test_a_bucket_that_keeps_objects_cannot_have_the_lock(
+    google: FakeGoogleServices,
+    fake: FakeTokenServer,
+    tmp_path: Path,
+    fields: dict[str, Any],
+    option: str,
+) -> None:
+    google.respond(f"GET {BUCKET}", {"location": "EUROPE-WEST4", **fields})
+    notes = await vertex.check_vertex(settings(google), write_credentials(tmp_path, user(fake)), [])
+    (failed,) = [each for each in notes.results if each.verdict is not Verdict.OK]
+    assert failed.check == "bucket-retention"
+    assert failed.cure.endswith(f"gcloud storage buckets update gs://my-bucket {option}")
+
+
+async def test_a_retired_base_model_fails(
+    google: FakeGoogleServices, fake: FakeTokenServer, tmp_path: Path
+) -> None:
+    environ = write_credentials(tmp_path, user(fake))
+    notes = await vertex.check_vertex(
+        settings(google), environ, known("models/gemini-2.5-flash"), today=date(2026, 11, 28)
+    )
+    (failed,) = [each for each in notes.results if each.verdict is not Verdict.OK]
+    assert failed.message == "models/gemini-2.5-flash retired on 2026-10-16 (as of 2026-11-28)."
 
 
 @pytest.mark.parametrize(

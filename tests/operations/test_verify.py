@@ -255,7 +255,7 @@ def test_validation_examples_are_rebuilt_as_well(project_dir: ProjectDir) -> Non
         f"{PROJECT}spec: {{provider: v, providers: {{v: {vertex}}}}}\n",
     )
     project_dir.model(
-        baseModel="models/gemini-2.5-flash", validation={"path": "data/held-out.jsonl"}
+        baseModel="models/gemini-3.5-flash", validation={"path": "data/held-out.jsonl"}
     )
     project_dir.dataset("held-out", times=2)
     git(project_dir, "init", "--quiet")

@@ -67,27 +67,34 @@ def as_text(problem: Problem) -> str:
     return f"{problem.severity}: {problem.code}: {problem.message} [{problem.cure}]"
 
 
-ADAPTER = "  baseModel: models/gemini-2.5-pro\n  hyperparameters:\n    adapterSize: 16\n"
+ADAPTER = "  provider: us\n  baseModel: models/sized\n  hyperparameters:\n    adapterSize: 16\n"
+ROWS = """
+  baseModels:
+    - {name: sized, provider: vertex, tunable: true, adapterSizes: [1, 2, 4, 8],
+       price: {usdPerMillionTokens: 25, asOf: 2026-11-22, certainty: unofficial}}
+    - {name: somewhere, provider: vertex, tunable: true}
+    - {name: gone, provider: vertex, tunable: true,
+       retirement: {date: 2026-10-20, certainty: unofficial, source: a mail, asOf: 2026-11-22}}
+"""
 # fmt: off
 FACTS = {
-    "unknown":       ("  baseModel: models/gemini-2.5-flsh\n", 6, "warning: unknown-base: ",
-                      ["is unknown", "Did you mean models/gemini-2.5-flash?"]),
+    "unknown":       ("  baseModel: models/gemini-3.5-flsh\n", 6, "warning: unknown-base: ",
+                      ["is unknown", "Did you mean models/gemini-3.5-flash?"]),
     "no suggestion": ("  baseModel: models/what\n", 6, "warning: unknown-base: ",
-                      ["models/gemini-2.5-pro", "spec.baseModels"]),
+                      ["models/gemini-3.1-flash-lite", "spec.baseModels"]),
     "not tunable":   ("  provider: gemini\n  baseModel: models/gemini-1.0-pro-001\n", 7,
                       "error: base-not-tunable: ", ["use another provider"]),
     "other location":("  baseModel: models/gemini-3.5-flash\n", 6, "error: base-not-there: ",
                       ["cannot be tuned in europe-west1, the location of eu",
                        "us-central1 or europe-west4"]),
-    "adapter":       (ADAPTER, 8, "error: adapter-size: ",
-                      ["16 is not available for models/gemini-2.5-pro",
-                       "to 1, 2, 4 or 8, or correct"]),
-    "unofficial":    ("  baseModel: models/gemini-2.5-flash\n", 6, "warning: base-retired: ",
-                      ["retired on 2026-10-20", "(unofficial: a third party's notes"]),
+    "adapter":       (ADAPTER, 9, "error: adapter-size: ",
+                      ["16 is not available for models/sized", "to 1, 2, 4 or 8, or correct"]),
+    "unofficial":    ("  baseModel: models/gone\n", 6, "warning: base-retired: ",
+                      ["retired on 2026-10-20", "(unofficial: a mail"]),
 }
 VALID = {
-    "somewhere": "  baseModel: models/gemini-2.5-flash-lite\n",
-    "anywhere": "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {adapterSize: 8}\n",
+    "somewhere": "  baseModel: models/somewhere\n",
+    "with an adapter": "  baseModel: models/sized\n  hyperparameters: {adapterSize: 8}\n",
     "another service with the API": "  provider: local\n  baseModel: models/embedded-label-001\n",
     "embedded": "  provider: embedded\n  baseModel: models/embedded-text-001\n",
 }
@@ -98,7 +105,7 @@ VALID = {
 def test_a_problem_has_the_line_of_the_field_and_a_cure(
     tmp_path: Path, model: str, line: int, start: str, parts: list[str]
 ) -> None:
-    problems = report(tmp_path, model).all_problems
+    problems = report(tmp_path, model, ROWS[1:]).all_problems
     (problem,) = (each for each in problems if each.severity is not Severity.ADVICE)
     assert Path(problem.file).name == "tone.yaml"
     assert problem.line == line
@@ -108,7 +115,7 @@ def test_a_problem_has_the_line_of_the_field_and_a_cure(
 
 @pytest.mark.parametrize("model", VALID.values(), ids=VALID)
 def test_a_valid_base_model_has_no_problem(tmp_path: Path, model: str) -> None:
-    assert report(tmp_path, model).all_problems == ()
+    assert report(tmp_path, model, ROWS[1:]).all_problems == ()
 
 
 def test_the_location_and_the_price_of_requests_are_advice(tmp_path: Path) -> None:
@@ -124,10 +131,14 @@ def test_the_location_and_the_price_of_requests_are_advice(tmp_path: Path) -> No
 def test_alternatives_can_be_tuned_in_the_same_location_and_do_not_retire_soon(
     tmp_path: Path,
 ) -> None:
-    (problem,) = report(tmp_path, "  baseModel: models/gemini-2.5-flash\n").all_problems
-    assert "gemini-2.5-pro" in problem.cure
-    assert "gemini-3.5-flash," not in problem.cure  # not in europe-west1
-    assert "gemini-2.5-flash," not in problem.cure  # retires as well
+    rows = ROWS[1:] + (
+        f"    - {{name: soon, provider: vertex, tunable: true,"
+        f" retirement: {{date: {TODAY + timedelta(days=90)}}}}}\n"
+    )
+    problems = report(tmp_path, "  baseModel: models/gone\n", rows).all_problems
+    (problem,) = (each for each in problems if each.code == "base-retired")
+    # gemini-3.5-flash cannot be tuned in europe-west1, soon retires in 90 days.
+    assert problem.cure.startswith("Set baseModel to models/sized or models/somewhere, ")
 
 
 def test_a_model_that_continues_has_the_base_model_of_its_parent(tmp_path: Path) -> None:
@@ -231,7 +242,7 @@ def test_a_retired_base_model_does_not_block_a_ready_model(tmp_path: Path) -> No
 
 
 def test_a_training_has_the_price_of_its_base_model_at_its_provider(tmp_path: Path) -> None:
-    price = report(tmp_path, "  baseModel: models/gemini-2.5-pro\n").prices["tone"]
+    price = report(tmp_path, "  baseModel: models/sized\n", ROWS[1:]).prices["tone"]
     assert price
     assert price.usd_per_million_tokens == 25
     assert (price.as_of, price.certainty) == (date(2026, 11, 22), "unofficial")
@@ -262,7 +273,7 @@ def test_a_plan_with_other_epochs_on_the_command_line_shows_their_cost(tmp_path:
 
 def test_the_cost_includes_the_preamble_before_every_example(tmp_path: Path) -> None:
     open_project(
-        tmp_path, "  baseModel: models/gemini-2.5-pro\n  hyperparameters: {epochCount: 1}\n"
+        tmp_path, "  baseModel: models/sized\n  hyperparameters: {epochCount: 1}\n", ROWS[1:]
     )
     (without,) = plan_of(tmp_path).changes
     preamble = "Say what number comes next."

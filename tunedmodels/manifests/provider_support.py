@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_snake
 
 from tunedmodels.errors import Problem
 from tunedmodels.manifests.declaration import DeclaredModel
+from tunedmodels.schema.base_models import is_open_model
 from tunedmodels.schema.project import AnyProvider, ProjectManifest
 from tunedmodels.schema.tuned_model import (
     ExampleFile,
@@ -47,6 +48,16 @@ SUPPORTED_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 
+# On Vertex AI, fields that only open models have, and fields that they do not have.
+OPEN_ONLY: Final = frozenset(
+    {"tuningMode", "hyperparameters.batchSize", "hyperparameters.learningRate"}
+)
+_NOT_FOR_OPEN: Final = {
+    "method": "set it to supervised, or use a Gemini model",
+    "hyperparameters.learningRateMultiplier": "use learningRate",
+    "exportLastCheckpointOnly": "remove it",
+}
+
 # The cure for a field, where there is a better one than to remove it.
 _ALTERNATIVES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -74,20 +85,41 @@ def check_provider_support(
         settings = providers.get(model.spec.provider or project.spec.provider)
         if settings is None:
             continue  # `check_providers` reports an unknown provider
+        is_open = settings.type == "vertex" and is_open_model(model.spec.base_model or "")
         for path, read_value, default in _unsupported_fields(settings.type):
-            if read_value(model.spec) != default:
+            is_supported = is_open and path in OPEN_ONLY
+            if not is_supported and read_value(model.spec) != default:
                 yield _unsupported(model, path, f"spec.{path}", settings.type)
-        yield from _check_sweep(model, settings.type)
+        yield from _check_sweep(model, settings.type, is_open=is_open)
+        yield from _check_open_model(model, settings.type, is_open=is_open)
         if settings.type != "vertex":
             yield from _check_cloud_storage(model, settings.type)
 
 
-def _check_sweep(model: DeclaredModel, kind: str) -> Iterator[Problem]:
+def _check_sweep(model: DeclaredModel, kind: str, *, is_open: bool) -> Iterator[Problem]:
     lists = model.spec.sweep.hyperparameters if model.spec.sweep else None
     for field in lists.model_dump(by_alias=True, exclude_none=True) if lists else ():
         path = f"hyperparameters.{field}"
-        if kind not in SUPPORTED_BY.get(path, {kind}):
+        is_supported = kind in SUPPORTED_BY.get(path, {kind}) or (is_open and path in OPEN_ONLY)
+        if not is_supported:
             yield _unsupported(model, path, f"spec.sweep.{path}", kind)
+
+
+def _check_open_model(model: DeclaredModel, kind: str, *, is_open: bool) -> Iterator[Problem]:
+    """Report fields that only Gemini models have, or only open models of Vertex AI."""
+    if is_open:
+        for path, cure in _NOT_FOR_OPEN.items():
+            if _is_set(model.spec, path):
+                location = model.location_of(f"spec.{path}")
+                yield location.problem("not-honoured", "is not supported by open models", cure)
+        return
+    if model.spec.tuning_mode is not None:
+        message = "is supported by open models of Vertex AI only"
+        yield model.location_of("spec.tuningMode").problem("not-honoured", message, "remove it")
+    if kind != "vertex" and is_open_model(model.spec.base_model or ""):
+        message = f"is an open model, which a provider of type {kind} does not tune"
+        cure = "name a provider of type vertex"
+        yield model.location_of("spec.baseModel").problem("not-honoured", message, cure)
 
 
 def _check_cloud_storage(model: DeclaredModel, kind: str) -> Iterator[Problem]:
@@ -117,11 +149,20 @@ def _unsupported_fields(kind: str) -> tuple[tuple[str, Callable[[object], object
 
     Computed once for each type, since a project can have 10,000 models.
     """
-    fields: list[tuple[str, Callable[[object], object], object]] = []
-    for path, kinds in SUPPORTED_BY.items():
-        if kind not in kinds:
-            part, _, name = path.rpartition(".")
-            attribute = to_snake(name)
-            default: object = _PARTS[part].model_fields[attribute].default
-            fields.append((path, attrgetter(f"{part}.{attribute}" if part else attribute), default))
-    return tuple(fields)
+    return tuple(
+        (path, *_reader(path)) for path, kinds in SUPPORTED_BY.items() if kind not in kinds
+    )
+
+
+@cache
+def _reader(path: str) -> tuple[Callable[[object], object], object]:
+    """Return the function that reads a field of a spec, and the default of the field."""
+    part, _, name = path.rpartition(".")
+    attribute = to_snake(name)
+    default: object = _PARTS[part].model_fields[attribute].default
+    return attrgetter(f"{part}.{attribute}" if part else attribute), default
+
+
+def _is_set(spec: TunedModelSpec, path: str) -> bool:
+    read_value, default = _reader(path)
+    return read_value(spec) != default

@@ -87,7 +87,12 @@ async def _check_provider(
 
             catalog = BaseModelCatalog(project.manifest.spec.base_models)
             rows = [(base, catalog.get("vertex", base)) for base in bases]
-            return await vertex.check_vertex(settings, environ, rows)
+            accounts = {
+                declared.spec.service_account
+                for declared in project.declared
+                if project.provider_of(declared) == name and declared.spec.service_account
+            }
+            return await vertex.check_vertex(settings, environ, rows, accounts=accounts)
 
 
 def _check_machine(environ: Mapping[str, str]) -> Findings:

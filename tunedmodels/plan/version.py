@@ -117,6 +117,7 @@ class DesiredVersion(PlanModel):
     preamble: str = ""
     preamble_as: Annotated[str, OMIT_IF_EMPTY] = ""  #: empty: `input`
     method: Annotated[str, OMIT_IF_EMPTY] = ""  #: empty: `supervised`
+    tuning_mode: Annotated[str, OMIT_IF_EMPTY] = ""  #: of an open model
     hyperparameters: dict[str, JsonValue]
     validation: Annotated[str, OMIT_IF_EMPTY] = ""
     validation_path: Annotated[str, OMIT_IF_EMPTY] = ""

@@ -8,32 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from tunedmodels.errors import Problem, Severity
-from tunedmodels.manifests.declaration import DeclaredModel
+from tunedmodels.project.alternatives import WARNING_DAYS, Alternatives, TrainingTarget
+from tunedmodels.project.open_models import check_open_model
 from tunedmodels.project.project import Project
 from tunedmodels.schema.base_models import (
     BaseModelCatalog,
     BaseModelInfo,
     BaseModelRetirement,
     Price,
-    strip_prefix,
+    is_open_model,
 )
-from tunedmodels.schema.project import AnyProvider, GeminiSettings, VertexSettings
+from tunedmodels.schema.project import AnyProvider, GeminiSettings, Policy, VertexSettings
 from tunedmodels.text import join, printable, suggest
 
 if TYPE_CHECKING:  # start-up: `validate` does not plan
     from tunedmodels.plan.planner import BaseModelFacts
 
 
-WARNING_DAYS: Final = 90
 # A ready model is affected as well: it stops answering together with its base model.
 AFFECTS_READY_MODELS: Final = frozenset({"base-retired", "base-retiring"})
 
 _GOOGLE_ENDPOINT: Final = GeminiSettings(type="gemini").endpoint
 _OR_CORRECT: Final = "or correct spec.baseModels of the Project"
+_NOT_FOR_GEMINI: Final = ("global", "us", "eu")  # the service refuses to tune Gemini models there
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +92,6 @@ def base_model_report(project: Project, today: date | None = None) -> BaseModelR
     return BaseModelReport(check_base_models(project, catalog, day), prices)
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingTarget:
-    """Where one declared model is trained, and from which base model."""
-
-    model: DeclaredModel
-    provider: str
-    settings: AnyProvider
-    base_model: str
-
-    @property
-    def location(self) -> str:
-        """The location of the provider, empty if it has none."""
-        return self.settings.location if isinstance(self.settings, VertexSettings) else ""
-
-    @property
-    def path(self) -> str:
-        """The field of the manifest that decides the base model."""
-        return "spec.tunedModel" if self.model.spec.tuned_model else "spec.baseModel"
-
-    def problem(
-        self, code: str, message: str, cure: str, severity: Severity = Severity.ERROR, at: str = ""
-    ) -> Problem:
-        """Return a problem at a field of the manifest, by default the base model."""
-        return self.model.location_of(at or self.path).problem(code, message, cure, severity)
-
-
 def training_targets(project: Project) -> Iterator[TrainingTarget]:
     """Yield the models whose base model and provider are in the manifests."""
     providers = project.manifest.providers()
@@ -133,9 +108,9 @@ def check_base_models(
 
     `today` (UTC) decides which base models have retired.
     """
-    days = project.manifest.spec.policy.min_base_model_days
+    policy = project.manifest.spec.policy
     by_name = {
-        target.model.name: tuple(_check(target, catalog, today, days))
+        target.model.name: tuple(_check(target, catalog, today, policy))
         for target in training_targets(project)
         if not _has_other_base_models(target.settings)
     }
@@ -148,37 +123,78 @@ def _has_other_base_models(settings: AnyProvider) -> bool:
 
 
 def _check(
-    target: TrainingTarget, catalog: BaseModelCatalog, today: date, min_days: int
+    target: TrainingTarget, catalog: BaseModelCatalog, today: date, policy: Policy
 ) -> Iterator[Problem]:
+    choice = Alternatives(target, catalog, today, policy)
     info = catalog.get(target.settings.type, target.base_model)
     if info is None:
-        yield _unknown(target, catalog)
+        yield _unknown(target, choice)
+        yield from _location(target, None, choice)
         return
-    alternatives = _alternatives(target, catalog, today)
     base = printable(target.base_model)
+    min_days = policy.min_base_model_days
     if info.retirement:
-        yield from _retirement(target, info.retirement, today, min_days, alternatives)
+        yield from _retirement(target, info.retirement, today, min_days, choice.cure)
     if info.tunable is False:
-        yield target.problem("base-not-tunable", f"{base} cannot be tuned", alternatives)
+        yield target.problem("base-not-tunable", f"{base} cannot be tuned", choice.cure)
     if target.model.spec.tuned_model and info.continues is False:
         message = f"models tuned from {base} cannot be tuned further"
         yield target.problem("base-not-continued", message, "start from a baseModel")
-    if target.location and info.tune_in is not None and target.location not in info.tune_in:
-        message = f"{base} cannot be tuned in {target.location}, the location of {target.provider}"
-        cure = f"use a provider in {join(info.tune_in, 'or')}, {_OR_CORRECT}"
-        yield target.problem("base-not-there", message, cure)
+    yield from _location(target, info, choice)
+    yield from _encryption(target, info)
     yield from _adapter_size(target, info)
+    if isinstance(target.settings, VertexSettings):
+        yield from check_open_model(target.model, info)
     yield from _serving_advice(target, info)
+    if info.is_preview and info.tunable:
+        message = f"the tuning of {base} is a preview"
+        cure = "read the terms of previews before you depend on it"
+        yield target.problem("base-preview", message, cure, Severity.ADVICE)
 
 
-def _unknown(target: TrainingTarget, catalog: BaseModelCatalog) -> Problem:
-    names = [f"models/{name}" for name in catalog.names(target.settings.type)]
+def _unknown(target: TrainingTarget, choice: Alternatives) -> Problem:
+    names = choice.names
     message = f"{printable(target.base_model)} is unknown, so it was not checked"
     listed = ", ".join(names) or "none"
     cure = suggest(target.base_model, names) or (
         f"check its name; known are {listed}; add others to spec.baseModels"
     )
     return target.problem("unknown-base", message, cure, Severity.WARNING)
+
+
+def _location(
+    target: TrainingTarget, info: BaseModelInfo | None, choice: Alternatives
+) -> Iterator[Problem]:
+    """Yield a problem if the base model cannot be tuned in the location of the provider."""
+    if not target.location or (info and info.tunable is False):
+        return
+    message = (
+        f"{printable(target.base_model)} cannot be tuned in {target.location}, the location of "
+        f"{target.provider}"
+    )
+    if info and info.tune_in is not None:
+        if target.location not in info.tune_in:
+            cure = f"use a provider in {join(info.tune_in, 'or')}, {_OR_CORRECT}"
+            yield target.problem("base-not-there", message, cure)
+    elif target.location in _NOT_FOR_GEMINI and not is_open_model(target.base_model):
+        regions = choice.locations or ("us-central1", "europe-west4")
+        cure = f"use a provider in a region, such as {join(regions, 'or')}"
+        yield target.problem("base-not-there", message, cure)
+
+
+def _encryption(target: TrainingTarget, info: BaseModelInfo) -> Iterator[Problem]:
+    """Yield a problem if a key is declared, and the base model does not support it."""
+    if info.customer_keys is not False or not isinstance(target.settings, VertexSettings):
+        return
+    base = printable(target.base_model)
+    message = f"{base} does not support customer-managed keys"
+    if target.model.spec.encryption_spec:
+        at, cure = "spec.encryptionSpec", f"remove it, {_OR_CORRECT}"
+        yield target.problem("key-unsupported", message, cure, at=at)
+    elif target.settings.encryption_spec:
+        message += f", and the provider {target.provider} sets one"
+        cure = f"remove encryptionSpec from the provider {target.provider}, {_OR_CORRECT}"
+        yield target.problem("key-unsupported", message, cure)
 
 
 def _retirement(
@@ -191,11 +207,15 @@ def _retirement(
     days_left = (retirement.date - today).days
     if days_left > max(WARNING_DAYS, min_days):
         return
-    base, when = printable(target.base_model), str(retirement.date)
+    base, when = printable(target.base_model), retirement.text
     is_unofficial = retirement.certainty == "unofficial"
+    if days_left <= 0:
+        when = str(retirement.date)
     if is_unofficial:
         when += f" (unofficial: {retirement.source}, {retirement.as_of})"
         cure += ", if that is correct"
+    elif retirement.or_later:
+        cure += "; if the date was postponed, set retirement in spec.baseModels of the Project"
     if days_left <= 0:
         message = f"{base} retired on {when}, together with the models tuned from it"
         # An unofficial date must not prevent a training.
@@ -236,24 +256,6 @@ def _serving_advice(target: TrainingTarget, info: BaseModelInfo) -> Iterator[Pro
             message += f" (unofficial: {inference.source}, {inference.as_of})"
         cure = "consider this before you promote the model"
         yield target.problem("inference-price", message, cure, Severity.ADVICE)
-
-
-def _alternatives(target: TrainingTarget, catalog: BaseModelCatalog, today: date) -> str:
-    """Return a cure with the other base models that can be tuned in the same location."""
-    provider = target.settings.type
-    entries = (catalog.get(provider, name) for name in catalog.names(provider))
-    names = [
-        f"models/{info.name}"
-        for info in entries
-        if info
-        and info.tunable
-        and info.name != strip_prefix(target.base_model)
-        and not (info.retirement and info.retirement.date - today < timedelta(days=WARNING_DAYS))
-        and not (target.location and info.tune_in and target.location not in info.tune_in)
-    ]
-    if names:
-        return f"set baseModel to {join(names, 'or')}"
-    return f"no base model is known that {target.provider} can tune: use another provider"
 
 
 def _describe(problem: Problem) -> str:

@@ -6,6 +6,7 @@ The bundled file is read at the first lookup, which takes some milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from tunedmodels.schema.fields import IsoDate, ManifestModel
 
 ProviderType = Literal["embedded", "gemini", "vertex"]
 Certainty = Literal["documented", "observed", "unofficial"]
+TuningMode = Literal["peft", "full"]
 NonEmptyText = Annotated[str, StringConstraints(min_length=1)]
 _CatalogKey = tuple[ProviderType, str]
 
@@ -41,6 +43,15 @@ class BaseModelRetirement(SourcedFact):
     """The date on which a base model, and every model tuned on it, stops answering."""
 
     date: IsoDate
+    or_later: bool = Field(
+        default=False,
+        description="Whether the service may postpone the date, but does not bring it forward.",
+    )
+
+    @property
+    def text(self) -> str:
+        """The date as text."""
+        return f"{self.date} or later" if self.or_later else str(self.date)
 
 
 class Inference(SourcedFact):
@@ -67,16 +78,23 @@ class DatasetLimits(ManifestModel):
         description="Maximum number of validation examples, in percent of the training examples; "
         "applies above 1,000 validation examples.",
     )
+    max_validation_bytes_percent: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Maximum size of the validation file, in percent of the training file.",
+    )
 
 
 class BaseModelInfo(SourcedFact):
     """One base model on one type of provider. An unset field is unknown."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[^\s/]+$")] = Field(
-        description="Name without the prefix models/."
+    name: Annotated[str, StringConstraints(pattern=r"^([^\s/]+|[^\s/@]+/[^\s/@]+@[^\s/@]+)$")] = (
+        Field(description="Name without models/, or publisher/family@version of an open model.")
     )
     provider: ProviderType = Field(description="Type of the provider, not its name.")
     tunable: bool | None = None
+    is_preview: bool = Field(default=False, description="Whether its tuning is a preview.")
     tune_in: tuple[NonEmptyText, ...] | None = Field(
         # strict=False: YAML has lists, no tuples; the items stay strict.
         default=None,
@@ -89,6 +107,24 @@ class BaseModelInfo(SourcedFact):
         description="Locations that answer, if different from the location of the tuning.",
     )
     adapter_sizes: tuple[int, ...] | None = Field(default=None, strict=False)
+    tuning_modes: tuple[TuningMode, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Of an open model: peft (an adapter), full (all parameters), or both.",
+    )
+    customer_keys: bool | None = Field(
+        default=None, description="Whether jobs can use a customer-managed encryption key."
+    )
+    thinking_level: Literal["MINIMAL", "LOW"] | None = Field(
+        default=None, description="Lowest level of thinking, with which tuned models are asked."
+    )
+    thinking_budget: int | None = Field(
+        default=None, ge=0, description="The same for a base model with a budget in tokens."
+    )
+    accepts_sampling: bool | None = Field(
+        default=None,
+        description="Whether requests may set temperature, topP and topK; false if deprecated.",
+    )
     dataset: DatasetLimits | None = None
     continues: bool | None = Field(
         default=None, description="Whether a model tuned on it can be tuned further."
@@ -96,6 +132,20 @@ class BaseModelInfo(SourcedFact):
     retirement: BaseModelRetirement | None = None
     price: Price | None = None
     inference: Inference | None = None
+
+    @property
+    def reference(self) -> str:
+        """The name as a manifest has it in `baseModel`."""
+        return reference(self.name)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is an open model, whose tuned weights are in the bucket and do not serve."""
+        return is_open_model(self.name)
+
+    def retires_within(self, days: int, today: date) -> bool:
+        """Whether it retires within some days, or has retired."""
+        return self.retirement is not None and (self.retirement.date - today).days <= days
 
 
 class ProviderInfo(ManifestModel):
@@ -146,8 +196,24 @@ class BaseModelCatalog:
 
 
 def strip_prefix(base: str) -> str:
-    """Return the name of a base model without `models/` or another prefix."""
-    return base.rsplit("/", 1)[-1]
+    """Return the name of a base model without `models/` or another prefix.
+
+    An open model keeps its publisher: `publisher/family@version`.
+    """
+    *prefix, name = (
+        base.removeprefix("models/").removeprefix("publishers/").replace("/models/", "/").split("/")
+    )
+    return f"{prefix[-1]}/{name}" if "@" in name and prefix else name
+
+
+def is_open_model(base: str) -> bool:
+    """Whether a name is that of an open model, `publisher/family@version`."""
+    return "/" in strip_prefix(base)
+
+
+def reference(name: str) -> str:
+    """Return a name from this table as a manifest has it in `baseModel`."""
+    return name if is_open_model(name) else f"models/{name}"
 
 
 @cache

@@ -197,8 +197,9 @@ class TunedModelSpec(ManifestModel):
 
     base_model: str | None = Field(
         default=None,
-        pattern=r"^models/[^\s/]+$",
-        description="Base model as models/NAME; excludes tunedModel.",
+        pattern=r"^(models/[^\s/]+|[^\s/@]+/[^\s/@]+@[^\s/@]+)$",
+        description="Base model as models/NAME, or an open model of Vertex AI as "
+        "publisher/family@version; excludes tunedModel.",
     )
     tuned_model: Name | None = Field(
         default=None,
@@ -209,6 +210,10 @@ class TunedModelSpec(ManifestModel):
     method: Literal["supervised", "preference"] = Field(
         default="supervised",
         description="Learn from responses, or from preferences between two responses.",
+    )
+    tuning_mode: Literal["peft", "full"] | None = Field(
+        default=None,
+        description="Of an open model: train an adapter (peft) or all parameters (full).",
     )
     validation: TrainingFile | None = Field(
         default=None, description="Examples for the validation loss during training."

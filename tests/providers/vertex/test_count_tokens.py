@@ -15,5 +15,5 @@ async def test_the_service_counts_with_a_base_model(
     monkeypatch.setattr(content, "BATCH_TEXTS", 2)
     async with loopback_provider(cloud) as vertex:
         # The loopback service counts one token for four characters.
-        assert await vertex.count_tokens("models/gemini-2.5-flash", ["four", "eight888", "x"]) == 4
-        assert await vertex.count_tokens("models/gemini-2.5-flash", ["", ""]) == 0
+        assert await vertex.count_tokens("models/regional-model", ["four", "eight888", "x"]) == 4
+        assert await vertex.count_tokens("models/regional-model", ["", ""]) == 0

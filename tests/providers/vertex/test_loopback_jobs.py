@@ -234,7 +234,7 @@ async def test_dropped_examples_are_reported_as_each_method_does(
     spec = {"trainingDatasetUri": "gs://data/train.jsonl"}
     cloud.advance(HOUR_S)
     cloud.buckets.put("data", "train.jsonl", preferences())
-    body = {"baseModel": "gemini-2.5-flash", "preferenceOptimizationSpec": spec}
+    body = {"baseModel": "regional-model", "preferenceOptimizationSpec": spec}
     second = f"v1/{(await client.call('POST', JOBS, body))['name']}"
     cloud.advance(HOUR_S)
     supervised = (await client.call("GET", first))["tuningDataStats"]["supervisedTuningDataStats"]
@@ -287,6 +287,6 @@ async def test_an_adapter_that_is_too_large_is_rejected_with_the_real_message(
 ) -> None:
     spec = job_body()["supervisedTuningSpec"]
     spec["hyperParameters"] = {"adapterSize": "ADAPTER_SIZE_SIXTEEN"}
-    body = job_body(baseModel="gemini-2.5-pro", supervisedTuningSpec=spec)
+    body = job_body(baseModel="regional-model", supervisedTuningSpec=spec)
     error = await client.expect_error("POST", JOBS, body)
     assert error["message"] == "The adapter size is not supported for this base model."

@@ -160,7 +160,7 @@ async def test_the_permissions_of_the_caller_and_the_service_agent_can_be_read(
     project = await client.call("GET", "v3/projects/proj-1", host=host)
     policy = await client.call("POST", "v3/projects/proj-1:getIamPolicy", {}, host=host)
     agent = (
-        f"serviceAccount:service-{project['name'][9:]}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+        f"serviceAccount:service-{project['name'][9:]}@gcp-sa-vertex-tune.iam.gserviceaccount.com"
     )
     assert policy["bindings"] == [
         {"role": "roles/aiplatform.serviceAgent", "members": [agent]},

@@ -55,7 +55,7 @@ def preferences(count: int = 20) -> bytes:
 def job_body(**fields: Any) -> dict[str, Any]:
     """The body of a create with two epochs over `TRAINING_URI`."""
     spec = {"trainingDatasetUri": TRAINING_URI, "hyperParameters": {"epochCount": "2"}}
-    return {"baseModel": "gemini-2.5-flash", "supervisedTuningSpec": spec, **fields}
+    return {"baseModel": "regional-model", "supervisedTuningSpec": spec, **fields}
 
 
 class LoopbackClient:

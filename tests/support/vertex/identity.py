@@ -16,9 +16,9 @@ from tests.support.vertex.errors import (
 )
 
 PROJECT_NUMBER = "123456789012"
-SERVICE_AGENT = f"service-{PROJECT_NUMBER}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+SERVICE_AGENT = f"service-{PROJECT_NUMBER}@gcp-sa-vertex-tune.iam.gserviceaccount.com"
 PROJECT_POLICY = ""  # the key of the policy of the project; the other keys are buckets
-_READERS = {"roles/aiplatform.serviceAgent", "roles/storage.objectViewer"}
+_READERS = {"roles/aiplatform.tuningServiceAgent", "roles/storage.objectViewer"}
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -44,7 +44,9 @@ class IdentityService:
         self.tokens: dict[str, Token] = {}
         self.denied: set[str] = set()
         self.policies: dict[str, dict[str, set[str]]] = {
-            PROJECT_POLICY: {"roles/aiplatform.serviceAgent": {f"serviceAccount:{SERVICE_AGENT}"}}
+            PROJECT_POLICY: {
+                "roles/aiplatform.tuningServiceAgent": {f"serviceAccount:{SERVICE_AGENT}"}
+            }
         }
         self._numbers = itertools.count(1)
 

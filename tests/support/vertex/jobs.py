@@ -29,16 +29,17 @@ class BaseModelRules:
     """A base model: its adapter sizes, and whether it is served only from `us` and `eu`."""
 
     adapters: tuple[str, ...] = (*_SMALL, "SIXTEEN")
+    has_customer_keys: bool = False
     is_multi_region: bool = False
+    is_open: bool = False
 
 
 BASE_MODELS = {
-    "gemini-2.5-pro": BaseModelRules(_SMALL),
-    "gemini-2.5-flash": BaseModelRules(),
-    "gemini-2.5-flash-lite": BaseModelRules(),
     "gemini-3.1-flash-lite": BaseModelRules(is_multi_region=True),
     "gemini-3.5-flash": BaseModelRules(is_multi_region=True),
     "gemini-3.5-flash-lite": BaseModelRules(is_multi_region=True),
+    # A model that serves where it was tuned, and has customer-managed keys, as Gemini 2.5 had.
+    "regional-model": BaseModelRules(_SMALL, has_customer_keys=True),
 }
 
 
@@ -264,10 +265,11 @@ class TuningJobs:
         if "description" in job.body:
             document["description"] = job.body["description"]
         learned = dict(job.data.learned) if job.data else {}
-        model, version = self.registry.add_version(parent, job.location, document, learned)
         location = (
             _MULTI_REGION[job.location] if BASE_MODELS[base].is_multi_region else job.location
         )
+        # The model is where it serves, so that its name contains another location than the job's.
+        model, version = self.registry.add_version(parent, location, document, learned)
         checkpoints = []
         if not job.spec.get("exportLastCheckpointOnly"):
             for epoch in range(1, job.epochs + 1):
@@ -313,6 +315,10 @@ class TuningJobs:
             raise ServiceError(400, f"Base model {base} is not supported.")
         if BASE_MODELS[base].is_multi_region and location not in _MULTI_REGION:
             raise ServiceError(400, f"Base model {base} is not supported in {location}.")
+        if location == "global" and not BASE_MODELS[base].is_open:
+            raise ServiceError(400, "Tuning is not supported there.", status="FAILED_PRECONDITION")
+        if "encryptionSpec" in body and not BASE_MODELS[base].has_customer_keys:
+            raise ServiceError(400, f"CMEK is not supported for {base}.")
         size = spec.get("hyperParameters", {}).get("adapterSize", "ADAPTER_SIZE_FOUR")
         if size.removeprefix("ADAPTER_SIZE_") not in BASE_MODELS[base].adapters:
             raise ServiceError(400, "The adapter size is not supported for this base model.")

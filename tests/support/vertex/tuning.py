@@ -17,7 +17,7 @@ from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.vertex.provider import VertexProvider
 from tunedmodels.schema.project import VertexSettings
 
-BASE = "models/gemini-2.5-flash"
+BASE = "models/regional-model"
 EXAMPLES = [Example(f"text {number}", f"answer {number}") for number in range(24)]
 HOUR_S = 3600.0
 

@@ -8,6 +8,7 @@ returns neither where it found a credential nor which parts of it are secret.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,10 @@ from tunedmodels.providers.identity import login_command
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"  # the name that Terraform's provider uses
 
+UNIVERSE_DOMAIN = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"  # the name that Google's clients use
+DEFAULT_DOMAIN = "googleapis.com"
+
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 _FILE = "application_default_credentials.json"
 _SECRET_KEYS = {
     "access_token", "client_secret", "id_token", "passphrase", "password", "private_key",
@@ -92,6 +97,36 @@ def find_file_credentials(environ: Mapping[str, str]) -> CredentialSource | None
     if not file.is_file():
         return None
     return _read(file, str(file), f"Log in:\n{login_command()}")
+
+
+def universe_domain(environ: Mapping[str, str]) -> str:
+    """Return the domain of the services: that of the variable, else that of the credentials file.
+
+    Google Cloud has googleapis.com; a sovereign cloud has a domain of its own. Raises
+    UnauthenticatedError when it is not a domain, or the file cannot be used.
+    """
+    if domain := environ.get(UNIVERSE_DOMAIN, "").strip():
+        return _checked_domain(domain, UNIVERSE_DOMAIN)
+    if environ.get("GOOGLE_OAUTH_ACCESS_TOKEN"):  # takes precedence over every file
+        return DEFAULT_DOMAIN
+    source = find_file_credentials(environ)
+    if source is None:
+        return DEFAULT_DOMAIN
+    return _checked_domain(source.info.get("universe_domain") or DEFAULT_DOMAIN, source.origin)
+
+
+def in_domain(endpoint: str, domain: str) -> str:
+    """Return the URL of a service of Google Cloud in another universe domain."""
+    return endpoint.replace(DEFAULT_DOMAIN, domain)
+
+
+def _checked_domain(domain: object, origin: str) -> str:
+    if isinstance(domain, str) and _DOMAIN.fullmatch(domain):
+        return domain
+    raise UnauthenticatedError(
+        f"{str(domain)[:60]!r}, the universe domain in {origin}, is not a domain.",
+        cure=f"Set it to a domain such as {DEFAULT_DOMAIN}.",
+    )
 
 
 def _read(file: Path, origin: str, cure: str) -> CredentialSource:

@@ -36,7 +36,9 @@ _AWS = "urn:ietf:params:aws:token-type:aws4_request"
 _IMPERSONATION_S = 3600  # the longest lifetime without a change of the project's policy
 
 _METADATA_ADDRESS = "169.254.169.254"  # link-local: it answers at once or does not exist
-_METADATA_TIMEOUT_S = 1.0  # google-auth tries three times for three seconds each
+# As google-auth does. A refused connection, as on most machines, is not tried again.
+_METADATA_TIMEOUT_S = 3.0
+_METADATA_ATTEMPTS = 3
 _METADATA_HEADERS = {"metadata-flavor": "Google"}
 _REQUEST_TIMEOUT_S = 20.0
 
@@ -102,22 +104,49 @@ def find_metadata_credentials(environ: Mapping[str, str]) -> CredentialSource | 
     """Return the service account of this machine, or None without a metadata server.
 
     The variables are those of google-auth: NO_GCE_CHECK=true skips the search, GCE_METADATA_HOST
-    sets another host.
+    sets another host, and GCE_METADATA_TIMEOUT the seconds of one of three attempts. Raises
+    UnauthenticatedError when the timeout is not a number.
     """
     if environ.get("NO_GCE_CHECK", "").lower() == "true":
         return None
     host = environ.get("GCE_METADATA_HOST") or _METADATA_ADDRESS
+    timeout_s = _metadata_timeout_s(environ)
     caller = AuthTransport()
     caller.session.trust_env = False  # a proxy cannot reach the metadata server
+    with closing(caller.session):
+        for _ in range(_METADATA_ATTEMPTS):
+            try:
+                response = caller(f"http://{host}", headers=_METADATA_HEADERS, timeout=timeout_s)
+            except (GoogleAuthError, OSError) as error:
+                if _is_timeout(error):
+                    continue  # the server starts after the machine does
+                return None
+            if response.headers.get("metadata-flavor") != "Google":
+                return None
+            return CredentialSource(CredentialKind.METADATA, "metadata server")
+    return None
+
+
+def _metadata_timeout_s(environ: Mapping[str, str]) -> float:
+    value = environ.get("GCE_METADATA_TIMEOUT", "").strip()
+    if not value:
+        return _METADATA_TIMEOUT_S
     try:
-        response = caller(f"http://{host}", headers=_METADATA_HEADERS, timeout=_METADATA_TIMEOUT_S)
-    except (GoogleAuthError, OSError):
-        return None
-    finally:
-        caller.session.close()
-    if response.headers.get("metadata-flavor") != "Google":
-        return None
-    return CredentialSource(CredentialKind.METADATA, "metadata server")
+        timeout_s = float(value)
+    except ValueError:
+        timeout_s = 0.0
+    if 0 < timeout_s < float("inf"):
+        return timeout_s
+    raise UnauthenticatedError(
+        f"GCE_METADATA_TIMEOUT is {value[:40]!r}, which is not a number of seconds.",
+        cure="Set it to a number such as 3, or unset it.",
+    )
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Whether a request got no answer in time; another failure is final."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, requests.Timeout) or isinstance(cause, requests.Timeout)
 
 
 def load_credentials(

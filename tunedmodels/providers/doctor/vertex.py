@@ -6,13 +6,16 @@ caller.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, date, datetime
 from typing import Final
 
 from tunedmodels.errors import ProviderError
 from tunedmodels.providers import permissions
+from tunedmodels.providers.auth.adc import in_domain, universe_domain
 from tunedmodels.providers.auth.google import vertex_identity
+from tunedmodels.providers.doctor.accounts import BUCKET_BINDING, AccountCheck
 from tunedmodels.providers.doctor.findings import Findings
 from tunedmodels.providers.doctor.probe import (
     RETRY_BUDGET_S,
@@ -23,16 +26,17 @@ from tunedmodels.providers.doctor.probe import (
 from tunedmodels.providers.errors import STORAGE, VERTEX, ErrorMapping
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.identity import CLOUD_PLATFORM
-from tunedmodels.providers.storage.bucket import STORAGE_ENDPOINT
+from tunedmodels.providers.storage.bucket import STORAGE_ENDPOINT, is_requester_pays
 from tunedmodels.providers.vertex.names import endpoint_url
 from tunedmodels.providers.vertex.read import JOBS_API_VERSION
-from tunedmodels.schema.base_models import BaseModelInfo
+from tunedmodels.schema.base_models import BaseModelInfo, SourcedFact, is_open_model
 from tunedmodels.schema.project import VertexSettings
 
 RESOURCE_MANAGER_ENDPOINT = "https://cloudresourcemanager.googleapis.com"
+IAM_ENDPOINT = "https://iam.googleapis.com"
 
 BaseModels = Sequence[tuple[str, BaseModelInfo | None]]
-"""The names of base models, each with its row of the table, if it has one."""
+"""The base models as manifests name them, each with its row of the table, if it has one."""
 
 _WAITING: Final = "TUNING_JOB_STATE_WAITING_FOR_QUOTA"
 _QUOTA_CURE: Final = (
@@ -43,7 +47,7 @@ _CREATE_BUCKET: Final = (
     "Create it:\n    gcloud storage buckets create gs://BUCKET --project=PROJECT "
     "--location=LOCATION --uniform-bucket-level-access"
 )
-_BUCKET_BINDING: Final = "storage buckets add-iam-policy-binding gs://BUCKET"
+_OTHER_BASE: Final = "Set another `baseModel`; to list them: tunedmodels models"
 # The permissions that the provider needs, for jobs, models and endpoints.
 _PROJECT_PERMISSIONS: Final = [
     "aiplatform.endpoints.delete",
@@ -62,32 +66,31 @@ _PROJECT_PERMISSIONS: Final = [
 _OBJECT_PERMISSIONS: Final = [
     f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list")
 ]
-_SERVICE_AGENT: Final = "service-agent"  # the name of the check
-_READER_ROLE: Final = "roles/storage.objectViewer"
-# Predefined roles that contain storage.objects.get.
-_READER_ROLES: Final = {
-    "roles/aiplatform.serviceAgent",
-    "roles/editor",
-    "roles/owner",
-    "roles/storage.admin",
-    "roles/storage.legacyObjectOwner",
-    "roles/storage.legacyObjectReader",
-    "roles/storage.objectAdmin",
-    "roles/storage.objectUser",
-    _READER_ROLE,
-}
-_PUBLIC_MEMBERS: Final = {"allUsers", "allAuthenticatedUsers"}
 
 
 async def check_vertex(
-    settings: VertexSettings, environ: Mapping[str, str], base_models: BaseModels
+    settings: VertexSettings,
+    environ: Mapping[str, str],
+    base_models: BaseModels,
+    *,
+    accounts: Collection[str] = (),
+    today: date | None = None,
 ) -> Findings:
-    """Check the permissions of the credential, and whether each base model can be tuned."""
+    """Check the permissions of the credential, and whether each base model can be tuned.
+
+    `accounts` are the service accounts that models name instead of that of the provider. `today`
+    (UTC) decides which base models have retired.
+    """
     findings = Findings(
         {"PROJECT": settings.project, "BUCKET": settings.bucket, "LOCATION": settings.location}
     )
     identity = vertex_identity(environ)
-    endpoint = settings.endpoint or endpoint_url(settings.location)
+    try:
+        domain = universe_domain(environ)
+    except ProviderError as error:
+        findings.error("credentials", error)
+        return findings
+    endpoint = settings.endpoint or endpoint_url(settings.location, domain)
     if await check_credentials(
         identity,
         environ,
@@ -103,14 +106,20 @@ async def check_vertex(
                 stack.push_async_callback(http.aclose)
                 return Probe(http, findings)
 
-            resources = open_probe(RESOURCE_MANAGER_ENDPOINT, VERTEX)
+            resources = open_probe(in_domain(RESOURCE_MANAGER_ENDPOINT, domain), VERTEX)
             jobs = open_probe(endpoint, VERTEX)
             if await _check_jobs(jobs, settings):
                 await _check_project_permissions(resources, settings.project)
-            storage = open_probe(settings.storage_endpoint or STORAGE_ENDPOINT, STORAGE)
-            if await _check_bucket(storage, settings):
-                await _check_service_agent(storage, resources, settings)
-    _check_base_models(base_models, settings.location, findings)
+            storage_endpoint = settings.storage_endpoint or in_domain(STORAGE_ENDPOINT, domain)
+            storage = open_probe(storage_endpoint, STORAGE)
+            bucket = await _check_bucket(storage, settings)
+            if bucket is not None:
+                _check_retention(bucket, settings.bucket, findings)
+                iam = open_probe(in_domain(IAM_ENDPOINT, domain), VERTEX)
+                check = AccountCheck(storage, resources, iam, settings)
+                await check.run(accounts, has_open=any(is_open_model(n) for n, _ in base_models))
+    day = today or datetime.now(UTC).date()
+    _check_base_models(base_models, settings.location, day, findings)
     return findings
 
 
@@ -158,27 +167,59 @@ async def _check_project_permissions(probe: Probe, project: str) -> None:
 
 async def _check_bucket(probe: Probe, settings: VertexSettings) -> JsonObject | None:
     path = f"storage/v1/b/{settings.bucket}"
+    billed = await _billed_project(probe, path, settings.project)
     bucket = await probe.check(
         "bucket",
-        path,
+        f"{path}{billed and '?'}{billed}",
         describe=lambda document: (
             f"gs://{settings.bucket} in {document.get('location', 'an unknown location')}"
+            + (f", requester pays: billed to {settings.project}" if billed else "")
         ),
         not_found=(f"The bucket {settings.bucket} does not exist.", _CREATE_BUCKET),
     )
     if bucket is None and not _lacks_bucket_permission(probe.findings):
         return None
     query = "&".join(f"permissions={permission}" for permission in _OBJECT_PERMISSIONS)
+    query += f"&{billed}" if billed else ""
     try:
         document = await probe.get(f"{path}/iam/testPermissions?{query}")
     except ProviderError as error:
         probe.findings.error("bucket-permissions", error)
         return bucket
-    command = permissions.binding_command(_BUCKET_BINDING, "MEMBER", "roles/storage.objectUser")
+    command = permissions.binding_command(BUCKET_BINDING, "MEMBER", "roles/storage.objectUser")
     _record_permissions(
         probe.findings, "bucket-permissions", _OBJECT_PERMISSIONS, document, command
     )
     return bucket
+
+
+async def _billed_project(probe: Probe, path: str, project: str) -> str:
+    """Return the query that bills a requester-pays bucket to the project, "" for other buckets."""
+    try:
+        await probe.get(path)
+    except ProviderError as error:
+        if is_requester_pays(error):
+            return f"userProject={project}"
+    return ""
+
+
+def _check_retention(bucket: JsonObject, name: str, findings: Findings) -> None:
+    """Report settings of the bucket that keep objects, since the lock is replaced and deleted."""
+    check = "bucket-retention"
+    period = (bucket.get("retentionPolicy") or {}).get("retentionPeriod")
+    cure = (
+        "Set another `bucket`, or change this one:\n    gcloud storage buckets update gs://BUCKET"
+    )
+    if period:
+        message = (
+            f"gs://{name} retains objects for {int(period):,} s, so that it cannot have a lock."
+        )
+        findings.failed(check, message, f"{cure} --clear-retention-period")
+    elif bucket.get("defaultEventBasedHold"):
+        message = f"gs://{name} holds new objects by default, so that it cannot have a lock."
+        findings.failed(check, message, f"{cure} --no-default-event-based-hold")
+    else:
+        findings.ok(check, "objects can be replaced and deleted")
 
 
 def _lacks_bucket_permission(findings: Findings) -> bool:
@@ -197,8 +238,11 @@ def _record_permissions(
         findings.ok(check, f"has all required permissions: {verbs}")
 
 
-def _check_base_models(base_models: BaseModels, location: str, findings: Findings) -> None:
+def _check_base_models(
+    base_models: BaseModels, location: str, today: date, findings: Findings
+) -> None:
     for name, info in base_models:
+        retirement = info.retirement if info else None
         if info is None or (info.tunable is None and info.tune_in is None):
             findings.unknown(
                 "base-model",
@@ -206,7 +250,10 @@ def _check_base_models(base_models: BaseModels, location: str, findings: Finding
                 "Add the base model to spec.baseModels of the Project when you know.",
             )
         elif info.tunable is False:
-            findings.failed("base-model", f"{name} cannot be tuned.", "Set another `baseModel`.")
+            findings.failed("base-model", f"{name} cannot be tuned.", _OTHER_BASE)
+        elif retirement and info.retires_within(0, today) and retirement.certainty != "unofficial":
+            message = f"{name} retired on {retirement.date}{_as_of(retirement)}."
+            findings.failed("base-model", message, _OTHER_BASE)
         elif info.tune_in is None:
             findings.unknown("base-model", f"{name} can be tuned; the locations are unknown.")
         elif location in info.tune_in:
@@ -220,75 +267,5 @@ def _check_base_models(base_models: BaseModels, location: str, findings: Finding
             )
 
 
-def _as_of(info: BaseModelInfo) -> str:
+def _as_of(info: SourcedFact) -> str:
     return f" (as of {info.as_of})" if info.as_of else ""
-
-
-async def _check_service_agent(storage: Probe, resources: Probe, settings: VertexSettings) -> None:
-    """Check whether the account that reads the examples for a job can read the bucket.
-
-    It is the service account of the provider or the service agent of the project, not the caller,
-    so that a job may fail on a bucket that the caller can read. Its roles are in the policies of
-    the bucket and of the project. If the caller cannot read those, the result is unknown, and the
-    cure says how to grant the role.
-    """
-    findings = storage.findings
-    account = settings.service_account or await _service_agent(resources, settings)
-    if account is None:
-        return
-    member = f"serviceAccount:{account}"
-    command = permissions.binding_command(_BUCKET_BINDING, member, _READER_ROLE)
-    cure = f"Allow it to read the bucket:\n    {command}"
-    policies = [
-        await _policy(storage, f"storage/v1/b/{settings.bucket}/iam"),
-        await _policy(
-            resources, f"v3/projects/{settings.project}:getIamPolicy", content={"options": {}}
-        ),
-    ]
-    roles = sorted({role for policy in policies if policy for role in _roles(policy, member)})
-    if reader_role := next((role for role in roles if role in _READER_ROLES), ""):
-        findings.ok(_SERVICE_AGENT, f"{account} can read the bucket ({reader_role})")
-    elif any(policy is None for policy in policies) or roles:
-        reason = f"its roles are {', '.join(roles)}" if roles else "its roles cannot be read"
-        findings.unknown(
-            _SERVICE_AGENT,
-            f"Cannot determine whether {account} can read the bucket: {reason}.",
-            cure,
-        )
-    else:
-        findings.failed(_SERVICE_AGENT, f"{account} cannot read gs://{settings.bucket}.", cure)
-
-
-async def _service_agent(probe: Probe, settings: VertexSettings) -> str | None:
-    """Return the service agent of the project; its name contains the project number."""
-    try:
-        document = await probe.get(f"v3/projects/{settings.project}")
-    except ProviderError as error:
-        probe.findings.unknown(
-            _SERVICE_AGENT,
-            "Cannot determine whether the service agent can read the bucket, since the number of "
-            f"{settings.project} is unknown: {error.message}",
-            "Find the number and allow the agent to read the bucket:\n"
-            "    gcloud projects describe PROJECT --format='value(projectNumber)'\n"
-            "    gcloud storage buckets add-iam-policy-binding gs://BUCKET "
-            "--member=serviceAccount:service-NUMBER@gcp-sa-aiplatform.iam.gserviceaccount.com "
-            f"--role={_READER_ROLE}",
-        )
-        return None
-    number = str(document.get("name", "")).rpartition("/")[2]
-    return f"service-{number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
-
-
-async def _policy(probe: Probe, path: str, *, content: object = None) -> JsonObject | None:
-    try:
-        return await probe.get(path, content=content)
-    except ProviderError:
-        return None
-
-
-def _roles(policy: JsonObject, member: str) -> Iterator[str]:
-    for binding in policy.get("bindings") or ():
-        # A condition may exclude the bucket, so that such a binding proves nothing.
-        members = set(binding.get("members") or ())
-        if {member, *_PUBLIC_MEMBERS} & members and not binding.get("condition"):
-            yield str(binding.get("role", ""))

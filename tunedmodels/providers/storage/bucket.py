@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
 import google_crc32c
 import msgspec
 
-from tunedmodels.errors import NotFoundError, OutcomeUnknownError, ProviderError, UnavailableError
+from tunedmodels.errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ProviderError,
+    UnavailableError,
+)
 from tunedmodels.providers.errors import STORAGE
-from tunedmodels.providers.http import Http, Transport
+from tunedmodels.providers.http import READ_TIMEOUT_S, Http, HttpResponse, Transport
 from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.wire import storage as wire
@@ -27,12 +34,23 @@ PRECONDITION_FAILED: Final = 412
 JSON: Final = "application/json"
 
 
+_REQUESTER_PAYS: Final = "requester pays"  # in the message of a 400 without userProject
+
+
+def is_requester_pays(error: ProviderError) -> bool:
+    """Whether a request failed because it names no project to which it is billed."""
+    return isinstance(error, InvalidArgumentError) and _REQUESTER_PAYS in error.message.lower()
+
+
 class ConflictError(Exception):
     """Another process wrote the object: its generation is not the expected one."""
 
 
 class Bucket:
-    """One bucket, and the folder `prefix` in it that contains our objects."""
+    """One bucket, and the folder `prefix` in it that contains our objects.
+
+    `project` is billed for the requests if the requester pays for this bucket.
+    """
 
     def __init__(
         self,
@@ -41,11 +59,14 @@ class Bucket:
         identity: Identity,
         *,
         endpoint: str = STORAGE_ENDPOINT,
+        project: str = "",
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
         self.name = name
         self.prefix = prefix
+        self._project = project
+        self._billed_project = ""
         self.http = Http(
             endpoint, identity, error_mapping=STORAGE, transport=transport, on_retry=on_retry
         )
@@ -53,6 +74,41 @@ class Bucket:
     async def aclose(self) -> None:
         """Close all connections."""
         await self.http.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        is_idempotent: bool,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra_success: frozenset[int] = frozenset(),
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> HttpResponse:
+        """Send a request; name the project to bill if the bucket requires that.
+
+        A request that names none is rejected and changes nothing, so that it is sent again.
+        """
+        for is_last in (False, True):
+            billed = {"userProject": self._billed_project} if self._billed_project else {}
+            try:
+                return await self.http.request(
+                    method,
+                    path,
+                    params={**(params or {}), **billed} or None,
+                    content=content,
+                    headers=headers or {},
+                    extra_success=extra_success,
+                    read_timeout_s=read_timeout_s,
+                    is_idempotent=is_idempotent,
+                )
+            except InvalidArgumentError as error:
+                if is_last or billed or not (self._project and is_requester_pays(error)):
+                    raise
+                self._billed_project = self._project
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def path(self, name: str) -> str:
         """Return the path of an object in our folder."""
@@ -74,11 +130,11 @@ class Bucket:
     async def stat(self, path: str) -> wire.Object | None:
         """Return the metadata of an object, or None when it does not exist."""
         try:
-            body = await self.http.request_body("GET", self.object_url(path), is_idempotent=True)
+            response = await self.request("GET", self.object_url(path), is_idempotent=True)
         except NotFoundError as error:
             self._raise_if_bucket_is_missing(error)
             return None
-        return decode_object(body)
+        return decode_object(response.body)
 
     async def write(
         self,
@@ -105,7 +161,7 @@ class Bucket:
         )
         params = {"uploadType": "multipart", "ifGenerationMatch": generation}
         try:
-            response = await self.http.request(
+            response = await self.request(
                 "POST",
                 self.upload_url,
                 params=params,
@@ -126,7 +182,7 @@ class Bucket:
 
     async def delete(self, path: str, *, generation: str) -> None:
         """Delete an object if it exists with this generation; otherwise do nothing."""
-        await self.http.request(
+        await self.request(
             "DELETE",
             self.object_url(path),
             params={"ifGenerationMatch": generation},

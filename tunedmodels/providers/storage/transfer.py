@@ -79,7 +79,7 @@ async def upload(
 
 
 async def _open_session(bucket: Bucket, new: wire.NewObject) -> dict[str, str]:
-    response = await bucket.http.request(
+    response = await bucket.request(
         "POST",
         bucket.upload_url,
         params={"uploadType": "resumable", "ifGenerationMatch": "0"},
@@ -99,7 +99,7 @@ async def _open_session(bucket: Bucket, new: wire.NewObject) -> dict[str, str]:
 async def _send_part(
     bucket: Bucket, session: dict[str, str], part: bytes, content_range: str
 ) -> HttpResponse:
-    return await bucket.http.request(
+    return await bucket.request(
         "PUT",
         bucket.upload_url,
         params=session,
@@ -154,7 +154,7 @@ async def _download_parts(
     crc = received = 0
     while received < existing.size:
         end = min(received + DOWNLOAD_PART_BYTES, existing.size)
-        response = await bucket.http.request(
+        response = await bucket.request(
             "GET",
             bucket.object_url(path),
             params={"alt": "media", "generation": existing.generation},

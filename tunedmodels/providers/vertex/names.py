@@ -12,7 +12,7 @@ that was trained in one location may be served from another one, and is called t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tunedmodels.desired import version_id
@@ -62,13 +62,24 @@ def version_filter(model_id: str) -> str:
     return f'labels.{VERSION_LABEL}="{model_id}"'
 
 
-def endpoint_url(location: str) -> str:
-    """Return the URL of the service for a location, without a path."""
+def endpoint_url(location: str, domain: str = "googleapis.com") -> str:
+    """Return the URL of the service for a location in a universe domain, without a path."""
     if location == "global":
-        return "https://aiplatform.googleapis.com"
+        return f"https://aiplatform.{domain}"
     if location in _MULTI_REGIONS:
-        return f"https://aiplatform.{location}.rep.googleapis.com"
-    return f"https://{location}-aiplatform.googleapis.com"
+        return f"https://aiplatform.{location}.rep.{domain}"
+    return f"https://{location}-aiplatform.{domain}"
+
+
+def serving_location(location: str, serve_from: Sequence[str]) -> str:
+    """Return where a base model of a location answers; `serve_from` are the places that do.
+
+    A region prefers its own multi-region: `us` for us-central1, `eu` for europe-west4.
+    """
+    if not serve_from or location in serve_from:
+        return location
+    prefix = "eu" if location.startswith("europe-") else location.partition("-")[0]
+    return prefix if prefix in serve_from else serve_from[0]
 
 
 def is_resource_name(name: str) -> bool:
