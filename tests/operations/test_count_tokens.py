@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.builders import desired, live, plan_for, with_dataset
+from tests.support.builders import desired, live, plan_for, with_dataset, with_inputs
 from tests.support.fakes.script import ScriptedTransport, error_response, ok_response
 from tests.support.project_dir import ProjectDir, project_dir
 from tunedmodels.datasets.examples import digest
-from tunedmodels.datasets.load import load
+from tunedmodels.datasets.load import load, load_preferences
 from tunedmodels.desired import Desired
 from tunedmodels.errors import (
     NotFoundError,
@@ -30,6 +30,7 @@ from tunedmodels.providers.gemini.provider import GeminiProvider
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.plan.text import plan_text
+from tunedmodels.schema.tuned_model import TrainingFile
 
 __all__ = ["project_dir"]
 
@@ -184,6 +185,31 @@ async def test_a_provider_that_does_not_count_is_an_error_only_if_no_other_count
     assert len(requests) == 1
     with pytest.raises(UnimplementedError, match="not here"):
         await counted(opened, elsewhere, gemini=UnimplementedCounter())
+
+
+PREFERENCES = {
+    "rejected.jsonl": [{"text_input": "a b", "output": "c", "rejected": "d e f"}],
+    "completions.jsonl": [
+        {
+            "contents": [{"role": "user", "parts": [{"text": "a b"}]}],
+            "completions": [
+                {"score": 1, "completion": {"role": "model", "parts": [{"text": "c"}]}},
+                {"score": 0, "completion": {"role": "model", "parts": [{"text": "d e f"}]}},
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PREFERENCES)
+async def test_both_responses_of_a_preference_are_counted(project: Project, name: str) -> None:
+    file = project.root / name
+    file.write_text("".join(json.dumps(row) + "\n" for row in PREFERENCES[name]))
+    source = TrainingFile(path=name)
+    rows = load_preferences(file, source, "rejected")
+    model = with_inputs(desired("tone", source=BASE), method="preference")
+    model = with_dataset(model, file=file, source=source, digest=digest(rows), tokens=1)
+    assert await counted(project, model) == [[(6, True)], [["a b", "c", "d e f"]]]
 
 
 async def test_an_unreadable_cache_is_replaced(project: Project) -> None:

@@ -132,10 +132,8 @@ def test_gemini_3_supports_no_customer_managed_keys(tmp_path: Path, name: str) -
         if each.severity is Severity.ERROR
     )
     assert (problem.line, problem.path) == (7, "spec.encryptionSpec")
-    assert lines([problem]) == [
-        f"models/{name} does not support customer-managed keys "
-        "[Remove it, or correct spec.baseModels of the Project]"
-    ]
+    expected = f"models/{name} does not support customer-managed keys "
+    assert lines([problem]) == [f"{expected}[Remove it, or correct spec.baseModels of the Project]"]
 
 
 def test_the_key_of_a_provider_is_checked_as_well(tmp_path: Path) -> None:

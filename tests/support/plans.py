@@ -234,7 +234,8 @@ PLANS: dict[str, Callable[[], Plan]] = {
             },
             notices={
                 name: [
-                    f"{name}.yaml:5: spec.baseModel: models/gemini-3.1-flash-lite retires on 2026-12-24"
+                    f"{name}.yaml:5: spec.baseModel: models/gemini-3.1-flash-lite retires on "
+                    "2026-12-24"
                 ]
                 for name in ("new", "ready", "moving", "not-declared")
             },

@@ -45,8 +45,10 @@ class AnswerCache:
         A version that was trained again with the same id has other answers.
         """
         created = model.created.isoformat() if model.created else ""
-        parts = (model.provider, model.resource, model.fingerprint, created)
-        return cls(directory, model.model_id, *parts, sampling_key(config))
+        parts = [model.provider, model.resource, model.fingerprint, created]
+        # Endpoints of Vertex AI were asked with the default level of thinking before.
+        thinking = ["lowest-thinking"] if model.resource.startswith("projects/") else []
+        return cls(directory, model.model_id, *parts, *thinking, sampling_key(config))
 
     def get(self, text_input: str) -> str | None:
         """Return the known answer to an input, or None."""

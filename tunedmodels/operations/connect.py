@@ -17,6 +17,7 @@ from tunedmodels.project.project import Project
 from tunedmodels.project.remote import copies_dir, is_remote
 from tunedmodels.providers.provider import LockHolder, OnUpload, Provider
 from tunedmodels.providers.registry import open_provider
+from tunedmodels.schema.base_models import BaseModelCatalog
 from tunedmodels.schema.project import EmbeddedSettings
 from tunedmodels.schema.tuned_model import TunedModelSpec
 
@@ -41,6 +42,7 @@ async def connect(
     unfinished job resumes from its checkpoint the next time. Raises StoreError inside the block
     when the disk of the service stops it.
     """
+    base_models = BaseModelCatalog(project.manifest.spec.base_models)
     async with AsyncExitStack() as stack:
         providers: dict[str, Provider] = {}
         for name, settings in project.providers.items():
@@ -63,6 +65,7 @@ async def connect(
                 embedded_app=app,
                 on_retry=on_retry or _log_retry,
                 on_upload=on_upload,
+                base_models=base_models,
             )
             providers[name] = await stack.enter_async_context(provider)
         yield providers

@@ -13,13 +13,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tunedmodels.datasets.examples import digest, prompt
-from tunedmodels.datasets.load import load
+from tunedmodels.datasets.examples import Example, Preference, digest, prompt
+from tunedmodels.datasets.load import load, load_preferences
 from tunedmodels.desired import Desired
 from tunedmodels.errors import UnimplementedError
 from tunedmodels.files import write_atomic
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.project.project import Project
+from tunedmodels.project.resolve import rejected_field
 from tunedmodels.providers.provider import Provider
 
 _ENDED = (ModelState.FAILED, ModelState.CANCELLED)
@@ -73,15 +74,25 @@ def _with_tokens(desired: Desired, tokens: int) -> Desired:
 
 def _read_texts(desired: Desired) -> list[str] | None:
     """Return the texts to count, or None when the file changed since it was scanned."""
-    dataset = desired.inputs.dataset
-    examples = load(dataset.file, dataset.source, display_path=dataset.declared_path)
-    if digest(examples) != dataset.digest:
+    examples = _load_examples(desired)
+    if digest(examples) != desired.inputs.dataset.digest:
         return None
-    return [
-        text
-        for example in examples
-        for text in (prompt(desired.inputs.preamble, example.text_input), example.output)
-    ]
+    return [text for example in examples for text in _texts(example, desired.inputs.preamble)]
+
+
+def _load_examples(desired: Desired) -> Sequence[Example]:
+    dataset = desired.inputs.dataset
+    path = dataset.declared_path
+    if desired.inputs.method == "supervised":
+        return load(dataset.file, dataset.source, display_path=path)
+    rejected = rejected_field(dataset.source)
+    return load_preferences(dataset.file, dataset.source, rejected, display_path=path)
+
+
+def _texts(example: Example, preamble: str) -> list[str]:
+    """Return the texts of an example, including the rejected response of a preference."""
+    texts = [prompt(preamble, example.text_input), example.output]
+    return [*texts, example.rejected] if isinstance(example, Preference) else texts
 
 
 class _TokenCounts:
@@ -96,7 +107,10 @@ class _TokenCounts:
 
     def key(self, provider_type: str, base: str, desired: Desired) -> str:
         """Return a digest of everything that a count depends on."""
-        parts = [provider_type, base, desired.inputs.dataset.digest, desired.inputs.preamble]
+        inputs = desired.inputs
+        parts = [provider_type, base, inputs.dataset.digest, inputs.preamble]
+        if inputs.method != "supervised":
+            parts.append(inputs.method)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def save(self) -> None:

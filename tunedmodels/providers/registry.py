@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tunedmodels.providers.provider import OnUpload, Provider
 from tunedmodels.providers.retry import OnRetry
+from tunedmodels.schema.base_models import BaseModelCatalog
 from tunedmodels.schema.project import AnyProvider, GeminiSettings, VertexSettings
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class ProviderContext:
     """The embedded service as an ASGI application."""
     on_retry: OnRetry | None = None
     on_upload: OnUpload | None = None
+    base_models: BaseModelCatalog | None = None
+    """Facts about base models; None: the bundled ones."""
 
 
 def open_provider(
@@ -43,13 +46,16 @@ def open_provider(
     embedded_app: AsgiApp | None = None,
     on_retry: OnRetry | None = None,
     on_upload: OnUpload | None = None,
+    base_models: BaseModelCatalog | None = None,
 ) -> Provider:
     """Return the provider for `settings`, to be used as an async context manager.
 
     `project` is the owner in the stamps. Credentials come from `environ`. A missing credential
     raises with the first call, so that a project may declare a provider that no model uses yet.
     """
-    context = ProviderContext(name, settings, project, environ, embedded_app, on_retry, on_upload)
+    context = ProviderContext(
+        name, settings, project, environ, embedded_app, on_retry, on_upload, base_models
+    )
     return PROVIDERS[settings.type](context)
 
 
@@ -79,6 +85,7 @@ def _gemini(context: ProviderContext) -> Provider:
 
 
 def _vertex(context: ProviderContext) -> Provider:
+    from tunedmodels.providers.auth.adc import universe_domain  # noqa: PLC0415  # start-up
     from tunedmodels.providers.auth.google import vertex_identity  # noqa: PLC0415  # start-up
     from tunedmodels.providers.vertex.provider import VertexProvider  # noqa: PLC0415  # start-up
 
@@ -89,6 +96,8 @@ def _vertex(context: ProviderContext) -> Provider:
         project=context.project,
         settings=context.settings,
         identity=vertex_identity(context.environ),
+        base_models=context.base_models,
+        domain=universe_domain(context.environ),
         on_retry=context.on_retry,
         on_upload=context.on_upload,
     )

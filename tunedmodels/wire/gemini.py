@@ -177,6 +177,13 @@ class Content(ApiMessage):
     role: str = ""
 
 
+class ThinkingConfig(ApiMessage):
+    """How much a model thinks before it answers: a level, or a budget in tokens."""
+
+    thinking_level: str = ""
+    thinking_budget: int | None = None
+
+
 class GenerationConfig(ApiMessage):
     """Generation settings; the model's own values apply to fields that are not set."""
 
@@ -184,6 +191,7 @@ class GenerationConfig(ApiMessage):
     top_p: float | None = None
     top_k: int | None = None
     max_output_tokens: int | None = None
+    thinking_config: ThinkingConfig | None = None
 
 
 class GenerateRequest(ApiMessage):

@@ -34,3 +34,10 @@ class NewObject(ApiMessage):
     content_type: str = ""
     crc32c: str = ""
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ObjectPage(ApiMessage):
+    """The response of objects.list."""
+
+    items: list[Object] = msgspec.field(default_factory=list)
+    next_page_token: str = ""

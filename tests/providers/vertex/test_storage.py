@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
-from tests.support.vertex.cloud import LoopbackCloud
+from tests.support.vertex.cloud import PROJECT, LoopbackCloud
 from tests.support.vertex.errors import ServiceError
 from tests.support.vertex.faults import Fault, PlannedFault
 from tests.support.vertex.service import LoopbackApp
@@ -77,6 +78,41 @@ async def test_a_dataset_is_uploaded_to_an_object_with_its_digest(
         "systemInstruction": {"role": "system", "parts": [{"text": "Be kind."}]},
     }
     assert uri.startswith("gs://data/tunedmodels/datasets/")
+
+
+async def test_a_requester_pays_bucket_is_billed_to_the_project(cloud: LoopbackCloud) -> None:
+    cloud.buckets.requester_pays.add("data")
+    opened = Bucket(
+        "data",
+        "tunedmodels",
+        Credentials(access_token=cloud.identity.issue()),
+        project=PROJECT,
+        transport=http.asgi_transport(LoopbackApp(cloud)),
+    )
+    async with aclosing(opened) as bucket:
+        await upload(bucket, MANY)
+        async with BucketLock(bucket, LOCK).hold():
+            assert len(await bucket.list("tunedmodels/locks/")) == 1
+        assert await bucket.list("tunedmodels/locks/") == []
+    assert [request.status for request in cloud.requests].count(400) == 1
+    billed = {request.query.get("userProject") for request in cloud.requests[1:]}
+    assert billed == {PROJECT}
+
+
+async def test_a_requester_pays_bucket_without_a_project_is_an_error(
+    cloud: LoopbackCloud, bucket: Bucket
+) -> None:
+    cloud.buckets.requester_pays.add("data")
+    with pytest.raises(ProviderError, match="requester pays"):
+        await bucket.stat(LOCK)
+
+
+async def test_all_pages_of_a_list_are_read(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    cloud.page_limit = 2
+    for number in range(5):
+        cloud.buckets.put("data", f"a/{number}", b"", job=str(number))
+    assert [each.metadata["job"] for each in await bucket.list("a/")] == ["0", "1", "2", "3", "4"]
+    assert len(await bucket.list("a/", limit=1)) == 1
 
 
 async def test_the_same_data_is_uploaded_once(cloud: LoopbackCloud, bucket: Bucket) -> None:

@@ -57,6 +57,7 @@ class Buckets:
         self.objects: dict[tuple[str, str], StoredObject] = {}
         self.uploads: dict[str, ResumableUpload] = {}
         self.written: list[str] = []
+        self.requester_pays: set[str] = set()
         self._generations = itertools.count(1795331304000001, 997)
         self._ids = itertools.count(1)
 

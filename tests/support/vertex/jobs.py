@@ -43,6 +43,10 @@ BASE_MODELS = {
 }
 
 
+# Base models for which temperature, topP and topK are deprecated.
+NO_SAMPLING = ("gemini-3.5-flash", "gemini-3.5-flash-lite")
+
+
 @dataclass(frozen=True)
 class JobDurations:
     """The seconds that each part of a job takes."""
@@ -310,6 +314,15 @@ class TuningJobs:
             uri = spec.get(key, "" if key.startswith("training") else "gs://")
             if not uri.startswith("gs://"):
                 raise ServiceError(400, f"Invalid value for {key}: {uri!r}.")
+        self._validate_base(location, body, spec)
+        if len(body.get("tunedModelDisplayName", "")) > 128:
+            raise ServiceError(400, "The display name is longer than 128 characters.")
+        for key, value in body.get("labels", {}).items():
+            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+                raise ServiceError(400, f"Invalid label: {key!r}: {value!r}.")
+
+    def _validate_base(self, location: str, body: dict[str, Any], spec: dict[str, Any]) -> None:
+        """Raise the errors that depend on the base model."""
         _, base = self._parent(body)
         if base not in BASE_MODELS:
             raise ServiceError(400, f"Base model {base} is not supported.")
@@ -322,8 +335,3 @@ class TuningJobs:
         size = spec.get("hyperParameters", {}).get("adapterSize", "ADAPTER_SIZE_FOUR")
         if size.removeprefix("ADAPTER_SIZE_") not in BASE_MODELS[base].adapters:
             raise ServiceError(400, "The adapter size is not supported for this base model.")
-        if len(body.get("tunedModelDisplayName", "")) > 128:
-            raise ServiceError(400, "The display name is longer than 128 characters.")
-        for key, value in body.get("labels", {}).items():
-            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-                raise ServiceError(400, f"Invalid label: {key!r}: {value!r}.")

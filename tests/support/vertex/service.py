@@ -30,6 +30,7 @@ _PERMISSIONS = {
     "listVersions": "models.list",
     "mergeVersionAliases": "models.update",
 }
+REQUESTER_PAYS = "Bucket is a requester pays bucket but no user project provided."
 # Methods without a permission of their own.
 _UNCHECKED_METHODS = ("operations.get", "buckets.testIamPermissions", "projects.testIamPermissions")
 
@@ -118,7 +119,7 @@ class LoopbackApp:
             if call.query.get("alt") != "media":
                 for violation in match.method.response_violations(json.loads(response.body)):
                     self._violation(f"{name}, in the response of the loopback service: {violation}")
-            if name == "endpoints.streamGenerateContent":
+            if name.endswith(".streamGenerateContent"):
                 response = _stream(response, call.query)
         return response
 
@@ -142,6 +143,9 @@ class LoopbackApp:
         )
         if not request.is_storage:
             self._check_location(call)
+        elif call.path.get("bucket") in cloud.buckets.requester_pays:
+            if call.query.get("userProject") not in cloud.project_ids:
+                raise ServiceError(400, REQUESTER_PAYS)
         violations = [] if request.is_upload else list(call.method.request_violations(call.body))
         for violation in violations:
             self._violation(f"{name}: {violation}")

@@ -15,6 +15,7 @@ from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.providers import http
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.vertex.provider import VertexProvider
+from tunedmodels.schema.base_models import BaseModelCatalog
 from tunedmodels.schema.project import VertexSettings
 
 BASE = "models/regional-model"
@@ -30,7 +31,11 @@ def desired(name: str = "tone", **fields: Any) -> Desired:
 
 @asynccontextmanager
 async def loopback_provider(
-    cloud: LoopbackCloud, *, project_name: str = "demo", **overrides: Any
+    cloud: LoopbackCloud,
+    *,
+    project_name: str = "demo",
+    base_models: BaseModelCatalog | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[VertexProvider]:
     """A provider on `cloud`, in this process; its sleeps advance the time of the cloud.
 
@@ -49,6 +54,7 @@ async def loopback_provider(
         project=project_name,
         settings=settings,
         identity=Credentials(access_token=cloud.identity.issue()),
+        base_models=base_models,
         transport=http.asgi_transport(LoopbackApp(cloud)),
         sleep=sleep,
     ) as provider:

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.vertex.errors import ServiceError
 from tests.support.vertex.identity import PROJECT_NUMBER
 from tests.support.vertex.job_document import job_document
-from tests.support.vertex.jobs import BASE_MODELS, Job
+from tests.support.vertex.jobs import BASE_MODELS, NO_SAMPLING, Job
 from tests.support.vertex.names import parse_filter
 from tests.support.vertex.registry import Operation
 from tests.support.vertex.tuning_data import content_text, prompt_key
@@ -175,20 +175,46 @@ def _generate(call: Call) -> dict[str, Any]:
 def _answer(call: Call, question: str) -> tuple[str, str]:
     """The answer that the model at the endpoint learned, or that of a base model."""
     if "publisher" in call.path:
-        base = call.path["model"]
-        if base not in BASE_MODELS:
-            raise ServiceError(404, f"Publisher Model `{call.resource}` was not found.")
+        base = _served_base_model(call)
+        _check_config(call, base)
         return f"{base} says nothing.", base
     registry = call.cloud.registry
     deployed = registry.endpoint(call.resource).document.get("deployedModels")
     if not deployed:
         raise ServiceError(400, "The endpoint has no deployed model.", status="FAILED_PRECONDITION")
     model = registry.model(deployed[0]["model"])
+    source = model.version(deployed[0]["modelVersionId"])["baseModelSource"]["genieSource"]
+    _check_config(call, source["baseModelUri"].rpartition("/")[2])
     learned = model.learned[deployed[0]["modelVersionId"]]
     return learned.get(question, "I never learned that."), deployed[0]["model"]
 
 
+def _served_base_model(call: Call) -> str:
+    """The base model of the path; a 404 where it is not served."""
+    base = str(call.path["model"])
+    rules = BASE_MODELS.get(base)
+    is_multi_region = call.path["location"] in ("us", "eu")
+    if rules is None or rules.is_open or rules.is_multi_region is not is_multi_region:
+        raise ServiceError(404, f"Publisher Model `{call.resource}` was not found.")
+    return base
+
+
+def _check_config(call: Call, base: str) -> None:
+    """Record what the documentation advises against in a request to a model."""
+    config = call.body.get("generationConfig", {})
+    rules = BASE_MODELS.get(base)
+    is_ours = call.request.headers.get("user-agent", "").startswith("tunedmodels/")
+    if rules is None or not rules.is_multi_region or not is_ours:
+        return
+    if {"temperature", "topP", "topK"} & config.keys() and base in NO_SAMPLING:
+        call.cloud.violations.append(f"{call.method.name}: {base} deprecates sampling settings")
+    if config.get("thinkingConfig") != {"thinkingLevel": "MINIMAL"}:
+        call.cloud.violations.append(f"{call.method.name}: {base} is asked to think")
+
+
 def _count_tokens(call: Call) -> dict[str, Any]:
+    if "publisher" in call.path:
+        _served_base_model(call)
     total = _tokens(call.body.get("contents", []))
     return {"totalTokens": total} if total else {}
 
@@ -217,6 +243,7 @@ METHODS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "endpoints.delete": _delete_endpoint,
     "endpoints.generateContent": _generate,
     "endpoints.streamGenerateContent": _generate,
+    "models.streamGenerateContent": _generate,
     "endpoints.countTokens": _count_tokens,
     "operations.get": _get_operation,
 }

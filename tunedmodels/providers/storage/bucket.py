@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import google_crc32c
@@ -28,6 +28,8 @@ from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.wire import storage as wire
 from tunedmodels.wire import vertex
+
+T = TypeVar("T")
 
 STORAGE_ENDPOINT: Final = "https://storage.googleapis.com"
 PRECONDITION_FAILED: Final = 412
@@ -136,6 +138,26 @@ class Bucket:
             return None
         return decode_object(response.body)
 
+    async def list(self, prefix: str, *, limit: int | None = None) -> list[wire.Object]:
+        """Return the objects whose paths begin with `prefix`, at most `limit` of them.
+
+        Raises NotFoundError when the bucket does not exist.
+        """
+        path = f"storage/v1/b/{quote(self.name, safe='')}/o"
+        objects: list[wire.Object] = []
+        token = ""
+        while limit is None or len(objects) < limit:
+            params = {"prefix": prefix, **({"pageToken": token} if token else {})}
+            if limit is not None:
+                params["maxResults"] = str(limit)
+            response = await self.request("GET", path, params=params, is_idempotent=True)
+            page = decode_page(response.body)
+            objects += page.items
+            if page.next_page_token in ("", token):
+                break
+            token = page.next_page_token
+        return objects
+
     async def write(
         self,
         path: str,
@@ -213,8 +235,17 @@ def encode_crc32c(crc32c: int) -> str:
 
 def decode_object(body: bytes) -> wire.Object:
     """Return the object metadata of a response. Raises ProviderError when it is malformed."""
+    return _decode(body, wire.Object)
+
+
+def decode_page(body: bytes) -> wire.ObjectPage:
+    """Return a page of objects. Raises ProviderError when it is malformed."""
+    return _decode(body, wire.ObjectPage)
+
+
+def _decode(body: bytes, message_type: type[T]) -> T:
     try:
-        return vertex.decode(body, wire.Object)
+        return vertex.decode(body, message_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProviderError(
             f"The response is not a message of Cloud Storage: {error}.",

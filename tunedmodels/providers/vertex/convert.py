@@ -16,6 +16,7 @@ from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import Edit
 from tunedmodels.providers.vertex import names
+from tunedmodels.schema.base_models import reference, strip_prefix
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import status
 from tunedmodels.wire import vertex as wire
@@ -91,6 +92,12 @@ def job_state(job: wire.TuningJob) -> ModelState:
     return _STATES.get(job.state, ModelState.TRAINING)
 
 
+def base_model(job: wire.TuningJob) -> str:
+    """Return the base model of a job as a manifest has it, "" if the job does not name it."""
+    name = job.base_model or (job.pre_tuned_model.base_model if job.pre_tuned_model else "")
+    return reference(strip_prefix(name)) if name else ""
+
+
 def observed_model(
     provider: str, version: VertexVersion, *, tolerates_drops: bool
 ) -> ObservedModel:
@@ -111,7 +118,7 @@ def observed_model(
         model_id=version.model_id,
         resource=job.tuned_model.endpoint if is_ready and job.tuned_model else job.name,
         state=version.state,
-        source=f"tunedModels/{parent}" if parent else f"models/{job.base_model.rpartition('/')[2]}",
+        source=f"tunedModels/{parent}" if parent else base_model(job) or "models/",
         fields=MutableFields(
             display_name=model.display_name if model else job.tuned_model_display_name,
             description=description,

@@ -8,12 +8,18 @@ create, and the number of the job is added to it afterwards.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tunedmodels.errors import OutcomeUnknownError, ProviderError, RefusedError
+from tunedmodels.errors import (
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    ProviderError,
+    RefusedError,
+)
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.storage.bucket import Bucket, ConflictError
 from tunedmodels.providers.storage.lock import BucketLock
@@ -59,6 +65,19 @@ class CreateIntents:
         metadata = existing.metadata
         known_jobs = frozenset(metadata.get("before", "").split())
         return CreateIntent(metadata.get("job", ""), known_jobs, existing.generation)
+
+    async def jobs(self) -> Mapping[str, str]:
+        """Return the numbers of the jobs that were created, by version.
+
+        Empty if the caller cannot list the bucket: a plan then depends on the list of jobs alone.
+        """
+        prefix = self._path("")
+        try:
+            objects = await self._bucket.list(prefix)
+        except (NotFoundError, PermissionDeniedError):
+            return {}
+        jobs = {each.name.removeprefix(prefix): each.metadata.get("job", "") for each in objects}
+        return {model_id: job for model_id, job in jobs.items() if job.isdecimal()}
 
     async def record(
         self, model_id: str, previous: CreateIntent | None, known_jobs: Collection[str]

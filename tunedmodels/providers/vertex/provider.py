@@ -27,11 +27,12 @@ from tunedmodels.errors import (
     InvalidArgumentError,
     NotFoundError,
     ProviderError,
+    UnimplementedError,
 )
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel
+from tunedmodels.providers.auth.adc import DEFAULT_DOMAIN, in_domain
 from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.gemini import content
-from tunedmodels.providers.gemini import convert as gemini
 from tunedmodels.providers.http import Http, Transport
 from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.provider import AvailableBaseModel, Edit, LockHolder, OnUpload
@@ -44,7 +45,9 @@ from tunedmodels.providers.vertex import convert, names, training_data
 from tunedmodels.providers.vertex.convert import VertexVersion, job_state
 from tunedmodels.providers.vertex.create import CreateIntents, JobCreator
 from tunedmodels.providers.vertex.delete import ResultDeleter, Sleep
+from tunedmodels.providers.vertex.generate import base_model_location, generate_request
 from tunedmodels.providers.vertex.read import JobReader, job_number
+from tunedmodels.schema.base_models import BaseModelCatalog, is_open_model
 from tunedmodels.schema.project import VertexSettings
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
@@ -55,8 +58,9 @@ from tunedmodels.wire import vertex as wire
 class VertexProvider:
     """The tuned models of a Google Cloud project in one location.
 
-    `name` is the name in manifests, `project` the owner in the stamps of our models. `sleep` waits
-    between polls.
+    `name` is the name in manifests, `project` the owner in the stamps of our models. `base_models`
+    says where base models answer and how they are asked. `domain` is the universe domain of the
+    credentials. `sleep` waits between polls.
     """
 
     is_in_process = False
@@ -68,6 +72,8 @@ class VertexProvider:
         project: str,
         settings: VertexSettings,
         identity: Identity,
+        base_models: BaseModelCatalog | None = None,
+        domain: str = DEFAULT_DOMAIN,
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
         on_upload: OnUpload | None = None,
@@ -77,6 +83,9 @@ class VertexProvider:
         self._project = project
         self._settings = settings
         self._identity = identity
+        self._base_models = base_models or BaseModelCatalog()
+        self._domain = domain
+        self._bases: dict[str, str] = {}  # base models by endpoint, of the models read so far
         self._transport = transport
         self._on_retry = on_retry
         self._on_upload = on_upload
@@ -90,8 +99,8 @@ class VertexProvider:
         self._lock = BucketLock(self._bucket, path, on_retry=on_retry)
         self._is_locked = False
         self._creating = asyncio.Lock()
-        self._reader = JobReader(self._parent, project, self._client)
         intents = CreateIntents(self._bucket, location)
+        self._reader = JobReader(self._parent, project, self._client, intents.jobs)
         self._creator = JobCreator(self._reader, intents, self._lock, sleep)
         self._deleter = ResultDeleter(self._reader, self._client, sleep)
 
@@ -178,7 +187,7 @@ class VertexProvider:
                 cure="To follow the job: tunedmodels watch",
             )
         model, mask = convert.patch_body(version.model, edit)
-        await self._home.request_body(
+        await self._client(names.location_of(version.model.name)).request_body(
             "PATCH",
             f"v1/{names.without_version(version.model.name)}",
             params={"updateMask": mask},
@@ -222,12 +231,21 @@ class VertexProvider:
         return []
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
-        """Return the total number of tokens of the texts for a base model."""
-        name = base.removeprefix("models/")
-        path = f"v1/{self._parent}/publishers/google/models/{quote(name)}:countTokens"
+        """Return the total number of tokens of the texts for a base model.
+
+        Raises UnimplementedError for an open model, which the service does not serve.
+        """
+        if is_open_model(base):
+            raise UnimplementedError(
+                f"Vertex AI counts no tokens for {base}, which it does not serve.",
+                cure="Leave out --count-tokens: the plan then contains estimates.",
+            )
+        location, resource = self._base_model(base)
         return await content.count_tokens(
             texts,
-            lambda body: self._home.request_body("POST", path, content=body, is_idempotent=True),
+            lambda body: self._client(location).request_body(
+                "POST", f"v1/{quote(resource)}:countTokens", content=body, is_idempotent=True
+            ),
         )
 
     async def generate(
@@ -240,20 +258,28 @@ class VertexProvider:
     ) -> AsyncGenerator[str, None]:
         """Send a prompt to an endpoint or a base model (`models/NAME`); yield the answer."""
         if resource.startswith("models/"):
-            name = resource.removeprefix("models/")
-            resource = f"{self._parent}/publishers/google/models/{name}"
-            client = self._home
+            base = resource
+            location, resource = self._base_model(base)
         else:
-            client = self._client(names.location_of(resource))
-        lines = client.stream_lines(
+            base = self._bases.get(resource, "")
+            location = names.location_of(resource)
+        info = self._base_models.get("vertex", base) if base else None
+        lines = self._client(location).stream_lines(
             "POST",
             f"v1/{quote(resource)}:streamGenerateContent",
             params={"alt": "sse"},
-            content=gemini_wire.encode(gemini.generate_request(text, system, config)),
+            content=gemini_wire.encode(generate_request(text, system, config, info)),
         )
         async with aclosing(content.stream_answer(lines, resource, VERTEX.endpoint_cure)) as answer:
             async for part in answer:
                 yield part
+
+    def _base_model(self, base: str) -> tuple[str, str]:
+        """Return the location in which a base model answers, and its resource name there."""
+        info = self._base_models.get("vertex", base)
+        location = base_model_location(self._settings.location, info)
+        parent = f"projects/{self._settings.project}/locations/{location}"
+        return location, f"{parent}/publishers/google/models/{base.removeprefix('models/')}"
 
     async def download(self, uri: str, folder: Path) -> Path:
         """Download a dataset (`gs://BUCKET/OBJECT`) into `folder`. Raises NotFoundError."""
@@ -266,7 +292,9 @@ class VertexProvider:
             name,
             self._settings.prefix,
             self._identity,
-            endpoint=self._settings.storage_endpoint or storage.STORAGE_ENDPOINT,
+            endpoint=self._settings.storage_endpoint
+            or in_domain(storage.STORAGE_ENDPOINT, self._domain),
+            project=self._settings.project,
             transport=self._transport,
             on_retry=self._on_retry,
         )
@@ -323,7 +351,9 @@ class VertexProvider:
 
     def _observed(self, version: VertexVersion) -> ObservedModel:
         tolerates = self._settings.on_dropped_examples == "warn"
-        return convert.observed_model(self.name, version, tolerates_drops=tolerates)
+        model = convert.observed_model(self.name, version, tolerates_drops=tolerates)
+        self._bases[model.resource] = convert.base_model(version.job)
+        return model
 
     @property
     def _home(self) -> Http:
@@ -331,7 +361,7 @@ class VertexProvider:
 
     def _client(self, location: str) -> Http:
         """Return the client for a location; a declared endpoint serves all locations."""
-        url = self._settings.endpoint or names.endpoint_url(location)
+        url = self._settings.endpoint or names.endpoint_url(location, self._domain)
         if url not in self._clients:
             self._clients[url] = Http(
                 url,

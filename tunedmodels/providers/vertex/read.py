@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,14 +43,22 @@ class JobReader:
     """Reads the jobs of `parent` (`projects/P/locations/L`) and what they created.
 
     `client` returns the client for a location. `project` is the owner in our labels; versions of
-    other owners are identified by the number of their job.
+    other owners are identified by the number of their job. `created_jobs` returns the numbers of
+    the jobs in our create intents by version, since the list of jobs may lag.
     """
 
-    def __init__(self, parent: str, project: str, client: Callable[[str], Http]) -> None:
+    def __init__(
+        self,
+        parent: str,
+        project: str,
+        client: Callable[[str], Http],
+        created_jobs: Callable[[], Awaitable[Mapping[str, str]]],
+    ) -> None:
         self._parent = parent
         self._project = project
         self._location = parent.rpartition("/")[2]
         self._client = client
+        self._created_jobs = created_jobs
         self._remembered: dict[str, str] = {}
 
     def remember(self, model_id: str, number: str) -> None:
@@ -59,13 +67,40 @@ class JobReader:
 
     async def list_versions(self) -> list[VertexVersion]:
         """Return all versions, those of other owners included, without deleted ones."""
-        jobs, models = await asyncio.gather(
-            self._list(f"{JOBS_API_VERSION}/{self._parent}/tuningJobs", wire.TuningJobPage),
-            self._list(f"v1/{self._parent}/models", wire.ModelPage),
+        listed, models, created = await asyncio.gather(
+            self._list(
+                self._location, f"{JOBS_API_VERSION}/{self._parent}/tuningJobs", wire.TuningJobPage
+            ),
+            self._list_models(self._location),
+            self._created_jobs(),
         )
-        listed = {names.location_and_id(model.name): model for model in models}
-        versions = await gather(self._read_version(job, listed) for job in jobs)
+        jobs = [*listed, *await self._unlisted_jobs(listed, created)]
+        others = {_model_location(job) for job in jobs} - {"", self._location}
+        for group in await gather(self._list_models(location) for location in sorted(others)):
+            models += group
+        by_name = {names.location_and_id(model.name): model for model in models}
+        versions = await gather(self._read_version(job, by_name) for job in jobs)
         return await self._check_endpoints(_most_informative(versions))
+
+    async def _unlisted_jobs(
+        self, listed: Iterable[wire.TuningJob], created: Mapping[str, str]
+    ) -> list[wire.TuningJob]:
+        """Return the jobs that this project created and that no list shows yet."""
+        known = set(map(job_number, listed))
+        missing = {model_id: job for model_id, job in created.items() if job not in known}
+        self._remembered |= missing
+        found = await gather(self._job_if_exists(job) for job in missing.values())
+        return [job for job in found if job]
+
+    async def _job_if_exists(self, number: str) -> wire.TuningJob | None:
+        try:
+            return await self.job(number)
+        except NotFoundError:
+            return None
+
+    async def _list_models(self, location: str) -> list[wire.Model]:
+        path = f"v1/{self._parent.rpartition('/')[0]}/{location}/models"
+        return await self._list(location, path, wire.ModelPage)
 
     async def get_version(self, model_id: str) -> VertexVersion | None:
         """Return a version by its id, or None; requests every part of it by name."""
@@ -84,9 +119,9 @@ class JobReader:
         path = f"{JOBS_API_VERSION}/{self._parent}/tuningJobs"
         try:
             query = names.version_filter(model_id)
-            listed = await self._list(path, wire.TuningJobPage, filter=query)
+            listed = await self._list(self._location, path, wire.TuningJobPage, filter=query)
         except InvalidArgumentError:  # the grammar of this filter is not documented
-            listed = await self._list(path, wire.TuningJobPage)
+            listed = await self._list(self._location, path, wire.TuningJobPage)
         ours = [job for job in listed if self.model_id(job) == model_id]
         remembered = self._remembered.get(model_id)
         if remembered and remembered not in map(job_number, ours):
@@ -114,10 +149,11 @@ class JobReader:
         return decode_response(body, wire.TuningJob)
 
     async def model(self, name: str) -> wire.Model | None:
-        """Return a model by its resource name, or None when it was deleted."""
+        """Return a model from the location in its resource name, or None when it was deleted."""
         path = f"v1/{names.without_version(name)}"
+        client = self._client(names.location_of(name))
         try:
-            body = await self._home.request_body("GET", path, is_idempotent=True)
+            body = await client.request_body("GET", path, is_idempotent=True)
         except NotFoundError:
             return None
         return decode_response(body, wire.Model)
@@ -148,8 +184,10 @@ class JobReader:
             return self.version(job, None, ModelPresence.NO_MODEL)
         if not names.is_resource_name(name):  # the result of an unknown kind of tuning
             return self.version(job, None, ModelPresence.DELETED)
-        model = listed.get(names.location_and_id(name)) if listed else None
-        if model is None and (listed is None or _is_new(job)):
+        model = listed.get(names.location_and_id(name)) if listed is not None else None
+        # A list may lag or be incomplete. A model of ours that is not listed is requested by its
+        # name, so that no version is trained again because its model was not in a list.
+        if model is None and (listed is None or _is_new(job) or self._has_our_labels(job)):
             model = await self.model(name)
         presence = ModelPresence.AVAILABLE if model else ModelPresence.DELETED
         return self.version(job, model, presence)
@@ -174,12 +212,19 @@ class JobReader:
             return False
         stamp = stamps.parse_description(version.model.description)[1]
         is_adopted = stamp is not None and stamp.project == self._project
-        return is_adopted or bool(names.version_from_labels(version.job.labels, self._project))
+        return is_adopted or self._has_our_labels(version.job)
 
-    async def _list(self, path: str, page_type: type[Page[E]], **params: str) -> list[E]:
+    def _has_our_labels(self, job: wire.TuningJob) -> bool:
+        return bool(names.version_from_labels(job.labels, self._project))
+
+    async def _list(
+        self, location: str, path: str, page_type: type[Page[E]], **params: str
+    ) -> list[E]:
+        client = self._client(location)
+
         async def fetch(token: str) -> Page[E]:
             query = {"pageSize": PAGE_SIZE, **params, **({"pageToken": token} if token else {})}
-            body = await self._home.request_body("GET", path, params=query, is_idempotent=True)
+            body = await client.request_body("GET", path, params=query, is_idempotent=True)
             return decode_response(body, page_type)
 
         return await read_all(fetch, lambda entry: entry)
@@ -198,6 +243,12 @@ def decode_response(body: bytes, message_type: type[T]) -> T:
 def job_number(job: wire.TuningJob) -> str:
     """Return the number of a job, the last part of its name."""
     return job.name.rpartition("/")[2]
+
+
+def _model_location(job: wire.TuningJob) -> str:
+    """Return the location of the model that a job created, "" if it has none."""
+    name = job.tuned_model.model if job.tuned_model else ""
+    return names.location_of(name) if names.is_resource_name(name) else ""
 
 
 def _most_informative(versions: Iterable[VertexVersion]) -> list[VertexVersion]:
