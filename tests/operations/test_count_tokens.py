@@ -187,7 +187,7 @@ async def test_a_provider_that_does_not_count_is_an_error_only_if_no_other_count
         await counted(opened, elsewhere, gemini=UnimplementedCounter())
 
 
-PREFERENCES = {
+PREFERENCES: dict[str, list[dict[str, Any]]] = {
     "rejected.jsonl": [{"text_input": "a b", "output": "c", "rejected": "d e f"}],
     "completions.jsonl": [
         {

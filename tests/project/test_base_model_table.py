@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from tests.support.project_dir import ProjectDir
 from tunedmodels.errors import Problem, Severity
 from tunedmodels.project import Project
 from tunedmodels.project.base_models import base_model_report
+from tunedmodels.render.base_models import base_models_schema
 from tunedmodels.schema.base_models import read_bundled
 
 TODAY = date(2026, 11, 28)
@@ -197,3 +201,35 @@ def test_no_retired_base_model_is_suggested(tmp_path: Path) -> None:
     for base in ("models/gemini-2.5-flsh", "models/what", "models/gemini-3.8-flash"):
         found = problems(tmp_path, base)
         assert all("gemini-2.5" not in each.cure for each in found)
+
+
+def test_the_command_lists_what_can_be_tuned_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = ProjectDir(tmp_path, capsys, monkeypatch)
+    listed = project.run("models", "--provider", "vertex", "--location", "us-west1")
+    assert listed.code == 0
+    assert "google/gemma3@gemma-3-27b-it  (vertex)" in listed.out
+    assert "$6.83 per 1M training tokens (documented, Google's google/skills" in listed.out
+    assert "gemini" not in listed.out.replace("gemini-2.5", "")
+    document = json.loads(project.run("models", "--format", "json").out)
+    jsonschema.validate(document, base_models_schema())
+    names = {row["name"]: row for row in document["baseModels"]}
+    assert "models/gemini-2.5-flash" not in names
+    assert names["models/gemini-3.5-flash"]["retires"] == "2027-05-19"
+    assert "models/gemini-2.5-flash" in project.run("models", "--all").out
+    nowhere = project.run("models", "--provider", "vertex", "--location", "x")
+    assert nowhere.out.startswith("No base model is known that can be tuned there.")
+
+
+def test_the_command_includes_the_rows_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = "{name: mine, provider: vertex, tunable: true, source: our contract}"
+    problems(tmp_path, "models/mine", project=f"  baseModels: [{row}]\n")
+    monkeypatch.chdir(tmp_path)
+    listed = ProjectDir(tmp_path, capsys, monkeypatch).run("models")
+    assert "models/mine  (vertex)\n  tuned in    unknown locations\n" in listed.out
+    assert "  source      documented, spec.baseModels of the Project\n" not in listed.out
+    assert "our contract" in listed.out

@@ -228,14 +228,13 @@ PLANS: dict[str, Callable[[], Plan]] = {
         base_models=BaseModelFacts(
             blockers={
                 "new": Blocker(
-                    "models/gemini-3.1-flash-lite retired on 2026-11-21",
+                    "models/gemini-2.5-pro retired on 2026-11-21",
                     "Set baseModel to models/gemini-3.5-flash.",
                 )
             },
             notices={
                 name: [
-                    f"{name}.yaml:5: spec.baseModel: models/gemini-3.1-flash-lite retires on "
-                    "2026-12-24"
+                    f"{name}.yaml:5: spec.baseModel: models/gemini-2.5-pro retires on 2026-12-24"
                 ]
                 for name in ("new", "ready", "moving", "not-declared")
             },

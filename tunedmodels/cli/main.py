@@ -40,6 +40,7 @@ COMMANDS = {
     "verify": "Verify from git what a live version was trained on.",
     "adopt": "Adopt a live model that has no stamp.",
     "lock": "Show or break the locks of running applies.",
+    "models": "List the base models that can be tuned.",
     "doctor": "Check credentials, access and this machine.",
     "schema": "Print a JSON Schema.",
     "serve": "Run the embedded service as a server.",

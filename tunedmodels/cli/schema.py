@@ -20,6 +20,7 @@ _SCHEMAS = {
     "validate": "tunedmodels.render.problems_json:problems_schema",
     "evaluation": "tunedmodels.render.evaluation_json:evaluation_schema",
     "doctor": "tunedmodels.render.doctor:doctor_schema",
+    "models": "tunedmodels.render.base_models:base_models_schema",
     "events": "tunedmodels.listeners.jsonl:events_schema",
 }
 
@@ -29,9 +30,9 @@ _SCHEMAS = {
 def command(name: str) -> None:
     """Print a JSON Schema.
 
-    NAME is manifest (for editors), plan, status, show, outputs, validate, evaluation, doctor or
-    verify (for the JSON output of that command), provenance (for show --card json), policy (for
-    plan --format policy) or events (for a line of --events). Default: manifest.
+    NAME is manifest (for editors), plan, status, show, outputs, validate, evaluation, doctor,
+    models or verify (for the JSON output of that command), provenance (for show --card json),
+    policy (for plan --format policy) or events (for a line of --events). Default: manifest.
     """
     module, _, function = _SCHEMAS[name].partition(":")
     schema = getattr(import_module(module), function)()

@@ -186,6 +186,10 @@ class BaseModelCatalog:
         """Return the names of all known base models of a type of provider."""
         return [entry.name for entry in self._entries.values() if entry.provider == provider]
 
+    def infos(self) -> list[BaseModelInfo]:
+        """Return the entries of all base models, in the order of the table."""
+        return list(self._entries.values())
+
     def price(self, provider: ProviderType, base: str) -> Price | None:
         """Return the price of training: that of the base model, or else of the provider."""
         entry = self.get(provider, base)

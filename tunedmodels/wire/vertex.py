@@ -119,6 +119,7 @@ class TuningJob(ApiMessage):
     error: Status | None = None
     tuned_model: TunedModel | None = None
     tuning_data_stats: TuningDataStats | None = None
+    gcs_metrics_uri: str = ""
 
 
 class TuningJobPage(ApiMessage):

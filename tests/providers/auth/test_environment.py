@@ -72,7 +72,7 @@ def find(server: SlowServer, monkeypatch: pytest.MonkeyPatch, **environ: str) ->
     monkeypatch.setattr(
         google_auth.AuthTransport,
         "__call__",
-        lambda self, url, **options: server(self, url, **options),
+        lambda *arguments, **options: server(*arguments, **options),  # noqa: PLW0108  # binds
     )
     return google_auth.find_metadata_credentials(environ) is not None
 

@@ -26,6 +26,8 @@ def job_document(job: Job, durations: JobDurations, now: datetime, version: str)
         context = f"metadataStores/default/contexts/{number}"
         document["startTime"] = timestamp(start_time)
         document["experiment"] = f"projects/{PROJECT_NUMBER}/locations/{job.location}/{context}"
+    if job.outcome.metrics_uri:
+        document["gcsMetricsUri"] = job.outcome.metrics_uri
     if job.ended is not None:
         document["endTime"] = timestamp(job.ended)
     if job.ended is not None and job.error is not None:

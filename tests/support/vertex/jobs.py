@@ -69,6 +69,8 @@ class JobOutcome:
     dropped: dict[int, str] = field(default_factory=dict)
     """The reasons for dropped examples, by index."""
     is_endless: bool = False
+    metrics_uri: str = ""
+    """Where the metrics of the job are, if the service reports it."""
 
 
 @dataclass

@@ -143,9 +143,11 @@ class LoopbackApp:
         )
         if not request.is_storage:
             self._check_location(call)
-        elif call.path.get("bucket") in cloud.buckets.requester_pays:
-            if call.query.get("userProject") not in cloud.project_ids:
-                raise ServiceError(400, REQUESTER_PAYS)
+        elif (
+            call.path.get("bucket") in cloud.buckets.requester_pays
+            and call.query.get("userProject") not in cloud.project_ids
+        ):
+            raise ServiceError(400, REQUESTER_PAYS)
         violations = [] if request.is_upload else list(call.method.request_violations(call.body))
         for violation in violations:
             self._violation(f"{name}: {violation}")

@@ -138,6 +138,16 @@ class Bucket:
             return None
         return decode_object(response.body)
 
+    async def read(self, path: str, *, generation: str) -> bytes:
+        """Return the data of one generation of a small object. Raises NotFoundError."""
+        response = await self.request(
+            "GET",
+            self.object_url(path),
+            params={"alt": "media", "generation": generation},
+            is_idempotent=True,
+        )
+        return response.body
+
     async def list(self, prefix: str, *, limit: int | None = None) -> list[wire.Object]:
         """Return the objects whose paths begin with `prefix`, at most `limit` of them.
 

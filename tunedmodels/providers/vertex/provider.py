@@ -16,10 +16,12 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from tunedmodels.aio import gather
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import (
@@ -46,6 +48,7 @@ from tunedmodels.providers.vertex.convert import VertexVersion, job_state
 from tunedmodels.providers.vertex.create import CreateIntents, JobCreator
 from tunedmodels.providers.vertex.delete import ResultDeleter, Sleep
 from tunedmodels.providers.vertex.generate import base_model_location, generate_request
+from tunedmodels.providers.vertex.metrics import CurveReader
 from tunedmodels.providers.vertex.read import JobReader, job_number
 from tunedmodels.schema.base_models import BaseModelCatalog, is_open_model
 from tunedmodels.schema.project import VertexSettings
@@ -93,6 +96,8 @@ class VertexProvider:
         self._parent = f"projects/{settings.project}/locations/{settings.location}"
         self._clients: dict[str, Http] = {}
         self._bucket = self._open_bucket(settings.bucket)
+        self._buckets = {settings.bucket: self._bucket}
+        self._curves = CurveReader(self._metrics_bucket)
         # One lock for all models of an owner in a location, for processes on every machine.
         location = f"{project}@{settings.project}.{settings.location}"
         path = self._bucket.path(f"locks/{location}")
@@ -110,7 +115,8 @@ class VertexProvider:
     async def __aexit__(self, *exc: object) -> None:
         for client in self._clients.values():
             await client.aclose()
-        await self._bucket.aclose()
+        for bucket in self._buckets.values():
+            await bucket.aclose()
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
@@ -132,12 +138,14 @@ class VertexProvider:
 
     async def observe(self) -> list[ObservedModel]:
         """Return all versions, sorted by id, including the records of failed and cancelled jobs."""
-        return [self._observed(version) for version in await self._reader.list_versions()]
+        versions = await self._reader.list_versions()
+        observed = [self._observed(version) for version in versions]
+        return await gather(map(self._with_curve, observed, versions))
 
     async def get(self, model_id: str) -> ObservedModel | None:
         """Return one version, or None when it does not exist."""
         version = await self._reader.get_version(model_id)
-        return self._observed(version) if version else None
+        return await self._with_curve(self._observed(version), version) if version else None
 
     async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
         """Return the loss curve of a version, which the service always sends completely."""
@@ -354,6 +362,20 @@ class VertexProvider:
         model = convert.observed_model(self.name, version, tolerates_drops=tolerates)
         self._bases[model.resource] = convert.base_model(version.job)
         return model
+
+    async def _with_curve(self, model: ObservedModel, version: VertexVersion) -> ObservedModel:
+        """Return a model of this project with the loss curve of its job, if there is one."""
+        uri = version.job.gcs_metrics_uri
+        if not uri or model.stamp is None or model.stamp.project != self._project:
+            return model
+        epochs, steps = model.used.epoch_count, model.total_steps
+        curve = await self._curves.read(uri, epochs=epochs, total_steps=steps)
+        return replace(model, curve=curve) if curve else model
+
+    def _metrics_bucket(self, name: str) -> Bucket:
+        if name not in self._buckets:
+            self._buckets[name] = self._open_bucket(name)
+        return self._buckets[name]
 
     @property
     def _home(self) -> Http:
