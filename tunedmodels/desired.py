@@ -20,7 +20,7 @@ from tunedmodels.schema.tuned_model import (
     Hyperparameters,
     Lifecycle,
 )
-from tunedmodels.stamp import Stamp
+from tunedmodels.stamp import DEFAULT_ENVIRONMENT, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +103,45 @@ class Desired:
     evaluation: DesiredEvaluation | None = None
     sweep: DesiredSweep | None = None
     chosen_by_sweep: str = ""  #: digest of the sweep that chose it among its candidates
+    lineage: str = ""  #: lineage of the project; empty: it has none
+    home: str = DEFAULT_ENVIRONMENT  #: the environment that trains it
+    formerly: tuple[str, ...] = ()  #: former names
+    former_sources: tuple[str, ...] = ()
+    """How former releases wrote its parent into its fingerprint: `tunedModels/ID`."""
     fingerprint: str = field(init=False, repr=False, compare=False)
     """SHA-256 (hex) over all training inputs."""
 
     def __post_init__(self) -> None:
         """Compute the fingerprint once, since it is read often."""
+        object.__setattr__(self, "fingerprint", self._digest(self.inputs))
+
+    def _digest(self, inputs: TrainingInputs) -> str:
         if self.sweep is None:
-            digest = fingerprint(self.inputs)
-        else:
-            candidates = [
-                fingerprint(replace(self.inputs, hyperparameters=setting))
-                for setting in self.sweep.settings
-            ]
-            scoring = self.evaluation.scoring_digest if self.evaluation else ""
-            # With the provider, since versions of another provider do not count. Sorted, since the
-            # order of candidates does not change what is trained.
-            digest = json_digest([self.provider, scoring, *sorted(candidates)])
-        object.__setattr__(self, "fingerprint", digest)
+            return fingerprint(inputs)
+        candidates = [
+            fingerprint(replace(inputs, hyperparameters=setting)) for setting in self.sweep.settings
+        ]
+        scoring = self.evaluation.scoring_digest if self.evaluation else ""
+        # With the provider, since versions of another provider do not count. Sorted, since the
+        # order of candidates does not change what is trained.
+        return json_digest([self.provider, scoring, *sorted(candidates)])
+
+    @property
+    def former_fingerprints(self) -> tuple[str, ...]:
+        """Its fingerprint as former releases computed it, with an id of its parent."""
+        return tuple(
+            self._digest(replace(self.inputs, parent_fingerprint="", source=source))
+            for source in self.former_sources
+        )
+
+    @property
+    def former_ids(self) -> tuple[str, ...]:
+        """The ids that former releases derived for it."""
+        return tuple(
+            version_id(name, digest)
+            for name in (self.name, *self.formerly)
+            for digest in (self.fingerprint, *self.former_fingerprints)
+        )
 
     @property
     def candidates(self) -> tuple[Desired, ...]:
@@ -131,7 +153,11 @@ class Desired:
 
     def candidate_with(self, fingerprint: str) -> Desired:
         """Return the candidate with this fingerprint, or this model if there is none."""
-        matches = (model for model in self.candidates if model.fingerprint == fingerprint)
+        matches = (
+            model
+            for model in self.candidates
+            if fingerprint in (model.fingerprint, *model.former_fingerprints)
+        )
         return next(matches, self)
 
     @property
@@ -141,8 +167,11 @@ class Desired:
 
     @property
     def model_id(self) -> str:
-        """`<name>-<first 8 hex digits of the fingerprint>`, which makes a create idempotent."""
-        return version_id(self.name, self.fingerprint)
+        """The id of a new version, which makes a create idempotent.
+
+        A live version is never looked for by this id: after a move or an adoption it has another.
+        """
+        return version_id(self.name, self.fingerprint, lineage=self.lineage, home=self.home)
 
     @property
     def preamble_digest(self) -> str:
@@ -164,12 +193,22 @@ class Desired:
             protect=self.lifecycle.protect,
             retain=self.lifecycle.on_removal == "retain",
             field_hashes=field_hashes(self.fields),
+            lineage=self.lineage,
+            environment=self.home,
         )
 
 
-def version_id(name: str, fingerprint: str) -> str:
-    """Return the id of a version: at most 31 + 1 + 8 = 40 characters, the limit of the API."""
-    return f"{name}-{fingerprint[:8]}"
+def version_id(
+    name: str, fingerprint: str, *, lineage: str = "", home: str = DEFAULT_ENVIRONMENT
+) -> str:
+    """Return the id of a version: at most 31 + 1 + 8 = 40 characters, the limit of the API.
+
+    Without a lineage, a version of the default environment has the id that it had before lineages
+    and environments existed.
+    """
+    is_plain = not lineage and home == DEFAULT_ENVIRONMENT
+    digest = fingerprint if is_plain else json_digest([lineage, home, fingerprint])
+    return f"{name}-{digest[:8]}"
 
 
 def preamble_digest(preamble: str, *, as_system: bool) -> str:

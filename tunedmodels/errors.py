@@ -118,6 +118,10 @@ class AlreadyExistsError(ProviderError):
     """The ID is already used (HTTP 409)."""
 
 
+class ChangedError(ProviderError):
+    """The object is not the one that was read: another process changed it since (HTTP 412)."""
+
+
 class RateLimitedError(ProviderError):
     """The service rejected the request for now and started nothing (HTTP 429)."""
 

@@ -15,7 +15,9 @@ from tunedmodels.observed import LossPoint, ModelState
 from tunedmodels.plan.plan import Action
 from tunedmodels.stamp import Decision
 
-RequestKind = Literal["create", "score", "judge", "promote", "update", "cancel", "delete"]
+RequestKind = Literal[
+    "create", "score", "judge", "promote", "update", "move", "release", "cancel", "delete"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,16 +38,22 @@ class DesiredDataset:
 # Part of every fingerprint. An input without this mark was added later: it counts only if it has
 # another value than its default, so that adding an input changes no existing fingerprint.
 _ALWAYS: Final = {"is_always_hashed": True}
+_PARENT: Final = "fingerprint:"  # before the fingerprint of a parent, in place of a source
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
     """Everything that cannot change after training: a change of any input needs a new version.
 
+    A parent counts by its fingerprint: its id contains names, which can change.
+
     The account of the job (`serviceAccount`) is not an input: it leaves no trace in the model.
     """
 
     source: str = field(metadata=_ALWAYS)  #: `models/NAME`, or `tunedModels/ID` of the parent
+    parent_fingerprint: str = field(
+        default="", kw_only=True
+    )  #: of the parent; counts as the source
     dataset: DesiredDataset = field(metadata=_ALWAYS)
     preamble: str = field(default="", metadata=_ALWAYS)
     preamble_as: Literal["input", "systemInstruction"] = "input"
@@ -113,6 +119,7 @@ _HASHED_INPUTS: Final = tuple(
         MISSING if "is_always_hashed" in field.metadata else _plain(field.default),
     )
     for field in fields(TrainingInputs)
+    if field.name in _INPUT_NAMES
 )
 # The description is the first hash in every stamp, although it is not the first field.
 _HASHED: Final = sorted(
@@ -127,6 +134,8 @@ def fingerprint(inputs: TrainingInputs) -> str:
     Hyperparameters count as declared: if a service changes a default, no model becomes stale.
     """
     values = inputs.plain()
+    if inputs.parent_fingerprint:
+        values["source"] = f"{_PARENT}{inputs.parent_fingerprint}"
     return json_digest(
         {
             key: values[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -56,7 +55,12 @@ class ObservedModel:
     state: ModelState
     source: str  #: what it was trained on: `models/NAME` or `tunedModels/ID`
     fields: MutableFields = field(default_factory=MutableFields)
-    stamp: Stamp | None = None  #: None: it is not managed by tunedmodels
+    stamp: Stamp | None = None
+    """None: it is not managed by tunedmodels. In a claimed model (`Ownership.claim`) it is the
+    stamp as the environment sees it."""
+    live_stamp: Stamp | None = None  #: the stored stamp, if `stamp` differs from it
+    has_trusted_owner: bool = True  #: the caller, or an owner that the provider lists, owns it
+    etag: str = ""  #: for a conditional update; empty: the service has none
     used: UsedHyperparameters = UsedHyperparameters()
     created: datetime | None = None
     completed: datetime | None = None
@@ -97,17 +101,6 @@ class ObservedModel:
         if not (self.stamp and self.used.epoch_count and self.used.batch_size):
             return None
         return math.ceil(self.stamp.examples * self.used.epoch_count / self.used.batch_size)
-
-
-def group_by_name(
-    models: Iterable[ObservedModel], project: str
-) -> defaultdict[str, list[ObservedModel]]:
-    """Return the versions that belong to a project, by the name in their stamp."""
-    versions: defaultdict[str, list[ObservedModel]] = defaultdict(list)
-    for model in models:
-        if model.stamp and model.stamp.project == project:
-            versions[model.stamp.name].append(model)
-    return versions
 
 
 def next_promotion_time(now: datetime, versions: Iterable[ObservedModel]) -> datetime:

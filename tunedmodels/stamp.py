@@ -5,6 +5,11 @@ by every service and users can read it:
 `[tunedmodels project=demo name=tone fingerprint=... dataset=... promoted=...]`.
 A model without a stamp of this project is never changed. Keys that this release does not know are
 kept, so that an older tool does not erase what a newer one wrote.
+
+The stamp is written by the home of a version, the environment that trained it. Every other
+environment that uses the version adds a line of its own after the stamp:
+`[tunedmodels-use env=production promoted=...]`. A tool that does not know such a line sees no
+stamp.
 """
 
 from __future__ import annotations
@@ -19,7 +24,12 @@ from tunedmodels.text import utc_iso
 
 MANUAL: Final = "hand"  # value of `Stamp.promoted_by`: `tunedmodels promote` was used, not apply
 
-_LINE = re.compile(r"\[tunedmodels((?: [A-Za-z][A-Za-z0-9]*=[^\s\[\]]+)+)\]\s*\Z")
+DEFAULT_ENVIRONMENT: Final = "default"  # the home of a version whose stamp has no `env`
+MAX_USES: Final = 8  # environments that may promote from one home
+
+_PAIRS = r"((?: [A-Za-z][A-Za-z0-9]*=[^\s\[\]]+)+)"
+_LINES = re.compile(rf"\[tunedmodels{_PAIRS}\]((?:\n\[tunedmodels-use{_PAIRS}\])*)\s*\Z")
+_USE_LINE = re.compile(rf"\[tunedmodels-use{_PAIRS}\]")
 _MAX_SWEEPS: Final = 8  # in one stamp, since services limit the length of a description
 # The keys in a stamp are a file format: attributes may be renamed, keys never.
 _KEYS: Final = {
@@ -29,7 +39,10 @@ _KEYS: Final = {
     "promoted_commit": "head",
     "scored_by_sweep": "tried",
     "chosen_by_sweeps": "sweep",
+    "environment": "env",
+    "is_leaving": "leaving",
 }
+_FIRST: Final = ("lineage", "project", "environment")  # whose version it is comes first
 
 
 class Decision(StrEnum):
@@ -67,6 +80,29 @@ def parse_gate_record(text: str) -> GateRecord | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """The use of a version by an environment that promotes it and did not train it.
+
+    The values are those of a stamp, for this environment.
+    """
+
+    environment: str
+    promoted: datetime | None = None
+    promoted_commit: str = ""
+    score: str = ""
+    gate_record: str = ""
+    promoted_by: str = ""
+    protect: bool = False
+    retain: bool = False
+    unknown_keys: tuple[tuple[str, str], ...] = ()  #: keys of a newer release
+
+
+_USE_VALUES: Final = tuple(
+    each.name for each in fields(Use) if each.name not in ("environment", "unknown_keys")
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """The ownership record of a live model."""
 
@@ -89,7 +125,43 @@ class Stamp:
     unverified: bool = False  #: set by adopt: its training inputs cannot be proved
     scored_by_sweep: str = ""  #: digest of the sweep in which it got its `score`
     chosen_by_sweeps: str = ""  #: digests of the sweeps that chose it, comma-separated, newest last
+    lineage: str = ""  #: lineage of the project; empty: it was made before projects had one
+    environment: str = DEFAULT_ENVIRONMENT  #: the home: the environment that trained it
+    is_leaving: bool = (
+        False  #: its home is about to delete it, so no environment may begin to use it
+    )
+    uses: tuple[Use, ...] = ()  #: the other environments that use it
     unknown_keys: tuple[tuple[str, str], ...] = ()  #: keys of a newer release
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, str]:
+        """The version that it is the stamp of."""
+        return self.project, self.lineage, self.environment, self.name, self.fingerprint
+
+    def use_by(self, environment: str) -> Use | None:
+        """Return the use of an environment, or None."""
+        return next((use for use in self.uses if use.environment == environment), None)
+
+    def as_used_by(self, environment: str) -> Stamp:
+        """Return this stamp with the promotion, score and gate of another environment."""
+        use = self.use_by(environment) or Use(environment)
+        return replace(
+            self,
+            **{name: getattr(use, name) for name in _USE_VALUES},
+            scored_by_sweep="",
+        )
+
+    def with_use(self, environment: str, values: Stamp) -> Stamp:
+        """Return this stamp with the line of an environment; `values` has its promotion."""
+        others = [use for use in self.uses if use.environment != environment]
+        known = self.use_by(environment) or Use(environment)
+        use = replace(known, **{name: getattr(values, name) for name in _USE_VALUES})
+        return replace(self, uses=tuple(sorted([*others, use], key=lambda use: use.environment)))
+
+    def without_use(self, environment: str) -> Stamp:
+        """Return this stamp without the line of an environment."""
+        others = tuple(use for use in self.uses if use.environment != environment)
+        return replace(self, uses=others)
 
     @property
     def is_rejected(self) -> bool:
@@ -130,43 +202,53 @@ class Stamp:
 
 
 def format_description(text: str, stamp: Stamp) -> str:
-    """Return one description made of the user's text and the stamp."""
-    pairs = " ".join(f"{key}={value}" for key, value in _pairs(stamp))
-    line = f"[tunedmodels {pairs}]"
-    return f"{text}\n{line}" if text else line
+    """Return one description made of the user's text, the stamp and the lines of its uses."""
+    lines = [f"[tunedmodels {_format_pairs(stamp)}]"]
+    lines += [f"[tunedmodels-use {_format_pairs(use)}]" for use in stamp.uses]
+    return "\n".join([text, *lines] if text else lines)
 
 
 def parse_description(description: str) -> tuple[str, Stamp | None]:
     """Split a description into the user's text and the stamp.
 
-    A line that looks like a stamp but cannot be parsed is part of the text.
+    Lines that look like a stamp but cannot be parsed, also one of a use, are part of the text.
     """
-    match = _LINE.search(description)
+    match = _LINES.search(description)
     if not match or (match.start() and description[match.start() - 1] != "\n"):
         return description, None
     try:
-        stamp = _parse(match[1])
+        uses = tuple(_parse_use(line[1]) for line in _USE_LINE.finditer(match[2]))
+        stamp = replace(_parse(match[1]), uses=uses)
     except (KeyError, ValueError):
         return description, None
+    if len({use.environment for use in uses} | {stamp.environment}) <= len(uses):
+        return description, None  # two lines of one environment
     return description[: match.start()].removesuffix("\n"), stamp
 
 
-def _pairs(stamp: Stamp) -> list[tuple[str, str]]:
+def _format_pairs(part: Stamp | Use) -> str:
+    return " ".join(f"{key}={value}" for key, value in _pairs(part))
+
+
+def _pairs(part: Stamp | Use) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
-    for field in fields(stamp):
-        value = getattr(stamp, field.name)
-        if field.name == "unknown_keys" or value is None or value is False or value == "":
+    names = [each.name for each in fields(part) if each.name not in ("unknown_keys", "uses")]
+    for name in sorted(
+        names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)
+    ):
+        value = getattr(part, name)
+        if value is None or value is False or value == "":
             continue
+        if isinstance(part, Stamp) and (name, value) == ("environment", DEFAULT_ENVIRONMENT):
+            continue  # as in stamps that were written before environments existed
         if isinstance(value, datetime):
             value = utc_iso(value, "microseconds")
-        key = _KEYS.get(field.name, field.name)
-        pairs.append((key, "true" if value is True else str(value)))
-    return [*pairs, *stamp.unknown_keys]
+        pairs.append((_KEYS.get(name, name), "true" if value is True else str(value)))
+    return [*pairs, *part.unknown_keys]
 
 
 def _parse(text: str) -> Stamp:
     values = dict(pair.split("=", 1) for pair in text.split())
-    promoted = values.pop("promoted", "")
     return Stamp(
         project=values.pop("project"),
         name=values.pop("name"),
@@ -178,7 +260,7 @@ def _parse(text: str) -> Stamp:
         attempt=int(values.pop("attempt", "1")),
         protect=values.pop("protect", "") == "true",
         retain=values.pop("retain", "") == "true",
-        promoted=datetime.fromisoformat(promoted).astimezone(UTC) if promoted else None,
+        promoted=_parse_time(values.pop("promoted", "")),
         score=values.pop("score", ""),
         gate_record=values.pop("gate", ""),
         field_hashes=values.pop("words", ""),
@@ -187,5 +269,27 @@ def _parse(text: str) -> Stamp:
         unverified=values.pop("unverified", "") == "true",
         scored_by_sweep=values.pop("tried", ""),
         chosen_by_sweeps=values.pop("sweep", ""),
+        lineage=values.pop("lineage", ""),
+        environment=values.pop("env", DEFAULT_ENVIRONMENT),
+        is_leaving=values.pop("leaving", "") == "true",
         unknown_keys=tuple(values.items()),
     )
+
+
+def _parse_use(text: str) -> Use:
+    values = dict(pair.split("=", 1) for pair in text.split())
+    return Use(
+        environment=values.pop("env"),
+        promoted=_parse_time(values.pop("promoted", "")),
+        promoted_commit=values.pop("head", ""),
+        score=values.pop("score", ""),
+        gate_record=values.pop("gate", ""),
+        promoted_by=values.pop("by", ""),
+        protect=values.pop("protect", "") == "true",
+        retain=values.pop("retain", "") == "true",
+        unknown_keys=tuple(values.items()),
+    )
+
+
+def _parse_time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None

@@ -20,6 +20,7 @@ from tunedmodels.cli.main import run
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.manifests.load import load
 from tunedmodels.operations.import_live import drafts
+from tunedmodels.ownership import Ownership
 from tunedmodels.service.embedded import EmbeddedService
 
 ROWS = [
@@ -258,7 +259,7 @@ def test_a_draft_loads_as_the_live_model(
     model = unowned_model(
         "Strange ID_1", description=description, display_name=display_name, temperature=temperature
     )
-    (draft,) = drafts([model], project="demo", declared=())
+    (draft,) = drafts([model], ownership=Ownership("demo"), declared=())
     assert draft.name == "strange-id"
     with TemporaryDirectory() as folder:
         (Path(folder) / "tunedmodels.yaml").write_text(PROJECT)
@@ -273,7 +274,7 @@ def test_a_draft_loads_as_the_live_model(
 def test_the_names_of_drafts_are_unused_and_valid() -> None:
     models = [unowned_model(f"{name}-0badcafe") for name in ("tone", "Tone", "9", "x" * 31)]
     stamped = [live(desired("ours"), promoted=1), live(desired("theirs", project="theirs"))]
-    found = drafts([*models, *stamped], project="demo", declared={"tone"})
+    found = drafts([*models, *stamped], ownership=Ownership("demo"), declared={"tone"})
     assert [draft.name for draft in found] == ["model", "ours", "tone-2", "tone-3", "x" * 31]
 
 

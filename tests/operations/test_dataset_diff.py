@@ -78,7 +78,7 @@ class Repository:
     def compare(self, former: ObservedModel) -> tuple[DatasetDiffs, DatasetChange]:
         project = Project.open(self.root)
         desired = resolve(project, use_cache=False).desired
-        diffs = compare_datasets(project, desired, [former])
+        diffs = compare_datasets(project, desired, [former], project.ownership)
         (change,) = diffs.changes.values()
         return diffs, change
 
@@ -201,5 +201,5 @@ def test_the_same_examples_are_not_compared(repository: Repository) -> None:
     former = repository.former(repository.commit())
     project = Project.open(repository.root)
     desired = resolve(project, use_cache=False).desired
-    assert compare_datasets(project, desired, [former]) == DatasetDiffs()
-    assert compare_datasets(project, desired, []) == DatasetDiffs()
+    assert compare_datasets(project, desired, [former], project.ownership) == DatasetDiffs()
+    assert compare_datasets(project, desired, [], project.ownership) == DatasetDiffs()

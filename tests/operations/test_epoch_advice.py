@@ -10,6 +10,7 @@ from tests.support.builders import NOON, desired, live, plan_for
 from tunedmodels.desired import Desired
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.operations.plan import epoch_notes
+from tunedmodels.ownership import Ownership
 from tunedmodels.schema.tuned_model import Hyperparameters
 
 FLAT_AFTER_TWO = tuple(
@@ -20,7 +21,9 @@ USED = UsedHyperparameters(epoch_count=5)
 
 def notes(desired_models: list[Desired], observed: list[ObservedModel]) -> list[tuple[str, str]]:
     plan = plan_for(desired_models, observed)
-    found = epoch_notes(plan, {model.name: model for model in desired_models}, observed)
+    found = epoch_notes(
+        plan, {model.name: model for model in desired_models}, observed, Ownership("demo")
+    )
     return [(note.name, note.words) for note in found]
 
 

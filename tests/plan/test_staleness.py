@@ -15,6 +15,7 @@ from tests.support.builders import NOON, desired, live, plan_for, unowned_model,
 from tests.support.planner_worlds import Service, id_of, worlds
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.plan import Action, Change, Plan
 from tunedmodels.plan.staleness import StalenessReport, check_staleness
 from tunedmodels.schema.tuned_model import Lifecycle
@@ -41,7 +42,9 @@ def report(
     """Plan again, and compare the saved plan with the new one."""
     models, observed = list(models), list(observed)
     by_name = {model.name: model for model in models}
-    return check_staleness(saved, plan_for(models, observed, **values), by_name, observed)
+    return check_staleness(
+        saved, plan_for(models, observed, **values), by_name, observed, Ownership("demo")
+    )
 
 
 def actions(found: StalenessReport) -> list[str]:

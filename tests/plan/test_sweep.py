@@ -27,6 +27,7 @@ from tests.support.plan_models import (
 )
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.plan import Action, Plan
 from tunedmodels.plan.planner import BaseModelFacts
 from tunedmodels.plan.staleness import StalenessReport, check_staleness
@@ -70,7 +71,7 @@ def test_no_plan_retrains_a_candidate_or_deletes_the_serving_version(
     plan = plan_for([sweep], models)
     answering = serving(models)
     usable = {m.fingerprint for m in models if m.state is READY or m.state.is_running}
-    (resolved,) = resolve_sweeps([sweep], models, "demo")
+    (resolved,) = resolve_sweeps([sweep], models, Ownership("demo"))
     for change in plan.changes:
         candidates = change.sweep.candidates if change.sweep else ()
         trained = {each.fingerprint for each in candidates if each.action.trains}
@@ -104,8 +105,10 @@ def test_a_plan_is_valid_as_long_as_nothing_changes(
 
 
 def report(saved: Plan, sweep: Desired, models: list[ObservedModel]) -> StalenessReport:
-    (resolved,) = resolve_sweeps([sweep], models, "demo")
-    return check_staleness(saved, plan_for([sweep], models), {resolved.name: resolved}, models)
+    (resolved,) = resolve_sweeps([sweep], models, Ownership("demo"))
+    return check_staleness(
+        saved, plan_for([sweep], models), {resolved.name: resolved}, models, Ownership("demo")
+    )
 
 
 def test_a_saved_plan_is_valid_while_its_candidates_train() -> None:

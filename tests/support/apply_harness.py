@@ -16,6 +16,7 @@ from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.desired import Desired
 from tunedmodels.events import Ending, Event, Outcome, Sending
 from tunedmodels.observed import ObservedModel, serving
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.plan import Action, Plan
 from tunedmodels.plan.sweep import resolve_sweeps
 
@@ -38,6 +39,7 @@ class ApplyHarness:
 
     desired: list[Desired]
     clock: FakeClock = field(default_factory=FakeClock)
+    ownership: Ownership = field(default_factory=lambda: Ownership("demo"))
     provider: FakeProvider = field(init=False)
     stop: StopSignal = field(default_factory=StopSignal)
     events: list[Event] = field(default_factory=list)
@@ -51,7 +53,12 @@ class ApplyHarness:
 
     def plan(self) -> Plan:
         """Return a plan for the present state."""
-        return builders.plan_for(self.desired, self.provider.models(), now=self.clock.now())
+        return builders.plan_for(
+            self.desired,
+            self.provider.models(),
+            now=self.clock.now(),
+            ownership=self.ownership,
+        )
 
     def emit(self, event: Event) -> None:
         """Record an event."""
@@ -65,9 +72,10 @@ class ApplyHarness:
     async def apply(self, plan: Plan | None = None, **options: Any) -> Outcome:
         """Execute a plan, or that for the present state."""
         values: dict[str, Any] = {
+            "ownership": self.ownership,
             "desired": {
                 model.name: model
-                for model in resolve_sweeps(self.desired, self.provider.models(), "demo")
+                for model in resolve_sweeps(self.desired, self.provider.models(), self.ownership)
             },
             "providers": {self.provider.name: self.provider},
             "load_examples": self.load_examples,

@@ -12,6 +12,7 @@ from typing import Any
 from tunedmodels.desired import Desired, DesiredEvaluation, DesiredSweep, version_id
 from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInputs
 from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.gate import gate_for
 from tunedmodels.plan.inputs import PlanInputs, PlanOptions
 from tunedmodels.plan.plan import Plan
@@ -194,8 +195,9 @@ def plan_for(
     """
     options = {"policy": Policy(max_delete_percent=100), **_take(values, PlanOptions)}
     observed = tuple(observed)
-    resolved = resolve_sweeps(models, observed, "demo")
-    inputs = PlanInputs(project="demo", desired=resolved, observed=observed, **values)
+    ownership = values.pop("ownership", Ownership("demo"))
+    resolved = resolve_sweeps(models, observed, ownership)
+    inputs = PlanInputs(ownership=ownership, desired=resolved, observed=observed, **values)
     return make_plan(inputs, PlanOptions(**options))
 
 

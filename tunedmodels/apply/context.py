@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
 from tunedmodels.apply import preconditions
@@ -17,11 +17,13 @@ from tunedmodels.apply.clock import Clock
 from tunedmodels.apply.signals import StopSignal
 from tunedmodels.apply.wait import JobPoller
 from tunedmodels.desired import Desired
-from tunedmodels.errors import RefusedError, StoreError, TunedModelsError
+from tunedmodels.errors import ChangedError, RefusedError, StoreError, TunedModelsError
 from tunedmodels.events import Event, Failed, Refused, RequestKind, Sending, Sent, Skipped
 from tunedmodels.observed import ObservedModel
+from tunedmodels.ownership import Ownership
+from tunedmodels.plan import safety
 from tunedmodels.plan.plan import Action, Change
-from tunedmodels.providers.provider import Provider
+from tunedmodels.providers.provider import Edit, Provider
 from tunedmodels.stamp import Decision
 
 # Delays between checks of a state that settles within seconds: 12.7 s in all.
@@ -68,7 +70,7 @@ class StopRequestedError(Exception):
 class ApplyContext:
     """The collaborators and settings of one apply."""
 
-    project: str
+    ownership: Ownership
     #: By name, the providers that have, or will have, a version of it.
     provider_names: Mapping[str, frozenset[str]]
     desired: Mapping[str, Desired]
@@ -111,6 +113,67 @@ class ApplyContext:
         self.emit(Sent(name, model_id, call))
         return answer
 
+    async def get(self, provider_name: str, model_id: str) -> ObservedModel | None:
+        """Return a model as the environment sees it, or unchanged if it is not ours."""
+        model = await self.provider(provider_name).get(model_id)
+        return (self.ownership.claim(model) or model) if model else None
+
+    async def update(self, call: RequestKind, name: str, model: ObservedModel, edit: Edit) -> None:
+        """Write an edit to a model that was just read, unless it was changed since.
+
+        Raises ChangedError if it was changed; `decide_again` repeats the step then.
+        """
+        provider = self.provider(model.provider)
+        stored = replace(edit, stamp=self.ownership.stored(model, edit.stamp))
+        if self.ownership.is_promoting:
+            stored = Edit.of_stamp(model, stored.stamp)  # its fields belong to its home
+            _require_etag(model)
+        try:
+            await self.send(
+                call,
+                name,
+                model.model_id,
+                lambda: provider.update(model.model_id, stored, etag=model.etag),
+            )
+        except ChangedError:
+            # The response of an earlier attempt may have been lost, not the request.
+            current = await provider.get(model.model_id)
+            if current is None or current.stamp != stored.stamp:
+                raise
+            self.emit(Sent(name, model.model_id, call))
+
+    async def remove_use(self, call: RequestKind, name: str, model: ObservedModel) -> None:
+        """Remove the line of the environment from a model that was just read.
+
+        Raises ChangedError as `update` does.
+        """
+        stored = model.live_stamp or model.stamp
+        if stored is None:
+            return
+        _require_etag(model)
+        edit = Edit.of_stamp(model, stored.without_use(self.ownership.environment))
+        provider = self.provider(model.provider)
+        await self.send(
+            call,
+            name,
+            model.model_id,
+            lambda: provider.update(model.model_id, edit, etag=model.etag),
+        )
+
+    async def decide_again(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `step`, which reads, decides and writes; repeat it after a change.
+
+        Raises RefusedError if other processes change the model all the time.
+        """
+        for delay_s in SETTLE_DELAYS_S:
+            try:
+                return await step()
+            except ChangedError:
+                await self.clock.sleep(delay_s)
+        raise RefusedError(
+            "it was changed by other processes all the time", cure=preconditions.REPLAN_CURE
+        )
+
     async def get_until(
         self,
         provider: Provider,
@@ -134,9 +197,14 @@ class ApplyContext:
         return [
             model
             for provider_name in sorted(self.provider_names[name])
-            for model in await self.provider(provider_name).observe()
-            if preconditions.is_ours(model, self.project, name)
+            for model in self.ownership.versions(await self.provider(provider_name).observe())[name]
         ]
+
+
+def _require_etag(model: ObservedModel) -> None:
+    if not model.etag:
+        refusal = safety.NO_ETAGS
+        raise RefusedError(refusal.message, cure=refusal.cure)
 
 
 def event_key(change: Change) -> tuple[str, str, Action]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import graphlib
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from tunedmodels.aio import gather
-from tunedmodels.apply import preconditions, promote, remove, sweep, train
+from tunedmodels.apply import move, preconditions, promote, remove, sweep, train
 from tunedmodels.apply.clock import Clock
 from tunedmodels.apply.context import ApplyContext, GateCheck, event_key, outcome_of
 from tunedmodels.apply.preconditions import LoadExamples
@@ -38,6 +38,7 @@ from tunedmodels.events import (
     Succeeded,
 )
 from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.plan import Action, Change, Plan
 from tunedmodels.providers.provider import Provider
 
@@ -47,6 +48,7 @@ _ENDINGS: Final = (Succeeded, Failed, Refused, Rejected, Skipped, StillRunning)
 async def apply(
     plan: Plan,
     *,
+    ownership: Ownership,
     desired: Mapping[str, Desired],
     providers: Mapping[str, Provider],
     load_examples: LoadExamples,
@@ -80,7 +82,7 @@ async def apply(
         emit(event)
 
     context = ApplyContext(
-        project=plan.project,
+        ownership=ownership,
         provider_names=_provider_names(plan.changes, desired),
         desired=desired,
         providers=providers,
@@ -111,23 +113,14 @@ async def execute_change(context: ApplyContext, change: Change) -> Ending:
     if change.sweep and change.action.is_pending:
         return await sweep.sweep(context, change)
     match change.action:
-        case Action.CREATE | Action.REPLACE | Action.RETRY | Action.WAIT:
-            step = _train
-        case Action.PROMOTE:
-            step = promote.promote_ready
-        case Action.UPDATE:
-            step = _update
-        case Action.CANCEL:
-            step = remove.cancel
-        case Action.DELETE:
-            step = remove.delete
         case Action.CONFLICT:
             return Refused(*event_key(change), change.reason, change.cure)
         case Action.FAILED:
             return Failed(*event_key(change), change.reason, change.cure)
         case Action.REJECTED:
             return Rejected(*event_key(change), change.reason, change.cure)
-    return await step(context, change)
+        case action:
+            return await _STEPS[action](context, change)
 
 
 async def _train(context: ApplyContext, change: Change) -> Ending:
@@ -140,17 +133,36 @@ async def _train(context: ApplyContext, change: Change) -> Ending:
 
 async def _update(context: ApplyContext, change: Change) -> Ending:
     _, planned = preconditions.require_still_declared(change, context.desired)
-    provider = context.provider(planned.provider)
-    async with context.request_slots:
-        version = preconditions.require_before(change)
+    version = preconditions.require_before(change)
+
+    async def update() -> None:
         model = preconditions.require_unchanged(
-            version, await provider.get(version.model_id), context.project, change.name
+            version,
+            await context.get(planned.provider, version.model_id),
+            context.ownership,
+            change.name,
         )
         edit = promote.planned_edit(change, planned, model, preconditions.require_stamp(model))
-        await context.send(
-            "update", change.name, model.model_id, lambda: provider.update(model.model_id, edit)
-        )
+        preconditions.require_not_held(model, change)
+        await context.update("update", change.name, model, edit)
+
+    async with context.request_slots:
+        await context.decide_again(update)
     return Succeeded(*event_key(change))
+
+
+_STEPS: Final[Mapping[Action, Callable[[ApplyContext, Change], Awaitable[Ending]]]] = {
+    Action.CREATE: _train,
+    Action.REPLACE: _train,
+    Action.RETRY: _train,
+    Action.WAIT: _train,
+    Action.PROMOTE: promote.promote_ready,
+    Action.UPDATE: _update,
+    Action.MOVE: move.move,
+    Action.RELEASE: move.release,
+    Action.CANCEL: remove.cancel,
+    Action.DELETE: remove.delete,
+}
 
 
 @dataclass(eq=False, slots=True)
@@ -194,10 +206,12 @@ def _name_tasks(changes: Iterable[Change]) -> list[_NameTask]:
 
 
 def _execution_order(change: Change) -> tuple[int, bool]:
-    # Cancellations come first, since the jobs cost money. Deletions come last, and among them the
-    # serving version, which answers until then.
+    # Cancellations come first, since the jobs cost money. Then versions are moved, so that the next
+    # changes find them. Deletions come last, and among them the serving version, which answers
+    # until then.
     is_serving = change.before is not None and change.before.serves
-    return {Action.CANCEL: 0, Action.DELETE: 2}.get(change.action, 1), is_serving
+    order = {Action.CANCEL: 0, Action.MOVE: 1, Action.DELETE: 3, Action.RELEASE: 3}
+    return order.get(change.action, 2), is_serving
 
 
 def _provider_names(
@@ -248,7 +262,11 @@ def _reason_to_skip(context: ApplyContext, task: _NameTask, change: Change) -> S
         reason = f"it continues from {', '.join(unsuccessful)}, which did not succeed"
     elif context.stop.is_set and change.action.is_pending:
         reason = "interrupted before it started"
-    elif not task.can_delete and _was_ready(change) and change.action is Action.DELETE:
+    elif (
+        not task.can_delete
+        and _was_ready(change)
+        and change.action in (Action.DELETE, Action.RELEASE)
+    ):
         reason = "ready versions are deleted only after the other changes of their name succeeded"
     else:
         return None

@@ -15,8 +15,12 @@ from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, RefusedError
 from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.ownership import Ownership
+from tunedmodels.plan import safety
 from tunedmodels.plan.gate import describe_changes, gate_for
+from tunedmodels.plan.history import history
 from tunedmodels.plan.plan import Change
+from tunedmodels.plan.reconcile import held_by
 from tunedmodels.plan.version import DesiredVersion, LiveVersion, desired_version
 from tunedmodels.stamp import Stamp
 
@@ -88,12 +92,26 @@ def require_stamp(model: ObservedModel) -> Stamp:
 
 
 def require_not_declared_again(
-    change: Change, version: LiveVersion, desired: Mapping[str, Desired]
+    change: Change,
+    version: LiveVersion,
+    desired: Mapping[str, Desired],
+    versions: Sequence[ObservedModel],
 ) -> None:
     """Raise RefusedError when the version to remove is the one that the manifests now declare."""
     declared = desired.get(change.name)
-    if declared and _key(declared) == _key(version):
+    if declared is None:
+        return
+    past = history(versions, provider=declared.provider, fingerprint=declared.fingerprint)
+    if past.declared is not None and _key(past.declared) == _key(version):
         raise _refused(f"{version.model_id} was planned for removal and is declared again")
+
+
+def require_not_held(model: ObservedModel, change: Change) -> None:
+    """Raise RefusedError when an update would change the answers that another environment uses."""
+    users = held_by(model)
+    refusals = safety.held_fields(model.model_id, users, change.fields) if users else ()
+    for refusal in refusals:
+        raise RefusedError(refusal.message, cure=refusal.cure)
 
 
 def load_planned_examples(
@@ -129,12 +147,7 @@ def _load_dataset(
     return examples
 
 
-def is_ours(model: ObservedModel, project: str, name: str) -> bool:
-    """Whether a live model has the stamp of this project and name."""
-    return model.stamp is not None and (model.stamp.project, model.stamp.name) == (project, name)
-
-
-def has_job(change: Change, model: ObservedModel, project: str) -> bool:
+def has_job(change: Change, model: ObservedModel, ownership: Ownership) -> bool:
     """Whether a change waits for the job of a live model, or reports its result, and creates none.
 
     A job record counts when the plan was to create a job and that job has failed since: another
@@ -142,35 +155,35 @@ def has_job(change: Change, model: ObservedModel, project: str) -> bool:
     """
     if not model.is_job_record or not change.action.trains:
         return True
-    return model.state is ModelState.FAILED and is_ours(model, project, change.name)
+    return model.state is ModelState.FAILED and ownership.owns(model, change.name)
 
 
 def require_same_version(
-    model: ObservedModel, planned: DesiredVersion, project: str, name: str
+    model: ObservedModel, planned: DesiredVersion, ownership: Ownership, name: str
 ) -> ObservedModel:
     """Return the live model with the planned id, which must be ours and the planned version."""
-    if not is_ours(model, project, name):
-        raise _refused(f"{model.model_id} exists without a stamp of project {project}")
+    if not ownership.owns(model, name):
+        raise _refused(f"{model.model_id} exists without a stamp of project {ownership.project}")
     if model.fingerprint != planned.fingerprint:
         raise _refused(f"{model.model_id} exists with other training inputs")
     return model
 
 
 def require_unchanged(
-    version: LiveVersion, model: ObservedModel | None, project: str, name: str
+    version: LiveVersion, model: ObservedModel | None, ownership: Ownership, name: str
 ) -> ObservedModel:
     """Return the live model, which must be exactly as planned."""
-    same = _require_same(version, model, project, name)
+    same = _require_same(version, model, ownership, name)
     if same.state is not version.state:
         raise _refused(f"{version.model_id} was {version.state} and is {same.state} now")
     return same
 
 
 def require_cancellable(
-    version: LiveVersion, model: ObservedModel, project: str, name: str
+    version: LiveVersion, model: ObservedModel, ownership: Ownership, name: str
 ) -> ObservedModel:
     """Return a live model to cancel: its job may have progressed, but not finished."""
-    same = _require_same(version, model, project, name)
+    same = _require_same(version, model, ownership, name)
     if not (same.state.is_running or same.state is ModelState.CANCELLED):
         raise _refused(f"{version.model_id} was {version.state} and is {same.state} now")
     return same
@@ -197,12 +210,12 @@ def is_serving(version: LiveVersion | DesiredVersion, versions: Sequence[Observe
 
 
 def _require_same(
-    version: LiveVersion, model: ObservedModel | None, project: str, name: str
+    version: LiveVersion, model: ObservedModel | None, ownership: Ownership, name: str
 ) -> ObservedModel:
     if model is None:
         raise _refused(f"{version.model_id} was deleted since the plan")
-    if not is_ours(model, project, name):
-        raise _refused(f"{version.model_id} no longer has a stamp of project {project}")
+    if not ownership.owns(model, name):
+        raise _refused(f"{version.model_id} no longer has a stamp of project {ownership.project}")
     if model.fingerprint != version.fingerprint:
         raise _refused(f"{version.model_id} is another version than the planned one")
     promoted = datetime.fromisoformat(version.promoted) if version.promoted else None
@@ -212,7 +225,7 @@ def _require_same(
 
 
 def _key(version: Desired | ObservedModel | LiveVersion | DesiredVersion) -> tuple[str, str]:
-    # A model that moved to another provider has the same id in both.
+    # A model can have the same id at two providers.
     return version.provider, version.model_id
 
 

@@ -20,6 +20,7 @@ from tunedmodels.observed import ModelState, ObservedModel, next_promotion_time,
 from tunedmodels.plan import reasons
 from tunedmodels.plan.gate import Gate, cure, recorded_decision, refusal
 from tunedmodels.plan.plan import Change, DesiredVersion
+from tunedmodels.plan.promotion import has_served
 from tunedmodels.providers.provider import Edit
 from tunedmodels.stamp import Stamp
 
@@ -29,8 +30,8 @@ async def promote_ready(context: ApplyContext, change: Change) -> Ending:
     declared, planned = preconditions.require_still_declared(change, context.desired)
     if change.before:
         async with context.request_slots:
-            model = await context.provider(change.before.provider).get(change.before.model_id)
-        preconditions.require_unchanged(change.before, model, context.project, change.name)
+            model = await context.get(change.before.provider, change.before.model_id)
+        preconditions.require_unchanged(change.before, model, context.ownership, change.name)
     return await promote(context, change, declared, planned)
 
 
@@ -42,20 +43,28 @@ async def promote(
     A version that already serves is not evaluated again.
     """
     promotion = _Promotion(context, change, declared, planned)
+    if context.ownership.is_promoting and (reason := await promotion.reason_to_wait()):
+        return StillRunning(change.name, planned.model_id, reason)
     result = None
     if change.gate:
         try:
             result = await promotion.evaluate(change.gate)
         except DeadlineExceededError:
             return StillRunning(change.name, planned.model_id, DEADLINE_MESSAGE)
-    async with context.request_slots:
+
+    async def decide() -> Rejected | None:
         model, versions = await promotion.observe()
-        if not preconditions.is_serving(planned, versions):
-            if change.gate and result and not change.gate.allows(result.decision):
-                return await promotion.reject(model, change.gate, result)
-            await promotion.promote(model, versions, result)
-        else:
+        if preconditions.is_serving(planned, versions):
             await promotion.record_choice(model)
+            return None
+        if change.gate and result and not change.gate.allows(result.decision):
+            return await promotion.reject(model, change.gate, result)
+        await promotion.promote(model, versions, result)
+        return None
+
+    async with context.request_slots:
+        if rejected := await context.decide_again(decide):
+            return rejected
         for version in change.retires:
             await remove.retire(context, change, version, planned)
     return Succeeded(*event_key(change))
@@ -88,19 +97,29 @@ class _Promotion:
     declared: Desired
     planned: DesiredVersion
 
+    async def reason_to_wait(self) -> str:
+        """Return why the home of the version does not let it serve here yet; empty if it does."""
+        async with self.context.request_slots:
+            model = await self.context.get(self.planned.provider, self.planned.model_id)
+        if model is None or model.state is not ModelState.READY or not has_served(model):
+            return reasons.not_served(self.context.ownership.training_environment)
+        if model.live_stamp and model.live_stamp.is_leaving:
+            return f"{self.context.ownership.training_environment} is about to delete it"
+        return ""
+
     async def observe(self) -> tuple[ObservedModel, list[ObservedModel]]:
         """Return the version as it is now, and all versions of its name.
 
         Raises RefusedError unless the version is ready and the conditions of the plan still hold.
         """
         versions = await self.context.observe_versions(self.change.name)
-        model = await self.context.provider(self.planned.provider).get(self.planned.model_id)
+        model = await self.context.get(self.planned.provider, self.planned.model_id)
         if model is None or model.state is not ModelState.READY:
             raise RefusedError(
                 f"{self.planned.model_id} is no longer ready", cure=preconditions.REPLAN_CURE
             )
         preconditions.require_same_version(
-            model, self.planned, self.context.project, self.change.name
+            model, self.planned, self.context.ownership, self.change.name
         )
         if not preconditions.is_serving(self.planned, versions):
             if model.blocked_reason:
@@ -136,7 +155,9 @@ class _Promotion:
             stamp = _with_decision(stamp, self.change.gate, result)
         elif preconditions.require_stamp(model).is_rejected:
             stamp = replace(stamp, gate_record="")  # the gate that rejected it was removed
-        stamp = self._with_choice(stamp)
+        stamp = replace(self._with_choice(stamp), is_leaving=False)
+        if self.context.ownership.is_promoting:  # the lifecycle of its own line
+            stamp = replace(stamp, protect=self.planned.protect, retain=self.planned.retain)
         edit = planned_edit(self.change, self.planned, model, stamp)
         await self._send("promote", model, edit)
 
@@ -161,10 +182,7 @@ class _Promotion:
         return stamp.with_choice_of(self.change.sweep.digest) if self.change.sweep else stamp
 
     async def _send(self, call: RequestKind, model: ObservedModel, edit: Edit) -> None:
-        provider = self.context.provider(model.provider)
-        await self.context.send(
-            call, self.change.name, model.model_id, lambda: provider.update(model.model_id, edit)
-        )
+        await self.context.update(call, self.change.name, model, edit)
 
 
 def _with_decision(stamp: Stamp, gate: Gate, result: GateResult) -> Stamp:

@@ -6,15 +6,19 @@ the plan says so, and a former version retires only after its successor is seen 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 
 from tunedmodels.apply import preconditions
 from tunedmodels.apply.context import ApplyContext, event_key, outcome_of
+from tunedmodels.apply.move import release_version
 from tunedmodels.errors import RefusedError
 from tunedmodels.events import Ending, StillRunning, Succeeded
-from tunedmodels.observed import ModelState
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan import reasons
 from tunedmodels.plan.plan import Action, Change, DesiredVersion, LiveVersion
-from tunedmodels.providers.provider import Provider
+from tunedmodels.plan.reconcile import held_by
+from tunedmodels.providers.provider import Edit, Provider
 
 
 async def cancel(context: ApplyContext, change: Change) -> Ending:
@@ -51,11 +55,13 @@ async def _cancel_job(
     context: ApplyContext, change: Change, version: LiveVersion, provider: Provider
 ) -> bool:
     """Cancel a job that still runs; return whether a model is left to delete."""
-    preconditions.require_not_declared_again(change, version, context.desired)
-    model = await provider.get(version.model_id)
+    model = await context.get(version.provider, version.model_id)
     if model is None:
         return False
-    preconditions.require_cancellable(version, model, context.project, change.name)
+    if change.name in context.desired:
+        versions = await context.observe_versions(change.name)
+        preconditions.require_not_declared_again(change, version, context.desired, versions)
+    preconditions.require_cancellable(version, model, context.ownership, change.name)
     if model.state.is_running:
         await context.send(
             "cancel", change.name, version.model_id, lambda: provider.cancel(version.model_id)
@@ -69,20 +75,61 @@ async def delete(context: ApplyContext, change: Change) -> Ending:
     async with context.request_slots:
         versions = await context.observe_versions(change.name)
         preconditions.require_not_serving(version, versions)
-        await _delete(context, change, version)
+        await _delete(context, change, version, versions)
     return Succeeded(*event_key(change))
 
 
-async def _delete(context: ApplyContext, change: Change, version: LiveVersion) -> None:
-    preconditions.require_not_declared_again(change, version, context.desired)
+async def _delete(
+    context: ApplyContext,
+    change: Change,
+    version: LiveVersion,
+    versions: Sequence[ObservedModel],
+) -> None:
+    preconditions.require_not_declared_again(change, version, context.desired, versions)
     provider = context.provider(version.provider)
-    model = await provider.get(version.model_id)
-    if model is None:
-        return  # it is deleted already
-    preconditions.require_unchanged(version, model, context.project, change.name)
-    await context.send(
-        "delete", change.name, version.model_id, lambda: provider.delete(version.model_id)
-    )
+
+    async def delete_unless_held() -> None:
+        model = await context.get(version.provider, version.model_id)
+        if model is None:
+            return  # it is deleted already
+        preconditions.require_unchanged(version, model, context.ownership, change.name)
+        _require_unused(model)
+        if context.ownership.is_shared and not provider.has_conditional_delete:
+            model = await _announce_deletion(context, change, model)
+        etag = model.etag
+        await context.send(
+            "delete",
+            change.name,
+            version.model_id,
+            lambda: provider.delete(version.model_id, etag=etag),
+        )
+
+    await context.decide_again(delete_unless_held)
+
+
+def _require_unused(model: ObservedModel) -> None:
+    if users := held_by(model):
+        raise RefusedError(
+            reasons.held(model.model_id, users), cure="Apply in that environment first."
+        )
+
+
+async def _announce_deletion(
+    context: ApplyContext, change: Change, model: ObservedModel
+) -> ObservedModel:
+    """Mark a version as leaving, so that no environment begins to use it; return it marked.
+
+    Needed where DELETE takes no etag. The next apply ends the deletion if this one is killed.
+    """
+    stamp = preconditions.require_stamp(model)
+    if not stamp.is_leaving:
+        edit = Edit.of_stamp(model, replace(stamp, is_leaving=True))
+        await context.update("update", change.name, model, edit)
+    current = await context.get(model.provider, model.model_id)
+    if current is None:
+        return model
+    _require_unused(current)
+    return current
 
 
 async def retire(
@@ -93,9 +140,13 @@ async def retire(
     async def delete_former() -> None:
         versions = await context.observe_versions(change.name)
         preconditions.require_successor(version, successor, versions)
-        await _delete(context, change, version)
+        if context.ownership.is_promoting:
+            await release_version(context, change, version)
+        else:
+            await _delete(context, change, version, versions)
 
-    await _emit_failure(context, (change.name, version.model_id, Action.DELETE), delete_former())
+    action = Action.RELEASE if context.ownership.is_promoting else Action.DELETE
+    await _emit_failure(context, (change.name, version.model_id, action), delete_former())
 
 
 async def discard(context: ApplyContext, change: Change, loser: DesiredVersion) -> None:
@@ -106,10 +157,12 @@ async def discard(context: ApplyContext, change: Change, loser: DesiredVersion) 
 
     async def delete_loser() -> None:
         provider = context.provider(loser.provider)
-        model = await provider.get(loser.model_id)
+        model = await context.get(loser.provider, loser.model_id)
         if model is None or model.is_job_record or model.promoted or model.state.is_running:
             return
-        preconditions.require_same_version(model, loser, context.project, change.name)
+        preconditions.require_same_version(model, loser, context.ownership, change.name)
+        if held_by(model):
+            return
         await context.send(
             "delete", change.name, loser.model_id, lambda: provider.delete(loser.model_id)
         )

@@ -148,7 +148,7 @@ class _Trial:
         return model.stamp.attempt if model and model.stamp else 1
 
     async def _get(self) -> ObservedModel | None:
-        return await self.context.provider(self.planned.provider).get(self.planned.model_id)
+        return await self.context.get(self.planned.provider, self.planned.model_id)
 
     async def _cannot_retry(self) -> bool:
         """Whether no retry is left; a version that was deleted meanwhile may be trained again."""
@@ -177,28 +177,24 @@ class _Trial:
         return _Result(_parse_score(result.score))
 
     async def _write_score(self, new_score: str) -> None:
-        async with self.context.request_slots:
+        async def write() -> None:
             model = await self._get()
             if model is None or model.state is not ModelState.READY:
                 raise RefusedError(
                     f"{self.planned.model_id} is no longer ready", cure=preconditions.REPLAN_CURE
                 )
             preconditions.require_same_version(
-                model, self.planned, self.context.project, self.change.name
+                model, self.planned, self.context.ownership, self.change.name
             )
             stamp = replace(
                 preconditions.require_stamp(model),
                 score=new_score,
                 scored_by_sweep=self.sweep.digest,
             )
-            edit = Edit.of_stamp(model, stamp)
-            provider = self.context.provider(self.planned.provider)
-            await self.context.send(
-                "score",
-                self.change.name,
-                model.model_id,
-                lambda: provider.update(model.model_id, edit),
-            )
+            await self.context.update("score", self.change.name, model, Edit.of_stamp(model, stamp))
+
+        async with self.context.request_slots:
+            await self.context.decide_again(write)
 
     async def promote(self, sweep_change: Change, losers: Sequence[_Trial]) -> Ending:
         """Promote the candidate if its gate allows it, then delete losers and retired versions."""

@@ -52,12 +52,12 @@ async def _start(
     context: ApplyContext, change: Change, declared: Desired, planned: DesiredVersion
 ) -> ObservedModel:
     """Return the model of the planned version; its job is created if it does not exist."""
-    model = await context.provider(planned.provider).get(planned.model_id)
+    model = await context.get(planned.provider, planned.model_id)
     if change.action is Action.RETRY:
         return await _retry(context, change, declared, planned, model)
-    if model is not None and preconditions.has_job(change, model, context.project):
+    if model is not None and preconditions.has_job(change, model, context.ownership):
         # An earlier run, or another process with the same manifests, created it.
-        return preconditions.require_same_version(model, planned, context.project, change.name)
+        return preconditions.require_same_version(model, planned, context.ownership, change.name)
     if not change.action.trains:
         raise RefusedError(
             f"{planned.model_id} was deleted since the plan", cure=preconditions.REPLAN_CURE
@@ -73,11 +73,17 @@ async def _retry(
     planned: DesiredVersion,
     model: ObservedModel | None,
 ) -> ObservedModel:
-    """Train a failed version again under the same id, after the failed model was deleted."""
+    """Train a failed version again after the failed model was deleted.
+
+    It has the same id, unless the failed model has a former identity.
+    """
     provider = context.provider(planned.provider)
-    attempt = change.before.attempt if change.before else 1
+    before = change.before
+    attempt = before.attempt if before else 1
+    if model is None and before and before.model_id != planned.model_id:
+        model = await context.get(before.provider, before.model_id)
     if model is not None:
-        preconditions.require_same_version(model, planned, context.project, change.name)
+        preconditions.require_same_version(model, planned, context.ownership, change.name)
         if model.state.is_running or model.state is ModelState.READY:
             return model  # another process has retried it since the plan
         if model.stamp and model.stamp.attempt != attempt:
@@ -88,10 +94,9 @@ async def _retry(
     # Read the examples first: if the dataset changed, the failed model must not be deleted.
     examples = preconditions.load_planned_examples(context.load_examples, declared, planned)
     if model is not None and not model.is_job_record:
-        await context.send(
-            "delete", change.name, planned.model_id, lambda: provider.delete(planned.model_id)
-        )
-        await context.get_until(provider, planned.model_id, lambda current: current is None)
+        failed_id = model.model_id
+        await context.send("delete", change.name, failed_id, lambda: provider.delete(failed_id))
+        await context.get_until(provider, failed_id, lambda current: current is None)
     stamp = declared.stamp(commit=context.commit, attempt=attempt + 1)
     return await _create(context, change, declared, examples, stamp)
 

@@ -231,7 +231,12 @@ async def _run(
     async with open_listeners(run, events=events.file, on_warning=warn) as listeners:
         with show_progress(events, listeners) as emit:
             applied = await apply_plan(
-                project, result.plan, result.desired, emit=emit, options=options
+                project,
+                result.plan,
+                result.desired,
+                ownership=result.ownership,
+                emit=emit,
+                options=options,
             )
         listeners.exit_code = applied.outcome.code
     if applied.worst_answers:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import confirm, open_project, yes_option
+from tunedmodels.cli.options import confirm, environment_option, open_project, yes_option
 from tunedmodels.errors import Exit
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.command("cancel")
 @click.argument("name")
 @yes_option
+@environment_option
 @click.pass_obj
-def command(folder: Path | None, *, name: str, yes: bool) -> int:
+def command(folder: Path | None, *, environment: str, name: str, yes: bool) -> int:
     """Stop the running jobs of a model.
 
     Deletes the half-trained version, whose answers cannot be trusted. The serving version is not
@@ -28,7 +29,7 @@ def command(folder: Path | None, *, name: str, yes: bool) -> int:
     from tunedmodels.apply.clock import SystemClock
     from tunedmodels.operations.models import cancel, find_model, read_models
 
-    project = open_project(folder)
+    project = open_project(folder, environment)
     model = find_model(asyncio.run(read_models(project)), name)
     running = [version.model_id for version in model.versions if version.state.is_running]
     if not running:

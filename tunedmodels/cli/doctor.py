@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import format_option, open_project
+from tunedmodels.cli.options import environment_option, format_option, open_project
 from tunedmodels.cli.terminal import style, write_utf8
 from tunedmodels.errors import Exit
 
@@ -16,8 +16,11 @@ from tunedmodels.errors import Exit
 @click.command("doctor")
 @click.option("--provider", metavar="NAME", help="Check only this provider, used or not.")
 @format_option("text", "json")
+@environment_option
 @click.pass_obj
-def command(folder: Path | None, *, provider: str | None, output_format: str) -> int:
+def command(
+    folder: Path | None, *, environment: str, provider: str | None, output_format: str
+) -> int:
     """Check credentials, access and this machine.
 
     Asks each provider of the project which permissions the credential has. For each failure, shows
@@ -27,7 +30,7 @@ def command(folder: Path | None, *, provider: str | None, output_format: str) ->
     from tunedmodels.operations.doctor import diagnose
     from tunedmodels.render.doctor import doctor_json, doctor_text
 
-    reports = asyncio.run(diagnose(open_project(folder), provider, os.environ))
+    reports = asyncio.run(diagnose(open_project(folder, environment), provider, os.environ))
     if output_format == "json":
         write_utf8(doctor_json(reports))
     else:

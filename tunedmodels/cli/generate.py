@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project, read_prompt, version_option
+from tunedmodels.cli.options import environment_option, open_project, read_prompt, version_option
 
 
 @click.command("generate")
@@ -15,9 +15,16 @@ from tunedmodels.cli.options import open_project, read_prompt, version_option
 @click.argument("text", required=False)
 @version_option
 @click.option("--stream", is_flag=True, help="Print the answer while it arrives.")
+@environment_option
 @click.pass_obj
 def command(
-    folder: Path | None, *, name: str, text: str | None, version: str | None, stream: bool
+    folder: Path | None,
+    *,
+    environment: str,
+    name: str,
+    text: str | None,
+    version: str | None,
+    stream: bool,
 ) -> None:
     """Send a prompt to a model.
 
@@ -26,7 +33,7 @@ def command(
     """
     from tunedmodels.operations.models import generate
 
-    project = open_project(folder)
+    project = open_project(folder, environment)
     prompt = read_prompt(text)
 
     async def print_answer() -> None:

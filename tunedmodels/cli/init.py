@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.resources import files
@@ -110,11 +111,15 @@ def _write_live_manifests(target: Path, name: str | None, provider: str) -> None
     from tunedmodels.operations.import_live import draft_manifests
 
     if not has_project(target):
-        texts = _starter_files(_choose_name(name, Path.cwd().name))
+        name = _choose_name(name, Path.cwd().name)
+        texts = _starter_files(name)
         project = texts[PROJECT].replace("provider: embedded", f"provider: {provider}")
+        if provider != "embedded":  # models of a former release have no lineage
+            formerly = f"  formerly: [{{project: {name}, lineage: none}}]"
+            project = project.replace("\nspec:", f"\n{formerly}\nspec:", 1)
         kept = ("tunedmodels.schema.json", ".gitignore")
         _write(target, {PROJECT: project} | {path: texts[path] for path in kept})
-    drafts = asyncio.run(draft_manifests(open_project(target)))
+    drafts = asyncio.run(draft_manifests(open_project(target, needs_environment=False)))
     _write(target, {f"{draft.name}.yaml": draft.text for draft in drafts})
     if not drafts:
         click.echo("Every live model has a manifest or belongs to another project.")
@@ -145,6 +150,8 @@ def _starter_files(name: str) -> dict[str, str]:
 
     starter = files("tunedmodels.cli") / "starter"
     texts = {path: (starter / path).read_text(encoding="utf-8") for path in FILES}
-    texts[PROJECT] = texts[PROJECT].replace("my-models", name)
+    texts[PROJECT] = (
+        texts[PROJECT].replace("my-models", name).replace("000000000000", secrets.token_hex(6))
+    )
     schema = json.dumps(manifest_schema(), indent=2, ensure_ascii=False)
     return texts | {"tunedmodels.schema.json": schema + "\n", ".gitignore": ".tunedmodels/\n"}

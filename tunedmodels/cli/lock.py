@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import confirm, open_project, yes_option
+from tunedmodels.cli.options import confirm, environment_option, open_project, yes_option
 from tunedmodels.errors import Exit
 
 
@@ -21,21 +21,23 @@ def command() -> None:
 
 
 @command.command("show")
+@environment_option
 @click.pass_obj
-def show(folder: Path | None) -> int:
+def show(folder: Path | None, *, environment: str) -> int:
     """Show who holds each lock, and when it expires."""
     from tunedmodels.operations.connect import lock_holders
     from tunedmodels.render.status import locks_text
 
-    holders = asyncio.run(lock_holders(open_project(folder)))
+    holders = asyncio.run(lock_holders(open_project(folder, environment)))
     click.echo(locks_text(holders), nl=False)
     return Exit.DONE
 
 
 @command.command("break")
 @yes_option
+@environment_option
 @click.pass_obj
-def break_(folder: Path | None, *, yes: bool) -> int:
+def break_(folder: Path | None, *, environment: str, yes: bool) -> int:
     """Break the locks that are held.
 
     An apply whose lock was broken creates, cancels and deletes nothing more, and refuses its
@@ -45,7 +47,7 @@ def break_(folder: Path | None, *, yes: bool) -> int:
     from tunedmodels.operations.connect import break_locks, lock_holders
     from tunedmodels.render.status import locks_text
 
-    project = open_project(folder)
+    project = open_project(folder, environment)
     holders = asyncio.run(lock_holders(project))
     click.echo(locks_text(holders), nl=False)
     if not holders or not confirm("Break the locks?", yes=yes):

@@ -66,12 +66,17 @@ def overlay_options(command: Command) -> Command:
         multiple=True,
         help="Override one value, for example tone.hyperparameters.epochCount=3; repeatable.",
     )(command)
+    return environment_option(command)
+
+
+def environment_option(command: Command) -> Command:
+    """Add `--env`, which selects an environment with its overlay and its live models."""
     return click.option(
         "--env",
         "environment",
         metavar="NAME",
         default="",
-        help="Environment: merge overlays/NAME.yaml.",
+        help="Environment: its own live models, and overlays/NAME.yaml.",
     )(command)
 
 
@@ -183,12 +188,20 @@ def open_project(
     sets: tuple[str, ...] = (),
     *,
     no_cache: bool = False,
+    needs_environment: bool = True,
+    accepts_undeclared: bool = False,
 ) -> Project:
-    """Open the project of `-C`, or the one in the current directory. Raises ProblemsFoundError."""
+    """Open the project of `-C`, or the one in the current directory; see `Project.open`."""
     from tunedmodels.project import Project
 
-    use_cache = can_use_cache(no_cache=no_cache)
-    return Project.open(folder, environment=environment, sets=sets, use_cache=use_cache)
+    return Project.open(
+        folder,
+        environment=environment,
+        sets=sets,
+        use_cache=can_use_cache(no_cache=no_cache),
+        needs_environment=needs_environment,
+        accepts_undeclared=accepts_undeclared,
+    )
 
 
 def can_use_cache(*, no_cache: bool) -> bool:

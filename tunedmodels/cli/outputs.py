@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import Duration, format_option, open_project
+from tunedmodels.cli.options import Duration, environment_option, format_option, open_project
 from tunedmodels.errors import TunedModelsError
 
 
@@ -27,9 +27,16 @@ from tunedmodels.errors import TunedModelsError
 @click.option(
     "--timeout", type=Duration(), default="2h", show_default=True, help="Maximum time for --wait."
 )
+@environment_option
 @click.pass_obj
 def command(
-    folder: Path | None, *, output_format: str, allow_missing: bool, wait: bool, timeout: float
+    folder: Path | None,
+    *,
+    environment: str,
+    output_format: str,
+    allow_missing: bool,
+    wait: bool,
+    timeout: float,
 ) -> None:
     """Print the resources that applications call, by name.
 
@@ -41,7 +48,7 @@ def command(
     from tunedmodels.operations.models import read_models
     from tunedmodels.render.outputs import OUTPUT_RENDERERS
 
-    project = open_project(folder)
+    project = open_project(folder, environment)
     if wait:
         from tunedmodels.operations.watch import wait_until_served
 

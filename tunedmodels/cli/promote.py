@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from tunedmodels.cli.options import open_project
+from tunedmodels.cli.options import environment_option, open_project
 
 
 @click.command("promote")
 @click.argument("name")
 @click.argument("version", required=False)
+@environment_option
 @click.pass_obj
-def command(folder: Path | None, *, name: str, version: str | None) -> None:
+def command(folder: Path | None, *, environment: str, name: str, version: str | None) -> None:
     """Make a ready version the serving version.
 
     VERSION is an id or its last 8 digits; the default is the newest ready version that does not
@@ -23,7 +24,7 @@ def command(folder: Path | None, *, name: str, version: str | None) -> None:
     from tunedmodels.operations.models import promote
     from tunedmodels.stamp import Decision
 
-    project = open_project(folder)
+    project = open_project(folder, environment)
     result = asyncio.run(promote(project, name, version))
     if result.model_id == result.previous_id:
         click.echo(f"{result.model_id} already serves.")

@@ -104,7 +104,7 @@ def command(
     from tunedmodels.service.server import serve
 
     serve(
-        store or open_project(folder).state_dir,
+        store or open_project(folder, needs_environment=False).state_dir,
         host=host,
         port=port,
         jobs=jobs,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunedmodels.cli.options import format_option, open_project
+from tunedmodels.cli.options import environment_option, format_option, open_project
 from tunedmodels.cli.terminal import style
 from tunedmodels.errors import TunedModelsError
 from tunedmodels.files import write_output
@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     metavar="ID",
     help="Ready version for --card, by its id or its last 8 digits. Default: the serving version.",
 )
+@environment_option
 @click.pass_obj
 def command(
     folder: Path | None,
     *,
+    environment: str,
     name: str,
     output_format: str,
     svg: Path | None,
@@ -54,7 +56,7 @@ def command(
 
     if version and not card:
         raise click.UsageError("--version requires --card; without it, all versions are shown.")
-    project = open_project(folder)
+    project = open_project(folder, environment)
     model = asyncio.run(read_model(project, name))
     if svg:
         _write_svg(model, svg)

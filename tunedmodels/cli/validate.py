@@ -47,7 +47,9 @@ def command(
 
     checked = ""
     try:
-        project = open_project(folder, environment, sets, no_cache=no_cache)
+        project = open_project(
+            folder, environment, sets, no_cache=no_cache, needs_environment=False
+        )
         resolution = resolve(project, use_cache=can_use_cache(no_cache=no_cache))
         problems = tuple(sorted({*resolution.problems, *base_model_report(project).all_problems}))
         checked = f" in {resolution.summary}"

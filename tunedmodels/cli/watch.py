@@ -12,6 +12,7 @@ import click
 from tunedmodels.cli.options import (
     Duration,
     EventsOutput,
+    environment_option,
     events_option,
     open_project,
     show_progress,
@@ -31,9 +32,15 @@ if TYPE_CHECKING:
     help="Maximum time to watch, for example 90m; exit code 3 when exceeded.",
 )
 @events_option
+@environment_option
 @click.pass_obj
 def command(
-    folder: Path | None, *, names: tuple[str, ...], timeout: float | None, events: EventsOutput
+    folder: Path | None,
+    *,
+    environment: str,
+    names: tuple[str, ...],
+    timeout: float | None,
+    events: EventsOutput,
 ) -> int:
     """Follow running jobs until they end.
 
@@ -41,7 +48,7 @@ def command(
     trains its jobs while this command runs. Exit codes: 0 all ready, 1 a job failed, 3 jobs still
     running.
     """
-    return asyncio.run(_watch(open_project(folder), names, timeout, events))
+    return asyncio.run(_watch(open_project(folder, environment), names, timeout, events))
 
 
 async def _watch(

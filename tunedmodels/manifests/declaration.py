@@ -93,6 +93,8 @@ class DeclaredModel:
     """The line on which the manifest begins."""
     labels: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
+    formerly: tuple[str, ...] = ()
+    """Former names."""
 
     def location_of(self, path: str) -> Location:
         """Return the location of a dotted path such as `spec.dataset.path`.

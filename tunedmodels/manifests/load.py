@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tunedmodels.errors import Problem, ProblemsFoundError
-from tunedmodels.manifests import checks
+from tunedmodels.manifests import checks, environments
 from tunedmodels.manifests.collect import (
     Collected,
     ManifestPart,
@@ -62,19 +62,30 @@ def load(
     environment: str = "",
     sets: Sequence[str] = (),
     cache: ReadingCache | None = None,
+    accepts_undeclared: bool = False,
 ) -> LoadResult:
     """Read all manifests in the directory of a Project file.
 
-    `environment` is the name of an overlay, `sets` are `NAME.PATH=VALUE`. The layers are, from the
-    weakest: defaults of the schema, defaults of the Project, manifest, overlay, `sets`. Problems of
-    single manifests are returned. Raises ProblemsFoundError, with all problems of all files, if the
-    Project is missing or invalid, because no command is safe without the name of the owner.
+    `environment` is the name of an environment, whose overlay may be missing if the Project
+    declares it; with `accepts_undeclared` it need not be declared either. `sets` are
+    `NAME.PATH=VALUE`. The layers are, from the weakest: defaults of the schema, defaults of the
+    Project, manifest, overlay, `sets`. Problems of single manifests are returned. Raises
+    ProblemsFoundError, with all problems of all files, if the Project is missing or invalid,
+    because no command is safe without the name of the owner.
     """
     collected = collect(directory, cache)
     problems = collected.problems
     models = [manifest for manifest in collected.manifests if manifest.kind == "TunedModel"]
     project_manifest = _find_single_project(directory, collected)
-    patches = _read_patches(directory, environment, sets, project_manifest)
+    declared_environments = environments.declared_environments(project_manifest)
+    needs_overlay = not (
+        accepts_undeclared
+        or environments.is_default(environment)
+        or environment in declared_environments
+    )
+    patches = _read_patches(
+        directory, environment, sets, project_manifest, needs_overlay=needs_overlay
+    )
     patches.apply(collected.manifests)
     problems += patches.problems
     layers = (layer for manifest in collected.manifests for layer in manifest.layers)
@@ -87,11 +98,19 @@ def load(
         project = _validate(ProjectManifest, project_manifest, problems)
         defaults = _default_parts(project_manifest)
     declared = _validate_models(models, defaults, problems)
-    problems += checks.check_parents(declared, {model.name for model in models})
+    names = {model.name for model in models}
+    problems += checks.check_parents(declared, names)
+    problems += environments.check_former_names(declared, names)
     problems += checks.check_paths(directory, declared)
     if not project or not project_manifest:
         raise ProblemsFoundError(tuple(set(problems)))
     problems += checks.check_providers(project, project_manifest, declared)
+    problems += environments.check_environments(project, project_manifest)
+    if not accepts_undeclared:
+        problems += environments.check_selected(project, environment)
+        problems += environments.check_lineage(project, project_manifest, declared)
+        problems += _check_home(directory, environment, sets, project, declared)
+    problems += environments.check_former_projects(project, project_manifest)
     problems += checks.check_parent_providers(project, declared)
     problems += checks.check_policy(project, declared)
     problems += check_provider_support(project, declared)
@@ -99,6 +118,29 @@ def load(
     # One mistake in the defaults is found in every model.
     unique = tuple(sorted(set(problems)))
     return LoadResult(project, directory, declared, unique, collected.files, sources)
+
+
+def _check_home(
+    directory: Path,
+    environment: str,
+    sets: Sequence[str],
+    project: ProjectManifest,
+    declared: Sequence[DeclaredModel],
+) -> Sequence[Problem]:
+    """Compare an environment that promotes with the one that trains."""
+    home = environments.home_of(project.spec.environments, environment)
+    if home == environment:
+        return ()
+    try:
+        origin = load(directory, environment=home, sets=sets)
+    except ProblemsFoundError as error:
+        return error.problems
+    return tuple(
+        environments.check_same_training(
+            environments.DeclaredEnvironment(environment, project, declared),
+            environments.DeclaredEnvironment(home, origin.project, origin.models),
+        )
+    )
 
 
 def _find_single_project(directory: Path, collected: Collected) -> RawManifest | None:
@@ -124,11 +166,16 @@ def _find_single_project(directory: Path, collected: Collected) -> RawManifest |
 
 
 def _read_patches(
-    directory: Path, environment: str, sets: Sequence[str], project: RawManifest | None
+    directory: Path,
+    environment: str,
+    sets: Sequence[str],
+    project: RawManifest | None,
+    *,
+    needs_overlay: bool,
 ) -> Patches:
     patches = Patches()
     if environment:
-        patches.read_overlay(directory, environment)
+        patches.read_overlay(directory, environment, is_required=needs_overlay)
     for option in sets:
         patches.read_option(option, project.name if project else "")
     return patches
@@ -163,6 +210,7 @@ def _validate_models(
                 model.line,
                 valid.metadata.labels,
                 model.layers,
+                valid.metadata.formerly,
             )
         model.parts.clear()  # 10,000 manifests take 30 MB as plain values
     return tuple(declared.values())

@@ -7,6 +7,7 @@ valid.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from tunedmodels.manifests.near_miss import KINDS
 from tunedmodels.manifests.yaml_parser import YamlDocument, parse
 from tunedmodels.manifests.yaml_scalars import Value, quote_value
 from tunedmodels.text import printable, suggest
+
+_ENVIRONMENT = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")  # as names of models; in stamps
 
 
 def merge(below: YamlMapping, above: YamlMapping) -> YamlMapping:
@@ -73,10 +76,17 @@ class Patches:
                 names = sorted(key[1] for key in by_key if key[0] == kind and key[1])
                 self.problems.append(_unknown_target(kind, name, names, layer))
 
-    def read_overlay(self, root: Path, environment: str) -> None:
+    def read_overlay(self, root: Path, environment: str, *, is_required: bool = True) -> None:
         """Add the documents of `overlays/NAME.yaml`."""
         overlays = discover.overlays(root)
-        if environment not in overlays:
+        if environment not in overlays and not is_required:
+            return
+        if not _ENVIRONMENT.fullmatch(environment):
+            message = f"{quote_value(environment)} is not a valid name of an environment"
+            cure = "use up to 31 lower-case letters, digits and hyphens; begin with a letter"
+            location = Location(printable(f"--env {environment}"))
+            self.problems.append(location.problem("unknown-overlay", message, cure))
+        elif environment not in overlays:
             names = ", ".join(sorted(overlays))
             message = f"the overlay {quote_value(environment)} does not exist"
             missing = f"Write overlays/{printable(environment)}.yaml."

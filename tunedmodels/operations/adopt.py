@@ -15,6 +15,7 @@ from tunedmodels.errors import RefusedError, TunedModelsError
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.operations.connect import connect
 from tunedmodels.plan.diff import input_changes
+from tunedmodels.plan.reasons import former_project
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import resolve
 from tunedmodels.providers.provider import Edit
@@ -34,8 +35,9 @@ async def find_candidate(
 ) -> Adoption:
     """Return the model to adopt: the one with the declared id, or with `model_id`.
 
-    Raises RefusedError for a model that has an owner or was trained with other values than
-    declared, and TunedModelsError when there is nothing to adopt.
+    It has no stamp, or it is a version of ours under a name that is not declared any more. Raises
+    RefusedError for a model that has an owner or was trained with other values than declared, and
+    TunedModelsError when there is nothing to adopt.
     """
     desired = _declared(resolve(project, use_cache=use_cache).desired_or_raise(), name)
     if desired.sweep:
@@ -52,7 +54,7 @@ async def find_candidate(
             f"Provider {desired.provider} has no model {wanted_id}",
             cure=_list_unstamped(name, models),
         )
-    _require_adoptable(project, name, existing)
+    existing = _require_adoptable(project, desired, existing)
     differences = [
         f"{field.path} is {field.before}, declared is {field.after}"
         for field in input_changes(desired, existing)
@@ -80,11 +82,14 @@ async def adopt(project: Project, adoption: Adoption) -> None:
                 f"{adoption.observed.model_id} no longer exists.",
                 cure="To see the current state: tunedmodels plan",
             )
-        _require_adoptable(project, desired.name, existing)
-        # The field hashes stay empty: no apply has written the mutable fields yet.
-        stamp = replace(desired.stamp(), field_hashes="", unverified=True)
+        claimed = _require_adoptable(project, desired, existing)
+        if claimed.stamp:  # ours under a former name: its training is proved
+            stamp = replace(claimed.stamp, name=desired.name)
+        else:
+            # The field hashes stay empty: no apply has written the mutable fields yet.
+            stamp = replace(desired.stamp(), field_hashes="", unverified=True)
         edit = Edit.of_stamp(existing, stamp)
-        await provider.update(existing.model_id, edit)
+        await provider.update(existing.model_id, edit, etag=existing.etag)
 
 
 def _declared(models: Iterable[Desired], name: str) -> Desired:
@@ -98,21 +103,38 @@ def _declared(models: Iterable[Desired], name: str) -> Desired:
     return by_name[name]
 
 
-def _require_adoptable(project: Project, name: str, existing: ObservedModel) -> None:
+def _require_adoptable(
+    project: Project, desired: Desired, existing: ObservedModel
+) -> ObservedModel:
+    """Return a model that may be adopted, as the environment sees it. Raises RefusedError."""
+    name, ownership = desired.name, project.ownership
+    if ownership.is_promoting:
+        home = ownership.training_environment
+        raise RefusedError(
+            f"Environment {ownership.environment} owns no versions; it promotes those of {home}.",
+            cure=f"tunedmodels adopt {name} {existing.model_id} --env {home}",
+        )
     if existing.stamp:
-        owner = f"{existing.stamp.name} of project {existing.stamp.project}"
-        is_ours = (existing.stamp.project, existing.stamp.name) == (project.name, name)
+        claimed = ownership.with_desired([desired]).claim(existing)
+        stamp = (claimed.stamp if claimed else None) or existing.stamp
+        declared = {model.name for model in project.declared}
+        if claimed and stamp.name not in declared and stamp.fingerprint == desired.fingerprint:
+            return claimed
+        owner = f"{stamp.name} of project {stamp.project}"
+        is_ours = claimed is not None and stamp.name == name
         raise RefusedError(
             f"{existing.model_id} already has the stamp of {owner}.",
             cure="There is nothing to adopt."
             if is_ours
-            else "A stamped model is never taken from its owner; rename the manifest.",
+            else "A stamped model is never taken from its owner; rename the manifest, or take over"
+            f" a former identity of this project: add `{former_project(stamp)}` to its metadata.",
         )
     if existing.state in (ModelState.FAILED, ModelState.CANCELLED):
         raise RefusedError(
             f"{existing.model_id} is {existing.state} and cannot be used.",
             cure="Delete it yourself; the next apply then trains what is declared.",
         )
+    return existing
 
 
 def _list_unstamped(name: str, models: Sequence[ObservedModel]) -> str:

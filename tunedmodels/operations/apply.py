@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 from tunedmodels.apply.clock import SystemClock
 from tunedmodels.apply.context import GateResult
@@ -23,13 +24,14 @@ from tunedmodels.events import Event, Outcome, Retried, Uploaded
 from tunedmodels.observed import ObservedModel
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.evaluate import PREAMBLE_MISMATCH, PreambleMismatchError, open_evaluator
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.plan import Plan
 from tunedmodels.plan.safety import active_blackout, describe_blackout
 from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import rejected_field
 from tunedmodels.providers.provider import Provider
 from tunedmodels.schema.project import AnyProvider, EmbeddedSettings
-from tunedmodels.stamp import Decision
+from tunedmodels.stamp import DEFAULT_ENVIRONMENT, Decision
 
 Emit = Callable[[Event], None]
 
@@ -65,6 +67,7 @@ async def apply_plan(
     plan: Plan,
     desired: Mapping[str, Desired],
     *,
+    ownership: Ownership,
     emit: Emit,
     options: ApplyOptions,
 ) -> ApplyResult:
@@ -86,7 +89,7 @@ async def apply_plan(
             archive.put(model.inputs.dataset.digest, examples)
         return examples
 
-    with Journal(project.state_dir / "journal", clock.now) as journal:
+    with Journal(journal_dir(project), clock.now) as journal:
 
         def record(event: Event) -> None:
             journal.write(event)
@@ -105,6 +108,7 @@ async def apply_plan(
             with stop_on_signals(stop):
                 outcome = await apply(
                     plan,
+                    ownership=ownership,
                     desired=desired,
                     providers=providers,
                     load_examples=load_and_archive,
@@ -119,6 +123,13 @@ async def apply_plan(
                     poll_intervals=poll_intervals(project),
                 )
             return ApplyResult(outcome, gate_evaluator.worst_answers)
+
+
+def journal_dir(project: Project) -> Path:
+    """Return the folder of the journal; every environment except the default one has its own."""
+    folder = project.state_dir / "journal"
+    environment = project.acting_environment
+    return folder if environment == DEFAULT_ENVIRONMENT else folder / environment
 
 
 def load_training_examples(desired: Desired) -> Sequence[Example]:

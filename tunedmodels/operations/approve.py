@@ -25,9 +25,10 @@ async def plan_again(
     Raises RefusedError with the reasons when a change is stale, unless `keep_going` is set; and for
     a plan that is refused or belongs to another project.
     """
-    if saved.project != project.name:
+    if (saved.project, saved.lineage) != (project.name, project.ownership.lineage):
         raise RefusedError(
-            f"The plan belongs to project {saved.project}, this is project {project.name}.",
+            f"The plan belongs to project {_identity(saved.project, saved.lineage)}, this is"
+            f" project {_identity(project.name, project.ownership.lineage)}.",
             cure="Name the directory of its Project file with -C DIR, or make a new plan here.",
         )
     _require_unrefused(saved)
@@ -36,7 +37,7 @@ async def plan_again(
         project, EVERYTHING, use_cache=use_cache, with_inputs=True, moment=saved.moment
     )
     _require_unrefused(again.plan)
-    report = check_staleness(saved, again.plan, again.desired, again.observed)
+    report = check_staleness(saved, again.plan, again.desired, again.observed, again.ownership)
     if report.stale and not keep_going:
         lines = [f"  {name}: {'; '.join(reasons)}" for name, reasons in report.stale.items()]
         files = _changed_files(saved, again.plan)
@@ -49,6 +50,10 @@ async def plan_again(
         )
     still_valid = again.plan.model_copy(update={"changes": report.valid})
     return replace(again, plan=still_valid), report.stale
+
+
+def _identity(project: str, lineage: str) -> str:
+    return f"{project} (lineage {lineage})" if lineage else project
 
 
 def require_digest(plan: Plan, digest: str) -> None:

@@ -20,6 +20,7 @@ from tunedmodels.providers.registry import open_provider
 from tunedmodels.schema.base_models import BaseModelCatalog
 from tunedmodels.schema.project import EmbeddedSettings
 from tunedmodels.schema.tuned_model import TunedModelSpec
+from tunedmodels.stamp import DEFAULT_ENVIRONMENT
 
 OnRetry = Callable[[str, int, float, str], None]
 """Called before a request is retried: the request, the attempt, the delay in s, and the error."""
@@ -66,9 +67,19 @@ async def connect(
                 on_retry=on_retry or _log_retry,
                 on_upload=on_upload,
                 base_models=base_models,
+                scope=_scope(project),
+                former_projects=[each.project for each in project.ownership.former_projects],
             )
             providers[name] = await stack.enter_async_context(provider)
         yield providers
+
+
+def _scope(project: Project) -> str:
+    """Return the part of the names of locks by which lineages and environments differ."""
+    ownership = project.ownership
+    environment = ownership.training_environment
+    parts = [ownership.lineage, environment if environment != DEFAULT_ENVIRONMENT else ""]
+    return ".".join(filter(None, parts))
 
 
 async def _check_periodically(check: Callable[[], None]) -> None:

@@ -19,7 +19,8 @@ from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load_numbered
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, StoreError
-from tunedmodels.observed import ObservedModel, group_by_name
+from tunedmodels.observed import ObservedModel
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.history import history
 from tunedmodels.plan.plan import DatasetChange, LabelChange
 from tunedmodels.project import git
@@ -49,10 +50,13 @@ class DatasetDiffs:
 
 
 def compare_datasets(
-    project: Project, desired: Iterable[Desired], observed: Iterable[ObservedModel]
+    project: Project,
+    desired: Iterable[Desired],
+    observed: Iterable[ObservedModel],
+    ownership: Ownership,
 ) -> DatasetDiffs:
     """Compare the examples of each version that does not exist yet with those it replaces."""
-    versions = group_by_name(observed, project.name)
+    versions = ownership.versions(observed)
     tasks = {model.name: model.spec.task for model in project.declared}
     changes: dict[str, DatasetChange] = {}
     examples: dict[str, Comparison] = {}
@@ -158,7 +162,7 @@ def _former_examples(
     archived = Archive(project.state_dir / "datasets").get(stamp.dataset)
     if archived is not None:
         return number_examples(archived)
-    committed = _from_git(project, stamp, source)
+    committed = _from_git(project, former.live_stamp or stamp, source)
     return committed if committed is not None else _from_service(project, former, stamp)
 
 
@@ -196,7 +200,12 @@ def _committed_sources(
         if not write_manifests(project.root, commit, root).paths:
             return
         with suppress(ProblemsFoundError):
-            committed = load(root, environment=project.environment, sets=project.sets)
+            committed = load(
+                root,
+                environment=project.training_overlay,
+                sets=project.sets,
+                accepts_undeclared=True,
+            )
             yield from (model.spec.dataset for model in committed.models if model.name == name)
 
 

@@ -20,7 +20,7 @@ from tunedmodels.manifests.collect import collect
 from tunedmodels.manifests.discover import display_path
 from tunedmodels.manifests.stand_in import stand_in
 from tunedmodels.manifests.unread import UNREAD_CODES, find_unread
-from tunedmodels.observed import ObservedModel, group_by_name, serving
+from tunedmodels.observed import ObservedModel, serving
 from tunedmodels.plan.plan import Note
 from tunedmodels.plan.unread import GitFacts, UnreadManifest
 from tunedmodels.project import git
@@ -54,7 +54,7 @@ def ask_git(
         if isinstance(settings, EmbeddedSettings)
     }
     answers = GitAnswers(GitFacts(local_providers=local), list(_warnings(project)))
-    versions = group_by_name(observed, project.name)
+    versions = project.ownership.versions(observed)
     declared = {model.name: model for model in desired}
     undeclared = sorted(versions.keys() - declared.keys())
     if selection:

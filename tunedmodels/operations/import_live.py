@@ -21,9 +21,10 @@ from tunedmodels.model_fields import (
     TrainingInputs,
     fingerprint,
 )
-from tunedmodels.observed import ObservedModel, UsedHyperparameters, group_by_name, serving
+from tunedmodels.observed import ObservedModel, UsedHyperparameters, serving
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.plan import observe
+from tunedmodels.ownership import Ownership
 from tunedmodels.project.project import Project
 from tunedmodels.schema.project import API_VERSION
 from tunedmodels.schema.tuned_model import ExampleFile, Hyperparameters
@@ -49,11 +50,11 @@ async def draft_manifests(project: Project) -> list[DraftManifest]:
     async with connect(project) as providers:
         observed = await observe(providers)
     declared = {model.name for model in project.declared}
-    return drafts(observed, project=project.name, declared=declared)
+    return drafts(observed, ownership=project.ownership, declared=declared)
 
 
 def drafts(
-    observed: Iterable[ObservedModel], *, project: str, declared: Collection[str]
+    observed: Iterable[ObservedModel], *, ownership: Ownership, declared: Collection[str]
 ) -> list[DraftManifest]:
     """Return a draft for each name that has live models and no manifest, sorted by name.
 
@@ -63,16 +64,20 @@ def drafts(
     models = sorted(observed, key=lambda model: (model.model_id, model.provider))
     chosen = {
         name: serving(versions) or max(versions, key=_age)
-        for name, versions in group_by_name(models, project).items()
+        for name, versions in ownership.versions(models).items()
         if name not in declared
     }
     for model in models:
         if model.stamp is None:
             chosen[_unused_name(model.model_id, {*chosen, *declared})] = model
     names = {model.resource: name for name, model in chosen.items()}
+    fingerprints = {model.resource: model.fingerprint for model in models}
     return [
         DraftManifest(
-            name, model.model_id, _manifest_text(name, model, names), f"data/{name}.jsonl"
+            name,
+            model.model_id,
+            _manifest_text(name, model, names, fingerprints.get(model.source, "")),
+            f"data/{name}.jsonl",
         )
         for name, model in sorted(chosen.items())
     ]
@@ -97,8 +102,12 @@ def _unused_name(model_id: str, taken: Collection[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _manifest_text(name: str, model: ObservedModel, names: Mapping[str, str]) -> str:
-    declared = _declared_hyperparameters(model)
+def _manifest_text(
+    name: str, model: ObservedModel, names: Mapping[str, str], parent_fingerprint: str
+) -> str:
+    declared = _declared_hyperparameters(model, parent_fingerprint)
+    if declared is None and parent_fingerprint:  # a former release used the id of the parent
+        declared = _declared_hyperparameters(model, "")
     spec: dict[str, Any] = {}
     comments = [
         f"Written from {printable(model.resource)} on provider {printable(model.provider)}."
@@ -164,7 +173,9 @@ def _unknown_values(name: str, model: ObservedModel, *, is_proved: bool) -> Iter
         yield "differently, or the examples differ, `tunedmodels plan` shows `replace`."
 
 
-def _declared_hyperparameters(model: ObservedModel) -> Hyperparameters | None:
+def _declared_hyperparameters(
+    model: ObservedModel, parent_fingerprint: str
+) -> Hyperparameters | None:
     """Return the declared hyperparameters, if the fingerprint of the stamp proves them.
 
     The service also reports its defaults, so every subset of the reported values is tried.
@@ -174,7 +185,7 @@ def _declared_hyperparameters(model: ObservedModel) -> Hyperparameters | None:
     # Only the digest of the examples is known, and only the digest is part of the fingerprint.
     source = ExampleFile(path="unknown")
     dataset = DesiredDataset(Path(), "", source, model.stamp.dataset, model.stamp.examples)
-    inputs = TrainingInputs(model.source, dataset)
+    inputs = TrainingInputs(model.source, dataset, parent_fingerprint=parent_fingerprint)
     used = _used_hyperparameters(model.used).model_dump(exclude_none=True)
     for count in range(len(used) + 1):
         for names in combinations(sorted(used), count):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -10,27 +11,32 @@ from tunedmodels.apply.clock import Clock
 from tunedmodels.apply.context import SETTLE_DELAYS_S
 from tunedmodels.datasets.examples import prompt
 from tunedmodels.desired import preamble_digest
-from tunedmodels.errors import RefusedError, TunedModelsError
+from tunedmodels.errors import ChangedError, RefusedError, TunedModelsError
 from tunedmodels.observed import (
     ModelState,
     ModelVersions,
     ObservedModel,
-    group_by_name,
     next_promotion_time,
 )
 from tunedmodels.operations.connect import connect
 from tunedmodels.operations.curves import with_whole_curves
 from tunedmodels.operations.plan import observe
-from tunedmodels.plan import reasons
+from tunedmodels.ownership import Ownership, Versions
+from tunedmodels.plan import reasons, safety
+from tunedmodels.plan.promotion import has_served, is_used
 from tunedmodels.project.project import Project
 from tunedmodels.providers.provider import Edit, Provider
-from tunedmodels.stamp import MANUAL, GateRecord, parse_gate_record
+from tunedmodels.stamp import MANUAL, GateRecord, Stamp, parse_gate_record
 from tunedmodels.text import suggest
 
 
 async def list_models(project: Project, providers: Mapping[str, Provider]) -> list[ModelVersions]:
     """Return the versions of every declared or live name, sorted by name."""
-    versions = group_by_name(await observe(providers), project.name)
+    ownership = project.ownership
+    versions = ownership.versions(await observe(providers))
+    if ownership.is_promoting:
+        declared_names = {model.name for model in project.declared}
+        versions = _used_versions(versions, declared_names, ownership)
     relevant = {name: _without_old_failures(group) for name, group in versions.items()}
     live = {name: group for name, group in relevant.items() if group}
     declared = {model.name for model in project.declared}
@@ -50,6 +56,19 @@ async def read_model(project: Project, name: str) -> ModelVersions:
     """Return the versions of one name, with their whole loss curves. Raises TunedModelsError."""
     model = find_model(await read_models(project), name)
     return replace(model, versions=tuple(await with_whole_curves(project, model.versions)))
+
+
+def _used_versions(versions: Versions, declared: Collection[str], ownership: Ownership) -> Versions:
+    """Return the versions that an environment uses, and those that it can promote."""
+    kept = {
+        name: [
+            model
+            for model in group
+            if is_used(model, ownership.environment) or (name in declared and has_served(model))
+        ]
+        for name, group in versions.items()
+    }
+    return defaultdict(list, {name: group for name, group in kept.items() if group})
 
 
 def find_model(models: Sequence[ModelVersions], name: str) -> ModelVersions:
@@ -123,13 +142,34 @@ async def promote(project: Project, name: str, version: str | None) -> PromoteRe
             # MANUAL lets a later apply explain why it returns to the declared version.
             time = next_promotion_time(datetime.now(UTC), model.versions)
             promoted = stamp.promoted_at(time, promoted_by=MANUAL, promoted_commit=project.commit())
-            edit = Edit.of_stamp(chosen, promoted)
-            await providers[chosen.provider].update(chosen.model_id, edit)
+            await _write_promotion(project, providers[chosen.provider], chosen, promoted)
         return PromoteResult(
             model_id=chosen.model_id,
             previous_id=previous.model_id if previous else "",
             overruled_gate=parse_gate_record(stamp.gate_record) if stamp.is_rejected else None,
         )
+
+
+async def _write_promotion(
+    project: Project, provider: Provider, chosen: ObservedModel, promoted: Stamp
+) -> None:
+    """Write a promotion, unless another process has changed the version since it was read."""
+    ownership = project.ownership
+    current = await provider.get(chosen.model_id)
+    claimed = ownership.claim(current) if current else None
+    changed = f"{chosen.model_id} was changed by another process"
+    if claimed is None or claimed.stamp != chosen.stamp:
+        raise RefusedError(changed, cure=f"To see it: tunedmodels show {promoted.name}")
+    if ownership.is_promoting and not claimed.etag:
+        raise RefusedError(safety.NO_ETAGS.message, cure=safety.NO_ETAGS.cure)
+    stored = ownership.stored(claimed, promoted)
+    edit = Edit.of_stamp(claimed, stored)
+    try:
+        await provider.update(chosen.model_id, edit, etag=claimed.etag)
+    except ChangedError as error:
+        after = await provider.get(chosen.model_id)  # the response may have been lost
+        if after is None or after.stamp != stored:
+            raise RefusedError(changed, cure=f"Run it again: {error.message}") from error
 
 
 def _next_version(model: ModelVersions) -> ObservedModel:
@@ -160,6 +200,12 @@ async def cancel(project: Project, name: str, *, clock: Clock) -> dict[str, Mode
     to the service. A version that was READY before the cancel request took effect is kept: it is
     complete, and another process may have promoted it.
     """
+    if project.ownership.is_promoting:
+        home = project.ownership.training_environment
+        raise RefusedError(
+            f"Environment {project.acting_environment} trains nothing",
+            cure=f"tunedmodels cancel {name} --env {home}",
+        )
     async with connect(project) as providers:
         model = find_model(await list_models(project, providers), name)
         states = {}

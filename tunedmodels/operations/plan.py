@@ -15,12 +15,14 @@ from tunedmodels.aio import gather
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.desired import Desired
 from tunedmodels.manifests.unread import UNREAD_CODES
-from tunedmodels.observed import ModelState, ObservedModel, group_by_name
+from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.operations.connect import connect, fetch_all
 from tunedmodels.operations.count_tokens import count_dataset_tokens
 from tunedmodels.operations.curves import with_whole_curves
 from tunedmodels.operations.dataset_diff import DatasetDiffs, compare_datasets
 from tunedmodels.operations.git_facts import GitAnswers, ask_git
+from tunedmodels.ownership import Ownership
+from tunedmodels.plan.history import history
 from tunedmodels.plan.plan import Input, Note, Plan
 from tunedmodels.plan.planner import Allowances, PlanInputs, PlanOptions, make_plan
 from tunedmodels.plan.sweep import resolve_sweeps
@@ -43,6 +45,7 @@ class PlanResult:
     plan: Plan = field(repr=False)
     desired: Mapping[str, Desired] = field(repr=False)  #: by name; empty if all are destroyed
     observed: Sequence[ObservedModel] = field(repr=False)
+    ownership: Ownership = field(repr=False)
     summary: str  #: warnings, and what was read, for the user
     examples: Mapping[str, Comparison] = field(default_factory=dict)
     """The examples that replacements add and remove, by name; only of datasets that git tracks,
@@ -74,16 +77,25 @@ async def plan(
     declared = resolution.desired_or_raise()
     report = base_model_report(project, today)
     async with connect(project) as providers:
+        ownership = project.ownership.with_desired(declared)
         observed = await observe(providers)
-        desired: Sequence[Desired] = resolve_sweeps(declared, observed, project.name)
+        desired: Sequence[Desired] = resolve_sweeps(declared, observed, ownership)
+        desired = with_live_parents(desired, ownership.versions(observed))
+        lacks_etags = await _lacks_etags(providers, observed, ownership)
         tunable = await _tunable(providers, desired, observed)
         if count_tokens:
             desired = await count_dataset_tokens(project, desired, observed, providers)
-    diffs = DatasetDiffs() if destroying else compare_datasets(project, desired, observed)
+    diffs = (
+        DatasetDiffs() if destroying else compare_datasets(project, desired, observed, ownership)
+    )
     selection = project.selection
     answers = GitAnswers(NO_GIT) if destroying else ask_git(project, desired, observed, selection)
     inputs = PlanInputs(
-        project=project.name,
+        ownership=ownership,
+        owner_warnings=tuple(
+            warning for each in providers.values() if (warning := each.owner_warning)
+        ),
+        lacks_etags=lacks_etags,
         desired=desired,
         observed=observed,
         dataset_changes=diffs.changes,
@@ -102,19 +114,20 @@ async def plan(
     result = make_plan(inputs, options)
     by_name = {} if destroying else {model.name: model for model in desired}
     files = tuple(_input_files(project, resolution)) if with_inputs else ()
-    notes = await _epoch_notes(project, result, by_name, observed)
+    notes = await _epoch_notes(project, result, by_name, observed, ownership)
     details = {
         "tool": __version__,
         "sets": project.sets,
         "folder": project.folder,
         "inputs": files,
         "warnings": (*result.warnings, *answers.warnings),
-        "notes": (*notes, *answers.notes),
+        "notes": (*result.notes, *notes, *answers.notes),
     }
     return PlanResult(
         plan=result.model_copy(update=details),
         desired=by_name,
         observed=observed,
+        ownership=ownership,
         summary=_summary(project, resolution, len(observed)),
         examples=diffs.examples,
     )
@@ -124,6 +137,46 @@ async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
     """Return the live models of all providers, observed concurrently. Raises ProviderError."""
     lists = await gather(provider.observe() for provider in providers.values())
     return [model for models in lists for model in models]
+
+
+def with_live_parents(
+    desired: Sequence[Desired], versions: Mapping[str, Sequence[ObservedModel]]
+) -> list[Desired]:
+    """Return the desired models with the live ids of the versions that they continue from.
+
+    A version that was moved or adopted has another id than a new one would get.
+    """
+    by_name = {each.name: each for each in desired}
+    result = []
+    for each in desired:
+        parent = by_name.get(each.parent) if each.parent else None
+        if parent:
+            past = history(
+                versions.get(parent.name, ()),
+                provider=parent.provider,
+                fingerprint=parent.fingerprint,
+            )
+            if past.declared and past.declared.state is not ModelState.FAILED:
+                source = f"tunedModels/{past.declared.model_id}"
+                if source != each.inputs.source:
+                    each = replace(each, inputs=replace(each.inputs, source=source))  # noqa: PLW2901
+        result.append(each)
+    return result
+
+
+async def _lacks_etags(
+    providers: Mapping[str, Provider], observed: Sequence[ObservedModel], ownership: Ownership
+) -> bool:
+    """Whether the environment promotes versions of a service that sends no ETag."""
+    if not ownership.is_promoting:
+        return False
+    for versions in ownership.versions(observed).values():
+        ready = (version for version in versions if version.state is ModelState.READY)
+        for version in ready:
+            model = await providers[version.provider].get(version.model_id)
+            if model is not None:
+                return not model.etag
+    return False
 
 
 async def _tunable(
@@ -180,27 +233,34 @@ async def _epoch_notes(
     plan: Plan,
     desired: Mapping[str, Desired],
     observed: Iterable[ObservedModel],
+    ownership: Ownership,
 ) -> list[Note]:
     """Return the notes of `epoch_notes`, made from the whole curves of these models."""
-    finished = _models_of_notes(plan, desired, observed)
+    finished = _models_of_notes(plan, desired, observed, ownership)
     models = await with_whole_curves(project, finished.values())
     return list(_notes(desired, dict(zip(finished, models, strict=True))))
 
 
 def epoch_notes(
-    plan: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
+    plan: Plan,
+    desired: Mapping[str, Desired],
+    observed: Iterable[ObservedModel],
+    ownership: Ownership,
 ) -> Iterator[Note]:
     """Yield a note for every name whose last loss curve recommends another number of epochs.
 
     At most 100 curves are read: those of names that the plan trains first, then others by name.
     """
-    yield from _notes(desired, _models_of_notes(plan, desired, observed))
+    yield from _notes(desired, _models_of_notes(plan, desired, observed, ownership))
 
 
 def _models_of_notes(
-    plan: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
+    plan: Plan,
+    desired: Mapping[str, Desired],
+    observed: Iterable[ObservedModel],
+    ownership: Ownership,
 ) -> dict[str, ObservedModel]:
-    curves = _last_curves(plan.project, observed)
+    curves = _last_curves(ownership, observed)
     trained = {change.name for change in plan.changes if change.action.trains}
     # Without sweeps: they measure the best number of epochs.
     names = {name for name, model in desired.items() if not model.sweep_digest} & curves.keys()
@@ -214,12 +274,14 @@ def _notes(desired: Mapping[str, Desired], finished: Mapping[str, ObservedModel]
             yield Note(name=name, words=text)
 
 
-def _last_curves(project: str, observed: Iterable[ObservedModel]) -> dict[str, ObservedModel]:
+def _last_curves(
+    ownership: Ownership, observed: Iterable[ObservedModel]
+) -> dict[str, ObservedModel]:
     """Return the version of each name that was trained last, if it has a curve."""
     finished = (m for m in observed if m.state is ModelState.READY and m.curve)
     return {
         name: max(models, key=_completion_order)
-        for name, models in group_by_name(finished, project).items()
+        for name, models in ownership.versions(finished).items()
     }
 
 

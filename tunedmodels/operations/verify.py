@@ -6,7 +6,7 @@ again, and the values that follow from them must equal those of the live version
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,11 +32,17 @@ async def verify(project: Project, name: str, version: str | None) -> Verificati
     The files of the working tree are compared with the serving version as well. Raises
     TunedModelsError when the version does not exist or is not ready.
     """
-    model = find_model(await read_models(project), name)
+    models = await read_models(project)
+    model = find_model(models, name)
     live = ready_version(model, version)
     stamp = live.stamp
     assert stamp is not None  # noqa: S101  # a version of a name has our stamp
-    checks = list(_compare_with_commit(project, live, stamp))
+    parents = {
+        f"tunedModels/{each.model_id}": each.fingerprint
+        for other in models
+        for each in other.versions
+    }
+    checks = list(_compare_with_commit(project, live, stamp, parents))
     if live is model.serving:
         checks.append(_compare_with_working_tree(project, stamp))
     return Verification(name, live.model_id, stamp.commit, tuple(checks))
@@ -60,7 +66,13 @@ def rebuild(project: Project, name: str, commit: str) -> Desired:
                 cure=f"Fetch the whole history: {git.UNSHALLOW}",
             )
         try:
-            former = Project.open(root, environment=project.environment, sets=project.sets)
+            former = Project.open(
+                root,
+                environment=project.training_overlay,
+                sets=project.sets,
+                needs_environment=False,
+                accepts_undeclared=True,
+            )
         except ProblemsFoundError as error:
             raise TunedModelsError(
                 f"the manifests of commit {commit} cannot be read: {error.problems[0].message}",
@@ -106,7 +118,7 @@ def _dataset_paths(project: Project) -> Iterator[str]:
 
 
 def _compare_with_commit(
-    project: Project, live: ObservedModel, stamp: Stamp
+    project: Project, live: ObservedModel, stamp: Stamp, parents: Mapping[str, str]
 ) -> Iterator[VerificationCheck]:
     if stamp.unverified:
         yield _failed(
@@ -131,7 +143,9 @@ def _compare_with_commit(
         message = f"it was applied from a tree with changes that commit {commit} does not contain"
         yield _failed("origin", message, cure="Commit first, then apply.")
     try:
-        former = rebuild(project, stamp.name, commit).candidate_with(stamp.fingerprint)
+        former_name = live.live_stamp.name if live.live_stamp else stamp.name
+        rebuilt = _rebuild_renamed(project, [stamp.name, former_name], commit)
+        former = rebuilt.candidate_with(stamp.fingerprint)
     except TunedModelsError as error:
         yield _failed("origin", error.message, cure=error.cure)
         return
@@ -140,10 +154,33 @@ def _compare_with_commit(
         yield VerificationCheck("origin", is_met=True, message=message)
     count = f"{former.inputs.dataset.examples} examples"
     yield _compare("dataset", former.inputs.dataset.digest, stamp.dataset, count)
-    yield _compare("fingerprint", former.fingerprint, stamp.fingerprint)
-    yield _compare("base", former.inputs.source, live.source)
+    yield _compare("fingerprint", _fingerprint_like(former, stamp), stamp.fingerprint)
+    parent = former.inputs.parent_fingerprint
+    is_same_parent = bool(parent) and parents.get(live.source) == parent
+    # A parent that was moved has another id than the commit gives it.
+    yield _compare("base", live.source if is_same_parent else former.inputs.source, live.source)
     yield _compare("preamble", former.preamble_digest or "none", stamp.preamble or "none")
     yield from _compare_hyperparameters(former, live)
+
+
+def _rebuild_renamed(project: Project, names: Sequence[str], commit: str) -> Desired:
+    """Return the desired model of a commit, in which it may have a former name."""
+    declared = next((each for each in project.declared if each.name == names[0]), None)
+    candidates = dict.fromkeys([*names, *(declared.formerly if declared else ())])
+    error: TunedModelsError | None = None
+    for name in candidates:
+        try:
+            return rebuild(project, name, commit)
+        except TunedModelsError as failure:
+            error = error or failure
+    assert error is not None  # noqa: S101  # there is at least one name
+    raise error
+
+
+def _fingerprint_like(desired: Desired, stamp: Stamp) -> str:
+    """Return the fingerprint of a desired model, computed as in the stamp."""
+    is_former = stamp.fingerprint in desired.former_fingerprints
+    return stamp.fingerprint if is_former else desired.fingerprint
 
 
 def _compare_hyperparameters(former: Desired, live: ObservedModel) -> Iterator[VerificationCheck]:
@@ -173,7 +210,8 @@ def _compare_with_working_tree(project: Project, stamp: Stamp) -> VerificationCh
             cure="To see the problems: tunedmodels validate",
         )
     dataset = desired.inputs.dataset
-    if desired.candidate_with(stamp.fingerprint).fingerprint == stamp.fingerprint:
+    candidate = desired.candidate_with(stamp.fingerprint)
+    if _fingerprint_like(candidate, stamp) == stamp.fingerprint:
         message = f"{dataset.declared_path} and its manifest are the same"
         return VerificationCheck("here", is_met=True, message=message)
     is_same_dataset = dataset.digest == stamp.dataset

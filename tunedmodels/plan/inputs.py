@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tunedmodels.desired import Desired
 from tunedmodels.observed import ObservedModel
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.cost import FREE
 from tunedmodels.plan.plan import DatasetChange
 from tunedmodels.plan.safety import Allowances
@@ -47,13 +48,15 @@ NO_FACTS = BaseModelFacts()
 class PlanInputs:
     """The state that a plan is made from."""
 
-    project: str  #: only models with a stamp of this project are changed
+    ownership: Ownership  #: only models that it claims are changed
     desired: Sequence[Desired]  #: one for each name, sweeps resolved
     observed: Sequence[ObservedModel]  #: all live models of every provider, of any owner
     dataset_changes: Mapping[str, DatasetChange] = field(default_factory=dict)
     """How the examples of a replacement differ, by name, if they were compared."""
     base_models: BaseModelFacts = NO_FACTS
     training_warnings: Messages = field(default_factory=dict)  #: shown with a training
+    owner_warnings: Sequence[str] = ()  #: where the owners of models could not be checked
+    lacks_etags: bool = False  #: the environment promotes, and its service sends no ETag
     now: datetime | None = None  #: time for `lifecycle.grace`; None: no grace period is over
     git: GitFacts = NO_GIT  #: about the commit that is checked out
 

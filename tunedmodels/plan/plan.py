@@ -39,7 +39,7 @@ __all__ = [
     "Refusal",
 ]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2  # 1 had neither lineages nor environments that own their versions
 
 
 class PendingRetirement(PlanModel):
@@ -168,12 +168,14 @@ class Change(PlanModel):
     def key(self) -> tuple[str, str, str]:
         """The key of the change in its plan: name, provider and version.
 
-        It contains the provider because a model that moves has the same id at both providers.
+        It contains the provider because a model can have the same id at two providers. A move is a
+        change of its own, since another change of the same version can follow it.
         """
         version = self.after or self.before
         if version is None:
             return self.name, "", ""
-        return self.name, version.provider, version.model_id
+        suffix = " (move)" if self.action is Action.MOVE else ""
+        return self.name, version.provider, version.model_id + suffix
 
     @property
     def jobs(self) -> int:
@@ -194,6 +196,9 @@ class Refusal(PlanModel):
         "base-not-allowed",
         "manifest-not-read",
         "older-commit",
+        "held",
+        "other-owner",
+        "no-etags",
     ]
     message: str
     cure: str
@@ -222,8 +227,9 @@ class Plan(PlanModel):
     does not make a plan stale.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     project: str
+    lineage: Annotated[str, OMIT_IF_EMPTY] = ""  #: lineage of the project
     environment: str = ""
     sets: tuple[str, ...] = ()  #: values of `--set`, needed again to repeat the plan
     folder: Annotated[str, OMIT_IF_EMPTY] = ""
@@ -280,6 +286,7 @@ class Plan(PlanModel):
     def digest(self) -> str:
         """`sha256:` over everything that decides the outcome: actions, targets and values."""
         deciding = {
+            **({"lineage": self.lineage} if self.lineage else {}),
             "project": self.project,
             "environment": self.environment,
             "changes": [_deciding(change) for change in self.changes],

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunedmodels.desired import Desired
-from tunedmodels.observed import ModelState, ObservedModel, group_by_name
-from tunedmodels.plan import reasons, safety, unread
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.plan import identity, reasons, safety, unread
 from tunedmodels.plan.inputs import (
     NO_FACTS,
     BaseModelFacts,
@@ -21,10 +21,11 @@ from tunedmodels.plan.inputs import (
     PlanOptions,
 )
 from tunedmodels.plan.plan import Action, Change, PendingRetirement, Plan, Refusal
+from tunedmodels.plan.promotion import used_or_declared
 from tunedmodels.plan.reconcile import ExistingById, remove
 from tunedmodels.plan.safety import Allowances
 from tunedmodels.plan.sweep import reconciler_for
-from tunedmodels.plan.unread import NO_GIT, GitFacts, GitReview
+from tunedmodels.plan.unread import GitReview
 from tunedmodels.plan.version import format_time
 from tunedmodels.schema.project import Policy
 
@@ -44,29 +45,32 @@ Versions = Mapping[str, Sequence[ObservedModel]]  # of this project, by name
 
 def make_plan(inputs: PlanInputs, options: PlanOptions) -> Plan:
     """Return the plan that turns the observed models into the desired ones."""
-    policy, project = options.policy, inputs.project
+    policy, ownership = options.policy, inputs.ownership
     desired = {model.name: model for model in inputs.desired}
     existing = {(model.provider, model.model_id): model for model in inputs.observed}
-    all_versions = group_by_name(existing.values(), project)
+    all_versions = ownership.versions(existing.values())
     versions = _select(all_versions, desired, options.selection)
     if options.destroying:
         declared_part = _PlanPart()
-        removed_part = _removed_part(versions, desired, reasons.DESTROYED, policy)
+        removed_part = _removed_part(versions, desired, reasons.DESTROYED, inputs, policy)
     else:
         declared_part = _declared_part(inputs, policy, versions, existing)
         undeclared = {name: group for name, group in versions.items() if name not in desired}
-        removed_part = _removed_part(undeclared, {}, reasons.NOT_DECLARED, policy, inputs.git)
+        removed_part = _removed_part(undeclared, {}, reasons.NOT_DECLARED, inputs, policy)
     entries = sorted(declared_part.entries + removed_part.entries, key=lambda entry: entry[0])
     changes = [
         _with_training_warnings(change, inputs.training_warnings)
         for _, part in entries
         for change in part
     ]
+    if not options.destroying:
+        changes = [identity.with_hints(each, inputs, versions, desired) for each in changes]
     notices = [] if options.destroying else _add_notices(changes, inputs, desired)
     refusals = [
         *declared_part.refusals,
         *removed_part.refusals,
         *safety.over_budget(changes, policy),
+        *identity.refusals(inputs),
     ]
     review = GitReview()
     if not options.destroying:
@@ -77,7 +81,8 @@ def make_plan(inputs: PlanInputs, options: PlanOptions) -> Plan:
         count = safety.ready_deletions(removed_part.changes)
         refusals += review.refusals(options.allowances.delete, count)
     return Plan(
-        project=project,
+        project=ownership.project,
+        lineage=ownership.lineage,
         environment=options.environment,
         changes=tuple(changes),
         refusals=tuple(refusals),
@@ -85,12 +90,18 @@ def make_plan(inputs: PlanInputs, options: PlanOptions) -> Plan:
             *_plan_warnings(changes, versions, desired, policy),
             *notices,
             *review.warnings(),
+            *identity.warnings(inputs),
         ),
         selection=options.selection,
+        notes=tuple(identity.notes(inputs, versions, changes)),
         unchanged=declared_part.unchanged,
         retained=removed_part.unchanged,
         manifests=len(desired),
-        live=sum(not model.is_job_record for group in versions.values() for model in group),
+        live=sum(
+            not model.is_job_record
+            for name, group in versions.items()
+            for model in _own_part(inputs, desired.get(name), group)
+        ),
         max_cost_usd=policy.max_cost_usd,
         leaving=tuple(declared_part.leaving),
         moment=format_time(inputs.now) if declared_part.is_timed else "",
@@ -131,6 +142,9 @@ def _declared_part(
     for ancestry, model in order.in_order():
         reconciler = reconciler_for(model, versions.get(model.name, ()), inputs, existing)
         changes = list(reconciler.changes())
+        changes += identity.moves(model.name, versions.get(model.name, ()), inputs, changes)
+        if not inputs.ownership.is_promoting:
+            part.refusals += identity.held_updates(changes, versions.get(model.name, ()))
         part.leaving += reconciler.retirement.pending(model.name)
         part.is_timed |= reconciler.retirement.is_timed
         if not changes or changes[0].after is None:
@@ -150,18 +164,32 @@ def _removed_part(
     versions: Versions,
     desired: Mapping[str, Desired],
     reason: str,
+    inputs: PlanInputs,
     policy: Policy,
-    git: GitFacts = NO_GIT,
 ) -> _PlanPart:
     part = _PlanPart()
-    for name, group in sorted(versions.items()):
-        because = unread.reason(name, git) or reason
-        removal = remove(name, group, because, desired.get(name), policy)
+    is_promoting = inputs.ownership.is_promoting
+    for name, models in sorted(versions.items()):
+        group = _own_part(inputs, None, models)
+        because = unread.reason(name, inputs.git) or reason
+        removal = remove(name, group, because, desired.get(name), policy, is_promoting=is_promoting)
+        if not group:
+            continue
         part.entries.append(((name,), removal.changes))
         part.unchanged += removal.retained
         if removal.refusal:
             part.refusals.append(removal.refusal)
     return part
+
+
+def _own_part(
+    inputs: PlanInputs, desired: Desired | None, versions: Sequence[ObservedModel]
+) -> Sequence[ObservedModel]:
+    """Return the versions that the environment trained, or those that it uses."""
+    ownership = inputs.ownership
+    if not ownership.is_promoting:
+        return versions
+    return used_or_declared(desired, versions, ownership.environment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from tunedmodels.desired import Desired
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.plan.plan import DatasetChange, FieldChange
 from tunedmodels.schema.tuned_model import Lifecycle
-from tunedmodels.stamp import MANUAL
+from tunedmodels.stamp import MANUAL, Stamp
 from tunedmodels.text import join
 
 NEW = "it does not exist yet"
@@ -16,6 +17,8 @@ REJECTED = "its gate rejected it, and another version is declared"
 LOST_SWEEP = "it lost its sweep and was never promoted"
 NOT_DECLARED = "it is no longer in the manifests"
 DESTROYED = "all models of this project are destroyed"
+MOVED = "its identity changed; nothing is trained and its id stays"
+RELEASED = "another version is used instead"
 ALL_ENDED = "every candidate of its sweep has ended, and none is chosen yet"
 
 WAS_CANCELLED = (
@@ -157,15 +160,95 @@ def id_taken(existing: ObservedModel) -> str:
         )
     return (
         f"{existing.resource} exists with the stamp of another owner: {stamp.name} of project"
-        f" {stamp.project}"
+        f" {stamp.project}{_lineage(stamp)}"
     )
 
 
-def cure_id_taken(existing: ObservedModel, name: str) -> str:
+def cure_id_taken(existing: ObservedModel, desired: Desired) -> str:
     """Return how to get that id; a model with a stamp is never taken from its owner."""
     if existing.stamp is None:
-        return f"If it is yours: tunedmodels adopt {name}. If not: {RENAME[0].lower()}{RENAME[1:]}"
+        adopt = f"tunedmodels adopt {desired.name}"
+        return f"If it is yours: {adopt}. If not: {RENAME[0].lower()}{RENAME[1:]}"
+    if not existing.has_trusted_owner:
+        return (
+            "Ask its owner to delete it, or to transfer it to you; then run:"
+            f" tunedmodels adopt {desired.name}"
+        )
+    if existing.stamp.fingerprint == desired.fingerprint:
+        return (
+            f"If {existing.stamp.project} is a former name of this project, take its models over:"
+            f" add `{former_project(existing.stamp)}` to metadata of the Project. If not,"
+            f" {RENAME[0].lower()}{RENAME[1:]}"
+        )
     return RENAME
+
+
+def former_project(stamp: Stamp) -> str:
+    """Return the line with which a project takes over the models of an identity."""
+    lineage = stamp.lineage or "none"
+    return f"formerly: [{{project: {stamp.project}, lineage: {lineage}}}]"
+
+
+def renamed(name: str, former: str) -> str:
+    """Return that a model to be trained has the fingerprint of a name that is not declared."""
+    return (
+        f"{name} has the fingerprint of {former}: if it was renamed, add `formerly: [{former}]` to"
+        " its metadata, and nothing is trained or deleted"
+    )
+
+
+def renamed_project(model: ObservedModel, stamp: Stamp) -> str:
+    """Return that a model to be trained has the fingerprint of a model of another identity."""
+    return (
+        f"{model.model_id} of project {stamp.project}{_lineage(stamp)} has the same fingerprint: if"
+        f" that is a former identity of this project, add `{former_project(stamp)}` to metadata of"
+        " the Project, and nothing is trained"
+    )
+
+
+def trained_elsewhere(environment: str) -> str:
+    """Return that another environment has a version with the same training."""
+    return (
+        f"environment {environment} has a version with the same fingerprint; with"
+        f" `promotesFrom: {environment}` this environment would promote it without training"
+    )
+
+
+def foreign(models: Sequence[ObservedModel], project: str) -> str:
+    """Return which models have the same project name and another lineage."""
+    ids = join([model.model_id for model in models[:3]])
+    more = f" and {len(models) - 3} more" if models[3:] else ""
+    noun = "models belong" if models[1:] else "model belongs"
+    return f"{len(models)} {noun} to another project {project} and stay unchanged: {ids}{more}"
+
+
+def untrusted(models: Sequence[ObservedModel]) -> str:
+    """Return which models have the stamp of the project and an owner who is not trusted."""
+    ids = join([model.model_id for model in models[:3]])
+    more = f" and {len(models) - 3} more" if models[3:] else ""
+    return (
+        f"{ids}{more} {'have' if models[1:] else 'has'} the stamp of this project, but belong"
+        f"{'' if models[1:] else 's'} to another user; ignored"
+    )
+
+
+def held(model_id: str, environments: Sequence[str]) -> str:
+    """Return that a version is kept because other environments use it."""
+    return f"{model_id} is held by {join(environments)} and is deleted when it is no longer used"
+
+
+def promoting_from(home: str) -> str:
+    """Return why an environment promotes a version that another one trained."""
+    return f"{home} trains it, and this environment does not serve it yet"
+
+
+def not_served(home: str) -> str:
+    """Return that the environment that trains a version has not served it."""
+    return f"{home} has not served it yet, or has retired it"
+
+
+def _lineage(stamp: Stamp) -> str:
+    return f" (lineage {stamp.lineage})" if stamp.lineage else ""
 
 
 def parent_blocked(parent: str, *, is_rejected: bool = False) -> str:

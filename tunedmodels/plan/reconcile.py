@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +42,8 @@ class Reconciler:
     dataset_change: DatasetChange | None = None  #: if examples were compared
     price: Price | None = FREE
     now: datetime | None = None  #: time for grace periods; None: none is over
+    held: frozenset[tuple[str, str]] = frozenset()
+    """The versions that other environments use, which are not deleted, by (provider, model id)."""
 
     def changes(self) -> Iterator[Change]:
         """Yield the changes of the name, none if everything is as declared.
@@ -53,19 +55,26 @@ class Reconciler:
             yield primary
             if primary.action is Action.CONFLICT:
                 return
+        yield from self._removals(primary)
+
+    def _removals(self, primary: Change | None) -> Iterator[Change]:
+        """Yield the removals of the other versions of the name."""
         for model in self.history.running:
             yield self._removal(Action.CANCEL, model, reasons.OUTDATED_JOB)
         for model in self.history.failed:
             yield self._removal(Action.DELETE, model, reasons.deleting_failed(model))
-        for model in self.history.rejected:
+        for model in self._not_held(self.history.rejected):
             yield self._removal(Action.DELETE, model, reasons.REJECTED)
-        for model in self.history.sweep_losers:
+        for model in self._not_held(self.history.sweep_losers):
             yield self._removal(Action.DELETE, model, reasons.LOST_SWEEP)
         # If a version is promoted first, the versions beyond `keep` retire after that instead.
         if primary is None or primary.action in (Action.UPDATE, Action.REJECTED):
             reason = reasons.beyond_keep(self.desired.lifecycle)
-            for model in self.retirement.due():
+            for model in self._not_held(self.retirement.due()):
                 yield self._removal(Action.DELETE, model, reason)
+
+    def _not_held(self, models: Iterable[ObservedModel]) -> Iterator[ObservedModel]:
+        return (model for model in models if (model.provider, model.model_id) not in self.held)
 
     @property
     def retirement(self) -> RetirementSchedule:
@@ -142,7 +151,7 @@ class Reconciler:
             name=self.desired.name,
             action=Action.CONFLICT,
             reason=reasons.id_taken(existing),
-            cure=reasons.cure_id_taken(existing, self.desired.name),
+            cure=reasons.cure_id_taken(existing, self.desired),
             before=live_version(existing, serves=False),
             after=desired_version(self.desired, existing.model_id),
             drift=existing.stamp is None,
@@ -231,7 +240,7 @@ class Reconciler:
         return Change(name=self.desired.name, action=action, reason=reason, before=before)
 
     def _retires(self) -> tuple[LiveVersion, ...]:
-        return tuple(map(self.history.live_version, self.retirement.due()))
+        return tuple(map(self.history.live_version, self._not_held(self.retirement.due())))
 
     def _dataset_change(self, latest: ObservedModel) -> DatasetChange | None:
         stamp, dataset = latest.stamp, self.desired.inputs.dataset
@@ -267,12 +276,15 @@ def remove(
     reason: str,
     desired: Desired | None,
     policy: Policy,
+    *,
+    is_promoting: bool = False,
 ) -> Removal:
     """Decide what happens to a name that is not declared, or is destroyed.
 
     For a destroyed name the lifecycle in `desired` counts as well as the stamps, which get it only
     with the next apply. Any version, and the policy, can protect or retain the whole name, since
-    deleting too little can be corrected later.
+    deleting too little can be corrected later. Versions that another environment uses stay. An
+    environment that promotes the versions of another one only ends its use of them.
     """
     models = [model for model in models if not model.is_job_record]  # a record cannot be deleted
     lifecycle = desired.lifecycle if desired else None
@@ -288,13 +300,20 @@ def remove(
     removals = [(Action.CANCEL, model) for model in past.running]
     # The serving version goes last, so that the name answers requests as long as possible.
     deleted = (*past.failed, *past.rejected, *past.sweep_losers, *past.beyond_keep(0))
-    removals += [(Action.DELETE, model) for model in deleted]
+    removal = Action.RELEASE if is_promoting else Action.DELETE
+    removals += [(removal, model) for model in deleted if is_promoting or not held_by(model)]
     return Removal(
         changes=tuple(
             Change(name=name, action=action, reason=reason, before=past.live_version(model))
             for action, model in removals
         )
     )
+
+
+def held_by(model: ObservedModel) -> list[str]:
+    """Return the other environments that use a version of this environment."""
+    stamp = model.live_stamp or model.stamp
+    return [use.environment for use in stamp.uses] if stamp else []
 
 
 def _has_protected_former(past: History, models: Sequence[ObservedModel]) -> bool:

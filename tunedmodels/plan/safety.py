@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from tunedmodels.observed import ModelState
-from tunedmodels.plan.plan import Action, Change, Refusal
+from tunedmodels.plan.plan import Action, Change, FieldChange, Refusal
 from tunedmodels.schema.project import Blackout, Policy
+from tunedmodels.text import join
+
+_ANSWER_FIELDS: Final = {"temperature", "topP", "topK", "readerProjectNumbers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,38 @@ def _cure_unknown_cost(unknown: Sequence[Change], limit: str) -> str:
     remove = f"remove {limit}"
     text = f"{' and '.join(steps)}, or {remove}" if steps else remove
     return f"{text[0].upper()}{text[1:]}."
+
+
+def held_fields(
+    model_id: str, environments: Sequence[str], fields: Sequence[FieldChange]
+) -> Iterator[Refusal]:
+    """Refuse to change how a version answers while another environment uses it."""
+    paths = [field.path for field in fields if field.path in _ANSWER_FIELDS]
+    if paths:
+        users = join(environments)
+        yield Refusal(
+            code="held",
+            message=f"{model_id} is held by {users}, so its {join(paths)} cannot be changed.",
+            cure=f"Wait until {users} serves another version, or train one with other values.",
+        )
+
+
+def other_owner(model_ids: Sequence[str]) -> Refusal:
+    """Refuse if every model with the stamp of the project belongs to a user who is not an owner."""
+    return Refusal(
+        code="other-owner",
+        message=f"{join(model_ids[:5])} {'have' if model_ids[1:] else 'has'} the stamp of this"
+        " project, but the models belong to a user who is not one of its owners.",
+        cure="Add that user to owners of the provider in the Project manifest; where apply runs,"
+        " `tunedmodels doctor` prints the line to add.",
+    )
+
+
+NO_ETAGS: Final = Refusal(
+    code="no-etags",
+    message="the service sends no ETag, so two environments cannot share a version safely.",
+    cure="Remove promotesFrom, so that each environment trains its own versions.",
+)
 
 
 def protected(name: str, *, has_protected_former: bool) -> Refusal:

@@ -12,6 +12,8 @@ retry       retry of the same attempt, or as for    the version serves       it 
 wait        wait, promote, update                   the version serves       it is gone
 promote     promote, update                         the version serves       it is gone
 update      update to the same values               it has these values      another one serves
+move        move                                    it has the identity      (never)
+release     release                                 it is not used           it serves
 cancel      cancel, delete of what never got ready  the version is gone      it is ready
 delete      delete in the same state                the version is gone      it serves
 conflict,   (never executed)                                                 it can be done now
@@ -37,7 +39,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tunedmodels.desired import Desired
-from tunedmodels.observed import ModelState, ObservedModel, group_by_name, serving
+from tunedmodels.observed import ModelState, ObservedModel, serving
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan.gate import describe_changes, gate_for
 from tunedmodels.plan.plan import Action, Change, DesiredVersion, LiveVersion, Plan
 from tunedmodels.plan.version import desired_version
@@ -53,7 +56,7 @@ _VALID_CONTINUATIONS: Final = {
     Action.PROMOTE: (Action.PROMOTE, Action.UPDATE, Action.REJECTED),
     Action.UPDATE: (Action.UPDATE,),
 }
-_REMOVALS: Final = (Action.CANCEL, Action.DELETE)
+_REMOVALS: Final = (Action.CANCEL, Action.DELETE, Action.RELEASE)
 # Names of files and timeouts change nothing at the service; the others are compared separately.
 _NOT_COMPARED: Final = {
     "dataset",
@@ -75,12 +78,17 @@ class StalenessReport:
 
 
 def check_staleness(
-    saved: Plan, now: Plan, desired: Mapping[str, Desired], observed: Iterable[ObservedModel]
+    saved: Plan,
+    now: Plan,
+    desired: Mapping[str, Desired],
+    observed: Iterable[ObservedModel],
+    ownership: Ownership,
 ) -> StalenessReport:
     """Compare a saved plan with `now`, made from `desired` and `observed` with the same options."""
     live = {(model.provider, model.model_id): model for model in observed}
     saved_changes, new_changes = _by_name(saved.changes), _by_name(now.changes)
-    versions = group_by_name(live.values(), saved.project)
+    versions = ownership.versions(live.values())
+    live |= {(m.provider, m.model_id): m for group in versions.values() for m in group}
     stale: dict[str, tuple[str, ...]] = {}
     for name in sorted(saved_changes.keys() | new_changes.keys()):
         review = _NameReview(
@@ -121,6 +129,8 @@ class _NameReview:
             new = by_key.get(saved.key)
             if not saved.action.is_pending:
                 yield from _unblocked(new)
+            elif saved.action is Action.MOVE:
+                continue  # it is done already if it is not planned any more
             elif saved.after is None:
                 yield from self._removal_changes(saved, new)
             elif self.desired and saved.sweep and self._has_chosen(saved.sweep.digest):

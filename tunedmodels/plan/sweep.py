@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunedmodels.desired import Desired
-from tunedmodels.observed import ModelState, ObservedModel, group_by_name
+from tunedmodels.observed import ModelState, ObservedModel
+from tunedmodels.ownership import Ownership
 from tunedmodels.plan import reasons
 from tunedmodels.plan.cost import cost_of
 from tunedmodels.plan.diff import input_changes
 from tunedmodels.plan.history import history
 from tunedmodels.plan.inputs import PlanInputs
 from tunedmodels.plan.plan import Candidate, Change, PlannedSweep
-from tunedmodels.plan.reconcile import ExistingById, Reconciler
+from tunedmodels.plan.promotion import PromotionReconciler, used_or_declared
+from tunedmodels.plan.reconcile import ExistingById, Reconciler, held_by
 from tunedmodels.plan.version import Action, desired_version
 from tunedmodels.schema.tuned_model import Hyperparameters
 
@@ -27,10 +29,10 @@ _RATES = {"learningRate", "learningRateMultiplier"}  # exclude each other
 
 
 def resolve_sweeps(
-    desired: Iterable[Desired], observed: Iterable[ObservedModel], project: str
+    desired: Iterable[Desired], observed: Iterable[ObservedModel], ownership: Ownership
 ) -> list[Desired]:
     """Return the desired models with every settled sweep replaced by its chosen candidate."""
-    versions = group_by_name(observed, project)
+    versions = ownership.versions(observed)
     return [sweep_winner(model, versions.get(model.name, ())) for model in desired]
 
 
@@ -78,6 +80,9 @@ def reconciler_for(
     existing: ExistingById,
 ) -> Reconciler:
     """Return the reconciler of one declared name."""
+    ownership = inputs.ownership
+    if ownership.is_promoting:
+        versions = used_or_declared(desired, versions, ownership.environment)
     past = history(
         non_candidates(desired, versions),
         provider=desired.provider,
@@ -88,6 +93,10 @@ def reconciler_for(
         "price": inputs.price(desired.name),
         "now": inputs.now,
     }
+    if ownership.is_promoting:
+        home = ownership.training_environment
+        return PromotionReconciler(desired, past, existing, home=home, **context)
+    context["held"] = frozenset((m.provider, m.model_id) for m in versions if held_by(m))
     if desired.sweep is None:
         return Reconciler(desired, past, existing, **context)
     return SweepReconciler(desired, past, existing, versions=versions, **context)

@@ -41,6 +41,8 @@ OMIT_IF_NONE: Final[Any] = Field(exclude_if=_is_none)
 class Action(StrEnum):
     """The action of apply for one name.
 
+    `move` writes the current identity of a version in place of a former one. `release` ends the use
+    of a version that another environment trained.
     `conflict`, `failed` and `rejected` (by its gate) are only reported.
     """
 
@@ -50,6 +52,8 @@ class Action(StrEnum):
     RETRY = "retry"
     PROMOTE = "promote"
     UPDATE = "update"
+    MOVE = "move"
+    RELEASE = "release"
     CANCEL = "cancel"
     DELETE = "delete"
     CONFLICT = "conflict"
@@ -79,6 +83,8 @@ _SYMBOLS = {
     Action.RETRY: "+",
     Action.PROMOTE: "^",
     Action.UPDATE: "~",
+    Action.MOVE: "=",
+    Action.RELEASE: "-",
     Action.CANCEL: "x",
     Action.DELETE: "-",
     Action.CONFLICT: "!",

@@ -10,11 +10,15 @@ from functools import cached_property
 from pathlib import Path
 
 from tunedmodels.cache_file import cache_key
-from tunedmodels.errors import Problem, ProblemsFoundError, Severity
+from tunedmodels.errors import Problem, ProblemsFoundError, Severity, TunedModelsError
+from tunedmodels.manifests.discover import overlays
+from tunedmodels.manifests.environments import home_of
 from tunedmodels.manifests.load import DeclaredModel, find_project, load
 from tunedmodels.manifests.reading_cache import ReadingCache
+from tunedmodels.ownership import FormerProject, Ownership
 from tunedmodels.project import git
-from tunedmodels.schema.project import AnyProvider, ProjectManifest
+from tunedmodels.schema.project import AnyProvider, EmbeddedSettings, ProjectManifest
+from tunedmodels.stamp import DEFAULT_ENVIRONMENT
 
 STATE_DIR = ".tunedmodels"
 
@@ -42,15 +46,30 @@ class Project:
         environment: str = "",
         sets: tuple[str, ...] = (),
         use_cache: bool = False,
+        needs_environment: bool = True,
+        accepts_undeclared: bool = False,
     ) -> Project:
         """Read the project in a directory, by default the one that contains the working directory.
 
-        With `use_cache` a file that seems unchanged is not parsed again. Raises ProblemsFoundError
-        with all errors of all manifests.
+        With `use_cache` a file that seems unchanged is not parsed again. With `accepts_undeclared`,
+        the environment need not be declared any more, as for manifests of a former commit. Raises
+        ProblemsFoundError with all errors of all manifests, and TunedModelsError if the project
+        declares environments and none is named, unless the caller reads no live model.
         """
         root = directory or find_project(Path())
-        cache = _reading_cache(root) if use_cache else None
-        loaded = load(root, environment=environment, sets=sets, cache=cache)
+        loaded = load(
+            root,
+            environment=environment,
+            sets=sets,
+            cache=_reading_cache(root) if use_cache else None,
+            accepts_undeclared=accepts_undeclared,
+        )
+        environments = loaded.project.spec.environments
+        if needs_environment and environments and not environment:
+            raise TunedModelsError(
+                f"The project has the environments {', '.join(environments)}, and none is named",
+                cure=f"Pass one of them, for example: --env {next(iter(environments))}",
+            )
         if any(problem.severity is Severity.ERROR for problem in loaded.problems):
             raise ProblemsFoundError(loaded.problems)
         return cls(
@@ -68,6 +87,49 @@ class Project:
     def name(self) -> str:
         """The name of the project: the owner in its stamps."""
         return self.manifest.metadata.name
+
+    @property
+    def acting_environment(self) -> str:
+        """The environment that acts: that of `--env`, else the default one."""
+        return self.environment or DEFAULT_ENVIRONMENT
+
+    def other_environments(self) -> list[str]:
+        """Return the environments that are declared or have an overlay, except the acting one."""
+        names = {*self.manifest.spec.environments, *overlays(self.root)}
+        return sorted(names - {self.acting_environment})
+
+    @property
+    def training_overlay(self) -> str:
+        """The overlay of the environment that trains the versions; empty for none."""
+        home = home_of(self.manifest.spec.environments, self.environment)
+        return "" if home == DEFAULT_ENVIRONMENT else home
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Which live models are ours; `Ownership.with_desired` adds former fingerprints."""
+        metadata, environments = self.manifest.metadata, self.manifest.spec.environments
+        return Ownership(
+            project=metadata.name,
+            lineage=metadata.lineage or "",
+            environment=self.acting_environment,
+            home=home_of(environments, self.acting_environment),
+            is_shared=any(
+                home_of(environments, name) == self.acting_environment != name
+                for name in environments
+            ),
+            former_projects=tuple(
+                FormerProject(former.project, "" if former.lineage == "none" else former.lineage)
+                for former in metadata.formerly
+            ),
+            former_names={
+                former: model.name for model in self.declared for former in model.formerly
+            },
+            local_providers=frozenset(
+                name
+                for name, settings in self.providers.items()
+                if isinstance(settings, EmbeddedSettings)
+            ),
+        )
 
     @property
     def state_dir(self) -> Path:

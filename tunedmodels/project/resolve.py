@@ -29,6 +29,7 @@ from tunedmodels.schema.tuned_model import (
     TrainingFile,
     TunedModelSpec,
 )
+from tunedmodels.stamp import DEFAULT_ENVIRONMENT
 from tunedmodels.text import plural
 
 # Validation examples that are always allowed; above, a share of the training examples is.
@@ -246,6 +247,7 @@ class _Resolver:
         spec, settings = model.spec, self._settings(model)
         inputs = TrainingInputs(
             source=f"tunedModels/{parent.model_id}" if parent else spec.base_model or "",
+            parent_fingerprint=parent.fingerprint if parent else "",
             dataset=training.dataset(preamble=spec.dataset.preamble),
             preamble=spec.dataset.preamble,
             preamble_as=spec.dataset.preamble_as,
@@ -255,8 +257,16 @@ class _Resolver:
             encryption_key=_encryption_key(spec, settings),
             last_checkpoint_only=spec.export_last_checkpoint_only,
         )
+        ownership = self.project.ownership
+        is_default = ownership.training_environment == DEFAULT_ENVIRONMENT
+        # Former releases had no other environment, and wrote the id of a parent into fingerprints.
+        former_ids = parent.former_ids if parent and is_default else ()
         return Desired(
             project=self.project.name,
+            lineage=ownership.lineage,
+            home=ownership.training_environment,
+            formerly=model.formerly,
+            former_sources=tuple(f"tunedModels/{model_id}" for model_id in former_ids),
             name=model.name,
             provider=self.project.provider_of(model),
             inputs=inputs,

@@ -15,6 +15,7 @@ from typing import Final
 
 from tunedmodels.errors import (
     AlreadyExistsError,
+    ChangedError,
     InvalidArgumentError,
     NotFoundError,
     PermissionDeniedError,
@@ -70,6 +71,7 @@ _MEANINGS: Final[dict[int, tuple[type[ProviderError], str]]] = {
     404: (NotFoundError, ""),
     408: _TRANSIENT,
     409: (AlreadyExistsError, ""),
+    412: (ChangedError, ""),
     429: (RateLimitedError, "Wait, lower --parallelism, or request a higher quota."),
     501: (UnimplementedError, _WITHDRAWN_CURE),
 }

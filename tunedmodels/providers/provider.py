@@ -74,6 +74,10 @@ class Provider(Protocol):
     """The name of the provider in manifests."""
     is_in_process: bool
     """Whether its jobs stop with this process; the next process that trains continues them."""
+    owner_warning: str
+    """That the owners of models could not be checked; empty if they were."""
+    has_conditional_delete: bool
+    """Whether `delete` takes the etag of `get`."""
 
     def lock(self) -> AbstractAsyncContextManager[None]:
         """Exclude every other apply of this project at this provider while the block runs.
@@ -126,8 +130,13 @@ class Provider(Protocol):
         fingerprint, and OutcomeUnknownError when the response was lost.
         """
 
-    async def update(self, model_id: str, edit: Edit) -> None:
-        """Change mutable fields in one atomic request. Raises NotFoundError."""
+    async def update(self, model_id: str, edit: Edit, *, etag: str = "") -> None:
+        """Change mutable fields in one atomic request. Raises NotFoundError.
+
+        With an `etag`, that of `get`, the request changes nothing if the model was changed since:
+        it raises ChangedError then. After a lost response it raises ChangedError as well, although
+        the request was executed, so that the caller must look.
+        """
 
     async def cancel(self, model_id: str) -> None:
         """Stop the job of a model that is queued or training; do nothing if the job has ended.
@@ -135,8 +144,12 @@ class Provider(Protocol):
         The model remains, as CANCELLED, until it is deleted. Raises NotFoundError.
         """
 
-    async def delete(self, model_id: str) -> None:
-        """Delete the model permanently; do nothing if it does not exist."""
+    async def delete(self, model_id: str, *, etag: str = "") -> None:
+        """Delete the model permanently; do nothing if it does not exist.
+
+        With an `etag`, that of `get`, nothing is deleted if the model was changed since: it raises
+        ChangedError then. A service without `has_conditional_delete` ignores the etag.
+        """
 
     async def base_models(self) -> list[AvailableBaseModel]:
         """Return the models of the service that are not tuned models."""

@@ -6,7 +6,7 @@ google-auth are slow to import.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,10 @@ class ProviderContext:
     on_upload: OnUpload | None = None
     base_models: BaseModelCatalog | None = None
     """Facts about base models; None: the bundled ones."""
+    scope: str = ""
+    """Part of the name of locks: the lineage and the environment, empty without both."""
+    former_projects: Sequence[str] = ()
+    """Former names of the project."""
 
 
 def open_provider(
@@ -47,6 +51,8 @@ def open_provider(
     on_retry: OnRetry | None = None,
     on_upload: OnUpload | None = None,
     base_models: BaseModelCatalog | None = None,
+    scope: str = "",
+    former_projects: Sequence[str] = (),
 ) -> Provider:
     """Return the provider for `settings`, to be used as an async context manager.
 
@@ -54,7 +60,16 @@ def open_provider(
     raises with the first call, so that a project may declare a provider that no model uses yet.
     """
     context = ProviderContext(
-        name, settings, project, environ, embedded_app, on_retry, on_upload, base_models
+        name,
+        settings,
+        project,
+        environ,
+        embedded_app,
+        on_retry,
+        on_upload,
+        base_models,
+        scope,
+        former_projects,
     )
     return PROVIDERS[settings.type](context)
 
@@ -81,6 +96,7 @@ def _gemini(context: ProviderContext) -> Provider:
         endpoint=context.settings.endpoint,
         credentials=gemini_identity(context.environ, context.settings.endpoint),
         on_retry=context.on_retry,
+        owners=context.settings.owners,
     )
 
 
@@ -100,6 +116,8 @@ def _vertex(context: ProviderContext) -> Provider:
         domain=universe_domain(context.environ),
         on_retry=context.on_retry,
         on_upload=context.on_upload,
+        scope=context.scope,
+        former_projects=context.former_projects,
     )
 
 

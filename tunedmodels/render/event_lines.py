@@ -54,6 +54,8 @@ _DONE: Final = {
     Action.RETRY: "trained again",
     Action.PROMOTE: "promoted",
     Action.UPDATE: "updated",
+    Action.MOVE: "moved",
+    Action.RELEASE: "released",
     Action.CANCEL: "cancelled",
     Action.DELETE: "deleted",
     Action.CONFLICT: "settled",
@@ -66,6 +68,8 @@ _SENT: Final[dict[RequestKind, str]] = {
     "judge": "has the decision of its gate recorded",
     "promote": "serves now",
     "update": "was updated",
+    "move": "was moved",
+    "release": "was released",
     "cancel": "was cancelled",
     "delete": "was deleted",
 }

@@ -37,6 +37,7 @@ class ManifestModel(BaseModel):
 # 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
+Lineage = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
 ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 

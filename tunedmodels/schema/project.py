@@ -13,8 +13,10 @@ from tunedmodels.schema.fields import (
     EncryptionSpec,
     IsoDate,
     Label,
+    Lineage,
     ManifestModel,
     Metadata,
+    Name,
     ServiceAccount,
     Url,
 )
@@ -41,6 +43,11 @@ class GeminiSettings(ManifestModel):
     endpoint: Url = Field(
         default="https://generativelanguage.googleapis.com",
         description="URL of the API. The key comes from GEMINI_API_KEY or GOOGLE_API_KEY.",
+    )
+    owners: tuple[ServiceAccount, ...] = Field(
+        default=(),
+        strict=False,
+        description="Users whose models count as well as those of the caller, by e-mail address.",
     )
 
 
@@ -168,6 +175,39 @@ class Policy(ManifestModel):
         return any(fnmatchcase(name, pattern) for pattern in self.protected_names)
 
 
+class FormerIdentity(ManifestModel):
+    """An identity that the project had before."""
+
+    project: Name = Field(description="The former name of the project.")
+    lineage: Lineage | Literal["none"] = Field(
+        description="The former lineage; none for models that were made without a lineage."
+    )
+
+
+class ProjectMetadata(Metadata):
+    """The name and the lineage of a project, which together own its models."""
+
+    lineage: Lineage | None = Field(
+        default=None,
+        description="12 random hex digits that `init` writes. They distinguish this project from "
+        "others with the same name at the same service.",
+    )
+    formerly: tuple[FormerIdentity, ...] = Field(
+        default=(),
+        strict=False,
+        description="Former identities of the project, whose models are taken over in place.",
+    )
+
+
+class EnvironmentSpec(ManifestModel):
+    """One environment of the project."""
+
+    promotes_from: Name | None = Field(
+        default=None,
+        description="Environment whose versions this one promotes. It then trains nothing.",
+    )
+
+
 class ProjectSpec(ManifestModel):
     """Settings for all tuned models of the project."""
 
@@ -177,6 +217,11 @@ class ProjectSpec(ManifestModel):
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict,
         description="Additional providers by name; embedded and gemini need no entry.",
+    )
+    environments: dict[Name, EnvironmentSpec] = Field(
+        default_factory=dict,
+        description="Environments by name. Each has its own versions, unless it promotes those of "
+        "another one. Without any, the project has one environment, default.",
     )
     policy: Policy = Policy()
     base_models: tuple[BaseModelInfo, ...] = Field(
@@ -195,7 +240,7 @@ class ProjectManifest(ManifestModel):
 
     api_version: Literal["tunedmodels.dev/v1"]
     kind: Literal["Project"]
-    metadata: Metadata
+    metadata: ProjectMetadata
     spec: ProjectSpec = ProjectSpec()
 
     def providers(self) -> dict[str, AnyProvider]:

@@ -284,6 +284,11 @@ class ModelMetadata(Metadata):
         description="Labels for people, billing and policies, such as team: support. Vertex AI "
         "stores them on the job and its model.",
     )
+    formerly: tuple[Name, ...] = Field(
+        default=(),
+        strict=False,
+        description="Former names of the model, whose versions are taken over in place.",
+    )
 
 
 class TunedModelManifest(ManifestModel):

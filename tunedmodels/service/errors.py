@@ -26,6 +26,7 @@ class ApiStatus(Enum):
     INTERNAL = (500, 13)
     UNAVAILABLE = (503, 14)
     UNAUTHENTICATED = (401, 16)
+    ABORTED = (412, 10)  # a condition of HTTP failed; the hosted API has no conditional requests
 
     @property
     def http(self) -> int:

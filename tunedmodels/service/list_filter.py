@@ -19,7 +19,8 @@ _ROLES = {
     "readers:me": AccessRole.READER,
 }
 _EVERYONE = "readers:everyone"
-_OPERATORS = ", ".join((*_ROLES, _EVERYONE))
+_OWNER = re.compile(r"owner:[^@\s]+@[^@\s]+")  # not in the hosted API
+_OPERATORS = ", ".join((*_ROLES, "owner:EMAIL", _EVERYONE))
 _MAX_WORDS = 50
 
 
@@ -31,6 +32,8 @@ class ModelFilter:
     role: AccessRole | None = AccessRole.READER
     #: Whether the model must be shared with everyone.
     is_shared_with_everyone: bool = False
+    #: The e-mail addresses of the owner; only one user owns a model.
+    owners: tuple[str, ...] = ()
     #: Each must occur in the display name or the description, ignoring case.
     words: tuple[str, ...] = ()
 
@@ -39,6 +42,7 @@ def parse_filter(text: str) -> ModelFilter:
     """Parse a filter. Raises ApiError (INVALID_ARGUMENT)."""
     roles: list[AccessRole] = []
     words: list[str] = []
+    owners: list[str] = []
     is_shared_with_everyone = False
     for quoted, unquoted in _TERM.findall(text):
         if quoted or not unquoted:
@@ -47,6 +51,8 @@ def parse_filter(text: str) -> ModelFilter:
             roles.append(_ROLES[unquoted])
         elif unquoted == _EVERYONE:
             is_shared_with_everyone = True
+        elif _OWNER.fullmatch(unquoted):
+            owners.append(unquoted.removeprefix("owner:"))
         elif unquoted.startswith(("owner:", "writers:", "readers:")):
             raise _invalid_filter(f"Invalid filter {unquoted[:80]!r}; known are {_OPERATORS}.")
         elif unquoted in ("OR", "NOT"):
@@ -59,8 +65,9 @@ def parse_filter(text: str) -> ModelFilter:
     if len(words) > _MAX_WORDS:
         raise _invalid_filter(f"filter has {len(words)} words; at most {_MAX_WORDS} are allowed.")
     # A role with a smaller number includes the larger ones, so the smallest is the condition.
-    role = min(roles, default=None if is_shared_with_everyone else AccessRole.READER)
-    return ModelFilter(role, is_shared_with_everyone, tuple(words))
+    is_any_role = is_shared_with_everyone or bool(owners)
+    role = min(roles, default=None if is_any_role else AccessRole.READER)
+    return ModelFilter(role, is_shared_with_everyone, tuple(owners), tuple(words))
 
 
 def _invalid_filter(message: str) -> ApiError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 
 
@@ -58,6 +58,11 @@ class StoredModel(NewModel):
         """The resource name, `tunedModels/ID`."""
         return f"tunedModels/{self.id}"
 
+    @property
+    def etag(self) -> str:
+        """The entity tag of its current state; each change gives it another update time."""
+        return f'"{self.seq}-{self.update_time}"'
+
 
 class AccessRole(IntEnum):
     """A role on a model, numbered as in the proto. A role includes those with larger numbers."""
@@ -98,6 +103,15 @@ class StoredPermission:
     def email_address(self) -> str:
         """The address of a user or a group; empty for everyone."""
         return self.grantee.partition(":")[2]
+
+
+def later_timestamp(former: str) -> str:
+    """Return the current time, or the first time after `former` if the clock is behind it."""
+    now = timestamp()
+    if now > former:
+        return now
+    time = datetime.fromisoformat(former) + timedelta(microseconds=1)
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def timestamp(*, digits: int = 6) -> str:

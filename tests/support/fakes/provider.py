@@ -11,7 +11,7 @@ from tests.support.builders import NOON
 from tests.support.fakes.clock import FakeClock
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
-from tunedmodels.errors import AlreadyExistsError, NotFoundError, UnimplementedError
+from tunedmodels.errors import AlreadyExistsError, ChangedError, NotFoundError, UnimplementedError
 from tunedmodels.events import RequestKind
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import AvailableBaseModel, Edit, NoLock
@@ -26,6 +26,7 @@ class _Job:
     model: ObservedModel
     started_s: float
     failure: str = ""
+    changes: int = 0  #: since it was created
     cancelled_s: float | None = None
 
 
@@ -39,6 +40,8 @@ class FakeProvider(NoLock):
     clock: FakeClock
     name: str = "embedded"
     is_in_process: bool = True
+    owner_warning: str = ""
+    has_conditional_delete: bool = True
     job_duration_s: float = 10.0
     cancel_duration_s: float = 0.0
     request_duration_s: float = 0.0
@@ -84,7 +87,13 @@ class FakeProvider(NoLock):
     async def get(self, model_id: str) -> ObservedModel | None:
         self._count_query("get")
         job = self._jobs.get(model_id)
-        return self._observed(job) if job else None
+        if job is None:
+            return None
+        return replace(self._observed(job), etag=str(job.changes))
+
+    def _require_etag(self, job: _Job, etag: str) -> None:
+        if etag and etag != str(job.changes):
+            raise ChangedError(f"{job.model.resource} was changed since it was read")
 
     async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
         return model.curve
@@ -110,9 +119,11 @@ class FakeProvider(NoLock):
 
         return await self._request("create", desired.model_id, start)
 
-    async def update(self, model_id: str, edit: Edit) -> None:
+    async def update(self, model_id: str, edit: Edit, *, etag: str = "") -> None:
         def write() -> None:
             job = self._job(model_id)
+            self._require_etag(job, etag)
+            job.changes += 1
             self.edits.append(edit)
             fields = replace(job.model.fields, **edit.fields.values())
             job.model = replace(job.model, stamp=edit.stamp, fields=fields)
@@ -128,8 +139,10 @@ class FakeProvider(NoLock):
 
         await self._request("cancel", model_id, stop)
 
-    async def delete(self, model_id: str) -> None:
+    async def delete(self, model_id: str, *, etag: str = "") -> None:
         def remove() -> None:
+            if model_id in self._jobs and self.has_conditional_delete:
+                self._require_etag(self._jobs[model_id], etag)
             self._jobs.pop(model_id, None)
 
         await self._request("delete", model_id, remove)

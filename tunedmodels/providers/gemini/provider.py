@@ -57,8 +57,13 @@ E = TypeVar("E")
 class GeminiProvider(NoLock):
     """A provider that uses the Gemini API at `endpoint`.
 
+    `owners` are the users whose models count as well as those of the caller. None counts every
+    model that the caller can read: a service in this process has one user.
+
     `name` is the name in manifests, `project` the owner in the stamps of our models.
     """
+
+    has_conditional_delete = True
 
     def __init__(
         self,
@@ -70,8 +75,12 @@ class GeminiProvider(NoLock):
         transport: Transport | None = None,
         on_retry: OnRetry | None = None,
         is_in_process: bool = False,
+        owners: Sequence[str] | None = None,
     ) -> None:
         self.name = name
+        self._owners = owners
+        self._trusted: frozenset[str] | None = None  # resources, since the last list of owners
+        self.owner_warning = ""
         self.is_in_process = is_in_process
         self._project = project
         self._http = Http(
@@ -92,6 +101,9 @@ class GeminiProvider(NoLock):
         """
         listed = await self._list("v1beta/tunedModels", wire.TunedModelPage, self._observed)
         models = {model.resource: model for model in listed}
+        if any(self._is_ours(model) for model in listed):
+            await self._list_owned()
+            models = {resource: self._checked(model) for resource, model in models.items()}
         failed = [model for model in models.values() if _is_failed(model) and self._is_ours(model)]
         for model in await gather(map(self._with_outcome, failed)):
             models[model.resource] = model
@@ -103,6 +115,10 @@ class GeminiProvider(NoLock):
             model = await self._model(model_id)
         except NotFoundError:
             return None
+        if self._is_ours(model):
+            if self._trusted is None or model.resource not in self._trusted:
+                await self._list_owned()
+            model = self._checked(model)
         return await self._with_outcome(model) if _is_failed(model) else model
 
     async def curve(self, model: ObservedModel) -> tuple[LossPoint, ...]:
@@ -114,6 +130,36 @@ class GeminiProvider(NoLock):
         except NotFoundError:
             return model.curve
         return self._observed(_decode(body, wire.TunedModel)).curve
+
+    async def _list_owned(self) -> None:
+        """List the models of the caller and the owners, unless the service knows no such filter."""
+        if self._owners is None:
+            return
+        resources: set[str] = set()
+        for owner in ("me", *self._owners):
+            try:
+                listed = await self._list(
+                    "v1beta/tunedModels",
+                    wire.TunedModelPage,
+                    lambda model: model.name,
+                    filter=f"owner:{owner}",
+                )
+            except InvalidArgumentError:
+                self.owner_warning = (
+                    f"{self.name}: owners not checked, because the service has no filter"
+                    f" owner:{owner}"
+                )
+                if owner == "me":
+                    return
+            else:
+                resources.update(listed)
+        self._trusted = frozenset(resources)
+
+    def _checked(self, model: ObservedModel) -> ObservedModel:
+        """Return a model with our stamp marked if its owner is not trusted."""
+        if self._trusted is None or model.resource in self._trusted or not self._is_ours(model):
+            return model
+        return replace(model, has_trusted_owner=False)
 
     async def create(
         self,
@@ -155,10 +201,10 @@ class GeminiProvider(NoLock):
             if not error.was_sent:
                 raise
             lost_response = error
-        return await self._created_model(desired, lost_response)
+        return await self._created_model(desired, stamp, lost_response)
 
     async def _created_model(
-        self, desired: Desired, lost_response: UnavailableError | None
+        self, desired: Desired, stamp: Stamp, lost_response: UnavailableError | None
     ) -> ObservedModel:
         """Return the model of this create, or of an earlier create with the same fingerprint."""
         try:
@@ -171,7 +217,13 @@ class GeminiProvider(NoLock):
                 f"The create of {desired.model_id} may or may not have started{reason}",
                 cure=errors.GOOGLE.outcome_unknown_cure,
             ) from lost_response
-        if not (self._is_ours(existing) and existing.fingerprint == desired.fingerprint):
+        if not existing.has_trusted_owner:
+            raise AlreadyExistsError(
+                f"{existing.resource} exists and belongs to another user.",
+                cure="Ask its owner to delete it, or to transfer it to you; then run:\n"
+                f"    tunedmodels adopt {desired.name} {desired.model_id}",
+            )
+        if existing.stamp is None or existing.stamp.identity != stamp.identity:
             raise AlreadyExistsError(
                 f"{existing.resource} exists without this fingerprint of {self._project}.",
                 cure="If it is yours, adopt it:\n"
@@ -179,16 +231,17 @@ class GeminiProvider(NoLock):
             )
         return existing
 
-    async def update(self, model_id: str, edit: Edit) -> None:
-        """Change mutable fields in one atomic request. Raises NotFoundError."""
+    async def update(self, model_id: str, edit: Edit, *, etag: str = "") -> None:
+        """Change mutable fields in one atomic request. Raises NotFoundError and ChangedError."""
         body, mask = convert.patch_body(edit)
         # The response may contain only the patched fields, so it is not read.
-        await self._http.request_body(
+        await self._http.request(
             "PATCH",
             _path(model_id),
             params={"updateMask": mask},
             content=wire.encode(body),
             is_idempotent=True,
+            headers=_if_match(etag),
         )
 
     async def cancel(self, model_id: str) -> None:
@@ -212,10 +265,12 @@ class GeminiProvider(NoLock):
             return
         await self._http.request_body("POST", f"v1beta/{name}:cancel", is_idempotent=True)
 
-    async def delete(self, model_id: str) -> None:
-        """Delete the model permanently; do nothing if it does not exist."""
+    async def delete(self, model_id: str, *, etag: str = "") -> None:
+        """Delete the model permanently; do nothing if it does not exist. Raises ChangedError."""
         with suppress(NotFoundError):
-            await self._http.request_body("DELETE", _path(model_id), is_idempotent=True)
+            await self._http.request(
+                "DELETE", _path(model_id), is_idempotent=True, headers=_if_match(etag)
+            )
 
     async def base_models(self) -> list[AvailableBaseModel]:
         """Return the models of the service that are not tuned models."""
@@ -275,10 +330,12 @@ class GeminiProvider(NoLock):
         return convert.observed_model(self.name, model)
 
     async def _model(self, model_id: str) -> ObservedModel:
-        body = await self._http.request_body(
+        response = await self._http.request(
             "GET", _path(model_id), is_idempotent=True, headers=SHORT_CURVES
         )
-        return self._observed(_decode(body, wire.TunedModel))
+        model = self._observed(_decode(response.body, wire.TunedModel))
+        etag = response.headers.get("etag", "")
+        return replace(model, etag=etag) if etag else model
 
     async def _with_outcome(self, failed: ObservedModel) -> ObservedModel:
         """Return a failed model with the outcome of its operation: cancelled or failed, and why."""
@@ -299,10 +356,9 @@ class GeminiProvider(NoLock):
         path: str,
         page_type: type[Page[E]],
         convert_entry: Callable[[E], T],
-        *,
-        fields: str = "",
+        **query: str,
     ) -> list[T]:
-        selected = {"pageSize": PAGE_SIZE, **({"fields": fields} if fields else {})}
+        selected = {"pageSize": PAGE_SIZE, **query}
 
         async def fetch(token: str) -> Page[E]:
             params = {**selected, **({"pageToken": token} if token else {})}
@@ -326,6 +382,10 @@ def embedded_provider(
         on_retry=on_retry,
         is_in_process=True,
     )
+
+
+def _if_match(etag: str) -> dict[str, str]:
+    return {"if-match": etag} if etag else {}
 
 
 def _path(model_id: str) -> str:

@@ -134,6 +134,7 @@ def observed_model(
         blocked_reason="" if tolerates_drops or not is_ready else dropped_message,
         warning=dropped_message,
         is_job_record=version.is_job_record,
+        etag=model.etag if model else "",
     )
 
 
@@ -171,7 +172,9 @@ def create_body(
         labels={
             **names.user_labels(mutable.labels or {}),
             **names.stamp_labels(
-                stamp, parent_id=inputs.source.rpartition("/")[2] if parent else ""
+                stamp,
+                model_id=desired.model_id,
+                parent_id=inputs.source.rpartition("/")[2] if parent else "",
             ),
         },
         encryption_spec=wire.EncryptionSpec(inputs.encryption_key)

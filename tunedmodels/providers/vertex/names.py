@@ -12,10 +12,9 @@ that was trained in one location may be served from another one, and is called t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from tunedmodels.desired import version_id
 from tunedmodels.errors import ProviderError
 from tunedmodels.stamp import Stamp
 
@@ -32,24 +31,24 @@ _RESOURCE: Final = re.compile(r"projects/[^/]+/locations/(?P<location>[a-z0-9-]+
 _MULTI_REGIONS: Final = ("us", "eu")
 
 
-def stamp_labels(stamp: Stamp, *, parent_id: str = "") -> dict[str, str]:
-    """Return the labels of a version; `parent_id` is the version from which it continues."""
+def stamp_labels(stamp: Stamp, *, model_id: str, parent_id: str = "") -> dict[str, str]:
+    """Return the labels of the version `model_id`; it continues from the version `parent_id`."""
     labels = {
         PROJECT_LABEL: stamp.project,
         NAME_LABEL: stamp.name,
-        VERSION_LABEL: version_id(stamp.name, stamp.fingerprint),
+        VERSION_LABEL: model_id,
         FINGERPRINT_LABEL: stamp.fingerprint[:_FINGERPRINT_DIGITS],
         ATTEMPT_LABEL: str(stamp.attempt),
     }
     return {**labels, SOURCE_LABEL: parent_id} if parent_id else labels
 
 
-def version_from_labels(labels: Mapping[str, str], project: str) -> str:
-    """Return the id of the version in the labels of a job, or "" if it is not of `project`.
+def version_from_labels(labels: Mapping[str, str], projects: Collection[str]) -> str:
+    """Return the id of the version in the labels of a job, or "" if it is of none of `projects`.
 
     Another project may have a version with the same name and fingerprint in the same location.
     """
-    return labels.get(VERSION_LABEL, "") if labels.get(PROJECT_LABEL) == project else ""
+    return labels.get(VERSION_LABEL, "") if labels.get(PROJECT_LABEL) in projects else ""
 
 
 def user_labels(labels: Mapping[str, str]) -> dict[str, str]:

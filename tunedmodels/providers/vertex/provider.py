@@ -67,6 +67,8 @@ class VertexProvider:
     """
 
     is_in_process = False
+    has_conditional_delete = False
+    owner_warning = ""  # the Google Cloud project is the boundary
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class VertexProvider:
         on_retry: OnRetry | None = None,
         on_upload: OnUpload | None = None,
         sleep: Sleep = asyncio.sleep,
+        scope: str = "",
+        former_projects: Sequence[str] = (),
     ) -> None:
         self.name = name
         self._project = project
@@ -99,13 +103,15 @@ class VertexProvider:
         self._buckets = {settings.bucket: self._bucket}
         self._curves = CurveReader(self._metrics_bucket)
         # One lock for all models of an owner in a location, for processes on every machine.
-        location = f"{project}@{settings.project}.{settings.location}"
+        owner = f"{project}.{scope}" if scope else project
+        location = f"{owner}@{settings.project}.{settings.location}"
         path = self._bucket.path(f"locks/{location}")
         self._lock = BucketLock(self._bucket, path, on_retry=on_retry)
         self._is_locked = False
         self._creating = asyncio.Lock()
+        projects = frozenset({project, *former_projects})
         intents = CreateIntents(self._bucket, location)
-        self._reader = JobReader(self._parent, project, self._client, intents.jobs)
+        self._reader = JobReader(self._parent, projects, self._client, intents.jobs)
         self._creator = JobCreator(self._reader, intents, self._lock, sleep)
         self._deleter = ResultDeleter(self._reader, self._client, sleep)
 
@@ -169,7 +175,7 @@ class VertexProvider:
         no_lock: AbstractAsyncContextManager[None] = nullcontext()
         async with self._creating, no_lock if self._is_locked else self.lock():
             jobs, intent = await self._creator.find_jobs(desired.model_id)
-            if existing := await self._existing_model(desired, jobs):
+            if existing := await self._existing_model(desired, stamp, jobs):
                 return existing
             parent = await self._parent_version(desired)
             body = convert.create_body(
@@ -183,8 +189,11 @@ class VertexProvider:
             job = await self._reader.job(job_number(job))
         return self._observed(self._reader.version(job))
 
-    async def update(self, model_id: str, edit: Edit) -> None:
+    async def update(self, model_id: str, edit: Edit, *, etag: str = "") -> None:
         """Change description, stamp, display name and labels in one request. Raises NotFoundError.
+
+        The etag goes into the body, as for the sibling resources of Vertex AI. It is not verified
+        that models.patch enforces it.
 
         Raises InvalidArgumentError while the job runs: a job cannot be changed.
         """
@@ -195,6 +204,7 @@ class VertexProvider:
                 cure="To follow the job: tunedmodels watch",
             )
         model, mask = convert.patch_body(version.model, edit)
+        model.etag = etag
         await self._client(names.location_of(version.model.name)).request_body(
             "PATCH",
             f"v1/{names.without_version(version.model.name)}",
@@ -221,7 +231,7 @@ class VertexProvider:
                 if job_state(current).is_running:
                     raise
 
-    async def delete(self, model_id: str) -> None:
+    async def delete(self, model_id: str, *, etag: str = "") -> None:  # noqa: ARG002  # not taken
         """Stop the running jobs of a version and delete its models; do nothing if it is deleted.
 
         Raises RefusedError when the lock was lost, since another apply may use the models by now.
@@ -317,15 +327,14 @@ class VertexProvider:
         )
 
     async def _existing_model(
-        self, desired: Desired, jobs: Sequence[wire.TuningJob]
+        self, desired: Desired, stamp: Stamp, jobs: Sequence[wire.TuningJob]
     ) -> ObservedModel | None:
         """Return the model of an earlier create, unless only the record of a job is left."""
         version = await self._reader.get_version(desired.model_id) if jobs else None
         if version is None or version.is_job_record:
             return None
         existing = self._observed(version)
-        is_ours = existing.stamp is not None and existing.stamp.project == self._project
-        if not (is_ours and existing.fingerprint == desired.fingerprint):
+        if existing.stamp is None or existing.stamp.identity != stamp.identity:
             raise AlreadyExistsError(
                 f"{existing.resource} exists without this fingerprint of {self._project}.",
                 cure="If it is yours, adopt it:\n"

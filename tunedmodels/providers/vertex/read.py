@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,20 +42,21 @@ LocationAndId = tuple[str, str]
 class JobReader:
     """Reads the jobs of `parent` (`projects/P/locations/L`) and what they created.
 
-    `client` returns the client for a location. `project` is the owner in our labels; versions of
-    other owners are identified by the number of their job. `created_jobs` returns the numbers of
-    the jobs in our create intents by version, since the list of jobs may lag.
+    `client` returns the client for a location. `projects` are the owner in our labels and its
+    former names; versions of other owners are identified by the number of their job.
+    `created_jobs` returns the numbers of the jobs in our create intents by version, since the list
+    of jobs may lag.
     """
 
     def __init__(
         self,
         parent: str,
-        project: str,
+        projects: Collection[str],
         client: Callable[[str], Http],
         created_jobs: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._parent = parent
-        self._project = project
+        self._projects = projects
         self._location = parent.rpartition("/")[2]
         self._client = client
         self._created_jobs = created_jobs
@@ -131,7 +132,7 @@ class JobReader:
 
     def model_id(self, job: wire.TuningJob) -> str:
         """Return the id of the version to which a job belongs."""
-        return names.version_from_labels(job.labels, self._project) or job_number(job)
+        return names.version_from_labels(job.labels, self._projects) or job_number(job)
 
     def version(
         self,
@@ -211,11 +212,11 @@ class JobReader:
         if version.model is None:
             return False
         stamp = stamps.parse_description(version.model.description)[1]
-        is_adopted = stamp is not None and stamp.project == self._project
+        is_adopted = stamp is not None and stamp.project in self._projects
         return is_adopted or self._has_our_labels(version.job)
 
     def _has_our_labels(self, job: wire.TuningJob) -> bool:
-        return bool(names.version_from_labels(job.labels, self._project))
+        return bool(names.version_from_labels(job.labels, self._projects))
 
     async def _list(
         self, location: str, path: str, page_type: type[Page[E]], **params: str

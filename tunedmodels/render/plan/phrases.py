@@ -21,11 +21,18 @@ _ACTION_PHRASES: Final = {
     Action.RETRY: "retry (train again)",
     Action.PROMOTE: "promote",
     Action.UPDATE: "update in place",
+    Action.MOVE: "move (nothing is trained)",
+    Action.RELEASE: "release (stop using it)",
     Action.CANCEL: "cancel, then delete",
     Action.DELETE: "delete",
     Action.CONFLICT: "conflict, nothing is done",
     Action.FAILED: "failed, nothing is done",
     Action.REJECTED: "not promoted, nothing is done",
+}
+_NO_WAY_BACK: Final = "the model cannot be restored"
+_CONSEQUENCES: Final = {
+    Action.CANCEL: "the work done so far is lost; the service may still bill it",
+    Action.REJECTED: "nothing is trained, and the serving version does not change",
 }
 #: In the order in which the summary lists them.
 COUNT_LABELS: Final = {
@@ -35,6 +42,8 @@ COUNT_LABELS: Final = {
     Action.WAIT: "to wait for",
     Action.PROMOTE: "to promote",
     Action.UPDATE: "to update",
+    Action.MOVE: "to move",
+    Action.RELEASE: "to release",
     Action.CANCEL: "to cancel",
     Action.DELETE: "to delete",
     Action.CONFLICT: "in conflict",
@@ -88,15 +97,15 @@ def consequence(change: Change) -> str:
     if change.action is Action.UPDATE:
         count = _count_unchanged_fields(change)
         return f"({quantity(count, 'unchanged field')} hidden)" if count else ""
-    if change.action is Action.CANCEL:
-        return "the work done so far is lost; the service may still bill it"
-    if change.action is Action.REJECTED:
-        return "nothing is trained, and the serving version does not change"
+    if change.action in _CONSEQUENCES:
+        return _CONSEQUENCES[change.action]
+    is_serving = change.before is not None and change.before.serves
+    name = cut(change.name, 31)
+    if change.action is Action.RELEASE:
+        return f"it serves {name} in this environment now" if is_serving else ""
     if change.action is not Action.DELETE:
         return ""
-    if change.before and change.before.serves:
-        return f"it serves {cut(change.name, 31)} now, and cannot be restored"
-    return "the model cannot be restored"
+    return f"it serves {name} now, and cannot be restored" if is_serving else _NO_WAY_BACK
 
 
 def dataset_phrases(dataset: DatasetChange) -> Iterator[str]:

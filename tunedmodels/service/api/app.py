@@ -135,6 +135,7 @@ def _make_endpoint(
             request.path_params,
             query,
             await read_body(request),
+            request.headers.get("if-match", ""),
             selection=parse_fields(query.get("fields", query.get("$fields", ""))),
             max_snapshots=max_snapshots(request.headers),
         )

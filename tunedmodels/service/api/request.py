@@ -33,6 +33,7 @@ class ApiRequest:
     path: Mapping[str, str]  #: path parameters
     query: Mapping[str, str]  #: query parameters, by their names in snake_case
     body: bytes
+    if_match: str = ""  #: the header If-Match: the only version of a model that may be changed
     selection: Selection = field(default_factory=dict)  #: the fields that the caller asked for
     max_snapshots: int | None = None  #: longer curves are sent as their last snapshot
 
@@ -66,9 +67,10 @@ class ServiceContext:
 Handler = Callable[[ServiceContext, ApiRequest], Response]
 
 
-def json_response(document: Any) -> Response:  # noqa: ANN401  # any value that msgspec encodes
+def json_response(document: Any, *, etag: str = "") -> Response:  # noqa: ANN401  # any value that msgspec encodes
     """Return a response with status 200."""
-    return Response(msgspec.json.encode(document), media_type="application/json")
+    headers = {"etag": etag} if etag else None
+    return Response(msgspec.json.encode(document), media_type="application/json", headers=headers)
 
 
 def page_size(request: ApiRequest, *, default: int, maximum: int) -> int:

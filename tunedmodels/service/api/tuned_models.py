@@ -120,8 +120,8 @@ def create(context: ServiceContext, request: ApiRequest) -> Response:
 def get(context: ServiceContext, request: ApiRequest) -> Response:
     """Respond with one model."""
     curve_limit = request.curve_limit(_SNAPSHOTS)
-    model = responses.tuned_model(*_authorize_with_curve(context, request, curve_limit))
-    return json_response(model)
+    model, curve = _authorize_with_curve(context, request, curve_limit)
+    return json_response(responses.tuned_model(model, curve), etag=model.etag)
 
 
 def list_(context: ServiceContext, request: ApiRequest) -> Response:
@@ -153,14 +153,40 @@ def patch(context: ServiceContext, request: ApiRequest) -> Response:
     if violations := list(mutable_field_violations(body)):
         raise invalid_argument(violations)
     values = {_MUTABLE[field][0]: _MUTABLE[field][1](body) for field in fields}
-    model, curve = context.store.update(stored, values) or (None, "")
-    return json_response(responses.tuned_model(require_model(model, stored.id), curve))
+    condition = _condition(request, stored)
+    updated, curve = context.store.update(stored, values, update_time=condition) or (None, "")
+    if updated is None and condition and context.store.get(stored.id):
+        raise _changed(stored)
+    model = require_model(updated, stored.id)
+    return json_response(responses.tuned_model(model, curve), etag=model.etag)
 
 
 def delete(context: ServiceContext, request: ApiRequest) -> Response:
     """Delete a model, and stop its job if it is unfinished."""
-    context.store.delete(authorize(context, request, AccessRole.OWNER))
+    stored = authorize(context, request, AccessRole.OWNER)
+    if not context.store.delete(stored, update_time=_condition(request, stored)):
+        if context.store.get(stored.id):
+            raise _changed(stored)
+        require_model(None, stored.id)
     return json_response({})
+
+
+def _condition(request: ApiRequest, stored: StoredModel) -> str:
+    """Return the update time that the model must have, from If-Match; empty without one.
+
+    Raises ApiError (412) if the model has changed since the client read it.
+    """
+    tags = [tag.strip() for tag in request.if_match.split(",") if tag.strip()]
+    if not tags or "*" in tags:
+        return ""
+    if stored.etag not in tags:
+        raise _changed(stored)
+    return stored.update_time
+
+
+def _changed(stored: StoredModel) -> ApiError:
+    message = f"{stored.name} was changed since it was read; read it again."
+    return ApiError(ApiStatus.ABORTED, message)
 
 
 def get_operation(context: ServiceContext, request: ApiRequest) -> Response:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from tunedmodels.service.errors import ApiStatus
-from tunedmodels.service.records import StoredModel, timestamp
+from tunedmodels.service.records import StoredModel, later_timestamp, timestamp
 from tunedmodels.service.store.models import COLUMNS, ModelStore
 
 _IS_UNFINISHED = "seq = ? AND state = 'CREATING'"
@@ -109,12 +109,12 @@ class JobQueue:
 
         Returns False if the job was ended by a cancel or a delete.
         """
-        time = timestamp()
         join = (
             "SELECT max(last_step), group_concat(snapshots, ',') FROM"
             " (SELECT last_step, snapshots FROM curves WHERE seq = ? ORDER BY last_step)"
         )
         with self.store.database.write_transaction() as connection:
+            time = _later_timestamp(connection, seq)
             is_unfinished = self._update_unfinished(
                 connection, seq, state="ACTIVE", update_time=time, complete_time=time
             )
@@ -132,7 +132,7 @@ class JobQueue:
                 connection,
                 seq,
                 state="FAILED",
-                update_time=timestamp(),
+                update_time=_later_timestamp(connection, seq),
                 error_code=status.code,
                 error_message=message,
             )
@@ -153,3 +153,10 @@ class JobQueue:
         assignments = ", ".join(f"{column} = ?" for column in values)
         query = f"UPDATE models SET {assignments} WHERE {_IS_UNFINISHED}"  # noqa: S608  # constant column names
         return connection.execute(query, (*values.values(), seq)).rowcount == 1
+
+
+def _later_timestamp(connection: sqlite3.Connection, seq: int) -> str:
+    """Return an update time that is later than the present one of a model."""
+    query = "SELECT update_time FROM models WHERE seq = ?"
+    row = connection.execute(query, (seq,)).fetchone()
+    return later_timestamp(row[0] if row else "")

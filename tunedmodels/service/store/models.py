@@ -10,10 +10,16 @@ from pathlib import Path
 from tunedmodels.service.errors import ApiStatus
 from tunedmodels.service.identity import Caller
 from tunedmodels.service.list_filter import ModelFilter
-from tunedmodels.service.records import NewModel, StoredModel, timestamp
+from tunedmodels.service.records import Grantee, NewModel, StoredModel, grantee_key, later_timestamp
 from tunedmodels.service.store.database import Database
 from tunedmodels.service.store.files import ModelFiles
-from tunedmodels.service.store.permissions import FOR_EVERYONE, OWN_ROLE, role_parameters, set_owner
+from tunedmodels.service.store.permissions import (
+    FOR_EVERYONE,
+    OWN_ROLE,
+    OWNED_BY,
+    role_parameters,
+    set_owner,
+)
 
 _INSERT_COLUMNS = ", ".join(field.name for field in fields(NewModel))
 _INSERT = (
@@ -126,13 +132,21 @@ class ModelStore:
             return _select_last_snapshots(connection, models)
 
     def update(
-        self, model: StoredModel, values: Mapping[str, object]
+        self, model: StoredModel, values: Mapping[str, object], *, update_time: str = ""
     ) -> tuple[StoredModel, str] | None:
-        """Set columns of a model and return it with its snapshots; None if it was deleted."""
+        """Set columns of a model and return it with its snapshots; None if it was deleted.
+
+        With `update_time`, also None if the model has another one by now. The new update time is
+        always later than the former one, also if the clock went back.
+        """
         assignments = "".join(f"{column} = ?, " for column in values)
         query = f"UPDATE models SET {assignments} update_time = ? WHERE seq = ?"  # noqa: S608  # columns of mutable fields
         with self.database.write_transaction() as connection:
-            connection.execute(query, (*values.values(), timestamp(), model.seq))
+            current = _select_one(connection, "seq", model.seq)
+            if current is None or update_time not in ("", current.update_time):
+                return None
+            time = later_timestamp(current.update_time)
+            connection.execute(query, (*values.values(), time, model.seq))
             updated = _select_one(connection, "seq", model.seq)
             if updated is None:
                 return None
@@ -149,13 +163,22 @@ class ModelStore:
         )
         message = "The operation was cancelled."
         with self.database.write_transaction() as connection:
-            connection.execute(query, (ApiStatus.CANCELLED.code, message, timestamp(), model.seq))
+            current = _select_one(connection, "seq", model.seq) or model
+            time = later_timestamp(current.update_time)
+            connection.execute(query, (ApiStatus.CANCELLED.code, message, time, model.seq))
 
-    def delete(self, model: StoredModel) -> None:
-        """Delete a model and its files. The worker of its job notices before its next write."""
+    def delete(self, model: StoredModel, *, update_time: str = "") -> bool:
+        """Delete a model and its files. The worker of its job notices before its next write.
+
+        Return False without a change if it was deleted already, or has another time of its last
+        change than `update_time`.
+        """
+        query = "DELETE FROM models WHERE seq = ? AND (? = '' OR update_time = ?)"
         with self.database.write_transaction() as connection:
-            connection.execute("DELETE FROM models WHERE seq = ?", (model.seq,))
-        self.files.remove_model_files(model.id, model.seq)
+            found = connection.execute(query, (model.seq, update_time, update_time)).rowcount
+        if found:
+            self.files.remove_model_files(model.id, model.seq)
+        return bool(found)
 
     def remove_orphaned_files(self) -> None:
         """Remove the files that killed processes left behind."""
@@ -176,9 +199,19 @@ def _filter_sql(model_filter: ModelFilter, caller: Caller) -> tuple[str, dict[st
         "TRUE",
         *([f"{OWN_ROLE} <= :role"] if model_filter.role else []),
         *([FOR_EVERYONE] if model_filter.is_shared_with_everyone else []),
+        *(f"{OWNED_BY} = :owner{i}" for i in range(len(model_filter.owners))),
+        *([f"({OWN_ROLE} <= 3 OR {FOR_EVERYONE})"] if model_filter.owners else []),
         *(f"instr(folded(display_name || char(10) || description), :{name})" for name in folded),
     ]
-    values: dict[str, object] = {"role": model_filter.role, **folded, **role_parameters(caller)}
+    owners = {
+        f"owner{i}": grantee_key(Grantee.USER, email) for i, email in enumerate(model_filter.owners)
+    }
+    values: dict[str, object] = {
+        "role": model_filter.role,
+        **folded,
+        **owners,
+        **role_parameters(caller),
+    }
     return " AND ".join(conditions), values
 
 

@@ -25,6 +25,7 @@ FOR_EVERYONE = (
     "EXISTS (SELECT 1 FROM permissions WHERE permissions.seq = models.seq"
     " AND grantee = 'EVERYONE:')"
 )
+OWNED_BY = "(SELECT grantee FROM permissions WHERE permissions.seq = models.seq AND role = 1)"
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
 
