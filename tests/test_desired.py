@@ -15,6 +15,7 @@ KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 # Another value for every training input.
 INPUTS: dict[str, list[Any]] = {
     "source": ["models/other"],
+    "parent_fingerprint": ["0" * 64],
     "dataset": [replace(desired().inputs.dataset, digest="0" * 64)],
     "preamble": ["Be kind."],
     "preamble_as": ["systemInstruction"],

@@ -1,7 +1,8 @@
 """Files that version 0.1.0 wrote still mean the same: plans, digests, ids, stores, events, schemas.
 
 `tests/former/0.1` holds a project, its store after an `apply`, and every document that 0.1.0
-printed for it. Wording may change; everything that another program reads may not.
+printed for it. Wording may change; everything that another program reads may not. One thing did:
+a saved plan has format 2, since every environment and lineage owns its versions.
 """
 
 from __future__ import annotations
@@ -57,21 +58,48 @@ def without_prose(value: Any) -> Any:
     return value
 
 
-def test_the_same_project_and_store_give_the_same_plan(
+def test_the_same_project_and_store_give_the_same_plan_and_one_move(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = printed(capsys, "-C", str(project), "plan", "--format", "json")
-    assert plan["digest"] == former("plan")["digest"]
-    assert without_prose(plan) == without_prose(former("plan"))
+    """0.1.0 hashed the id of a parent: its child is moved to the new fingerprint, not trained."""
+    plan = without_prose(printed(capsys, "-C", str(project), "plan", "--format", "json"))
+    before = without_prose(former("plan"))
+    moved = [change for change in plan["changes"] if change["action"] == "move"]
+    assert [change["name"] for change in moved] == ["continued"]
+    assert [change for change in plan["changes"] if change not in moved] == before["changes"]
+    for document in (plan, before):
+        for key in ("changes", "digest", "formatVersion", "summary", "unchanged"):
+            del document[key]
+    assert plan == before
 
 
-def test_a_saved_plan_of_the_former_version_is_shown_under_its_digest(
+def test_a_move_of_a_former_version_trains_nothing_and_is_done_once(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["comment", "plan", str(FORMER / "plan.json"), "--summary"]
-    assert run(["-C", str(project), *arguments]) == 0
-    digest = former("plan")["digest"]
-    assert digest.removeprefix("sha256:")[:8] in capsys.readouterr().out
+    del_others = ["triage", "continued"]
+    manifests = (project / "models.yaml").read_text(encoding="utf-8").split("---\n")
+    kept = [text for text in manifests if any(f"name: {name}" in text for name in del_others)]
+    kept = [text for text in kept if "triage-csv" not in text]
+    (project / "models.yaml").write_text("---\n".join(kept), encoding="utf-8")
+    assert run(["apply", "--yes", "--allow-delete", "9"]) == 0
+    out = capsys.readouterr().out
+    assert "continued-57af64c3 was moved" in out
+    assert "created" not in out
+    assert printed(capsys, "plan", "--format", "json")["changes"] == []
+    assert printed(capsys, "outputs", "--format", "json")["continued"]["model"] == (
+        "tunedModels/continued-57af64c3"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["comment", "plan", "PLAN", "--summary"], ["apply", "PLAN"]])
+def test_a_saved_plan_of_the_former_version_is_refused_with_a_sentence(
+    arguments: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its digest covers neither lineage nor environment, so it is not clear whom it changes."""
+    plan = str(FORMER / "plan.json")
+    command = [plan if word == "PLAN" else word for word in arguments]
+    assert run(["-C", str(project), *command]) == 4
+    assert "this plan has format 1, of a release before lineages" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("status", ()), ("outputs", ("--allow-missing",))])
@@ -89,7 +117,7 @@ def accepts(schema: Any, document: Any) -> list[str]:
     return [error.message for error in errors]
 
 
-@pytest.mark.parametrize("name", ["plan", "status", "outputs"])
+@pytest.mark.parametrize("name", ["status", "outputs"])
 def test_a_published_schema_accepts_the_document_of_the_former_version(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

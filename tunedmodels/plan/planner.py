@@ -148,7 +148,8 @@ def _declared_part(
         part.leaving += reconciler.retirement.pending(model.name)
         part.is_timed |= reconciler.retirement.is_timed
         if not changes or changes[0].after is None:
-            part.unchanged += 1  # any changes are about other versions of the name
+            # Any changes are about other versions of the name, or about its identity.
+            part.unchanged += not any(change.action is Action.MOVE for change in changes)
         elif changes[0].action.trains:
             part.refusals += safety.base_not_allowed(model.name, model.base_model, policy)
             changes[0] = order.block_if_untrainable(changes[0], model, blocked)

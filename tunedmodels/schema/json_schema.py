@@ -17,6 +17,7 @@ PUBLISHED_NAMES: Final = {
     "BaseModelInfo": "BaseModelRow",
     "BaseModelRetirement": "Retirement",
     "SweepSpec": "Sweep",
+    "ProjectMetadata": "Metadata",
     "SweepValues": "SweptHyperparameters",
     "TrainingDataset": "Dataset",
     "TrainingFile": "Training",

@@ -94,7 +94,7 @@ def plan_schema() -> dict[str, Any]:
 def read_plan(text: str) -> Plan:
     """Return a saved plan.
 
-    Raises RefusedError if the text is not a plan, has a newer format, or was edited.
+    Raises RefusedError if the text is not a plan, has another format, or was edited.
     """
     document = _parse(text)
     if not isinstance(document, dict) or "changes" not in document or "digest" not in document:
@@ -104,6 +104,12 @@ def read_plan(text: str) -> Plan:
         raise RefusedError(
             f"this plan has format {version}; this tunedmodels reads up to {FORMAT_VERSION}.",
             cure="Apply it with the release that made it, or make a new plan with this release.",
+        )
+    if isinstance(version, int) and version < FORMAT_VERSION:
+        raise RefusedError(
+            f"this plan has format {version}, of a release before lineages and environments; its"
+            " digest does not say which versions it changes.",
+            cure=_CURE,
         )
     content = {key: value for key, value in document.items() if key not in _DERIVED}
     try:
