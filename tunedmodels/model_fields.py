@@ -110,7 +110,9 @@ MANIFEST_PATHS: Final[Mapping[str, str]] = {
 }
 """The path of each mutable field in a manifest and in a plan, by its name."""
 
-_INPUT_NAMES: Final = tuple(field.name for field in fields(TrainingInputs))
+_INPUT_NAMES: Final = tuple(
+    field.name for field in fields(TrainingInputs) if field.name != "parent_fingerprint"
+)
 # Name, key in the JSON that is hashed, and the value with which it is left out.
 _HASHED_INPUTS: Final = tuple(
     (

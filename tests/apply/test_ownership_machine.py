@@ -120,10 +120,7 @@ class OwnershipMachine(RuleBasedStateMachine):
                 self.served.add(name)
             assert current or name not in self.served, f"the serving version of {name} is gone"
         for fingerprint, count in self.provider.trained.items():
-            homes = {
-                ownership.lineage
-                for ownership in (STAGING, OTHER)
-            }
+            homes = {ownership.lineage for ownership in (STAGING, OTHER)}
             assert count <= len(homes) * (1 + self.retrained.get(fingerprint, 0))
 
     @property
