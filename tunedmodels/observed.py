@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tunedmodels.model_fields import MutableFields
-from tunedmodels.stamp import Stamp
+from tunedmodels.stamp import DEFAULT_ENVIRONMENT, Stamp
 from tunedmodels.wire.gemini import Snapshot
 
 
@@ -122,6 +122,27 @@ def serving(versions: Iterable[ObservedModel]) -> ObservedModel | None:
     return max(ready, key=lambda entry: entry[:3])[3] if ready else None
 
 
+def environments_served(
+    versions: Iterable[ObservedModel],
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the environments that each version of one name and home serves, by (provider, id)."""
+    newest: dict[str, tuple[datetime, str, str]] = {}
+    for version in versions:
+        stamp = version.live_stamp or version.stamp
+        if stamp is None or version.state is not ModelState.READY:
+            continue
+        promotions = {use.environment: use.promoted for use in stamp.uses}
+        promotions[stamp.environment] = stamp.promoted
+        for environment, promoted in promotions.items():
+            if promoted:
+                entry = promoted, version.model_id, version.provider
+                newest[environment] = max(entry, newest.get(environment, entry))
+    served: dict[tuple[str, str], tuple[str, ...]] = {}
+    for environment, (_, model_id, provider) in sorted(newest.items()):
+        served[provider, model_id] = (*served.get((provider, model_id), ()), environment)
+    return served
+
+
 @dataclass(frozen=True, slots=True)
 class ModelVersions:
     """One name with all its live versions."""
@@ -134,6 +155,14 @@ class ModelVersions:
     def serving(self) -> ObservedModel | None:
         """The serving version."""
         return serving(self.versions)
+
+    def environments(self, version: ObservedModel) -> tuple[str, ...]:
+        """Return the environments that a version serves; empty if there is only the default one."""
+        served = environments_served(self.versions)
+        names = {name for environments in served.values() for name in environments}
+        if names <= {DEFAULT_ENVIRONMENT}:
+            return ()
+        return served.get((version.provider, version.model_id), ())
 
 
 def unserved_names(models: Iterable[ModelVersions]) -> list[str]:

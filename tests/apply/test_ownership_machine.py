@@ -209,7 +209,7 @@ class OwnershipMachine(RuleBasedStateMachine):
         delays=st.lists(st.sampled_from(DELAYS_S), min_size=1, max_size=12),
     )
     def apply(
-        self, names: list[str], crashes: list[int], is_crashing: bool, delays: list[float]
+        self, *, names: list[str], crashes: list[int], is_crashing: bool, delays: list[float]
     ) -> None:
         """Apply some environments at the same time."""
         points = crashes if is_crashing else [NEVER] * 3

@@ -12,7 +12,7 @@ from tunedmodels.providers.provider import LockHolder
 from tunedmodels.render.chart import curve_text
 from tunedmodels.render.layout import Style, format_duration, no_style, wrap
 from tunedmodels.stamp import MANUAL, Decision, GateRecord, parse_gate_record
-from tunedmodels.text import printable, utc_minute
+from tunedmodels.text import join, printable, utc_minute
 
 _READY_STATES: Final = {
     Decision.PASSED: "ready, not promoted",
@@ -97,7 +97,9 @@ def _aligned(rows: Sequence[tuple[str, ...]], style: Style) -> Iterator[str]:
 def _row(version: ObservedModel, model: ModelVersions) -> tuple[str, ...]:
     """Return the id, the state, the loss, and the score with what the user should know."""
     loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
-    notes = ", ".join(filter(None, (_score(version), _note(version))))
+    environments = join(model.environments(version))
+    users = f"in {environments}" if environments else ""
+    notes = ", ".join(filter(None, (users, _score(version), _note(version))))
     return version.model_id, _state(version, model), loss, notes
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from msgspec import UNSET, UnsetType
+
 from tunedmodels.observed import ModelState, ModelVersions, ObservedModel
 from tunedmodels.render.document import (
     FORMAT_VERSION,
@@ -41,6 +43,8 @@ class VersionDocument(Document):
     commit: str | None
     promoted_by: Literal["hand", "apply"] | None
     promoted_from: str | None
+    #: The environments that it serves, if the project has others than the default one.
+    environments: list[str] | UnsetType = UNSET
 
 
 class ModelDocument(Document):
@@ -75,7 +79,7 @@ class CurvePointDocument(Document):
     mean_loss: float
 
 
-class DetailedVersionDocument(VersionDocument):
+class DetailedVersionDocument(VersionDocument, kw_only=True):
     """One version of a model with its loss curve."""
 
     hyperparameters: UsedHyperparametersDocument
@@ -97,7 +101,9 @@ def status_json(models: Sequence[ModelVersions]) -> str:
         ModelDocument(
             name=model.name,
             serving=_serving_id(model),
-            versions=[VersionDocument(**_facts(version)) for version in sorted_versions(model)],
+            versions=[
+                VersionDocument(**_facts(version, model)) for version in sorted_versions(model)
+            ],
         )
         for model in models
     ]
@@ -110,7 +116,7 @@ def show_json(model: ModelVersions) -> str:
         format_version=FORMAT_VERSION,
         name=model.name,
         serving=_serving_id(model),
-        versions=[_detailed(version) for version in sorted_versions(model)],
+        versions=[_detailed(version, model) for version in sorted_versions(model)],
     )
     return to_json(document)
 
@@ -145,10 +151,10 @@ def _serving_id(model: ModelVersions) -> str | None:
     return model.serving.model_id if model.serving else None
 
 
-def _detailed(version: ObservedModel) -> DetailedVersionDocument:
+def _detailed(version: ObservedModel, model: ModelVersions) -> DetailedVersionDocument:
     used = version.used
     return DetailedVersionDocument(
-        **_facts(version),
+        **_facts(version, model),
         hyperparameters=UsedHyperparametersDocument(
             epoch_count=used.epoch_count,
             batch_size=used.batch_size,
@@ -161,7 +167,7 @@ def _detailed(version: ObservedModel) -> DetailedVersionDocument:
     )
 
 
-def _facts(version: ObservedModel) -> dict[str, Any]:
+def _facts(version: ObservedModel, model: ModelVersions) -> dict[str, Any]:
     """Return the fields of a VersionDocument."""
     stamp, record = version.stamp, gate_record(version)
     metric, _, score = (stamp.score if stamp else "").partition(":")
@@ -183,4 +189,5 @@ def _facts(version: ObservedModel) -> dict[str, Any]:
         "commit": (stamp.commit if stamp else "") or None,
         "promoted_by": promoted_by(stamp),
         "promoted_from": (stamp.promoted_commit if stamp else "") or None,
+        "environments": list(model.environments(version)) or UNSET,
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
+from tunedmodels.errors import ProviderError
 from tunedmodels.providers.auth.google import gemini_identity
 from tunedmodels.providers.doctor.findings import Findings
 from tunedmodels.providers.doctor.probe import (
@@ -49,11 +51,34 @@ async def check_gemini(
                 f"v1beta/tunedModels?{_PAGE}",
                 describe=lambda document: f"lists {_count(document, 'tunedModels', 'tuned model')}",
             )
+            if owner := await _find_owner(http):
+                line = f"owners: [{owner}]"
+                findings.ok("owner", f"models of this key belong to {owner}; for others: {line}")
         if models is not None:
             _check_base_models(models, base_models, findings)
     finally:
         await http.aclose()
     return findings
+
+
+async def _find_owner(http: Http) -> str:
+    """Return the address of the owner of the caller's models; empty if it cannot be found."""
+    try:
+        body = await http.request_body(
+            "GET",
+            "v1beta/tunedModels",
+            params={"pageSize": "1", "filter": "owner:me"},
+            is_idempotent=True,
+        )
+        models = json.loads(body).get("tunedModels") or ()
+        if not models:
+            return ""
+        path = f"v1beta/{models[0]['name']}/permissions"
+        permissions = json.loads(await http.request_body("GET", path, is_idempotent=True))
+        owners = [each for each in permissions["permissions"] if each.get("role") == "OWNER"]
+        return str(owners[0].get("emailAddress") or "") if owners else ""
+    except (ProviderError, ValueError, KeyError, TypeError, AttributeError):
+        return ""  # another service, or one without permissions: not a failure of this check
 
 
 def _count(document: JsonObject, field: str, noun: str) -> str:

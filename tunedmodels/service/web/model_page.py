@@ -102,7 +102,7 @@ def render(request: PageRequest, *, alert: str = "", status: int = 200) -> Respo
         versions_total=len(group.versions),
         shows_all_versions=shows_all,
         permissions=_permission_rows(request, version) if is_writer else [],
-        sentences=list(stamp_sentences(stamp)) if stamp else [],
+        sentences=list(stamp_sentences(stamp, group.environments(version))) if stamp else [],
     )
 
 

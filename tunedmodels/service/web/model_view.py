@@ -13,6 +13,7 @@ from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import (
     LossPoint,
     ModelState,
+    ModelVersions,
     ObservedModel,
     UsedHyperparameters,
     serving,
@@ -20,8 +21,15 @@ from tunedmodels.observed import (
 from tunedmodels.service.errors import ApiStatus
 from tunedmodels.service.records import StoredModel, TunedModelState
 from tunedmodels.service.web.templating import escape_controls, quantity
-from tunedmodels.stamp import MANUAL, Decision, Stamp, parse_description, parse_gate_record
-from tunedmodels.text import utc_minute
+from tunedmodels.stamp import (
+    DEFAULT_ENVIRONMENT,
+    MANUAL,
+    Decision,
+    Stamp,
+    parse_description,
+    parse_gate_record,
+)
+from tunedmodels.text import join, utc_minute
 from tunedmodels.wire.status import printable_line
 
 
@@ -52,7 +60,7 @@ class StoredVersion:
     def group_key(self) -> tuple[str, ...]:
         """The key of its name: the name in its stamp, otherwise its display name."""
         if stamp := self.observed.stamp:
-            return "stamp", stamp.project, stamp.name
+            return "stamp", stamp.project, stamp.lineage, stamp.environment, stamp.name
         if self.model.display_name:
             return "name", self.model.display_name.casefold()
         return "id", self.model.id
@@ -66,8 +74,12 @@ class StoredVersion:
 
     @property
     def project(self) -> str:
-        """The project that owns it; empty without one."""
-        return self.observed.stamp.project if self.observed.stamp else ""
+        """The project and the environment that own it; empty without one."""
+        stamp = self.observed.stamp
+        if stamp is None:
+            return ""
+        is_default = stamp.environment == DEFAULT_ENVIRONMENT
+        return stamp.project if is_default else f"{stamp.project}, {stamp.environment}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,11 @@ class VersionGroup:
         """The id of the serving version; empty without one."""
         model = serving([version.observed for version in self.versions])
         return model.model_id if model else ""
+
+    def environments(self, version: StoredVersion) -> tuple[str, ...]:
+        """Return the environments that a version serves."""
+        model = ModelVersions("", tuple(each.observed for each in self.versions), is_declared=True)
+        return model.environments(version.observed)
 
     def previous_ready(self, version: StoredVersion) -> StoredVersion | None:
         """Return the newest ready version that is older than `version`."""
@@ -216,10 +233,12 @@ def _promotion(stamp: Stamp) -> str:
     return f"{utc_minute(stamp.promoted)}, {author}{origin}"
 
 
-def stamp_sentences(stamp: Stamp) -> Iterator[str]:
+def stamp_sentences(stamp: Stamp, environments: Sequence[str] = ()) -> Iterator[str]:
     """Yield sentences about the training inputs of a version and how plans treat it."""
     commit = f", trained from commit {stamp.commit[:12]}" if stamp.commit else ""
     yield f"Version of {stamp.name} in the project {stamp.project}{commit}."
+    if environments:
+        yield f"It serves in {join(environments)}."
     if stamp.unverified:
         yield "It was adopted, so its training examples cannot be verified."
     else:
