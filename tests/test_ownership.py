@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ STAGING = Ownership("demo", LINEAGE, "staging")
 PRODUCTION = Ownership("demo", LINEAGE, "production", home="staging")
 
 
-def version(**values: object) -> ObservedModel:
+def version(**values: Any) -> ObservedModel:
     return live(stamp=stamp(**{"lineage": LINEAGE, "environment": "staging", **values}))
 
 
@@ -80,7 +81,7 @@ def test_another_lineage_with_the_same_name_is_foreign() -> None:
     assert not STAGING.is_foreign(replace(version(lineage=""), has_trusted_owner=False))
 
 
-def child(parent: Desired, **values: object) -> Desired:
+def child(parent: Desired, **values: Any) -> Desired:
     return desired(
         "child",
         source=f"tunedModels/{parent.model_id}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tests.support.builders import desired, evaluation, live, plan_for, with_fields
 from tunedmodels.desired import Desired
@@ -18,7 +19,7 @@ PRODUCTION = Ownership("demo", LINEAGE, "production", home="staging")
 NO_KEEP = Lifecycle(keep=0)
 
 
-def staged(data: str = "data", **values: object) -> Desired:
+def staged(data: str = "data", **values: Any) -> Desired:
     return desired(data=data, lineage=LINEAGE, home="staging", **values)
 
 
