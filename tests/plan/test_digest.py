@@ -23,7 +23,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.model_fields import MutableFields, TrainingInputs
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.schema.tuned_model import ExampleFile, GenerationConfig, Hyperparameters, Lifecycle
-from tunedmodels.stamp import Stamp
+from tunedmodels.stamp import Stamp, Use
 
 OTHERS = (live(desired("gone"), promoted=1), live(desired("busy"), state=ModelState.QUEUED))
 DATASET = desired().inputs.dataset
@@ -31,6 +31,7 @@ DATASET = desired().inputs.dataset
 # Other values for each field of the inputs, and whether they decide the outcome.
 TRAINING_INPUTS: dict[str, list[tuple[Any, bool]]] = {
     "source": [("models/other", True)],
+    "parent_fingerprint": [(sha("x"), True)],
     "dataset": [
         (replace(DATASET, digest=sha("other")), True),
         (replace(DATASET, declared_path="data/moved.jsonl"), False),
@@ -74,6 +75,10 @@ DESIRED: dict[str, list[tuple[Any, bool]]] = {
     ],
     "sweep": [],  # see below
     "chosen_by_sweep": [("0ff0ff0ff0ff", False)],
+    "lineage": [("3f9c1e7a2b04", True)],
+    "home": [("staging", True)],
+    "formerly": [(("voice",), False)],  # the identity of a project decides, see `Ownership`
+    "former_sources": [(("tunedModels/voice-00000000",), False)],
     "evaluation": [(evaluation(), False), (evaluation(at_least=0.8), True)],
 }
 # The same for a former version that is replaced.
@@ -97,6 +102,9 @@ OBSERVED: dict[str, list[tuple[Any, bool]]] = {
     "blocked_reason": [("trained on 22 of 24 examples", False)],  # it serves already
     "warning": [("trained on 22 of 24 examples", False)],
     "is_job_record": [(True, False)],  # a ready version is not a record
+    "live_stamp": [(None, False)],
+    "has_trusted_owner": [(False, True)],
+    "etag": [("7", False)],
 }
 STAMP: dict[str, list[tuple[Any, bool]]] = {
     "project": [("theirs", True)],
@@ -121,6 +129,10 @@ STAMP: dict[str, list[tuple[Any, bool]]] = {
     "unverified": [(True, False)],
     "scored_by_sweep": [("0ff0ff0ff0ff", False)],
     "chosen_by_sweeps": [("0ff0ff0ff0ff", False)],  # no sweep is declared
+    "lineage": [("3f9c1e7a2b04", True)],
+    "environment": [("staging", True)],
+    "is_leaving": [(True, False)],
+    "uses": [((Use("production"),), False)],  # it stays, as `keep` requires
     "unknown_keys": [((("new", "1"),), False)],
 }
 
@@ -153,6 +165,9 @@ SERVING: dict[str, list[tuple[Any, bool]]] = {
     "blocked_reason": [("trained on 22 of 24 examples", False)],
     "warning": [("trained on 22 of 24 examples", False)],
     "is_job_record": [(True, False)],  # a ready version is not a record
+    "live_stamp": [(None, False)],
+    "has_trusted_owner": [(False, True)],
+    "etag": [("7", False)],
 }
 # A declared evaluation decides as a whole.
 EVALUATION: list[tuple[dict[str, Any], bool]] = [

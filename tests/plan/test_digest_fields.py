@@ -34,6 +34,9 @@ from tunedmodels.schema.tuned_model import Lifecycle
 PLAN: dict[str, list[tuple[Any, bool]]] = {
     "format_version": [],
     "project": [("theirs", True)],
+    "lineage": [("3f9c1e7a2b04", True)],
+    "folder": [("models", False)],
+    "selection": [(("tone",), True)],
     "environment": [("prod", True)],
     "sets": [(("tone.temperature=0.4",), False)],  # the changes contain their effect
     "tool": [("9.9.9", False)],
