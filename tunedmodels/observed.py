@@ -72,6 +72,8 @@ class ObservedModel:
     warning: str = ""  #: for example that it was trained on fewer examples than declared
     is_job_record: bool = False
     """Only the record of a FAILED or CANCELLED job is left, which cannot be deleted."""
+    deploy_command: str = ""
+    """The command that deploys `resource`, which does not serve before; else empty."""
 
     @property
     def fingerprint(self) -> str:

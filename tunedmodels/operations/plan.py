@@ -21,6 +21,7 @@ from tunedmodels.operations.count_tokens import count_dataset_tokens
 from tunedmodels.operations.curves import with_whole_curves
 from tunedmodels.operations.dataset_diff import DatasetDiffs, compare_datasets
 from tunedmodels.operations.git_facts import GitAnswers, ask_git
+from tunedmodels.operations.successors import with_retraining_costs
 from tunedmodels.ownership import Ownership
 from tunedmodels.plan.history import history
 from tunedmodels.plan.plan import Input, Note, Plan
@@ -99,7 +100,9 @@ async def plan(
         desired=desired,
         observed=observed,
         dataset_changes=diffs.changes,
-        base_models=replace(report.facts(), tunable=tunable),
+        base_models=with_retraining_costs(
+            replace(report.facts(), tunable=tunable), report, desired, observed
+        ),
         training_warnings=_training_warnings(resolution, report),
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
         git=answers.facts,

@@ -7,7 +7,7 @@ retired. An error prevents a training, and the planner turns the training into a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +43,8 @@ class BaseModelReport:
 
     problems: Mapping[str, tuple[Problem, ...]]
     prices: Mapping[str, Price | None]  #: of a training; None: unknown
+    successors: Mapping[str, tuple[BaseModelInfo, ...]] = field(default_factory=dict)
+    """The base models that can replace one that retires, by the names of the declared models."""
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:
@@ -89,7 +91,14 @@ def base_model_report(project: Project, today: date | None = None) -> BaseModelR
         target.model.name: catalog.price(target.settings.type, target.base_model)
         for target in training_targets(project)
     }
-    return BaseModelReport(check_base_models(project, catalog, day), prices)
+    problems = check_base_models(project, catalog, day)
+    policy = project.manifest.spec.policy
+    successors = {
+        target.model.name: Alternatives(target, catalog, day, policy).here
+        for target in training_targets(project)
+        if any(p.code in AFFECTS_READY_MODELS for p in problems.get(target.model.name, ()))
+    }
+    return BaseModelReport(problems, prices, successors)
 
 
 def training_targets(project: Project) -> Iterator[TrainingTarget]:

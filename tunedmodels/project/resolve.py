@@ -151,6 +151,7 @@ class _Resolver:
             validation = self._scan(model, spec.validation, validation_limits, "validation")
             problems += validation.scan.problems
             problems += _excess_validation(model, base_limits, training.scan, validation.scan)
+            problems += _excess_validation_bytes(model, base_limits, training.scan, validation.scan)
             problems += self._overlap(training, validation)
         if spec.evaluation:
             evaluation = self._scan(model, spec.evaluation, limits.for_held_out(), "evaluation")
@@ -252,6 +253,7 @@ class _Resolver:
             preamble=spec.dataset.preamble,
             preamble_as=spec.dataset.preamble_as,
             method=spec.method,
+            tuning_mode=spec.tuning_mode or "",
             hyperparameters=spec.hyperparameters,
             validation=validation.dataset() if validation else None,
             encryption_key=_encryption_key(spec, settings),
@@ -310,6 +312,20 @@ def _excess_validation(
         )
         location = model.location_of("spec.validation.path")
         yield location.problem("too-many-examples", message, "hold out fewer examples")
+
+
+def _excess_validation_bytes(
+    model: DeclaredModel, known: DatasetLimits | None, training: DatasetScan, held_out: DatasetScan
+) -> Iterator[Problem]:
+    percent = known.max_validation_bytes_percent if known else None
+    if percent is None or not training.size or held_out.size * 100 <= training.size * percent:
+        return
+    message = (
+        f"has {held_out.size:,} bytes; at most {percent} % of the {training.size:,} bytes of the"
+        " training examples are allowed"
+    )
+    location = model.location_of("spec.validation.path")
+    yield location.problem("too-large", message, "hold out fewer examples")
 
 
 def _at_manifest(problem: Problem, model: DeclaredModel, part: str, display_path: str) -> Problem:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tunedmodels.observed import ModelVersions, ObservedModel
 from tunedmodels.render.document import Document, json_schema, to_json
@@ -19,6 +20,8 @@ class OutputDocument(Document):
     model: str
     provider: str
     version: str
+    #: The command that deploys `model`, which does not serve before.
+    deploy_command: str | UnsetType = UNSET
 
 
 def outputs_text(models: Sequence[ModelVersions]) -> str:
@@ -27,7 +30,10 @@ def outputs_text(models: Sequence[ModelVersions]) -> str:
     if not serving:
         return "No model serves yet. To train the declared models: tunedmodels apply\n"
     width = max(map(len, serving))
-    return "".join(f"{name:<{width}}  {model.resource}\n" for name, model in serving.items())
+    return "".join(
+        f"{name:<{width}}  {model.resource}\n{_deployment(model, '  ')}"
+        for name, model in serving.items()
+    )
 
 
 def outputs_json(models: Sequence[ModelVersions]) -> str:
@@ -45,7 +51,7 @@ def outputs_yaml(models: Sequence[ModelVersions]) -> str:
 def outputs_env(models: Sequence[ModelVersions]) -> str:
     """Return `TUNEDMODELS_NAME=resource` lines for a shell or a container."""
     return "".join(
-        f"TUNEDMODELS_{name.upper().replace('-', '_')}={model.resource}\n"
+        f"{_deployment(model, '# ')}TUNEDMODELS_{name.upper().replace('-', '_')}={model.resource}\n"
         for name, model in _serving_versions(models).items()
     )
 
@@ -75,9 +81,21 @@ def outputs_schema() -> dict[str, Any]:
 
 def _documents(models: Sequence[ModelVersions]) -> dict[str, OutputDocument]:
     return {
-        name: OutputDocument(model=model.resource, provider=model.provider, version=model.model_id)
+        name: OutputDocument(
+            model=model.resource,
+            provider=model.provider,
+            version=model.model_id,
+            deploy_command=model.deploy_command or UNSET,
+        )
         for name, model in _serving_versions(models).items()
     }
+
+
+def _deployment(model: ObservedModel, indent: str) -> str:
+    """Return lines with the command that deploys an open model; "" for a model that serves."""
+    if not model.deploy_command:
+        return ""
+    return f"{indent}does not serve until you deploy it:\n{indent}    {model.deploy_command}\n"
 
 
 def _serving_versions(models: Sequence[ModelVersions]) -> Mapping[str, ObservedModel]:

@@ -26,6 +26,9 @@ ADAPTER_SIZES = {
 }
 
 
+TUNING_MODES = {"peft": "TUNING_MODE_PEFT_ADAPTER", "full": "TUNING_MODE_FULL"}
+
+
 class EncryptionSpec(ApiMessage):
     """EncryptionSpec: a key of Cloud KMS."""
 
@@ -33,11 +36,16 @@ class EncryptionSpec(ApiMessage):
 
 
 class Hyperparameters(ApiMessage):
-    """Those of supervised tuning and of preference tuning; only the latter has `beta`."""
+    """Those of supervised tuning and of preference tuning; only the latter has `beta`.
+
+    Only open models have `batch_size` and `learning_rate`, which v1 does not contain.
+    """
 
     epoch_count: str | None = None  # int64, so a string on the wire
     learning_rate_multiplier: float | None = None
     adapter_size: str = ""
+    batch_size: str | None = None  # int64
+    learning_rate: float | None = None
     beta: float | None = None
 
 
@@ -48,6 +56,7 @@ class TuningSpec(ApiMessage):
     validation_dataset_uri: str = ""
     hyper_parameters: Hyperparameters | None = None
     export_last_checkpoint_only: bool = False
+    tuning_mode: str = ""  # of open models, only in v1beta1
 
 
 class PreTunedModel(ApiMessage):
@@ -120,6 +129,7 @@ class TuningJob(ApiMessage):
     tuned_model: TunedModel | None = None
     tuning_data_stats: TuningDataStats | None = None
     gcs_metrics_uri: str = ""
+    output_uri: str = ""  # of open models, only in v1beta1
 
 
 class TuningJobPage(ApiMessage):

@@ -162,9 +162,8 @@ async def test_the_permissions_of_the_caller_and_the_service_agent_can_be_read(
     agent = (
         f"serviceAccount:service-{project['name'][9:]}@gcp-sa-vertex-tune.iam.gserviceaccount.com"
     )
-    assert policy["bindings"] == [
-        {"role": "roles/aiplatform.serviceAgent", "members": [agent]},
-    ]
+    grant = {"role": "roles/aiplatform.tuningServiceAgent", "members": [agent]}
+    assert grant in policy["bindings"]
     cloud.identity.denied |= {"aiplatform.tuningJobs.create", "resourcemanager.projects.get"}
     body = {"permissions": ["aiplatform.tuningJobs.create", "aiplatform.tuningJobs.get"]}
     path = "v3/projects/proj-1:testIamPermissions"

@@ -17,8 +17,13 @@ from tests.support.vertex.errors import (
 
 PROJECT_NUMBER = "123456789012"
 SERVICE_AGENT = f"service-{PROJECT_NUMBER}@gcp-sa-vertex-tune.iam.gserviceaccount.com"
+OPEN_SERVICE_AGENT = f"service-{PROJECT_NUMBER}@gcp-sa-vertex-moss-ft.iam.gserviceaccount.com"
 PROJECT_POLICY = ""  # the key of the policy of the project; the other keys are buckets
-_READERS = {"roles/aiplatform.tuningServiceAgent", "roles/storage.objectViewer"}
+_READERS = {
+    "roles/aiplatform.tuningServiceAgent",
+    "roles/storage.objectUser",
+    "roles/storage.objectViewer",
+}
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -45,7 +50,8 @@ class IdentityService:
         self.denied: set[str] = set()
         self.policies: dict[str, dict[str, set[str]]] = {
             PROJECT_POLICY: {
-                "roles/aiplatform.tuningServiceAgent": {f"serviceAccount:{SERVICE_AGENT}"}
+                "roles/aiplatform.tuningServiceAgent": {f"serviceAccount:{SERVICE_AGENT}"},
+                "roles/storage.objectUser": {f"serviceAccount:{OPEN_SERVICE_AGENT}"},
             }
         }
         self._numbers = itertools.count(1)

@@ -11,10 +11,20 @@ from typing import Any
 
 from tests.support.vertex.buckets import Buckets
 from tests.support.vertex.errors import ServiceError, quota_exceeded
-from tests.support.vertex.identity import PROJECT_NUMBER, SERVICE_AGENT, IdentityService
+from tests.support.vertex.identity import (
+    OPEN_SERVICE_AGENT,
+    PROJECT_NUMBER,
+    SERVICE_AGENT,
+    IdentityService,
+)
 from tests.support.vertex.names import ResourceName, parse_filter
 from tests.support.vertex.registry import Model, ModelRegistry
-from tests.support.vertex.tuning_data import InvalidDatasetError, ParsedDataset, parse_dataset
+from tests.support.vertex.tuning_data import (
+    InvalidDatasetError,
+    ParsedDataset,
+    parse_dataset,
+    parse_messages,
+)
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,64}")
@@ -39,6 +49,8 @@ BASE_MODELS = {
     "gemini-3.5-flash": BaseModelRules(is_multi_region=True),
     "gemini-3.5-flash-lite": BaseModelRules(is_multi_region=True),
     # A model that serves where it was tuned, and has customer-managed keys, as Gemini 2.5 had.
+    "google/gemma3@gemma-3-1b-it": BaseModelRules(is_open=True),
+    "qwen/qwen3@qwen3-32b": BaseModelRules(is_open=True),
     "regional-model": BaseModelRules(_SMALL, has_customer_keys=True),
 }
 
@@ -105,6 +117,10 @@ class Job:
     @property
     def is_preference(self) -> bool:
         return "preferenceOptimizationSpec" in self.body
+
+    @property
+    def is_open(self) -> bool:
+        return "@" in self.body.get("baseModel", "")
 
     @property
     def epochs(self) -> int:
@@ -226,13 +242,15 @@ class TuningJobs:
                 continue
             bucket, _, name = uri.removeprefix("gs://").partition("/")
             stored = self.buckets.objects.get((bucket, name))
-            reader = job.body.get("serviceAccount", SERVICE_AGENT)
+            agent = OPEN_SERVICE_AGENT if job.is_open else SERVICE_AGENT
+            reader = job.body.get("serviceAccount", agent)
             if stored is None or not self.identity.can_read(reader, bucket):
                 message = f"{reader} does not have storage.objects.get access to {uri}."
                 job.error = (7, message) if stored else (5, f"The dataset {uri} does not exist.")
                 return job.error
             try:
-                job.data = parse_dataset(stored.data, is_preference=job.is_preference)
+                parse = parse_messages if job.is_open else parse_dataset
+                job.data = parse(stored.data, is_preference=job.is_preference)
             except (InvalidDatasetError, UnicodeDecodeError) as error:
                 job.data, job.error = None, (3, str(error))
                 return job.error
@@ -246,8 +264,18 @@ class TuningJobs:
             job.state, job.error = "JOB_STATE_FAILED", job.error or job.outcome.error
         else:
             job.state = job.outcome.state
-            if job.state in ("JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"):
+            has_result = job.state in ("JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED")
+            if has_result and job.is_open:
+                self._write_weights(job)
+            elif has_result:
                 job.result = self._create_result(job)
+
+    def _write_weights(self, job: Job) -> None:
+        """Write the result of an open model to the bucket, where it does not serve."""
+        bucket, _, path = str(job.body["outputUri"]).removeprefix("gs://").partition("/")
+        final = f"{path.rstrip('/')}/postprocess/node-0/checkpoints/final"
+        for name in ("config.json", "model-00001-of-00001.safetensors"):
+            self.buckets.put(bucket, f"{final}/{name}", b"weights")
 
     def _create_result(self, job: Job) -> dict[str, Any]:
         """Create the model with its endpoints; returns the `TuningJob.tunedModel`."""
@@ -299,7 +327,8 @@ class TuningJobs:
     def _parent(self, body: dict[str, Any]) -> tuple[Model | None, str]:
         """The model from which a job continues, if any, and its base model."""
         if "baseModel" in body:
-            return None, str(body["baseModel"]).rpartition("/")[2]
+            base = str(body["baseModel"])
+            return None, base if "@" in base else base.rpartition("/")[2]
         name = body["preTunedModel"]["tunedModelName"]
         model = self.registry.model(name)
         version = model.version(ResourceName.parse(name, "models").version)
@@ -330,10 +359,22 @@ class TuningJobs:
             raise ServiceError(400, f"Base model {base} is not supported.")
         if BASE_MODELS[base].is_multi_region and location not in _MULTI_REGION:
             raise ServiceError(400, f"Base model {base} is not supported in {location}.")
-        if location == "global" and not BASE_MODELS[base].is_open:
+        if BASE_MODELS[base].is_open:
+            self._validate_open_model(body, spec)
+            return
+        if location == "global":
             raise ServiceError(400, "Tuning is not supported there.", status="FAILED_PRECONDITION")
         if "encryptionSpec" in body and not BASE_MODELS[base].has_customer_keys:
             raise ServiceError(400, f"CMEK is not supported for {base}.")
         size = spec.get("hyperParameters", {}).get("adapterSize", "ADAPTER_SIZE_FOUR")
         if size.removeprefix("ADAPTER_SIZE_") not in BASE_MODELS[base].adapters:
             raise ServiceError(400, "The adapter size is not supported for this base model.")
+
+    def _validate_open_model(self, body: dict[str, Any], spec: dict[str, Any]) -> None:
+        """Raise the errors of a job that tunes an open model."""
+        if not body.get("outputUri", "").startswith("gs://"):
+            raise ServiceError(400, "output_uri is required for open source models.")
+        if spec.get("tuningMode") not in ("TUNING_MODE_FULL", "TUNING_MODE_PEFT_ADAPTER"):
+            raise ServiceError(400, "tuning_mode is required for open source models.")
+        if "learningRateMultiplier" in spec.get("hyperParameters", {}):
+            raise ServiceError(400, "learning_rate_multiplier is only available for 1P models.")

@@ -51,6 +51,22 @@ def parse_dataset(data: bytes, *, is_preference: bool) -> ParsedDataset:
     return dataset
 
 
+def parse_messages(data: bytes, *, is_preference: bool) -> ParsedDataset:
+    """Parse the JSONL of an open model; raises InvalidDatasetError at the first invalid line."""
+    if is_preference:
+        raise InvalidDatasetError("Open models have no preference tuning.")
+    dataset = ParsedDataset()
+    for number, line in enumerate(data.decode("utf-8").splitlines(), start=1):
+        messages = json.loads(line).get("messages") or []
+        roles = [message.get("role") for message in messages]
+        if roles[-2:] != ["user", "assistant"] or set(roles[:-2]) - {"system"}:
+            raise InvalidDatasetError(f"Dataset example {number} has the roles {roles}.")
+        dataset.examples += 1
+        dataset.characters += sum(len(message["content"]) for message in messages)
+    dataset.tokens = -(-dataset.characters // _CHARACTERS_PER_TOKEN)
+    return dataset
+
+
 def prompt_key(question: str, system: Any) -> str:
     """The key of a learned answer: the question with the system instruction."""
     return f"{content_text(system)}\n\n{question}" if system else question

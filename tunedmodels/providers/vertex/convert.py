@@ -15,7 +15,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import ModelState, ObservedModel, UsedHyperparameters
 from tunedmodels.providers.provider import Edit
-from tunedmodels.providers.vertex import names
+from tunedmodels.providers.vertex import artifacts, names
 from tunedmodels.schema.base_models import reference, strip_prefix
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import status
@@ -116,7 +116,7 @@ def observed_model(
     return ObservedModel(
         provider=provider,
         model_id=version.model_id,
-        resource=job.tuned_model.endpoint if is_ready and job.tuned_model else job.name,
+        resource=_resource(version),
         state=version.state,
         source=f"tunedModels/{parent}" if parent else base_model(job) or "models/",
         fields=MutableFields(
@@ -135,24 +135,53 @@ def observed_model(
         warning=dropped_message,
         is_job_record=version.is_job_record,
         etag=model.etag if model else "",
+        deploy_command=artifacts.deploy_command(job) if is_ready and job.output_uri else "",
     )
 
 
-def create_body(
-    desired: Desired, stamp: Stamp, *, training: str, validation: str, parent: VertexVersion | None
-) -> wire.TuningJob:
-    """Return the body of a create.
+def _resource(version: VertexVersion) -> str:
+    """Return what an application calls, or for an open model deploys; else the job."""
+    job = version.job
+    if version.state is not ModelState.READY:
+        return job.name
+    if job.output_uri:
+        return artifacts.final_checkpoint(job)
+    return job.tuned_model.endpoint if job.tuned_model else job.name
 
-    `training` and `validation` are URIs of Cloud Storage; `parent` is the version to continue from.
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """URIs in Cloud Storage that a job reads and writes."""
+
+    training: str
+    validation: str = ""
+    output: str = ""
+    """Where an open model is written."""
+
+
+def create_body(
+    desired: Desired,
+    stamp: Stamp,
+    files: JobFiles,
+    *,
+    parent: VertexVersion | None,
+    tuning_mode: str = "",
+) -> wire.TuningJob:
+    """Return the body of a create; `parent` is the version to continue from.
+
+    `tuning_mode` is that of an open model.
     """
     inputs, mutable = desired.inputs, desired.fields
     declared = inputs.hyperparameters
     spec = wire.TuningSpec(
-        training_dataset_uri=training,
-        validation_dataset_uri=validation,
+        training_dataset_uri=files.training,
+        validation_dataset_uri=files.validation,
+        tuning_mode=wire.TUNING_MODES.get(tuning_mode, ""),
         hyper_parameters=wire.Hyperparameters(
             epoch_count=None if declared.epoch_count is None else str(declared.epoch_count),
             learning_rate_multiplier=declared.learning_rate_multiplier,
+            batch_size=None if declared.batch_size is None else str(declared.batch_size),
+            learning_rate=declared.learning_rate,
             adapter_size=wire.ADAPTER_SIZES[declared.adapter_size] if declared.adapter_size else "",
             beta=declared.beta,
         ),
@@ -181,6 +210,7 @@ def create_body(
         if inputs.encryption_key
         else None,
         service_account=desired.service_account,
+        output_uri=files.output,
     )
 
 
@@ -207,6 +237,8 @@ def _used(job: wire.TuningJob) -> UsedHyperparameters:
     return UsedHyperparameters(
         epoch_count=int(used.epoch_count) if used.epoch_count else None,
         learning_rate_multiplier=used.learning_rate_multiplier,
+        batch_size=int(used.batch_size) if used.batch_size else None,
+        learning_rate=used.learning_rate,
         adapter_size=_SIZES.get(used.adapter_size),
         beta=used.beta,
     )

@@ -19,7 +19,6 @@ from contextlib import (
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
 from tunedmodels.aio import gather
 from tunedmodels.datasets.examples import Example
@@ -29,12 +28,10 @@ from tunedmodels.errors import (
     InvalidArgumentError,
     NotFoundError,
     ProviderError,
-    UnimplementedError,
 )
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel
 from tunedmodels.providers.auth.adc import DEFAULT_DOMAIN, in_domain
 from tunedmodels.providers.errors import VERTEX
-from tunedmodels.providers.gemini import content
 from tunedmodels.providers.http import Http, Transport
 from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.provider import AvailableBaseModel, Edit, LockHolder, OnUpload
@@ -43,18 +40,18 @@ from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
 from tunedmodels.providers.storage.lock import BucketLock
 from tunedmodels.providers.storage.transfer import download
-from tunedmodels.providers.vertex import convert, names, training_data
-from tunedmodels.providers.vertex.convert import VertexVersion, job_state
+from tunedmodels.providers.vertex import convert, names, open_data, training_data
+from tunedmodels.providers.vertex.artifacts import Artifacts
+from tunedmodels.providers.vertex.convert import JobFiles, VertexVersion, job_state
 from tunedmodels.providers.vertex.create import CreateIntents, JobCreator
 from tunedmodels.providers.vertex.delete import ResultDeleter, Sleep
-from tunedmodels.providers.vertex.generate import base_model_location, generate_request
+from tunedmodels.providers.vertex.generate import ModelCaller
 from tunedmodels.providers.vertex.metrics import CurveReader
-from tunedmodels.providers.vertex.read import JobReader, job_number
+from tunedmodels.providers.vertex.read import JOBS_API_VERSION, JobReader, job_number
 from tunedmodels.schema.base_models import BaseModelCatalog, is_open_model
 from tunedmodels.schema.project import VertexSettings
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
-from tunedmodels.wire import gemini as gemini_wire
 from tunedmodels.wire import vertex as wire
 
 
@@ -92,16 +89,16 @@ class VertexProvider:
         self._identity = identity
         self._base_models = base_models or BaseModelCatalog()
         self._domain = domain
-        self._bases: dict[str, str] = {}  # base models by endpoint, of the models read so far
         self._transport = transport
         self._on_retry = on_retry
         self._on_upload = on_upload
         self._sleep = sleep
         self._parent = f"projects/{settings.project}/locations/{settings.location}"
         self._clients: dict[str, Http] = {}
+        self._caller = ModelCaller(self._parent, self._base_models, self._client)
         self._bucket = self._open_bucket(settings.bucket)
         self._buckets = {settings.bucket: self._bucket}
-        self._curves = CurveReader(self._metrics_bucket)
+        self._curves = CurveReader(self._bucket_by_name)
         # One lock for all models of an owner in a location, for processes on every machine.
         owner = f"{project}.{scope}" if scope else project
         location = f"{owner}@{settings.project}.{settings.location}"
@@ -111,7 +108,10 @@ class VertexProvider:
         self._creating = asyncio.Lock()
         projects = frozenset({project, *former_projects})
         intents = CreateIntents(self._bucket, location)
-        self._reader = JobReader(self._parent, projects, self._client, intents.jobs)
+        self._artifacts = Artifacts(self._bucket, location, self._bucket_by_name)
+        self._reader = JobReader(
+            self._parent, projects, self._client, intents.jobs, self._artifacts.model
+        )
         self._creator = JobCreator(self._reader, intents, self._lock, sleep)
         self._deleter = ResultDeleter(self._reader, self._client, sleep)
 
@@ -178,10 +178,14 @@ class VertexProvider:
             if existing := await self._existing_model(desired, stamp, jobs):
                 return existing
             parent = await self._parent_version(desired)
-            body = convert.create_body(
-                desired, stamp, training=training_uri, validation=validation_uri, parent=parent
-            )
-            path = f"v1/{self._parent}/tuningJobs"
+            files = JobFiles(training_uri, validation_uri)
+            version, mode = "v1", ""
+            if is_open_model(desired.inputs.source):
+                version, mode = JOBS_API_VERSION, self._tuning_mode(desired)
+                output = self._artifacts.output_uri(desired.model_id, stamp.attempt)
+                files = replace(files, output=output)
+            body = convert.create_body(desired, stamp, files, parent=parent, tuning_mode=mode)
+            path = f"{version}/{self._parent}/tuningJobs"
             job = await self._creator.create_job(
                 self._home, path, desired.model_id, body, existing=jobs, intent=intent
             )
@@ -204,6 +208,9 @@ class VertexProvider:
                 cure="To follow the job: tunedmodels watch",
             )
         model, mask = convert.patch_body(version.model, edit)
+        if version.job.output_uri:
+            await self._artifacts.update(version.job, model)
+            return
         model.etag = etag
         await self._client(names.location_of(version.model.name)).request_body(
             "PATCH",
@@ -224,7 +231,7 @@ class VertexProvider:
             if not job_state(job).is_running:
                 continue
             try:
-                path = f"v1/{job.name}:cancel"
+                path = f"{JOBS_API_VERSION if job.output_uri else 'v1'}/{job.name}:cancel"
                 await self._home.request_body("POST", path, content=b"{}", is_idempotent=True)
             except (InvalidArgumentError, NotFoundError):
                 current = await self._reader.job(job_number(job))
@@ -241,7 +248,9 @@ class VertexProvider:
         if any(job_state(job).is_running for job in jobs):
             await self.cancel(model_id)
         for job in jobs:
-            if job.tuned_model:
+            if job.output_uri:
+                await self._artifacts.delete(job)
+            elif job.tuned_model:
                 await self._deleter.delete(job.tuned_model)
 
     async def base_models(self) -> list[AvailableBaseModel]:
@@ -249,24 +258,10 @@ class VertexProvider:
         return []
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
-        """Return the total number of tokens of the texts for a base model.
+        """Return the total number of tokens of the texts for a base model; see ModelCaller."""
+        return await self._caller.count_tokens(base, texts)
 
-        Raises UnimplementedError for an open model, which the service does not serve.
-        """
-        if is_open_model(base):
-            raise UnimplementedError(
-                f"Vertex AI counts no tokens for {base}, which it does not serve.",
-                cure="Leave out --count-tokens: the plan then contains estimates.",
-            )
-        location, resource = self._base_model(base)
-        return await content.count_tokens(
-            texts,
-            lambda body: self._client(location).request_body(
-                "POST", f"v1/{quote(resource)}:countTokens", content=body, is_idempotent=True
-            ),
-        )
-
-    async def generate(
+    def generate(
         self,
         resource: str,
         text: str,
@@ -274,30 +269,8 @@ class VertexProvider:
         *,
         system: str = "",
     ) -> AsyncGenerator[str, None]:
-        """Send a prompt to an endpoint or a base model (`models/NAME`); yield the answer."""
-        if resource.startswith("models/"):
-            base = resource
-            location, resource = self._base_model(base)
-        else:
-            base = self._bases.get(resource, "")
-            location = names.location_of(resource)
-        info = self._base_models.get("vertex", base) if base else None
-        lines = self._client(location).stream_lines(
-            "POST",
-            f"v1/{quote(resource)}:streamGenerateContent",
-            params={"alt": "sse"},
-            content=gemini_wire.encode(generate_request(text, system, config, info)),
-        )
-        async with aclosing(content.stream_answer(lines, resource, VERTEX.endpoint_cure)) as answer:
-            async for part in answer:
-                yield part
-
-    def _base_model(self, base: str) -> tuple[str, str]:
-        """Return the location in which a base model answers, and its resource name there."""
-        info = self._base_models.get("vertex", base)
-        location = base_model_location(self._settings.location, info)
-        parent = f"projects/{self._settings.project}/locations/{location}"
-        return location, f"{parent}/publishers/google/models/{base.removeprefix('models/')}"
+        """Send a prompt to an endpoint or a base model; yield the answer; see ModelCaller."""
+        return self._caller.generate(resource, text, config, system=system)
 
     async def download(self, uri: str, folder: Path) -> Path:
         """Download a dataset (`gs://BUCKET/OBJECT`) into `folder`. Raises NotFoundError."""
@@ -318,13 +291,21 @@ class VertexProvider:
         )
 
     async def _upload(self, desired: Desired, examples: Sequence[Example]) -> str:
-        return await training_data.upload_examples(
+        is_open = is_open_model(desired.inputs.source)
+        upload = open_data.upload_messages if is_open else training_data.upload_examples
+        return await upload(
             self._bucket,
             examples,
             preamble=desired.inputs.preamble,
             as_system=desired.inputs.preamble_as == "systemInstruction",
             on_upload=self._on_upload,
         )
+
+    def _tuning_mode(self, desired: Desired) -> str:
+        """Return the declared tuning mode of an open model, or the only one that it has."""
+        info = self._base_models.get("vertex", desired.inputs.source)
+        modes = (info.tuning_modes if info else None) or ("peft",)
+        return desired.inputs.tuning_mode or modes[0]
 
     async def _existing_model(
         self, desired: Desired, stamp: Stamp, jobs: Sequence[wire.TuningJob]
@@ -369,7 +350,7 @@ class VertexProvider:
     def _observed(self, version: VertexVersion) -> ObservedModel:
         tolerates = self._settings.on_dropped_examples == "warn"
         model = convert.observed_model(self.name, version, tolerates_drops=tolerates)
-        self._bases[model.resource] = convert.base_model(version.job)
+        self._caller.remember(model.resource, convert.base_model(version.job))
         return model
 
     async def _with_curve(self, model: ObservedModel, version: VertexVersion) -> ObservedModel:
@@ -381,7 +362,7 @@ class VertexProvider:
         curve = await self._curves.read(uri, epochs=epochs, total_steps=steps)
         return replace(model, curve=curve) if curve else model
 
-    def _metrics_bucket(self, name: str) -> Bucket:
+    def _bucket_by_name(self, name: str) -> Bucket:
         if name not in self._buckets:
             self._buckets[name] = self._open_bucket(name)
         return self._buckets[name]

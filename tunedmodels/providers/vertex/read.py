@@ -45,7 +45,7 @@ class JobReader:
     `client` returns the client for a location. `projects` are the owner in our labels and its
     former names; versions of other owners are identified by the number of their job.
     `created_jobs` returns the numbers of the jobs in our create intents by version, since the list
-    of jobs may lag.
+    of jobs may lag. `artifact` returns the result of an open model, or None when it was deleted.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class JobReader:
         projects: Collection[str],
         client: Callable[[str], Http],
         created_jobs: Callable[[], Awaitable[Mapping[str, str]]],
+        artifact: Callable[[wire.TuningJob], Awaitable[wire.Model | None]],
     ) -> None:
         self._parent = parent
         self._projects = projects
         self._location = parent.rpartition("/")[2]
         self._client = client
         self._created_jobs = created_jobs
+        self._artifact = artifact
         self._remembered: dict[str, str] = {}
 
     def remember(self, model_id: str, number: str) -> None:
@@ -181,6 +183,11 @@ class JobReader:
         name = job.tuned_model.model if job.tuned_model else ""
         if job_state(job) is not ModelState.READY:
             return self.version(job)
+        if job.output_uri:
+            result = await self._artifact(job) if self._has_our_labels(job) else None
+            return self.version(
+                job, result, ModelPresence.AVAILABLE if result else ModelPresence.DELETED
+            )
         if not name:
             return self.version(job, None, ModelPresence.NO_MODEL)
         if not names.is_resource_name(name):  # the result of an unknown kind of tuning
@@ -199,7 +206,7 @@ class JobReader:
         ready = [
             (index, version.job.tuned_model.endpoint)
             for index, version in enumerate(checked)
-            if version.job.tuned_model and self._is_ours(version)
+            if version.job.tuned_model and not version.job.output_uri and self._is_ours(version)
         ]
         endpoints = await gather(self.endpoint(name) for _, name in ready)
         for (index, _), endpoint in zip(ready, endpoints, strict=True):

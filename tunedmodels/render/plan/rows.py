@@ -23,6 +23,7 @@ from tunedmodels.plan.plan import (
 )
 from tunedmodels.render.layout import WIDTH, columns, cut, pad
 from tunedmodels.render.plan.phrases import price, quantity, sweep_outcome_phrase
+from tunedmodels.schema.base_models import is_open_model
 
 INDENT: Final = 6
 LABEL_COLUMNS: Final = 11  # at least
@@ -105,9 +106,11 @@ def _version_rows(change: Change) -> Iterator[DetailRow]:
         case Action.CREATE if after:
             yield from _declaration_rows(after)
             yield DetailRow("new model", after.model_id)
+            yield from _serving_rows(after)
         case Action.REPLACE if before and after:
             yield from _field_rows(change, without="dataset")
             yield DetailRow("new model", after.model_id)
+            yield from _serving_rows(after)
             yield DetailRow("old model", before.model_id, _outcome(change, before))
         case Action.UPDATE:
             yield from _field_rows(change)
@@ -132,6 +135,11 @@ def _sweep_rows(change: Change, after: DesiredVersion, sweep: PlannedSweep) -> I
     yield DetailRow("promotes", sweep_outcome_phrase(sweep))
 
 
+def _serving_rows(after: DesiredVersion) -> Iterator[DetailRow]:
+    if is_open_model(after.source):
+        yield DetailRow("serves", "only after you deploy it; `tunedmodels outputs` prints how")
+
+
 def _declaration_rows(after: DesiredVersion) -> Iterator[DetailRow]:
     yield (
         DetailRow("continues", after.parent, f"({after.source})")
@@ -139,6 +147,8 @@ def _declaration_rows(after: DesiredVersion) -> Iterator[DetailRow]:
         else DetailRow("base", after.source.removeprefix("models/"))
     )
     yield DetailRow("dataset", f"{after.dataset_path}, {after.examples} examples")
+    if after.tuning_mode:
+        yield DetailRow("tuningMode", after.tuning_mode)
     if after.preamble:
         yield DetailRow("preamble", _format_value("preamble", after.preamble))
     for name, value in after.hyperparameters.items():
