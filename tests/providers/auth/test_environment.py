@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.fakes.script import ScriptedTransport, ok_response
 from tunedmodels.errors import UnauthenticatedError
 from tunedmodels.providers.auth import google_auth
 from tunedmodels.providers.auth.adc import in_domain, universe_domain
+from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.vertex.names import endpoint_url
+from tunedmodels.providers.vertex.provider import VertexProvider
+from tunedmodels.schema.project import VertexSettings
 
 S3NS = "s3nsapis.fr"
 
@@ -51,6 +55,27 @@ def test_a_value_that_is_not_a_domain_is_an_error(tmp_path: Path, domain: Any) -
 def test_every_host_is_in_the_universe_domain(location: str, url: str) -> None:
     assert endpoint_url(location, S3NS) == url
     assert in_domain("https://storage.googleapis.com", S3NS) == "https://storage.s3nsapis.fr"
+
+
+async def test_a_provider_calls_the_hosts_of_the_universe_domain() -> None:
+    script = ScriptedTransport(*[ok_response({"totalTokens": 1})] * 2, ok_response())
+    settings = VertexSettings(type="vertex", project="p", location="europe-west4", bucket="b-1")
+    async with VertexProvider(
+        "eu",
+        project="demo",
+        settings=settings,
+        identity=Credentials(access_token=S3NS),
+        domain=S3NS,
+        transport=script,
+    ) as provider:
+        await provider.count_tokens("models/gemini-3.5-flash", ["x"])
+        await provider.count_tokens("models/mine", ["x"])
+        await provider.lock_holder()
+    assert [request.url.host for request in script.requests] == [
+        "aiplatform.eu.rep.s3nsapis.fr",
+        "europe-west4-aiplatform.s3nsapis.fr",
+        "storage.s3nsapis.fr",
+    ]
 
 
 class SlowServer:

@@ -108,3 +108,17 @@ def test_a_job_that_is_listed_late_is_not_started_again_after_a_kill(
     project.wait(project.start("apply", "--yes"))
     assert len(project.cloud.jobs.jobs) == 1
     assert_applied_with_one_job(project)
+
+
+@pytest.mark.parametrize("list_lag", [3, 1000])
+def test_a_plan_and_an_apply_find_a_job_that_the_list_does_not_show(
+    project: VertexProject, list_lag: int
+) -> None:
+    project.cloud.jobs.list_lag = list_lag
+    project.kill("tuningJobs.get", 1, is_done=True)
+    assert len(project.cloud.jobs.jobs) == 1
+    code, output = project.run("plan")
+    assert code == 0, output
+    assert "to create" not in output
+    assert "outside" not in output
+    assert_applied_with_one_job(project)

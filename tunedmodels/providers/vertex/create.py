@@ -79,6 +79,14 @@ class CreateIntents:
         jobs = {each.name.removeprefix(prefix): each.metadata.get("job", "") for each in objects}
         return {model_id: job for model_id, job in jobs.items() if job.isdecimal()}
 
+    async def job(self, model_id: str) -> str:
+        """Return the number of the last job that was created for a version; "" if unknown."""
+        try:
+            intent = await self.get(model_id)
+        except (NotFoundError, PermissionDeniedError):
+            return ""
+        return intent.job if intent and intent.job.isdecimal() else ""
+
     async def record(
         self, model_id: str, previous: CreateIntent | None, known_jobs: Collection[str]
     ) -> CreateIntent:

@@ -110,7 +110,7 @@ class VertexProvider:
         intents = CreateIntents(self._bucket, location)
         self._artifacts = Artifacts(self._bucket, location, self._bucket_by_name)
         self._reader = JobReader(
-            self._parent, projects, self._client, intents.jobs, self._artifacts.model
+            self._parent, projects, self._client, intents, self._artifacts.model
         )
         self._creator = JobCreator(self._reader, intents, self._lock, sleep)
         self._deleter = ResultDeleter(self._reader, self._client, sleep)

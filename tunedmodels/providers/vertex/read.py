@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -39,13 +39,23 @@ E = TypeVar("E")
 LocationAndId = tuple[str, str]
 
 
+class CreatedJobs(Protocol):
+    """The numbers of the jobs that this project created, from its create intents."""
+
+    async def jobs(self) -> Mapping[str, str]:
+        """Return the numbers by version."""
+
+    async def job(self, model_id: str) -> str:
+        """Return the number of the last job of a version; "" if it is unknown."""
+
+
 class JobReader:
     """Reads the jobs of `parent` (`projects/P/locations/L`) and what they created.
 
     `client` returns the client for a location. `projects` are the owner in our labels and its
-    former names; versions of other owners are identified by the number of their job.
-    `created_jobs` returns the numbers of the jobs in our create intents by version, since the list
-    of jobs may lag. `artifact` returns the result of an open model, or None when it was deleted.
+    former names; versions of other owners are identified by the number of their job. `created`
+    knows the jobs that this project created, since the list of jobs may lag. `artifact` returns the
+    result of an open model, or None when it was deleted.
     """
 
     def __init__(
@@ -53,14 +63,15 @@ class JobReader:
         parent: str,
         projects: Collection[str],
         client: Callable[[str], Http],
-        created_jobs: Callable[[], Awaitable[Mapping[str, str]]],
+        created: CreatedJobs,
         artifact: Callable[[wire.TuningJob], Awaitable[wire.Model | None]],
     ) -> None:
         self._parent = parent
         self._projects = projects
         self._location = parent.rpartition("/")[2]
         self._client = client
-        self._created_jobs = created_jobs
+        self._created = created
+        self._looked_up: set[str] = set()  # versions whose create was looked up
         self._artifact = artifact
         self._remembered: dict[str, str] = {}
 
@@ -75,7 +86,7 @@ class JobReader:
                 self._location, f"{JOBS_API_VERSION}/{self._parent}/tuningJobs", wire.TuningJobPage
             ),
             self._list_models(self._location),
-            self._created_jobs(),
+            self._created.jobs(),
         )
         jobs = [*listed, *await self._unlisted_jobs(listed, created)]
         others = {_model_location(job) for job in jobs} - {"", self._location}
@@ -126,6 +137,10 @@ class JobReader:
         except InvalidArgumentError:  # the grammar of this filter is not documented
             listed = await self._list(self._location, path, wire.TuningJobPage)
         ours = [job for job in listed if self.model_id(job) == model_id]
+        if model_id not in self._looked_up | self._remembered.keys():
+            self._looked_up.add(model_id)
+            if number := await self._created.job(model_id):
+                self.remember(model_id, number)
         remembered = self._remembered.get(model_id)
         if remembered and remembered not in map(job_number, ours):
             with suppress(NotFoundError):
