@@ -17,6 +17,7 @@ from tunedmodels.service.api.base_models import EngineCatalog
 from tunedmodels.service.identity import ApiKeys
 from tunedmodels.service.store.jobs import JobQueue
 from tunedmodels.service.store.models import ModelStore
+from tunedmodels.service.store.names import NameIndex
 from tunedmodels.service.store.permissions import PermissionStore
 from tunedmodels.service.training.supervisor import WorkerSupervisor
 
@@ -66,6 +67,7 @@ class EmbeddedService:
         return ServiceContext(
             store=self._store,
             permissions=PermissionStore(self._store.database),
+            names=NameIndex(self._store.database),
             catalog=self._catalog,
             load_adapter=cached_adapter_loader(self._store.files),
             wake_workers=self._supervisor.wake,

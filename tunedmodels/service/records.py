@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
+
+from tunedmodels.stamp import parse_description
 
 
 class TunedModelState(StrEnum):
@@ -62,6 +65,19 @@ class StoredModel(NewModel):
     def etag(self) -> str:
         """The entity tag of its current state; each change gives it another update time."""
         return f'"{self.seq}-{self.update_time}"'
+
+
+def group_key(model_id: str, display_name: str, description: str) -> str:
+    """Return the key of the name of a model: that in its stamp, otherwise its display name.
+
+    The versions of one name have the same key. It is stored, so a change requires a migration.
+    """
+    _, stamp = parse_description(description)
+    if stamp:
+        return json.dumps(["stamp", stamp.project, stamp.lineage, stamp.environment, stamp.name])
+    if display_name:
+        return json.dumps(["name", display_name.casefold()])
+    return json.dumps(["id", model_id])
 
 
 class AccessRole(IntEnum):

@@ -16,7 +16,7 @@ from tests.support.embedded_service import PATH, body, client, create, get, serv
 from tunedmodels.errors import StoreError
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.store import database
-from tunedmodels.service.store.database import Database
+from tunedmodels.service.store.database import SCHEMA_VERSION, Database
 
 
 @pytest.fixture
@@ -59,11 +59,12 @@ async def test_a_store_of_a_newer_version_is_rejected(
 ) -> None:
     folder.mkdir()
     with sqlite3.connect(folder / "embedded.db") as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     await check_unavailable(
         embedded,
-        "was written by a newer version of tunedmodels (schema 3; this version supports 2)",
+        f"was written by a newer version of tunedmodels (schema {SCHEMA_VERSION + 1}; "
+        f"this version supports {SCHEMA_VERSION})",
     )
     with pytest.raises(StoreError) as error:
         embedded.start()

@@ -13,9 +13,11 @@ import pytest
 from tests.support.embedded_service import PATH, body, client, create, get, service, train_all
 from tests.support.paths import ROOT
 from tunedmodels.service.embedded import EmbeddedService
-from tunedmodels.service.identity import ApiKeys, Caller, key_digest
+from tunedmodels.service.identity import LOCAL_CALLER, ApiKeys, Caller, key_digest
+from tunedmodels.service.list_filter import ModelFilter
 from tunedmodels.service.store import database
 from tunedmodels.service.store.database import SCHEMA_VERSION, Database
+from tunedmodels.stamp import Stamp, format_description
 
 OLD_STORE = ROOT / "tests" / "former" / "store-1.sql"
 
@@ -113,3 +115,26 @@ def test_a_new_store_has_the_schema_of_a_migrated_store(folder: Path, tmp_path: 
             return {sql for (sql,) in rows}
 
     assert schema(folder) == schema(tmp_path / "new")
+
+
+async def test_the_names_of_a_migrated_store_are_known(embedded: EmbeddedService) -> None:
+    index = embedded.context.names
+    states = ("ACTIVE", "CREATING")
+    page = index.list_names(ModelFilter(), LOCAL_CALLER, states, start=0, size=10)
+    assert page.groups == ['["name", "waiting"]', '["name", "done"]']
+    assert (page.names_total, page.models_total) == (2, 2)
+    (done,) = index.list_versions(page.groups[1:], ModelFilter(), LOCAL_CALLER)
+    assert done.id == "done"
+
+
+async def test_a_model_moves_to_another_name_with_its_description(
+    embedded: EmbeddedService,
+) -> None:
+    stamp = Stamp("demo", "tone", "f" * 64, "d" * 64, 4)
+    async with client(embedded) as api:
+        document = {"description": format_description("", stamp)}
+        await api.patch(f"{PATH}/done?updateMask=description", json=document)
+    (stamped,) = embedded.context.names.list_versions(
+        ['["stamp", "demo", "tone"]'], ModelFilter(), LOCAL_CALLER
+    )
+    assert stamped.id == "done"

@@ -15,6 +15,7 @@ from tests.support.web_client import HOSTILE, Visitor, create, open_visitor, web
 from tunedmodels.evaluation.chart_svg import draw_curve
 from tunedmodels.evaluation.curves import read_curve
 from tunedmodels.observed import LossPoint
+from tunedmodels.service.records import group_key
 from tunedmodels.stamp import Stamp, format_description
 
 Clients = tuple[Visitor, httpx.AsyncClient]
@@ -224,13 +225,16 @@ def _copy_rows(database: Path) -> None:
     """Copy one model 999 times, half of the copies with the same name."""
     with sqlite3.connect(database) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(models)")]
-        kept = ", ".join(c for c in columns if c not in ("seq", "id", "display_name", "state"))
+        changed = ("seq", "id", "display_name", "state", "group_key")
+        kept = ", ".join(column for column in columns if column not in changed)
+        connection.create_function("group_key", 3, group_key)
         connection.execute(
             f"INSERT INTO models (id, display_name, state, {kept})"  # noqa: S608  # columns
             " WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
             " SELECT 'copy-' || i, CASE WHEN i % 2 THEN 'Name ' || i ELSE 'One name' END,"
             f" 'FAILED', {kept} FROM models, n"
         )
+        connection.execute("UPDATE models SET group_key = group_key(id, display_name, description)")
     connection.close()
 
 

@@ -22,6 +22,7 @@ from tunedmodels.service.errors import Violation, invalid_argument
 from tunedmodels.service.identity import ApiKeys, Caller
 from tunedmodels.service.records import StoredModel
 from tunedmodels.service.store.models import ModelStore
+from tunedmodels.service.store.names import NameIndex
 from tunedmodels.service.store.permissions import PermissionStore
 
 
@@ -58,6 +59,7 @@ class ServiceContext:
 
     store: ModelStore
     permissions: PermissionStore
+    names: NameIndex
     catalog: EngineCatalog
     load_adapter: Callable[[StoredModel], Adapter]
     wake_workers: Callable[[], None]  #: called after a job was created

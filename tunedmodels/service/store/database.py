@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 
 from tunedmodels.errors import StoreError
+from tunedmodels.service.records import group_key
 
 #: How long a writer waits for other writers, each of which takes milliseconds.
 BUSY_TIMEOUT_S = 5.0
@@ -81,8 +82,15 @@ INSERT INTO permissions (seq, id, grantee, role)
     SELECT seq, lower(hex(randomblob(6))), 'USER:owner@localhost', 1 FROM models;
 """
 
+# The library groups models by the name in their stamps; see `records.group_key`.
+_NAMES = """
+ALTER TABLE models ADD COLUMN group_key TEXT NOT NULL DEFAULT '';
+UPDATE models SET group_key = group_key(id, display_name, description);
+CREATE INDEX names ON models(group_key, state)
+"""
+
 # A store of schema version N had the first N migrations; a new store gets all of them.
-_MIGRATIONS = (_MODELS, _PERMISSIONS)
+_MIGRATIONS = (_MODELS, _PERMISSIONS, _NAMES)
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 _CURES = {  # by the beginning of SQLite's name of the error
@@ -230,6 +238,7 @@ def _connect(target: str) -> sqlite3.Connection:
         target, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     connection.create_function("folded", 1, str.casefold, deterministic=True)
+    connection.create_function("group_key", 3, group_key, deterministic=True)
     return connection
 
 

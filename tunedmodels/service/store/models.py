@@ -10,7 +10,14 @@ from pathlib import Path
 from tunedmodels.service.errors import ApiStatus
 from tunedmodels.service.identity import Caller
 from tunedmodels.service.list_filter import ModelFilter
-from tunedmodels.service.records import Grantee, NewModel, StoredModel, grantee_key, later_timestamp
+from tunedmodels.service.records import (
+    Grantee,
+    NewModel,
+    StoredModel,
+    grantee_key,
+    group_key,
+    later_timestamp,
+)
 from tunedmodels.service.store.database import Database
 from tunedmodels.service.store.files import ModelFiles
 from tunedmodels.service.store.permissions import (
@@ -23,11 +30,15 @@ from tunedmodels.service.store.permissions import (
 
 _INSERT_COLUMNS = ", ".join(field.name for field in fields(NewModel))
 _INSERT = (
-    f"INSERT INTO models ({_INSERT_COLUMNS}) VALUES ({', '.join('?' * len(fields(NewModel)))})"  # noqa: S608  # field names
+    f"INSERT INTO models ({_INSERT_COLUMNS}, group_key)"  # noqa: S608  # field names
+    f" VALUES ({', '.join('?' * len(fields(NewModel)))}, ?)"
 )
 _RENAMED_COLUMNS = {"crash_count": "deaths"}  # field: column, from schema version 1
 COLUMNS = ", ".join(_RENAMED_COLUMNS.get(field.name, field.name) for field in fields(StoredModel))
 _SELECT = f"SELECT {COLUMNS} FROM models"  # noqa: S608  # field names
+_UPDATE_GROUP = (
+    "UPDATE models SET group_key = group_key(id, display_name, description) WHERE seq = ?"
+)
 _MAX_SNAPSHOT_LENGTH = 300  # characters: names, two step numbers, a loss and a time
 _SNAPSHOT_LENGTH = 110  # of most snapshots, in characters
 _MODEL_LENGTH = 1000  # of a model in JSON, without its description and its snapshots
@@ -55,7 +66,8 @@ class ModelStore:
         try:
             with self.database.write_transaction() as connection:
                 query = f"{_INSERT} RETURNING seq"
-                ((seq,),) = connection.execute(query, astuple(model)).fetchall()
+                key = group_key(model.id, model.display_name, model.description)
+                ((seq,),) = connection.execute(query, (*astuple(model), key)).fetchall()
                 connection.execute("INSERT INTO datasets VALUES (?, ?)", (seq, examples))
                 set_owner(connection, seq, owner)
                 return _select_one(connection, "seq", seq)
@@ -119,13 +131,6 @@ class ModelStore:
             curves = _select_curves(connection, models, curve_limit)
         return ModelPage([(model, curves.get(model.seq, "")) for model in models], has_more)
 
-    def list_all(self, *, model_filter: ModelFilter, caller: Caller) -> list[StoredModel]:
-        """Return all models that match a filter, without their curves, newest first."""
-        where, values = _filter_sql(model_filter, caller)
-        query = f"{_SELECT} WHERE {where} ORDER BY seq DESC"
-        with self.database.read_transaction() as connection:
-            return [StoredModel(*row) for row in connection.execute(query, values)]
-
     def last_snapshots(self, models: Sequence[StoredModel]) -> dict[int, str]:
         """Return the last snapshot, `{..}`, of each model that has snapshots, by `seq`."""
         with self.database.read_transaction() as connection:
@@ -147,6 +152,7 @@ class ModelStore:
                 return None
             time = later_timestamp(current.update_time)
             connection.execute(query, (*values.values(), time, model.seq))
+            connection.execute(_UPDATE_GROUP, (model.seq,))
             updated = _select_one(connection, "seq", model.seq)
             if updated is None:
                 return None

@@ -1,12 +1,11 @@
 """The first page: all models on which the visitor has a role, grouped by name.
 
-It reads all rows without curves, then the last snapshots of the displayed models only, so that it
-is fast with a thousand models.
+The database counts and selects the names; only the displayed ones are read, with their last
+snapshots, so that the page is fast with many thousand models.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,9 +13,9 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from tunedmodels.observed import ModelState
 from tunedmodels.service.list_filter import ModelFilter, parse_filter
-from tunedmodels.service.records import StoredModel
+from tunedmodels.service.records import StoredModel, TunedModelState
+from tunedmodels.service.store.names import NamePage
 from tunedmodels.service.web.model_view import (
     ServingStatus,
     StoredVersion,
@@ -31,11 +30,11 @@ from tunedmodels.service.web.request import PageRequest
 _NAMES_PER_PAGE = 25
 _VERSIONS_PER_NAME = 4  # the page of a model shows more
 
-_TABS: Final[dict[str, tuple[str, frozenset[ModelState]]]] = {
-    "": ("All", frozenset(ModelState)),
-    "training": ("Training", frozenset({ModelState.QUEUED, ModelState.TRAINING})),
-    "ready": ("Ready", frozenset({ModelState.READY})),
-    "failed": ("Failed", frozenset({ModelState.FAILED, ModelState.CANCELLED})),
+_TABS: Final[dict[str, tuple[str, frozenset[str]]]] = {
+    "": ("All", frozenset(TunedModelState)),
+    "training": ("Training", frozenset({TunedModelState.CREATING})),
+    "ready": ("Ready", frozenset({TunedModelState.ACTIVE})),
+    "failed": ("Failed", frozenset({TunedModelState.FAILED})),
 }
 _NOTICES: Final = {"deleted": "The model was deleted."}
 
@@ -75,26 +74,30 @@ def show(request: PageRequest) -> Response:
     """Return one page of the list."""
     text, tab = request.query.get("filter", ""), request.query.get("state", "")
     tab = tab if tab in _TABS else ""
-    versions, serving_ids = _matching(request, text)
-    counts = Counter(version.observed.state for version in versions)
-    in_tab = [version for version in versions if version.observed.state in _TABS[tab][1]]
-    groups = group_versions(in_tab)
-    pages = max(1, -(-len(groups) // _NAMES_PER_PAGE))
-    page = min(max(_parse_page(request.query.get("page", "")), 1), pages)
-    start = (page - 1) * _NAMES_PER_PAGE
+    model_filter = parse_filter(text)
+    index = request.context.names
+    counts = index.count_states(model_filter, request.caller)
+    states = _TABS[tab][1]
+    page = max(_parse_page(request.query.get("page", "")), 1)
+    names = _list_names(request, model_filter, states, page)
+    pages = max(1, -(-names.names_total // _NAMES_PER_PAGE))
+    if page > pages:
+        page = pages
+        names = _list_names(request, model_filter, states, page)
+    groups, serving_ids = _read_groups(request, model_filter, states, names.groups)
     return request.page(
         "list.html",
         filter=text,
         state=tab,
         notice=_NOTICES.get(request.query.get("notice", ""), ""),
         tabs=[
-            Tab(label, sum(counts[state] for state in states), _link(text, key), key == tab)
+            Tab(label, sum(counts.get(state, 0) for state in states), _link(text, key), key == tab)
             for key, (label, states) in _TABS.items()
         ],
-        total=len(in_tab),
-        names_total=len(groups),
-        names=_name_groups(request, groups[start : start + _NAMES_PER_PAGE], serving_ids),
-        is_empty=not versions and not text,
+        total=names.models_total,
+        names_total=names.names_total,
+        names=_name_groups(request, groups, serving_ids),
+        is_empty=not counts and not text,
         page=page,
         pages=pages,
         newer_link=_link(text, tab, page - 1) if page > 1 else "",
@@ -102,32 +105,52 @@ def show(request: PageRequest) -> Response:
     )
 
 
-def _matching(
-    request: PageRequest, text: str
-) -> tuple[list[StoredVersion], Mapping[tuple[str, ...], str]]:
-    """Return the versions that match the filter, newest first, and the serving id of each name.
+def _list_names(
+    request: PageRequest, model_filter: ModelFilter, states: frozenset[str], page: int
+) -> NamePage:
+    return request.context.names.list_names(
+        model_filter,
+        request.caller,
+        states,
+        start=(page - 1) * _NAMES_PER_PAGE,
+        size=_NAMES_PER_PAGE,
+    )
 
-    Words are also searched for in ids. The serving ids are found among all versions: if the filter
-    excludes the serving one, a former version must not be marked in its place.
+
+def _read_groups(
+    request: PageRequest,
+    model_filter: ModelFilter,
+    states: frozenset[str],
+    keys: Sequence[str],
+) -> tuple[list[VersionGroup], Mapping[str, str]]:
+    """Return the displayed versions of each name, newest first, and the serving id of each name.
+
+    The serving ids are found among all versions: if the filter excludes the serving one, a former
+    version must not be marked in its place.
     """
-    model_filter = parse_filter(text)
     words = [word.casefold() for word in model_filter.words]
     without_words = replace(model_filter, words=())
-    versions = _list_versions(request, without_words)
+    versions = _read_versions(request, keys, without_words)
     visible = versions
     if without_words != ModelFilter():
-        visible = versions | _list_versions(request, ModelFilter())
-    groups = group_versions(list(visible.values()))
+        visible = versions | _read_versions(request, keys, ModelFilter())
+    groups = group_versions([visible[seq] for seq in sorted(visible, reverse=True)])
     serving_ids = {group.versions[0].group_key: group.serving_id for group in groups}
-    return [
+    matching = [
         version
         for version in versions.values()
-        if all(word in _searchable_text(version.model) for word in words)
-    ], serving_ids
+        if version.model.state in states
+        and all(word in _searchable_text(version.model) for word in words)
+    ]
+    order = {key: position for position, key in enumerate(keys)}
+    shown = group_versions(matching)
+    return sorted(shown, key=lambda group: order[group.versions[0].group_key]), serving_ids
 
 
-def _list_versions(request: PageRequest, model_filter: ModelFilter) -> dict[int, StoredVersion]:
-    models = request.context.store.list_all(model_filter=model_filter, caller=request.caller)
+def _read_versions(
+    request: PageRequest, keys: Sequence[str], model_filter: ModelFilter
+) -> dict[int, StoredVersion]:
+    models = request.context.names.list_versions(keys, model_filter, request.caller)
     return {model.seq: stored_version(model) for model in models}
 
 
@@ -138,7 +161,7 @@ def _searchable_text(model: StoredModel) -> str:
 def _name_groups(
     request: PageRequest,
     groups: Sequence[VersionGroup],
-    serving_ids: Mapping[tuple[str, ...], str],
+    serving_ids: Mapping[str, str],
 ) -> list[NameGroup]:
     shown = [version for group in groups for version in group.versions[:_VERSIONS_PER_NAME]]
     snapshots = request.context.store.last_snapshots([version.model for version in shown])

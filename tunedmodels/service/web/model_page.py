@@ -116,15 +116,8 @@ def load_version(request: PageRequest) -> StoredVersion:
 
 def sibling_versions(request: PageRequest, version: StoredVersion) -> VersionGroup:
     """Return the versions of a name on which the visitor has a role, without curves."""
-    stamp = version.observed.stamp
-    word = f"name={stamp.name}" if stamp else version.model.display_name
-    if not word:
-        return VersionGroup([version])
-    models = request.context.store.list_all(
-        model_filter=ModelFilter(words=(word,)), caller=request.caller
-    )
-    others = [v for v in map(stored_version, models) if v.group_key == version.group_key]
-    by_seq = {each.model.seq: each for each in (version, *others)}
+    stored = request.context.names.list_versions([version.group_key], ModelFilter(), request.caller)
+    by_seq = {each.model.seq: each for each in (*map(stored_version, stored), version)}
     return VersionGroup([by_seq[seq] for seq in sorted(by_seq, reverse=True)])
 
 

@@ -19,7 +19,7 @@ from tunedmodels.observed import (
     serving,
 )
 from tunedmodels.service.errors import ApiStatus
-from tunedmodels.service.records import StoredModel, TunedModelState
+from tunedmodels.service.records import StoredModel, TunedModelState, group_key
 from tunedmodels.service.web.templating import escape_controls, quantity
 from tunedmodels.stamp import (
     DEFAULT_ENVIRONMENT,
@@ -57,13 +57,9 @@ class StoredVersion:
         return self.observed.state.is_running
 
     @property
-    def group_key(self) -> tuple[str, ...]:
+    def group_key(self) -> str:
         """The key of its name: the name in its stamp, otherwise its display name."""
-        if stamp := self.observed.stamp:
-            return "stamp", stamp.project, stamp.lineage, stamp.environment, stamp.name
-        if self.model.display_name:
-            return "name", self.model.display_name.casefold()
-        return "id", self.model.id
+        return group_key(self.model.id, self.model.display_name, self.model.description)
 
     @property
     def title(self) -> str:
@@ -166,7 +162,7 @@ def _state(model: StoredModel) -> ModelState:
 
 def group_versions(versions: Sequence[StoredVersion]) -> list[VersionGroup]:
     """Group versions by name; names and versions keep the order of the input."""
-    groups: dict[tuple[str, ...], list[StoredVersion]] = {}
+    groups: dict[str, list[StoredVersion]] = {}
     for version in versions:
         groups.setdefault(version.group_key, []).append(version)
     return [VersionGroup(group) for group in groups.values()]
