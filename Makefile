@@ -37,8 +37,8 @@ lock: ## Resolve requirements.lock again (requires uv)
 	  --all-extras --group dev --exclude-newer "$$(date -u -d '7 days ago' +%F)" \
 	  pyproject.toml -o requirements.lock
 
-bench: .venv/ready ## Measure against yardsticks, in one run
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: .venv/ready ## Print one table: ours, yardstick, ratio, goal; BENCH=--short takes a minute
+	@$(BIN)/python -m benchmarks.summary $(BENCH)
 
 clean: ## Delete the models of the demo and all build results
 	rm -rf .venv manifests/.tunedmodels dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,6 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -157,30 +159,36 @@ def show(name: str, seconds: list[float], bound_s: float, requests: int) -> None
     print(f" ({requests} round trips)")
 
 
-def main(observed: int = 5_000, created: int = 200) -> None:
-    """Measure both, with a server in a separate process."""
+@contextmanager
+def serving(models: int) -> Iterator[int]:
+    """Run the server in a separate process and yield its port."""
     # Without byte code a new interpreter compiles all modules, unlike in an installation.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(
-        [sys.executable, __file__, "--serve", str(observed)],
+        [sys.executable, __file__, "--serve", str(models)],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as server:
         try:
-            port = int(server.stdout.readline()) if server.stdout else 0
-            pages = math.ceil(observed / PAGE)
-            times = [asyncio.run(observe(port, observed)) for _ in range(ROUNDS)]
-            show(f"observe {observed} models", times, pages * LATENCY_S, pages)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(f"peak memory: {peak} MiB")
-            times = [asyncio.run(create(port, created, turn)) for turn in range(ROUNDS)]
-            lower_bound_s = created * LATENCY_S / CONCURRENT
-            show(f"create {created} models", times, lower_bound_s, created)
+            yield int(server.stdout.readline()) if server.stdout else 0
         finally:
             if server.stdin:
                 server.stdin.close()
+
+
+def main(observed: int = 5_000, created: int = 200) -> None:
+    """Measure both, with a server in a separate process."""
+    with serving(observed) as port:
+        pages = math.ceil(observed / PAGE)
+        times = [asyncio.run(observe(port, observed)) for _ in range(ROUNDS)]
+        show(f"observe {observed} models", times, pages * LATENCY_S, pages)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"peak memory: {peak} MiB")
+        times = [asyncio.run(create(port, created, turn)) for turn in range(ROUNDS)]
+        lower_bound_s = created * LATENCY_S / CONCURRENT
+        show(f"create {created} models", times, lower_bound_s, created)
 
 
 if __name__ == "__main__":

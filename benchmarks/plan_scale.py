@@ -168,17 +168,19 @@ def live(model: Desired) -> NewModel:
     )
 
 
-def train(directory: Path) -> None:
-    """Add every declared model to the store, as after an apply."""
+def train(directory: Path, *, steps: int = STEPS) -> None:
+    """Add every declared model to the store, as after an apply, with curves of `steps` steps."""
     project = Project.open(directory)
     store = ModelStore(project.state_dir)
     for model in resolve(project, use_cache=False).desired_or_raise():
         store.add(live(model), b"", owner=LOCAL_CALLER.email)
-    curve = b",".join(snapshot(step, step // EPOCHS, 2 / step) for step in range(1, STEPS + 1))
+    per_epoch = steps // EPOCHS
+    curve = b",".join(snapshot(step, step // per_epoch, 2 / step) for step in range(1, steps + 1))
     with store.database.write_transaction() as connection:
         connection.execute(
             "UPDATE models SET state = 'ACTIVE', start_time = create_time,"
-            " complete_time = create_time, completed_steps = total_steps"
+            " complete_time = create_time, total_steps = ?, completed_steps = ?",
+            (steps, steps),
         )
         connection.execute(
             "INSERT INTO curves SELECT seq, total_steps, ? FROM models", (curve.decode(),)
@@ -187,15 +189,15 @@ def train(directory: Path) -> None:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[str]:
-    """Run `tunedmodels serve` and yield its URL, which is in its first line."""
+def server(directory: Path) -> Iterator[tuple[str, int]]:
+    """Run `tunedmodels serve`; yield its URL, which is in its first line, and its process id."""
     command = [TUNEDMODELS, "serve", "--port", "0", "--store", str(directory / ".tunedmodels")]
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         try:
-            line = server.stderr.readline() if server.stderr else ""
-            yield next(word for word in line.split() if word.startswith("http"))
+            line = process.stderr.readline() if process.stderr else ""
+            yield next(word for word in line.split() if word.startswith("http")), process.pid
         finally:
-            server.terminate()
+            process.terminate()
 
 
 @contextmanager
@@ -212,7 +214,7 @@ def tunedmodels_project(directory: Path, number: int) -> Iterator[None]:
     manifest = directory / "tunedmodels.yaml"
     manifest.write_text(PROJECT.format(endpoint="http://127.0.0.1:8787"))
     train(directory)
-    with serving(directory) as endpoint:
+    with server(directory) as (endpoint, _):
         manifest.write_text(PROJECT.format(endpoint=endpoint))
         yield
 

@@ -210,9 +210,11 @@ def can_use_cache(*, no_cache: bool) -> bool:
     In CI this requires a key, since a pull request could contain a cache. Raises TunedModelsError
     for a key that is too short.
     """
+    if no_cache or not in_ci():
+        return not no_cache
     from tunedmodels.cache_file import cache_key
 
-    return not no_cache and (not in_ci() or bool(cache_key(os.environ)))
+    return bool(cache_key(os.environ))
 
 
 def read_prompt(argument: str | None) -> str:

@@ -8,17 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tunedmodels.cache_file import cache_key
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity, TunedModelsError
 from tunedmodels.manifests.discover import overlays
 from tunedmodels.manifests.environments import home_of
 from tunedmodels.manifests.load import DeclaredModel, find_project, load
-from tunedmodels.manifests.reading_cache import ReadingCache
 from tunedmodels.ownership import FormerProject, Ownership
 from tunedmodels.project import git
 from tunedmodels.schema.project import AnyProvider, EmbeddedSettings, ProjectManifest
 from tunedmodels.stamp import DEFAULT_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from tunedmodels.manifests.reading_cache import ReadingCache
 
 STATE_DIR = ".tunedmodels"
 
@@ -210,6 +212,9 @@ def _reading_cache(root: Path) -> ReadingCache | None:
     state_dir = root / STATE_DIR
     if not state_dir.is_dir():
         return None
+    from tunedmodels.cache_file import cache_key  # start-up: msgspec
+    from tunedmodels.manifests.reading_cache import ReadingCache
+
     return ReadingCache(state_dir / "readings", key=cache_key(os.environ))
 
 
