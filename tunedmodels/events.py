@@ -275,3 +275,5 @@ class RunLog:
     exit_code: int | None = None
     #: The time of the last line.
     last_time: datetime | None = None
+    #: The directory of the project in its repository; empty if unknown.
+    folder: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ _PROMPTS = {
 
 
 @click.command("apply")
-@click.argument("plan_file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("targets", metavar="[PLAN_FILE | NAME...]", nargs=-1)
 @overlay_options
 @cache_option
 @allowance_options
@@ -74,7 +75,7 @@ _PROMPTS = {
 def command(
     folder: Path | None,
     *,
-    plan_file: Path | None,
+    targets: tuple[str, ...],
     environment: str,
     sets: tuple[str, ...],
     allow_delete: int,
@@ -89,6 +90,8 @@ def command(
     yes: bool,
 ) -> int:
     """Change the live models to match the manifests.
+
+    With NAMEs, only these models and those that they continue from are changed.
 
     Shows the plan and asks for confirmation. --yes, --digest or an approved PLAN_FILE replaces the
     confirmation; without an interactive terminal one of them is required. A PLAN_FILE is refused if
@@ -106,6 +109,7 @@ def command(
 
     use_cache = can_use_cache(no_cache=no_cache)
     stale: StaleChanges = {}
+    plan_file = _plan_file(targets)
     if plan_file:
         if digest:
             raise click.UsageError(
@@ -117,7 +121,7 @@ def command(
     else:
         if keep_going:
             raise click.UsageError("--keep-going requires a PLAN_FILE.")
-        project = open_project(folder, environment, sets, no_cache=no_cache)
+        project = open_project(folder, environment, sets, targets, no_cache=no_cache)
         allowed = Allowances(delete=allow_delete, empty=allow_empty)
         result = _new_plan(project, allowed, digest, use_cache=use_cache)
     options = ApplyOptions(parallelism=parallelism, wait=not no_wait, timeout_s=timeout)
@@ -128,6 +132,15 @@ def command(
     for name, reasons in stale.items():
         click.echo(f"Skipped {name}, which is stale: {'; '.join(reasons)}", err=True)
     return Exit.REFUSED if stale and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
+
+
+def _plan_file(targets: tuple[str, ...]) -> Path | None:
+    """Return the argument as a plan file, or None if the arguments are names of models."""
+    # The name of a model has neither a dot nor a slash.
+    files = [target for target in targets if re.search(r"[./]", target) or Path(target).is_file()]
+    if files and len(targets) > 1:
+        raise click.UsageError(f"A PLAN_FILE is the only argument: {files[0]!r} is not a name.")
+    return Path(files[0]) if files else None
 
 
 def _new_plan(
@@ -167,7 +180,9 @@ def _plan_from_file(
             cure="Leave them out: the plan file contains its own.",
         )
     try:
-        project = open_project(folder, saved.environment, saved.sets, no_cache=not use_cache)
+        project = open_project(
+            folder, saved.environment, saved.sets, saved.selection, no_cache=not use_cache
+        )
         result, stale = asyncio.run(
             plan_again(project, saved, use_cache=use_cache, keep_going=keep_going)
         )

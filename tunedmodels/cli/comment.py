@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from tunedmodels.cli.options import open_project, warn_deprecated
+from tunedmodels.cli.options import warn_deprecated
 from tunedmodels.errors import Exit, TunedModelsError
 
 if TYPE_CHECKING:
@@ -281,20 +281,23 @@ def _read_run_log(file: Path) -> RunLog:
         raise TunedModelsError(f"{file}: {error.message}", cure=error.cure) from None
 
 
-def _scope(folder: Path | None, environment: str | None, plan_file: Path | None) -> tuple[str, str]:
-    """Return environment and project of the comment: those of the plan, or of `--env` and `-C`.
+_Scope = tuple[str, str, str]
 
-    The project is empty if it cannot be opened, and then matches the comment of any project.
+
+def _scope(folder: Path | None, environment: str | None, plan_file: Path | None) -> _Scope:
+    """Return environment, project and directory: those of the plan, or of `--env` and `-C`.
+
+    A project with errors has a name as well. Without a Project file, name and directory are empty,
+    and match the comment of any project.
     """
     if plan_file:
         plan = _read_plan(plan_file)
         if environment not in (None, plan.environment):
             raise click.UsageError(f"{plan_file} is of another environment: leave out --env.")
-        return plan.environment, plan.project
-    try:
-        return environment or "", open_project(folder, environment or "").name
-    except TunedModelsError:
-        return environment or "", ""
+        return plan.environment, plan.project, plan.folder
+    from tunedmodels.project.identity import read_identity
+
+    return environment or "", *read_identity(folder)
 
 
 def _show_plan(target: _Target, plan: Plan, *, is_sent: bool, is_summary: bool) -> str:
@@ -317,13 +320,13 @@ def _show_result(target: _Target, run_log: RunLog, *, is_running: bool, is_sent:
     return comment.result_comment_text(run_log, run, is_running=is_running).rstrip()
 
 
-def _mark_stale(target: _Target, scope: tuple[str, str], reason: str) -> str:
+def _mark_stale(target: _Target, scope: _Scope, reason: str) -> str:
     from tunedmodels.operations.comment import mark_stale
 
     return asyncio.run(mark_stale(target.detect(), *scope, reason))
 
 
-def _read_digest(target: _Target, scope: tuple[str, str]) -> str:
+def _read_digest(target: _Target, scope: _Scope) -> str:
     from tunedmodels.operations.comment import read_digest
 
     return asyncio.run(read_digest(target.detect(), *scope))

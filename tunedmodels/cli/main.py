@@ -78,8 +78,8 @@ class LazyGroup(click.Group):
     metavar="DIR",
     envvar="TUNEDMODELS_DIR",
     type=click.Path(path_type=Path),
-    help="Directory of the Project file. Default: ./manifests if it contains one, else the current"
-    " directory.",
+    help="Directory of the Project file, or one below it. Default: ./manifests if it contains one,"
+    " else the current directory.",
 )
 @click.version_option(__version__, prog_name="tunedmodels", message="%(prog)s %(version)s")
 @click.pass_context
@@ -122,14 +122,15 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="tunedmodels", standalone_mode=False)
     except (click.ClickException, TunedModelsError, OSError) as error:
-        return _print_error(error)
+        return print_error(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.DONE
 
 
-def _print_error(error: click.ClickException | TunedModelsError | OSError) -> int:
+def print_error(error: click.ClickException | TunedModelsError | OSError) -> int:
+    """Print an error with its cure, and return the exit code."""
     match error:
         case click.exceptions.NoArgsIsHelpError():
             click.echo(error.format_message(), err=True)

@@ -63,7 +63,7 @@ def command(
 def _project_rows(folder: Path | None) -> tuple[BaseModelInfo, ...]:
     """Return the rows of the project; none outside of a project, unless the user named one."""
     try:
-        return open_project(folder).manifest.spec.base_models
+        return open_project(folder, needs_environment=False).manifest.spec.base_models
     except ProblemsFoundError as error:
         errors = [p for p in error.problems if p.severity is Severity.ERROR]
         if folder is None and all(problem.code == "no-project" for problem in errors):

@@ -186,18 +186,23 @@ def open_project(
     folder: Path | None,
     environment: str = "",
     sets: tuple[str, ...] = (),
+    selection: tuple[str, ...] = (),
     *,
     no_cache: bool = False,
     needs_environment: bool = True,
     accepts_undeclared: bool = False,
 ) -> Project:
-    """Open the project of `-C`, or the one in the current directory; see `Project.open`."""
+    """Open the project at or above the directory of `-C`, by default the current directory.
+
+    See `Project.open`.
+    """
     from tunedmodels.project import Project
 
     return Project.open(
         folder,
         environment=environment,
         sets=sets,
+        selection=selection,
         use_cache=can_use_cache(no_cache=no_cache),
         needs_environment=needs_environment,
         accepts_undeclared=accepts_undeclared,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +26,6 @@ from tunedmodels.text import plural
 if TYPE_CHECKING:
     from tunedmodels.operations.plan import PlanResult
     from tunedmodels.plan.plan import Plan
-    from tunedmodels.plan.planner import Allowances
     from tunedmodels.project import Project
 
 EXAMPLES = {"none": 0, "few": 3, "all": 2**31}  # of each kind
@@ -34,6 +34,7 @@ FORMATS = ["text", "json", *_DOCUMENTS, "policy"]
 
 
 @click.command("plan")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
 @overlay_options
 @cache_option
 @allowance_options
@@ -79,25 +80,26 @@ FORMATS = ["text", "json", *_DOCUMENTS, "policy"]
     help="Show only changes made outside of tunedmodels; --detailed-exitcode then considers only"
     " these.",
 )
+@click.option(
+    "--all",
+    "all_projects",
+    is_flag=True,
+    help="Plan every project at or below the directory, each on its own.",
+)
 @click.pass_obj
 def command(
     folder: Path | None,
+    /,
     *,
-    environment: str,
-    sets: tuple[str, ...],
-    allow_delete: int,
-    out: Path | None,
+    all_projects: bool,
     output_format: str | None,
     policy_format: str | None,
-    examples: str,
-    no_cache: bool,
-    allow_empty: bool,
-    count_tokens: bool,
-    detailed_exitcode: bool,
-    digest: str | None,
-    drift_only: bool,
+    **options: Any,  # noqa: ANN401  # the fields of _Request
 ) -> int:
     """Show the changes that apply would make, with reasons and costs.
+
+    With NAMEs, only these models and those that they continue from are judged. Errors in others do
+    not count, and nothing else is removed.
 
     Changes nothing. Exit codes: 0 done, 1 a change requires the user, 2 changes to apply (only with
     --detailed-exitcode), 4 the plan is refused.
@@ -105,41 +107,68 @@ def command(
     A change made outside of tunedmodels since the last apply is drift, and is named in the reason:
     an edited value, an erased stamp, or another version that was promoted manually.
     """
-    output_format = _choose_format(output_format, policy_format)
-    if drift_only and (out or digest or output_format == "policy"):
+    request = _Request(output_format=_choose_format(output_format, policy_format), **options)
+    if request.drift_only and (request.out or request.digest or request.output_format == "policy"):
         raise click.UsageError(
             "--drift-only cannot be combined with --out, --check or --format policy."
         )
+    if not all_projects:
+        return _plan_project(folder, request)
+    if request.names or request.out or request.digest:
+        raise click.UsageError("--all cannot be combined with NAME, --out or --check.")
+    if request.output_format not in ("text", "markdown"):
+        raise click.UsageError("--all supports --format text and markdown.")
+    from tunedmodels.cli.all_projects import each_project
 
-    from tunedmodels.plan.planner import Allowances
+    return each_project(folder, lambda directory: _plan_project(directory, request))
 
-    allowed = Allowances(delete=allow_delete, empty=allow_empty)
-    use_cache = can_use_cache(no_cache=no_cache)
-    with_inputs = bool(out) or output_format in ("json", "policy")
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The options of one plan."""
+
+    names: tuple[str, ...]
+    environment: str
+    sets: tuple[str, ...]
+    allow_delete: int
+    allow_empty: bool
+    out: Path | None
+    output_format: str
+    examples: str
+    no_cache: bool
+    count_tokens: bool
+    detailed_exitcode: bool
+    digest: str | None
+    drift_only: bool
+
+
+def _plan_project(folder: Path | None, request: _Request) -> int:
+    """Plan one project, write the plan in the requested format, and return the exit code."""
+    output_format = request.output_format
     try:
-        project = open_project(folder, environment, sets, no_cache=no_cache)
-        result = _plan(
-            project, allowed, use_cache=use_cache, with_inputs=with_inputs, count=count_tokens
+        project = open_project(
+            folder, request.environment, request.sets, request.names, no_cache=request.no_cache
         )
+        result = _plan(project, request)
     except ProblemsFoundError as error:
         if output_format not in _DOCUMENTS:
             raise
-        write_utf8(_problems_document(error, output_format, environment))
+        write_utf8(_problems_document(error, output_format, request.environment, folder))
         return Exit.ERROR
-    plan = _drift_only(result.plan) if drift_only else result.plan
-    if out:
-        _save(plan, out)
+    plan = _drift_only(result.plan) if request.drift_only else result.plan
+    if request.out:
+        _save(plan, request.out)
     if output_format == "policy":
         write_utf8(_policy_document(project, plan))
     elif output_format == "text":
-        text = _render(project, result, plan, output_format, EXAMPLES[examples])
-        text = _drift_text(result.plan, text) if drift_only else text
-        click.echo(result.summary + text + _saved_text(plan, out), nl=False)
+        text = _render(project, result, plan, output_format, EXAMPLES[request.examples])
+        text = _drift_text(result.plan, text) if request.drift_only else text
+        click.echo(result.summary + text + _saved_text(plan, request.out), nl=False)
     else:
-        write_utf8(_render(project, result, plan, output_format, EXAMPLES[examples]))
-    if digest and not plan.refusals:
-        return _check_digest(plan, digest)
-    return _exit_code(plan, is_detailed=detailed_exitcode, is_drift=drift_only)
+        write_utf8(_render(project, result, plan, output_format, EXAMPLES[request.examples]))
+    if request.digest and not plan.refusals:
+        return _check_digest(plan, request.digest)
+    return _exit_code(plan, is_detailed=request.detailed_exitcode, is_drift=request.drift_only)
 
 
 def _choose_format(output_format: str | None, policy_format: str | None) -> str:
@@ -152,13 +181,18 @@ def _choose_format(output_format: str | None, policy_format: str | None) -> str:
     return "policy"
 
 
-def _plan(
-    project: Project, allowed: Allowances, *, use_cache: bool, with_inputs: bool, count: bool
-) -> PlanResult:
+def _plan(project: Project, request: _Request) -> PlanResult:
     from tunedmodels.operations.plan import plan
+    from tunedmodels.plan.planner import Allowances
 
     return asyncio.run(
-        plan(project, allowed, use_cache=use_cache, with_inputs=with_inputs, count_tokens=count)
+        plan(
+            project,
+            Allowances(delete=request.allow_delete, empty=request.allow_empty),
+            use_cache=can_use_cache(no_cache=request.no_cache),
+            with_inputs=bool(request.out) or request.output_format in ("json", "policy"),
+            count_tokens=request.count_tokens,
+        )
     )
 
 
@@ -205,15 +239,22 @@ def _exit_code(plan: Plan, *, is_detailed: bool, is_drift: bool) -> int:
     return Exit.PENDING if has_changes and is_detailed else Exit.DONE
 
 
-def _problems_document(error: ProblemsFoundError, output_format: str, environment: str) -> str:
+def _problems_document(
+    error: ProblemsFoundError, output_format: str, environment: str, folder: Path | None
+) -> str:
     """Return the problems in the format of the plan that could not be made."""
+    from tunedmodels.project.identity import read_identity
+
+    project, directory = read_identity(folder)
     if output_format == "html":
         from tunedmodels.render.plan.html import problems_html
 
-        return problems_html(error.problems, environment=environment)
+        return problems_html(error.problems, environment=environment, project=project)
     from tunedmodels.render.problems import problems_markdown
 
-    return problems_markdown(error.problems, environment=environment)
+    return problems_markdown(
+        error.problems, environment=environment, project=project, folder=directory
+    )
 
 
 def _check_digest(plan: Plan, digest: str) -> int:

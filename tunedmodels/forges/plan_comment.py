@@ -42,6 +42,8 @@ class CommentTarget:
     environment: str = ""
     #: A repository may contain several projects; an empty name matches any of them.
     project: str = ""
+    #: The directory of the project in its repository, `.` for the top; empty matches any.
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Marker:
     level: str = "full"
     #: Empty in a comment that matches any project.
     project: str = ""
+    #: The directory of the project; empty in a comment that matches any directory.
+    folder: str = ""
 
     @classmethod
     def parse(cls, body: str) -> Self | None:
@@ -70,7 +74,7 @@ class Marker:
             content = json.loads(match[1])
         except (ValueError, RecursionError):
             return None
-        keys = ("env", "digest", "head", "level", "project")
+        keys = ("env", "digest", "head", "level", "project", "folder")
         values = [content.get(key, None if key == "env" else "") for key in keys]
         if content.get("v") != 1 or not all(isinstance(value, str) for value in values):
             return None
@@ -85,6 +89,7 @@ class Marker:
             "head": self.head,
             "level": self.level,
             **({"project": self.project} if self.project else {}),
+            **({"folder": self.folder} if self.folder else {}),
         }
         text = json.dumps(content, separators=(",", ":"))
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
@@ -92,7 +97,8 @@ class Marker:
 
     def matches(self, target: CommentTarget) -> bool:
         """Whether the comment is that of this environment and project."""
-        is_same_project = not (target.project and self.project) or self.project == target.project
+        pairs = [(self.project, target.project), (self.folder, target.folder)]
+        is_same_project = all(not (own and other) or own == other for own, other in pairs)
         return self.environment == target.environment and is_same_project
 
 
@@ -104,7 +110,9 @@ async def upsert(forge: Forge, target: CommentTarget, body: str) -> tuple[Commen
     """
     if comments := await _find(forge, target):
         for older in comments[:-1]:
-            await forge.delete(target.number, older)
+            # A target without a directory may match the comments of several projects.
+            if _identity(older) == _identity(comments[-1]):
+                await forge.delete(target.number, older)
         return await _edit(forge, target, comments[-1], body)
     try:
         return CommentResult.CREATED, await forge.create(target.number, body)
@@ -131,7 +139,14 @@ async def approved_digest(forge: Forge, target: CommentTarget) -> str:
     Raises RefusedError when the comment is missing or marked as stale.
     """
     comments = await _find(forge, target)
-    marker = Marker.parse(comments[-1].body) if comments else None
+    markers = [marker for comment in comments if (marker := Marker.parse(comment.body))]
+    marker = markers[-1] if markers else None
+    if len({(other.project, other.folder) for other in markers}) > 1:
+        raise RefusedError(
+            f"Pull request {target.number} has comments for several projects, and it is unknown"
+            " which one is meant",
+            cure="Name the directory of the project with -C DIR.",
+        )
     suffix = f" for environment {target.environment}" if target.environment else ""
     if not marker or not marker.digest:
         raise RefusedError(
@@ -148,11 +163,21 @@ async def approved_digest(forge: Forge, target: CommentTarget) -> str:
 
 
 async def _find(forge: Forge, target: CommentTarget) -> list[Comment]:
-    """Return the comments with a matching marker, oldest first."""
+    """Return the comments with a matching marker, oldest first.
+
+    A comment without a directory, of an earlier release, counts only if no other one matches.
+    """
     parsed = [
         (comment, Marker.parse(comment.body)) for comment in await forge.comments(target.number)
     ]
-    return [comment for comment, marker in parsed if marker and marker.matches(target)]
+    found = [(comment, marker) for comment, marker in parsed if marker and marker.matches(target)]
+    exact = [comment for comment, marker in found if marker.folder == target.folder]
+    return exact or [comment for comment, _ in found]
+
+
+def _identity(comment: Comment) -> tuple[str, str]:
+    marker = Marker.parse(comment.body)
+    return (marker.project, marker.folder) if marker else ("", "")
 
 
 async def _edit(

@@ -65,6 +65,7 @@ class JsonLines:
             environment=run.environment,
             digest=run.digest,
             due=[_camel_case(change) for change in run.planned],
+            **({"folder": run.folder} if run.folder else {}),
         )
 
     def __call__(self, event: Event) -> None:
@@ -118,8 +119,9 @@ def events_schema() -> dict[str, Any]:
     texts = ("verb", "project", "environment", "digest")
     began: dict[str, Any] = {key: {"type": "string"} for key in texts}
     began["due"] = {"type": "array", "items": _closed_object(_properties(PlannedChange))}
+    folder = {"folder": {"type": "string"}}
     lines = {
-        "began": _line("began", began),
+        "began": _line("began", began, optional=folder),
         "ended": _line("ended", {"code": {"type": "integer", "minimum": 0}}),
     }
     for name, event_type in _EVENT_TYPES.items():
@@ -148,14 +150,18 @@ def _properties(of_type: type) -> dict[str, Any]:
     }
 
 
-def _line(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+def _line(
+    name: str, properties: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     all_properties = {
         "formatVersion": {"const": FORMAT_VERSION},
         "time": {"type": "string", "format": "date-time"},
         "event": {"const": name},
         **properties,
     }
-    return {"title": name, **_closed_object(all_properties)}
+    line = {"title": name, **_closed_object(all_properties)}
+    line["properties"] |= optional
+    return line
 
 
 def _closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,6 +218,7 @@ def _run_log(began: Mapping[str, Any], rest: Sequence[Mapping[str, Any]]) -> Run
         events=tuple(_decode(line, _EVENT_TYPES[line["event"]]) for line in known),
         exit_code=msgspec.convert(last["code"], int) if last["event"] == "ended" else None,
         last_time=datetime.fromisoformat(last["time"]),
+        folder=msgspec.convert(began.get("folder", ""), str),
     )
 
 

@@ -26,6 +26,8 @@ class RunInfo:
     run_url: str = ""
     #: The changes that the run is going to make; `watch` makes none.
     planned: tuple[PlannedChange, ...] = ()
+    #: The directory of the project in its repository, `.` for the top; empty if unknown.
+    folder: str = ""
 
 
 class Listener(Protocol):

@@ -71,7 +71,10 @@ async def open_listeners(
 def plan_run_info(verb: str, plan: Plan, environ: Mapping[str, str] = os.environ) -> RunInfo:
     """Return the description of a run that executes a plan."""
     planned = tuple(map(_planned_change, plan.pending))
-    return RunInfo(verb, plan.project, plan.environment, plan.digest, ci_run_url(environ), planned)
+    url = ci_run_url(environ)
+    return RunInfo(
+        verb, plan.project, plan.environment, plan.digest, url, planned, folder=plan.folder
+    )
 
 
 def _planned_change(change: Change) -> PlannedChange:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -32,13 +33,41 @@ API_GROUP: Final = b"tunedmodels.dev/"
 _PROJECT_KEY: Final = re.compile(rb"\bkind[\"']?\s*:\s*[\"']?Project\b")
 
 
-def find_project(start: Path) -> Path:
-    """Return `start/manifests` if it contains a Project file, and otherwise `start`.
+def find_project(start: Path, *, is_named: bool = False) -> Path:
+    """Return the nearest directory with a Project file: `start`, its `manifests`, or one above.
 
-    Commands without `-C DIR` use this rule; with `-C DIR`, the project directory is DIR itself.
+    The search ends at the top of the repository, as that of git does. `manifests` has priority,
+    unless the user named the directory (`-C DIR`). Without a Project, return `start`.
     """
-    directory = start / "manifests"
-    return directory if has_project(directory) else start
+    if is_named and not start.is_dir():
+        return start
+    for directory in (start, *_above(start)):
+        candidates = (directory / "manifests", directory)
+        for candidate in reversed(candidates) if is_named else candidates:
+            if has_project(candidate):
+                return candidate
+    return start
+
+
+def _above(start: Path) -> Iterator[Path]:
+    """Yield the directories above `start` up to the top of its repository, relative if it is."""
+    real = start.resolve()
+    relative = Path() if start == Path() else start
+    while not (real / ".git").exists() and real != real.parent:
+        real = real.parent
+        relative = relative / ".."
+        shown = Path(os.path.normpath(relative))
+        yield shown if shown.resolve() == real else real
+
+
+def find_projects(start: Path) -> list[Path]:
+    """Return every directory with a Project file at or below `start`, in byte order."""
+    found = []
+    for parent, names, _ in os.walk(start):
+        names[:] = [n for n in names if not n.startswith(".") and n not in _PACKAGES]
+        if has_project(Path(parent)):
+            found.append(Path(parent))
+    return sorted(found, key=os.fsencode)
 
 
 def has_project(directory: Path) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
@@ -19,7 +19,7 @@ from tunedmodels.manifests.collect import (
     YamlMapping,
     collect,
 )
-from tunedmodels.manifests.declaration import DeclaredModel
+from tunedmodels.manifests.declaration import DeclaredModel, Layer
 from tunedmodels.manifests.discover import display_path, find_project
 from tunedmodels.manifests.location import Location
 from tunedmodels.manifests.overlays import Patches, merge
@@ -54,6 +54,8 @@ class LoadResult:
     """The number of files that contain manifests."""
     sources: tuple[str, ...] = ()
     """The paths of all files that were used, including overlays."""
+    layers: Mapping[tuple[str, str], tuple[Layer, ...]] = field(default_factory=dict)
+    """The documents of each manifest, valid or not, by kind and name."""
 
 
 def load(
@@ -88,8 +90,12 @@ def load(
     )
     patches.apply(collected.manifests)
     problems += patches.problems
-    layers = (layer for manifest in collected.manifests for layer in manifest.layers)
-    sources = tuple(sorted({layer.source.file for layer in layers} - {""}))
+    layers: dict[tuple[str, str], tuple[Layer, ...]] = {}
+    for manifest in collected.manifests:
+        key = manifest.kind, manifest.name
+        layers[key] = (*layers.get(key, ()), *manifest.layers)
+    files = {layer.source.file for group in layers.values() for layer in group}
+    sources = tuple(sorted(files - {""}))
     problems += checks.check_names(models)
 
     project: ProjectManifest | None = None
@@ -117,7 +123,7 @@ def load(
     problems += checks.check_sweeps(declared)
     # One mistake in the defaults is found in every model.
     unique = tuple(sorted(set(problems)))
-    return LoadResult(project, directory, declared, unique, collected.files, sources)
+    return LoadResult(project, directory, declared, unique, collected.files, sources, layers)
 
 
 def _check_home(

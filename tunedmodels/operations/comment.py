@@ -39,7 +39,7 @@ def summary_text(plan: Plan, run: CiRun | None) -> str:
 
 async def write_plan(detected: DetectedForge, plan: Plan) -> str:
     """Create or edit the comment of the plan's environment, and return a sentence about it."""
-    target = CommentTarget(detected.number, plan.environment, plan.project)
+    target = CommentTarget(detected.number, plan.environment, plan.project, plan.folder)
     async with detected.open() as forge:
         result, comment = await upsert(forge, target, plan_comment_text(plan, detected.run))
     return f"Comment on pull request {target.number} {result}. {comment.url}".rstrip()
@@ -65,7 +65,7 @@ async def write_result(detected: DetectedForge, run_log: RunLog, *, is_running: 
     text = result_comment_text(run_log, detected.run, is_running=is_running)
     async with detected.open() as forge:
         number = await _pull_request(detected, forge)
-        target = CommentTarget(number, run_log.environment, run_log.project)
+        target = CommentTarget(number, run_log.environment, run_log.project, run_log.folder)
         edited = await edit_existing(forge, target, lambda _: text)
     if edited is None:
         return f"Pull request {number} has no comment that shows a plan."
@@ -73,11 +73,13 @@ async def write_result(detected: DetectedForge, run_log: RunLog, *, is_running: 
     return f"Comment on pull request {number} {result}. {comment.url}".rstrip()
 
 
-async def mark_stale(detected: DetectedForge, environment: str, project: str, reason: str) -> str:
+async def mark_stale(
+    detected: DetectedForge, environment: str, project: str, folder: str, reason: str
+) -> str:
     """Mark the comment as stale, and return a sentence about it; never create one."""
     async with detected.open() as forge:
         number = await _pull_request(detected, forge)
-        target = CommentTarget(number, environment, project)
+        target = CommentTarget(number, environment, project, folder)
         edited = await edit_existing(forge, target, lambda body: stale_comment(body, reason))
     if edited is None:
         return f"Pull request {number} has no comment that shows a plan."
@@ -86,13 +88,14 @@ async def mark_stale(detected: DetectedForge, environment: str, project: str, re
     return f"Comment on pull request {number} {phrase}. {comment.url}".rstrip()
 
 
-async def read_digest(detected: DetectedForge, environment: str, project: str) -> str:
+async def read_digest(detected: DetectedForge, environment: str, project: str, folder: str) -> str:
     """Return the digest that the comment shows.
 
     Raises RefusedError when the comment is missing or stale.
     """
     async with detected.open() as forge:
-        target = CommentTarget(await _pull_request(detected, forge), environment, project)
+        number = await _pull_request(detected, forge)
+        target = CommentTarget(number, environment, project, folder)
         return await approved_digest(forge, target)
 
 

@@ -42,10 +42,7 @@ class GitAnswers:
 
 
 def ask_git(
-    project: Project,
-    desired: Sequence[Desired],
-    observed: Sequence[ObservedModel],
-    selection: Collection[str] = (),
+    project: Project, desired: Sequence[Desired], observed: Sequence[ObservedModel]
 ) -> GitAnswers:
     """Return what git reports about the changes that a plan may contain."""
     local = {
@@ -57,8 +54,8 @@ def ask_git(
     versions = project.ownership.versions(observed)
     declared = {model.name: model for model in desired}
     undeclared = sorted(versions.keys() - declared.keys())
-    if selection:
-        undeclared = [name for name in undeclared if name in selection]
+    if project.selection:
+        undeclared = [name for name in undeclared if name in project.selection]
     is_shared = {
         name for name in undeclared if any(m.provider not in local for m in versions[name])
     }

@@ -14,6 +14,7 @@ from tunedmodels import __version__
 from tunedmodels.aio import gather
 from tunedmodels.datasets.diff import Comparison
 from tunedmodels.desired import Desired
+from tunedmodels.errors import TunedModelsError
 from tunedmodels.manifests.unread import UNREAD_CODES
 from tunedmodels.observed import ModelState, ObservedModel
 from tunedmodels.operations.connect import connect, fetch_all
@@ -33,7 +34,7 @@ from tunedmodels.project.project import Project
 from tunedmodels.project.resolve import Resolution, resolve
 from tunedmodels.providers.provider import Provider
 from tunedmodels.render.problems import problems_text
-from tunedmodels.text import plural
+from tunedmodels.text import plural, suggest
 
 EVERYTHING = Allowances(delete=2**31, empty=True)
 
@@ -89,8 +90,8 @@ async def plan(
     diffs = (
         DatasetDiffs() if destroying else compare_datasets(project, desired, observed, ownership)
     )
-    selection = project.selection
-    answers = GitAnswers(NO_GIT) if destroying else ask_git(project, desired, observed, selection)
+    _require_known(project, observed)
+    answers = GitAnswers(NO_GIT) if destroying else ask_git(project, desired, observed)
     inputs = PlanInputs(
         ownership=ownership,
         owner_warnings=tuple(
@@ -112,28 +113,51 @@ async def plan(
         allowances=allowances,
         environment=project.environment,
         destroying=destroying,
-        selection=selection,
+        selection=project.selection,
     )
     result = make_plan(inputs, options)
     by_name = {} if destroying else {model.name: model for model in desired}
     files = tuple(_input_files(project, resolution)) if with_inputs else ()
-    notes = await _epoch_notes(project, result, by_name, observed, ownership)
-    details = {
-        "tool": __version__,
-        "sets": project.sets,
-        "folder": project.folder,
-        "inputs": files,
-        "warnings": (*result.warnings, *answers.warnings),
-        "notes": (*result.notes, *notes, *answers.notes),
-    }
+    epochs = await _epoch_notes(project, result, by_name, observed, ownership)
+    notes = (*result.notes, *epochs, *answers.notes)
     return PlanResult(
-        plan=result.model_copy(update=details),
+        plan=result.model_copy(update=_details(project, result, answers, files, notes)),
         desired=by_name,
         observed=observed,
         ownership=ownership,
         summary=_summary(project, resolution, len(observed)),
         examples=diffs.examples,
     )
+
+
+def _details(
+    project: Project,
+    plan: Plan,
+    answers: GitAnswers,
+    files: tuple[Input, ...],
+    notes: tuple[Note, ...],
+) -> dict[str, object]:
+    """Return the fields of a plan that do not decide its outcome."""
+    return {
+        "tool": __version__,
+        "sets": project.sets,
+        "folder": project.folder,
+        "inputs": files,
+        "warnings": (*plan.warnings, *answers.warnings),
+        "notes": notes,
+    }
+
+
+def _require_known(project: Project, observed: Sequence[ObservedModel]) -> None:
+    """Raise TunedModelsError if a selected name is neither declared nor live."""
+    live = project.ownership.versions(observed)
+    known = {model.name for model in project.declared} | live.keys()
+    for name in project.selection:
+        if name not in known:
+            raise TunedModelsError(
+                f"Unknown model {name!r}: it is neither declared nor live",
+                cure=suggest(name, known) or "To list all: tunedmodels status",
+            )
 
 
 async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:

@@ -25,7 +25,7 @@ class UnreadManifest(NamedTuple):
     """Why a live name is not declared here, although HEAD declares it or may declare it."""
 
     cause: str  #: a clause
-    cure: str  #: a sentence
+    cure: str  #: what to do, possibly a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,14 @@ class GitReview:
             yield Refusal(
                 code="manifest-not-read",
                 message=f"{_name_all(unread)}.",
-                cure=f"{unread[0].cure} To delete anyway, pass {option}.",
+                cure=f"To delete anyway, pass {option}. Otherwise: {unread[0].cure}",
             )
         if outdated:
             yield Refusal(
                 code="older-commit",
                 message=f"{_name_all(outdated)}.",
-                cure=f"{outdated[0].cure} To apply the older commit anyway, pass {option}.",
+                cure=f"Update the checkout, for example with git pull. To apply the older commit"
+                f" anyway, pass {option}.",
             )
 
     def warnings(self) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from tunedmodels.errors import Problem, ProblemsFoundError, Severity, TunedModel
 from tunedmodels.manifests.discover import overlays
 from tunedmodels.manifests.environments import home_of
 from tunedmodels.manifests.load import DeclaredModel, find_project, load
+from tunedmodels.manifests.selection import select
 from tunedmodels.ownership import FormerProject, Ownership
 from tunedmodels.project import git
 from tunedmodels.schema.project import AnyProvider, EmbeddedSettings, ProjectManifest
@@ -47,18 +48,21 @@ class Project:
         *,
         environment: str = "",
         sets: tuple[str, ...] = (),
+        selection: Collection[str] = (),
         use_cache: bool = False,
         needs_environment: bool = True,
         accepts_undeclared: bool = False,
     ) -> Project:
-        """Read the project in a directory, by default the one that contains the working directory.
+        """Read the project in a directory, or in the nearest one above that has a Project file.
 
-        With `use_cache` a file that seems unchanged is not parsed again. With `accepts_undeclared`,
-        the environment need not be declared any more, as for manifests of a former commit. Raises
-        ProblemsFoundError with all errors of all manifests, and TunedModelsError if the project
-        declares environments and none is named, unless the caller reads no live model.
+        Without a directory, the search begins in the working directory. With `use_cache` a file
+        that seems unchanged is not parsed again. With `accepts_undeclared`, the environment need
+        not be declared any more, as for manifests of a former commit. Raises ProblemsFoundError
+        with all errors of all manifests, or of those that `selection` needs, and TunedModelsError
+        if the project declares environments and none is named, unless the caller reads no live
+        model.
         """
-        root = directory or find_project(Path())
+        root = find_project(directory or Path(), is_named=directory is not None)
         loaded = load(
             root,
             environment=environment,
@@ -66,6 +70,8 @@ class Project:
             cache=_reading_cache(root) if use_cache else None,
             accepts_undeclared=accepts_undeclared,
         )
+        if selection:
+            loaded = select(loaded, tuple(selection))
         environments = loaded.project.spec.environments
         if needs_environment and environments and not environment:
             raise TunedModelsError(
@@ -83,6 +89,7 @@ class Project:
             sources=loaded.sources,
             environment=environment,
             sets=sets,
+            selection=tuple(sorted(set(selection))),
         )
 
     @property

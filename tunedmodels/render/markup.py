@@ -59,11 +59,12 @@ def code_block(lines: Sequence[str], language: str = "diff") -> list[str]:
     return [f"{fence}{language}", *lines, fence]
 
 
-def heading(environment: str, result: str) -> str:
-    """Return the heading of a comment, which is the result."""
-    return " · ".join(
-        ["### tunedmodels", *([prose(environment, 40)] if environment else []), result]
-    )
+def heading(environment: str, result: str, project: str = "", folder: str = "") -> str:
+    """Return the heading of a comment: the project with its directory, and the result."""
+    name = prose(project, 40)
+    if project and folder not in ("", "."):
+        name += f" ({prose(folder, 60)})"
+    return " · ".join(filter(None, ["### tunedmodels", name, prose(environment, 40), result]))
 
 
 def alert(kind: Literal["WARNING", "CAUTION", "NOTE"], lines: Iterable[str]) -> list[str]:

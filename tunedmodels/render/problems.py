@@ -78,6 +78,7 @@ def problems_markdown(
     environment: str = "",
     head: str = "",
     project: str = "",
+    folder: str = "",
     max_bytes: int = MAX_COMMENT_BYTES,
 ) -> str:
     """Return the problems as a comment of at most `max_bytes` bytes, in the place of a plan.
@@ -91,8 +92,8 @@ def problems_markdown(
     most = _MAX_IN_COMMENT
     while True:
         lines = [
-            Marker(environment, head=head, level="errors", project=project).format(),
-            heading(environment, count_phrase(in_order)),
+            Marker(environment, head=head, level="errors", project=project, folder=folder).format(),
+            heading(environment, count_phrase(in_order), project, folder),
             *_boxes(in_order, most),
         ]
         text = "\n".join(lines) + "\n"

@@ -80,13 +80,13 @@ def progress_comment(log: RunLog, *, head: str = "", url: str = "") -> str:
         f"- {_change(change)}: {_progress(change, of_change)}"
         for change, of_change in zip(log.planned, steps, strict=True)
     ]
-    top = [_marker(log, head, APPLYING_LEVEL), heading(log.environment, result), ""]
+    top = [_marker(log, head, APPLYING_LEVEL), _heading(log, result), ""]
     return _fit(lambda most: [*top, *_first(most, entries), *_footer(log, url, "as of")])
 
 
 def result_comment(log: RunLog, *, head: str = "", url: str = "") -> str:
     """Return the result of a run: finished changes folded, the others open with their reasons."""
-    top = [_marker(log, head, APPLIED_LEVEL), heading(log.environment, _result(log))]
+    top = [_marker(log, head, APPLIED_LEVEL), _heading(log, _result(log))]
     label = "last event" if log.exit_code is None else "ended"
     return _fit(lambda most: [*top, *_body(log, most), *_footer(log, url, label)])
 
@@ -105,7 +105,7 @@ def stale_comment(body: str, reason: str) -> str:
         plan = plan.partition(_BEFORE_PLAN)[2].rstrip().removesuffix(_AFTER_PLAN.strip())
     lines = [
         replace(marker, level=STALE_LEVEL).format(),
-        heading(marker.environment, "stale"),
+        heading(marker.environment, "stale", marker.project, marker.folder),
         *alert(
             "WARNING",
             [
@@ -257,5 +257,10 @@ def _footer(log: RunLog, url: str, label: str) -> list[str]:
     return footer([time, link("the run", url) if url else ""]) if time or url else []
 
 
+def _heading(log: RunLog, result: str) -> str:
+    return heading(log.environment, result, log.project, log.folder)
+
+
 def _marker(log: RunLog, head: str, level: str) -> str:
-    return Marker(log.environment, log.digest, head, level, log.project).format()
+    marker = Marker(log.environment, log.digest, head, level, log.project, folder=log.folder)
+    return marker.format()

@@ -63,7 +63,7 @@ def plan_html(plan: Plan, options: RenderOptions = DEFAULT_OPTIONS) -> str:
     counts += [_Count(plan.retained, "retained without a manifest")] if plan.retained else []
     return render_page(
         "page.html",
-        path=(plan.project, plan.environment),
+        path=(plan.project, plan.folder.removeprefix("."), plan.environment),
         result=result_phrase(plan),
         counts=counts,
         boxes=list(_boxes(plan)),
@@ -112,6 +112,9 @@ def _boxes(plan: Plan) -> Iterator[_Box]:
             for refusal in plan.refusals
         ]
         yield _Box("error", "Refused", lines)
+    if plan.selection:
+        names = phrases.selection_phrase(plan)
+        yield _Box("advice", "Selection", [_BoxLine(f"Only {names}; nothing else was judged.")])
     if warnings := phrases.warnings(plan):
         lines = [_BoxLine(cut(text, 400), cut(name, 31)) for name, text in warnings]
         yield _Box("warning", "Warnings", lines)

@@ -69,9 +69,12 @@ def plan_markdown(plan: Plan, options: RenderOptions = DEFAULT_OPTIONS) -> str:
 
 def _lines(comment: _Comment) -> Iterator[str]:
     plan, options = comment.plan, comment.options
-    marker = Marker(plan.environment, plan.digest, options.head, options.level, plan.project)
+    level = options.level
+    marker = Marker(
+        plan.environment, plan.digest, options.head, level, plan.project, folder=plan.folder
+    )
     yield marker.format()
-    yield heading(plan.environment, result_phrase(plan))
+    yield heading(plan.environment, result_phrase(plan), plan.project, plan.folder)
     if not (plan.changes or plan.refusals or plan.warnings or plan.notes or plan.leaving):
         return
     yield from ["", _counts(plan)]
@@ -112,10 +115,16 @@ def apply_command(plan: Plan) -> str:
     options = ["--env", plan.environment] if plan.environment else []
     for value in plan.sets:
         options += ["--set", value]
-    return shlex.join(["tunedmodels", "apply", *options, "--digest", plan.digest])
+    return shlex.join(["tunedmodels", "apply", *plan.selection, *options, "--digest", plan.digest])
 
 
 def _counts(plan: Plan) -> str:
+    if plan.selection:
+        return f"Only {phrases.selection_phrase(plan)}: {_count_all(plan)}"
+    return _count_all(plan)
+
+
+def _count_all(plan: Plan) -> str:
     parts = [f"**{count}** {COUNT_LABELS[action]}" for count, action in phrases.count_actions(plan)]
     if plan.unchanged:
         parts.append(f"{plan.unchanged} unchanged")

@@ -9,9 +9,10 @@ from typing import Final
 
 from tunedmodels.plan.plan import Action, Change, DatasetChange, Plan, PlannedSweep
 from tunedmodels.render.layout import cut
-from tunedmodels.text import plural, utc_minute
+from tunedmodels.text import join, plural, utc_minute
 
 MAX_WARNINGS: Final = 5  # more are counted
+_MAX_SELECTED: Final = 5  # names; more are counted
 MAX_LABELS: Final = 12  # of a dataset; more are counted
 
 _ACTION_PHRASES: Final = {
@@ -167,6 +168,13 @@ def retirement_phrases(plan: Plan) -> list[str]:
         " (lifecycle.grace)"
         for version in plan.leaving
     ]
+
+
+def selection_phrase(plan: Plan) -> str:
+    """Return the selected names, to which a plan is limited."""
+    names = [cut(name, 31) for name in plan.selection[:_MAX_SELECTED]]
+    more = len(plan.selection) - len(names)
+    return join([*names, *([f"{more} more"] if more else [])])
 
 
 def unchanged_phrase(unchanged: int) -> str:

@@ -28,7 +28,7 @@ def plan_text(plan: Plan, options: RenderOptions = DEFAULT_OPTIONS) -> str:
         for change, heading in zip(plan.changes, _headings(plan, style), strict=True)
     ]
     blocks += [_warnings(plan, style), _notes(plan, style), _retirements(plan)]
-    blocks += [list(_summary(plan, style)), list(_refusals(plan, style))]
+    blocks += [[*_selection(plan), *_summary(plan, style)], list(_refusals(plan, style))]
     texts = ["\n".join(line.rstrip() for line in block) for block in blocks if block]
     return "\n\n".join(texts) + "\n"
 
@@ -119,6 +119,13 @@ def _retirements(plan: Plan) -> list[str]:
     lines = [line for text in entries[:MAX_WARNINGS] for line in wrap(text, indent=2, hang=2)]
     lines += [f"  and {len(entries) - MAX_WARNINGS} more"] if entries[MAX_WARNINGS:] else []
     return ["Later", *lines] if lines else []
+
+
+def _selection(plan: Plan) -> Iterator[str]:
+    """Yield the selection of a plan that judged nothing else."""
+    if plan.selection:
+        names = phrases.selection_phrase(plan)
+        yield from wrap(f"Only {names}, and the models that they continue from.", indent=0)
 
 
 def _summary(plan: Plan, style: Style) -> Iterator[str]:
