@@ -69,8 +69,7 @@ async def plan(
 
     `count_tokens` asks the service to count tokens, which are estimated otherwise. `today` (UTC)
     decides which base models have retired. `with_inputs` adds the digests of all files, for a plan
-    that is saved. `moment` is the time for grace periods, that of the saved plan or empty for now.
-
+    that is saved. `moment` is the time for grace periods: that of the saved plan, or empty for now.
     Raises ProblemsFoundError if the declared models have errors, and ProviderError if a provider
     does not answer.
     """
@@ -87,11 +86,11 @@ async def plan(
         tunable = await _tunable(providers, desired, observed)
         if count_tokens:
             desired = await count_dataset_tokens(project, desired, observed, providers)
-    diffs = (
-        DatasetDiffs() if destroying else compare_datasets(project, desired, observed, ownership)
-    )
     _require_known(project, observed)
-    answers = GitAnswers(NO_GIT) if destroying else ask_git(project, desired, observed)
+    diffs, answers = DatasetDiffs(), GitAnswers(NO_GIT)
+    if not destroying:
+        diffs = compare_datasets(project, desired, observed, ownership)
+        answers = ask_git(project, desired, observed)
     inputs = PlanInputs(
         ownership=ownership,
         owner_warnings=tuple(
