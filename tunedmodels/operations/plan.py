@@ -107,14 +107,7 @@ async def plan(
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
         git=answers.facts,
     )
-    options = PlanOptions(
-        policy=project.manifest.spec.policy,
-        allowances=allowances,
-        environment=project.environment,
-        destroying=destroying,
-        selection=project.selection,
-    )
-    result = make_plan(inputs, options)
+    result = make_plan(inputs, _options(project, allowances, destroying=destroying))
     by_name = {} if destroying else {model.name: model for model in desired}
     files = tuple(_input_files(project, resolution)) if with_inputs else ()
     epochs = await _epoch_notes(project, result, by_name, observed, ownership)
@@ -126,6 +119,16 @@ async def plan(
         ownership=ownership,
         summary=_summary(project, resolution, len(observed)),
         examples=diffs.examples,
+    )
+
+
+def _options(project: Project, allowances: Allowances, *, destroying: bool) -> PlanOptions:
+    return PlanOptions(
+        policy=project.manifest.spec.policy,
+        allowances=allowances,
+        environment=project.environment,
+        destroying=destroying,
+        selection=project.selection,
     )
 
 
