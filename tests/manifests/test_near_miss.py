@@ -11,6 +11,7 @@ from tunedmodels.errors import Severity
 from tunedmodels.manifests.load import load
 
 OURS = "apiVersion: tunedmodels.dev/v1\nkind: TunedModel\n"
+WRONG, UNKNOWN = "wrong-api-version", "unknown-field"
 REST = "metadata: {name: tone}\nspec: {baseModel: models/x, dataset: {path: d.jsonl}}\n"
 
 
@@ -24,13 +25,13 @@ def problems(folder: Path, text: str, name: str = "a.yaml") -> list[tuple[int, s
 @pytest.mark.parametrize(
     ("head", "problem"),
     [
-        ("apiVersion: tunedmodel.dev/v1\nkind: TunedModel\n", (1, "apiVersion", "wrong-api-version")),
-        ("apiVersion: tunedmodels.dv/v1\nkind: Other\n", (1, "apiVersion", "wrong-api-version")),
-        ("apiVersion: Tunedmodels.dev/v1\nkind: TunedModle\n", (1, "apiVersion", "wrong-api-version")),
-        ("apiVersion: ml.example.com/v1\nkind: TunedModel\n", (1, "apiVersion", "wrong-api-version")),
-        ("apiversion: tunedmodels.dev/v1\nkind: TunedModel\n", (1, "apiversion", "unknown-field")),
-        ("kind: TunedModel\napiVersin: tunedmodels.dev/v1\n", (2, "apiVersin", "unknown-field")),
-        ("api_version: tunedmodels.dev/v1\nKind: TunedModel\n", (1, "api_version", "unknown-field")),
+        ("apiVersion: tunedmodel.dev/v1\nkind: TunedModel\n", (1, "apiVersion", WRONG)),
+        ("apiVersion: tunedmodels.dv/v1\nkind: Other\n", (1, "apiVersion", WRONG)),
+        ("apiVersion: Tunedmodels.dev/v1\nkind: TunedModle\n", (1, "apiVersion", WRONG)),
+        ("apiVersion: ml.example.com/v1\nkind: TunedModel\n", (1, "apiVersion", WRONG)),
+        ("apiversion: tunedmodels.dev/v1\nkind: TunedModel\n", (1, "apiversion", UNKNOWN)),
+        ("kind: TunedModel\napiVersin: tunedmodels.dev/v1\n", (2, "apiVersin", UNKNOWN)),
+        ("api_version: tunedmodels.dev/v1\nKind: TunedModel\n", (1, "api_version", UNKNOWN)),
         ("kind: TunedModel\n", (1, "apiVersion", "missing-field")),
         ("kind: TunedModle\n", (1, "kind", "unknown-kind")),
         ("Kind: TunedModel\n", (1, "Kind", "unknown-kind")),

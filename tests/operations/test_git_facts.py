@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +34,7 @@ from tunedmodels.project import Project
 from tunedmodels.project.resolve import resolve
 from tunedmodels.schema.project import Policy
 
-SHARED = {"provider": "here", "providers": {"here": {"type": "gemini"}}}
+SHARED: dict[str, Any] = {"provider": "here", "providers": {"here": {"type": "gemini"}}}
 NAMES = ("ma", "mb", "mc", "md")
 
 

@@ -158,7 +158,7 @@ def _require_known(project: Project, observed: Sequence[ObservedModel]) -> None:
         if name not in known:
             raise TunedModelsError(
                 f"Unknown model {name!r}: it is neither declared nor live",
-                cure=suggest(name, known) or "To list all: tunedmodels status",
+                cure=suggest(name, {*project.names, *live}) or "To list all: tunedmodels status",
             )
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from tunedmodels.errors import ProblemsFoundError
 from tunedmodels.manifests.collect import collect
-from tunedmodels.manifests.load import find_project
+from tunedmodels.manifests.discover import find_project, has_project
 from tunedmodels.project.git import folder_in_repository
 
 
 def read_identity(directory: Path | None) -> tuple[str, str]:
     """Return the name of a project and its directory in the repository; empty if unknown."""
     root = find_project(directory or Path(), is_named=directory is not None)
+    if not has_project(root):
+        return "", ""
     try:
         manifests = collect(root).manifests
     except ProblemsFoundError:

@@ -40,6 +40,7 @@ class Project:
     sets: tuple[str, ...] = ()  #: values of `--set`
     selection: tuple[str, ...] = ()
     """The names that the user selected, sorted; empty: all. `declared` has no others."""
+    names: tuple[str, ...] = ()  #: of all manifests, selected and valid or not
 
     @classmethod
     def open(
@@ -90,6 +91,7 @@ class Project:
             environment=environment,
             sets=sets,
             selection=tuple(sorted(set(selection))),
+            names=tuple(sorted(name for kind, name in loaded.layers if kind == "TunedModel")),
         )
 
     @property
