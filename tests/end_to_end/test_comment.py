@@ -134,7 +134,7 @@ def test_after_an_apply_the_comment_shows_its_result(
     assert (done.code, "edited" in done.out) == (0, True)
     (body,) = state.bodies()
     assert body.rstrip() == dry.out.rstrip()
-    assert "### tunedmodels · applied\n" in body
+    assert "### tunedmodels · demo · applied\n" in body
     kept = project_dir.run("comment", "stale", "main moved on", env=env)
     assert "unchanged" in kept.out
     assert state.bodies() == [body]

@@ -143,7 +143,7 @@ def test_an_approved_plan_is_applied_and_a_plan_that_it_made_stale_is_refused(
     applied = repository.on_push(command="apply", digest="approved")
     assert applied.code == 0, applied.log
     assert "serv" in applied.summary
-    assert "### tunedmodels · applied\n" in repository.forge.bodies(1)[0]
+    assert "### tunedmodels · demo (manifests) · applied\n" in repository.forge.bodies(1)[0]
     newer = repository.folder.status()["serving"]
     assert newer != served
 

