@@ -101,7 +101,10 @@ async def plan(
         observed=observed,
         dataset_changes=diffs.changes,
         base_models=with_retraining_costs(
-            replace(report.facts(), tunable=tunable), report, desired, observed
+            replace(report.facts(), tunable=tunable),
+            report,
+            desired,
+            ownership.versions(observed),
         ),
         training_warnings=_training_warnings(resolution, report),
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),

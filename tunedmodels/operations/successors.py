@@ -18,7 +18,7 @@ def with_retraining_costs(
     facts: BaseModelFacts,
     report: BaseModelReport,
     desired: Iterable[Desired],
-    observed: Sequence[ObservedModel],
+    versions: Mapping[str, Sequence[ObservedModel]],
 ) -> BaseModelFacts:
     """Return the facts with a notice for each name whose base model retires or has retired.
 
@@ -28,7 +28,7 @@ def with_retraining_costs(
     notices: Mapping[str, Sequence[str]] = facts.notices
     for model in desired:
         infos = report.successors.get(model.name)
-        affected = [version.model_id for version in _ready_versions(model, observed)]
+        affected = [version.model_id for version in _ready_versions(versions.get(model.name, ()))]
         if infos is None or not affected:
             continue
         text = f"it affects {', '.join(affected)}"
@@ -40,12 +40,8 @@ def with_retraining_costs(
     return replace(facts, notices=notices)
 
 
-def _ready_versions(model: Desired, observed: Iterable[ObservedModel]) -> Iterator[ObservedModel]:
-    for version in observed:
-        stamp = version.stamp
-        is_ours = stamp and stamp.project == model.project and stamp.name == model.name
-        if is_ours and version.state is ModelState.READY:
-            yield version
+def _ready_versions(versions: Iterable[ObservedModel]) -> Iterator[ObservedModel]:
+    return (version for version in versions if version.state is ModelState.READY)
 
 
 def _costs(model: Desired, infos: Iterable[BaseModelInfo]) -> Iterator[str]:
