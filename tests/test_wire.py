@@ -140,8 +140,10 @@ def test_a_malformed_body_is_rejected(answer: bytes) -> None:
         gemini.decode(answer, gemini.TunedModel)
 
 
-def test_an_empty_body_is_an_empty_message() -> None:
-    assert gemini.decode(b"", gemini.TunedModelPage) == gemini.TunedModelPage()
+def test_an_empty_message_has_braces_and_an_empty_body_is_no_message() -> None:
+    assert gemini.decode(b"{}", gemini.TunedModelPage) == gemini.TunedModelPage()
+    with pytest.raises(msgspec.DecodeError):
+        gemini.decode(b"", gemini.TunedModelPage)
 
 
 @pytest.mark.parametrize("state", gemini.State)

@@ -9,6 +9,7 @@ import pytest
 import stamina
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from tests.support.fakes.false_answers import FALSE_ANSWERS, FalseAnswers
 from tests.support.fakes.forges import FORGES as FAKES
 from tests.support.fakes.forges import MAX_COMMENT, STRANGER, TOKEN, ForgeState
 from tunedmodels.errors import (
@@ -360,3 +361,41 @@ async def test_a_next_page_on_another_host_receives_no_request(
         await upsert(forge, TARGET, marked("plan"))
     assert state.requests[first].replace("POST", "GET") == state.requests[first + 1]
     assert len(state.bodies()) == 1
+
+
+@pytest.mark.parametrize("answer", FALSE_ANSWERS)
+@pytest.mark.parametrize("start", ["none", "one", "two"])
+async def test_a_comment_is_reported_as_written_only_if_it_was(
+    forge_name: str, state: ForgeState, answer: str, start: str
+) -> None:
+    for number in range(["none", "one", "two"].index(start)):
+        state.write(7, marked(f"old {number}"))
+    environ, variable, repository, open_forge = OPENERS[forge_name]
+    app: Any = FAKES[forge_name](state)
+    answers = FalseAnswers(
+        asgi_transport(app), lambda request: request.method != "GET", FALSE_ANSWERS[answer]
+    )
+    async with open_forge(environ | {variable: TOKEN}, repository, transport=answers) as forge:
+        with pytest.raises(OutcomeUnknownError):
+            await upsert(forge, TARGET, marked("new"))
+        assert answers.hits
+        answers.has_effect = True
+        assert (await upsert(forge, TARGET, marked("new")))[0] is not CommentResult.UNCHANGED
+    assert state.bodies() == [marked("new")]
+
+
+@pytest.mark.parametrize("answer", FALSE_ANSWERS)
+async def test_a_list_of_comments_is_never_a_false_answer(
+    forge_name: str, state: ForgeState, answer: str
+) -> None:
+    if answer == "list":
+        pytest.skip("an empty list is the answer when there is no comment")
+    environ, variable, repository, open_forge = OPENERS[forge_name]
+    app: Any = FAKES[forge_name](state)
+    answers = FalseAnswers(asgi_transport(app), answer=FALSE_ANSWERS[answer])
+    async with open_forge(environ | {variable: TOKEN}, repository, transport=answers) as forge:
+        with pytest.raises(ProviderError):
+            await upsert(forge, TARGET, marked("new"))
+        with pytest.raises(ProviderError):
+            await forge.merged_pull_request("abc")
+    assert state.bodies() == []

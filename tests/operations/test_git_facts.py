@@ -44,7 +44,9 @@ def plan_of(
     project = Project.open(repository.root)
     desired = resolve(project, use_cache=False).desired_or_raise()
     answers = ask_git(project, desired, observed)
-    inputs = PlanInputs(project="demo", desired=desired, observed=observed, git=answers.facts)
+    inputs = PlanInputs(
+        ownership=project.ownership, desired=desired, observed=observed, git=answers.facts
+    )
     policy = Policy(max_delete_percent=100)
     return make_plan(inputs, PlanOptions(policy, Allowances(delete=allowed))), answers
 

@@ -31,7 +31,7 @@ FACTS = BaseModelFacts(notices={"tone": ["models/gemini-2.5-flash retired"]})
 
 def test_a_plan_names_the_affected_versions_and_the_cost_of_training_again() -> None:
     serving = live(MODEL, promoted=1)
-    facts = with_retraining_costs(FACTS, REPORT, [MODEL], [serving])
+    facts = with_retraining_costs(FACTS, REPORT, [MODEL], {"tone": [serving]})
     notice = (
         f"it affects {serving.model_id}; training it again costs about $12.99 with "
         "models/gemini-3.5-flash; an unknown amount with models/gemini-3.5-flash-lite; Vertex AI "
@@ -45,8 +45,9 @@ def test_a_plan_names_the_affected_versions_and_the_cost_of_training_again() -> 
 def test_versions_that_are_not_ready_or_not_ours_are_not_affected() -> None:
     failed = live(MODEL, state=ModelState.FAILED)
     other = live(desired("other", provider="eu"), promoted=1)
-    assert with_retraining_costs(FACTS, REPORT, [MODEL], [failed, other]) == FACTS
+    versions = {"tone": [failed], "other": [other]}
+    assert with_retraining_costs(FACTS, REPORT, [MODEL], versions) == FACTS
     facts = with_retraining_costs(
-        FACTS, replace(REPORT, successors={}), [MODEL], [live(MODEL, promoted=1)]
+        FACTS, replace(REPORT, successors={}), [MODEL], {"tone": [live(MODEL, promoted=1)]}
     )
     assert facts == FACTS

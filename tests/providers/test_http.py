@@ -31,7 +31,7 @@ from tunedmodels.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from tunedmodels.providers import http
+from tunedmodels.providers import body, http
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.retry import LOOPBACK_BUDGET_S, MAX_ATTEMPTS, RetryPolicy
@@ -203,7 +203,7 @@ async def test_the_cure_for_a_refused_connection_starts_the_service() -> None:
 async def test_a_response_that_is_too_large_is_not_read_completely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http, "MAX_BODY_BYTES", 10)
+    monkeypatch.setattr(body, "MAX_BODY_BYTES", 10)
     http_client, _ = client(httpx.Response(200, content=b"x" * 11))
     with pytest.raises(ProviderError, match="larger than"):
         await send(http_client)

@@ -9,7 +9,8 @@ import pytest
 import stamina
 
 from tests.support.fakes.script import ScriptedTransport, error_response, ok_response
-from tunedmodels.providers.http import CONNECTIONS_PER_CLIENT, MAX_CONNECTIONS, Http
+from tunedmodels.providers.connection import MAX_CONNECTIONS
+from tunedmodels.providers.http import CONNECTIONS_PER_CLIENT, Http
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.pace import MAX_INTERVAL_S, MIN_INTERVAL_S, Pace
 

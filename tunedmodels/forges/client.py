@@ -6,12 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
 
-from tunedmodels.errors import InvalidArgumentError, ProviderError, UnauthenticatedError
+from tunedmodels.address import Address, hide_userinfo
+from tunedmodels.errors import (
+    InvalidArgumentError,
+    OutcomeUnknownError,
+    ProviderError,
+    UnauthenticatedError,
+)
+from tunedmodels.forges.forge import RETRY_CURE
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.identity import host_and_port, is_loopback
 from tunedmodels.providers.pagination import read_all
+from tunedmodels.scrubber import Scrubber
 
 T = TypeVar("T", list[Any], dict[str, Any])
 Entry = dict[str, Any]
@@ -27,6 +34,19 @@ class _ListPage:
     next_page_token: str
 
 
+def read_endpoint(environ: Mapping[str, str], name: str, default: str) -> str:
+    """Return the address of an API from a variable, or `default`. Raises InvalidArgumentError."""
+    value = environ.get(name, "").strip() or default
+    try:
+        Address.parse(value)
+    except ValueError as error:
+        raise InvalidArgumentError(
+            f"{name}: {hide_userinfo(value)!r} is not the address of an API: {error}.",
+            cure=f"Set it to an address such as {default}, or unset it:\n    unset {name}",
+        ) from None
+    return value
+
+
 async def list_all(http: Http, path: str, query: str) -> list[Entry]:
     """Return the entries of all pages of a list, which are linked by the Link header.
 
@@ -35,9 +55,15 @@ async def list_all(http: Http, path: str, query: str) -> list[Entry]:
 
     async def fetch(token: str) -> _ListPage:
         response = await http.request("GET", f"{path}?{token or query}", is_idempotent=True)
-        return _ListPage(decode_json(response.body, list), response.next_query)
+        entries = decode_json(response.body, list)
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise ProviderError("The response cannot be read: an entry is not a JSON object.")
+        return _ListPage(entries, response.next_query)
 
-    return await read_all(fetch, lambda entry: entry)
+    # Entries of some lists have no id; then only the number of pages is limited.
+    return await read_all(
+        fetch, lambda entry: entry, identify=lambda entry: str(entry.get("id", id(entry)))
+    )
 
 
 def decode_json(body: bytes, json_type: type[T]) -> T:
@@ -50,6 +76,43 @@ def decode_json(body: bytes, json_type: type[T]) -> T:
         expected = _JSON_TYPES[json_type]
         raise ProviderError(f"The response cannot be read: it is not a JSON {expected}.")
     return document
+
+
+async def write_comment(
+    http: Http, method: str, path: str, body: str, *, is_idempotent: bool
+) -> Entry:
+    """Send the body of a comment and return the comment of the response.
+
+    Raises OutcomeUnknownError when the response is not that comment, although its status is 2xx: a
+    proxy may have answered.
+    """
+    content = json.dumps({"body": body}).encode()
+    response = await http.request_body(method, path, is_idempotent=is_idempotent, content=content)
+    try:
+        entry = decode_json(response, dict)
+        entry_id(entry)
+    except ProviderError as error:
+        reason = error.message
+    else:
+        if has_same_text(str(entry.get("body")), body):
+            return entry
+        reason = "The response contains another comment."
+    raise OutcomeUnknownError(
+        f"The comment may or may not have been written. {reason}", cure=RETRY_CURE
+    )
+
+
+def entry_id(entry: Entry, key: str = "id") -> int:
+    """Return the number of an entry. Raises ProviderError when it has none."""
+    number = entry.get(key)
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise ProviderError(f"The response cannot be read: it has no number {key!r}.")
+    return number
+
+
+def has_same_text(body: str, written: str) -> bool:
+    """Whether two bodies differ at most in white space, which forges change."""
+    return body.split() == written.split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +137,14 @@ class Token:
         """Return False: the user sets the token, so it cannot be refreshed."""
         return False
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The token."""
+        return frozenset({self.value} - {""})
+
     def scrub(self, text: str) -> str:
-        """Return the text without the token, plain or encoded for a URL."""
-        for form in {self.value, quote(self.value, safe="")}:
-            text = text.replace(form, "[secret]") if form else text
-        return text
+        """Return the text without the token."""
+        return Scrubber(self.secrets).scrub(text)
 
     def problem(self, endpoint: str) -> ProviderError | None:
         """Return the reason why no request may be sent to `endpoint`, or None."""
@@ -90,7 +156,7 @@ class Token:
             return UnauthenticatedError(
                 "The token contains characters that are not valid in a token.", cure=self.cure
             )
-        if urlsplit(endpoint).scheme != "https" and not is_loopback(endpoint):
+        if not endpoint.startswith("https:") and not is_loopback(endpoint):
             return InvalidArgumentError(
                 f"The token would be sent to {host_and_port(endpoint)} unencrypted.",
                 cure="Use an https:// address of the API.",

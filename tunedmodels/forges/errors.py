@@ -59,7 +59,7 @@ def error_mapping(
             return UnavailableError(message, cure=_LATER, retry_after_s=failure.retry_after_s)
         return error_type(message, cure=cures.get(failure.http_status, ""))
 
-    return ErrorMapping(to_error, endpoint_cure, endpoint_cure, RETRY_CURE)
+    return ErrorMapping(to_error, endpoint_cure, endpoint_cure, RETRY_CURE, forge_name)
 
 
 def _error_type(failure: HttpFailure, text: str) -> type[ProviderError]:

@@ -56,10 +56,13 @@ class Forge(Protocol):
         """
 
     async def create(self, number: int, body: str) -> Comment:
-        """Create a comment. Raises OutcomeUnknownError when the response was lost."""
+        """Create a comment.
+
+        Raises OutcomeUnknownError when the response was lost, or is not that comment.
+        """
 
     async def edit(self, number: int, comment: Comment, body: str) -> None:
-        """Replace the body of a comment."""
+        """Replace the body of a comment. Raises OutcomeUnknownError as `create` does."""
 
     async def delete(self, number: int, comment: Comment) -> None:
         """Delete a comment; does nothing if it does not exist."""

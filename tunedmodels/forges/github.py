@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tunedmodels.errors import NotFoundError
-from tunedmodels.forges.client import Entry, Token, decode_json, list_all
+from tunedmodels.forges.client import Entry, Token, entry_id, list_all, read_endpoint, write_comment
 from tunedmodels.forges.errors import error_mapping
 from tunedmodels.forges.forge import CiRun, Comment
 from tunedmodels.providers.http import Http, Transport
@@ -64,15 +64,13 @@ class GitHub:
     async def create(self, number: int, body: str) -> Comment:
         """Create a comment."""
         path = f"{self._repository}/issues/{number}/comments"
-        answer = await self._http.request_body(
-            "POST", path, is_idempotent=False, content=_body(body)
-        )
-        return _comment(decode_json(answer, dict))
+        entry = await write_comment(self._http, "POST", path, body, is_idempotent=False)
+        return _comment(entry)
 
     async def edit(self, number: int, comment: Comment, body: str) -> None:  # noqa: ARG002  # required by the contract
-        """Replace the body of a comment."""
+        """Replace the body of a comment. Raises OutcomeUnknownError as `create` does."""
         path = f"{self._repository}/issues/comments/{comment.id}"
-        await self._http.request_body("PATCH", path, is_idempotent=True, content=_body(body))
+        await write_comment(self._http, "PATCH", path, body, is_idempotent=True)
 
     async def delete(self, number: int, comment: Comment) -> None:  # noqa: ARG002  # required by the contract
         """Delete a comment; does nothing if it does not exist."""
@@ -86,7 +84,7 @@ class GitHub:
         entries = await list_all(self._http, path, "per_page=100")
         merged = [entry for entry in entries if entry.get("merged_at")]
         exact = [entry for entry in merged if entry.get("merge_commit_sha") == commit]
-        return next((int(entry["number"]) for entry in exact or merged), None)
+        return next((entry_id(entry, "number") for entry in exact or merged), None)
 
 
 def _is_trusted(entry: Entry) -> bool:
@@ -96,11 +94,7 @@ def _is_trusted(entry: Entry) -> bool:
 
 def _comment(entry: Entry) -> Comment:
     body = str(entry.get("body") or "").replace("\r\n", "\n")
-    return Comment(int(entry["id"]), body, str(entry.get("html_url", "")))
-
-
-def _body(text: str) -> bytes:
-    return json.dumps({"body": text}).encode()
+    return Comment(entry_id(entry), body, str(entry.get("html_url", "")))
 
 
 def read_ci_run(environ: Mapping[str, str]) -> CiRun:
@@ -149,6 +143,5 @@ def open_github(
 ) -> GitHub:
     """Open a repository with GITHUB_TOKEN, or else GH_TOKEN."""
     token = (environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN", "")).strip()
-    return GitHub(
-        environ.get("GITHUB_API_URL") or DEFAULT_ENDPOINT, token, repository, transport=transport
-    )
+    endpoint = read_endpoint(environ, "GITHUB_API_URL", DEFAULT_ENDPOINT)
+    return GitHub(endpoint, token, repository, transport=transport)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Self
 from urllib.parse import quote
 
 from tunedmodels.errors import NotFoundError
-from tunedmodels.forges.client import Entry, Token, decode_json, list_all
+from tunedmodels.forges.client import (
+    Entry,
+    Token,
+    decode_json,
+    entry_id,
+    list_all,
+    read_endpoint,
+    write_comment,
+)
 from tunedmodels.forges.errors import error_mapping
 from tunedmodels.forges.forge import CiRun, Comment
 from tunedmodels.providers.http import Http, Transport
@@ -71,15 +78,13 @@ class GitLab:
     async def create(self, number: int, body: str) -> Comment:
         """Create a note."""
         path = self._notes(number)
-        answer = await self._http.request_body(
-            "POST", path, is_idempotent=False, content=_body(body)
-        )
-        return self._comment(number, decode_json(answer, dict))
+        entry = await write_comment(self._http, "POST", path, body, is_idempotent=False)
+        return self._comment(number, entry)
 
     async def edit(self, number: int, comment: Comment, body: str) -> None:
         """Replace the body of a note."""
         path = f"{self._notes(number)}/{comment.id}"
-        await self._http.request_body("PUT", path, is_idempotent=True, content=_body(body))
+        await write_comment(self._http, "PUT", path, body, is_idempotent=True)
 
     async def delete(self, number: int, comment: Comment) -> None:
         """Delete a note; does nothing if it does not exist."""
@@ -94,27 +99,23 @@ class GitLab:
         merged = [entry for entry in entries if entry.get("state") == "merged"]
         keys = ("merge_commit_sha", "squash_commit_sha")
         exact = [entry for entry in merged if commit in [entry.get(key) for key in keys]]
-        return next((int(entry["iid"]) for entry in exact or merged), None)
+        return next((entry_id(entry, "iid") for entry in exact or merged), None)
 
     async def _user_id(self) -> int:
         user = decode_json(await self._http.request_body("GET", "user", is_idempotent=True), dict)
-        return int(user["id"])
+        return entry_id(user)
 
     def _notes(self, number: int) -> str:
         return f"{self._project}/merge_requests/{number}/notes"
 
     def _comment(self, number: int, entry: Entry) -> Comment:
-        note = int(entry["id"])
+        note = entry_id(entry)
         url = f"{self._page}/-/merge_requests/{number}#note_{note}" if self._page else ""
         return Comment(note, str(entry.get("body") or "").replace("\r\n", "\n"), url)
 
 
 def _author_id(entry: Entry) -> object:
     return (entry.get("author") or {}).get("id")
-
-
-def _body(text: str) -> bytes:
-    return json.dumps({"body": text}).encode()
 
 
 def read_ci_run(environ: Mapping[str, str]) -> CiRun:
@@ -140,7 +141,7 @@ def open_gitlab(
     """Open a project with GITLAB_TOKEN, or else with the token of the job."""
     token = environ.get("GITLAB_TOKEN", "").strip()
     return GitLab(
-        environ.get("CI_API_V4_URL") or DEFAULT_ENDPOINT,
+        read_endpoint(environ, "CI_API_V4_URL", DEFAULT_ENDPOINT),
         token or environ.get("CI_JOB_TOKEN", "").strip(),
         repository,
         page=environ.get("CI_MERGE_REQUEST_PROJECT_URL") or environ.get("CI_PROJECT_URL", ""),

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
 from tunedmodels.errors import OutcomeUnknownError, RefusedError
-from tunedmodels.forges.forge import Comment, Forge
+from tunedmodels.forges.client import has_same_text
+from tunedmodels.forges.forge import RETRY_CURE, Comment, Forge
 
 # Levels of markers that are not a level of detail of a plan:
 STALE_LEVEL: Final = "stale"  # the plan of the comment is stale
@@ -105,14 +107,13 @@ class Marker:
 async def upsert(forge: Forge, target: CommentTarget, body: str) -> tuple[CommentResult, Comment]:
     """Write `body` to the comment, which is created if missing; no request if it is equal.
 
-    After a create whose response was lost, look for the comment before reporting the error. Raises
-    OutcomeUnknownError when it does not exist.
+    After a create or an edit with an unknown outcome, look for the comment before reporting the
+    error. Raises OutcomeUnknownError when it does not exist, or has another body.
     """
     if comments := await _find(forge, target):
-        for older in comments[:-1]:
-            # A target without a directory may match the comments of several projects.
-            if _identity(older) == _identity(comments[-1]):
-                await forge.delete(target.number, older)
+        # A target without a directory may match the comments of several projects.
+        same = [one for one in comments[:-1] if _identity(one) == _identity(comments[-1])]
+        await _delete(forge, target, same)
         return await _edit(forge, target, comments[-1], body)
     try:
         return CommentResult.CREATED, await forge.create(target.number, body)
@@ -185,5 +186,24 @@ async def _edit(
 ) -> tuple[CommentResult, Comment]:
     if comment.body.rstrip() == body.rstrip():  # forges strip the end of a body
         return CommentResult.UNCHANGED, comment
-    await forge.edit(target.number, comment, body)
+    try:
+        await forge.edit(target.number, comment, body)
+    except OutcomeUnknownError:
+        current = await _find(forge, target)
+        if not any(c.id == comment.id and has_same_text(c.body, body) for c in current):
+            raise
     return CommentResult.EDITED, comment
+
+
+async def _delete(forge: Forge, target: CommentTarget, comments: Sequence[Comment]) -> None:
+    """Delete comments, and read back that they are deleted."""
+    if not comments:
+        return
+    for comment in comments:
+        with suppress(OutcomeUnknownError):
+            await forge.delete(target.number, comment)
+    remaining = {comment.id for comment in await _find(forge, target)}
+    if remaining & {comment.id for comment in comments}:
+        raise OutcomeUnknownError(
+            "An older comment with a plan may or may not have been deleted", cure=RETRY_CURE
+        )

@@ -12,7 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
+from urllib.parse import unquote
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -26,6 +28,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tunedmodels import __version__
+from tunedmodels.address import Address
 from tunedmodels.errors import Exit
 from tunedmodels.events import (
     Chosen,
@@ -44,10 +47,13 @@ from tunedmodels.events import (
     Uploaded,
 )
 from tunedmodels.listeners.listener import OnWarning, RunInfo
+from tunedmodels.scrubber import Scrubber
+from tunedmodels.text import printable
 
 _TIMEOUT_S: Final = 5  # an unavailable collector must not delay a CI job for long
 _ERROR_CODES: Final = (Exit.ERROR, Exit.REFUSED, Exit.GATE)
 _SCOPE: Final = "tunedmodels"
+_LOGGER: Final = logging.getLogger("opentelemetry")
 
 _VersionKey = tuple[str, str]  # name and version id
 _ChangeProgress = Progressed | Evaluating | Judged | Tried | Chosen
@@ -64,6 +70,11 @@ class OpenTelemetry:
         on_warning: OnWarning,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._errors = _LastError()
+        self._scrubber = Scrubber(_secrets(environ))
+        # From the beginning: otherwise every failed attempt during the run is printed.
+        _LOGGER.addHandler(self._errors)
+        _LOGGER.propagate = False
         resource = Resource.create({} if _has_service_name(environ) else {SERVICE_NAME: _SCOPE})
         self._tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         timeout = None if environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else _TIMEOUT_S
@@ -163,18 +174,19 @@ class OpenTelemetry:
         await asyncio.to_thread(self._flush)
 
     def _flush(self) -> None:
-        last_error = _LastError()
-        logger = logging.getLogger("opentelemetry")
-        logger.addHandler(last_error)
-        logger.propagate = False  # otherwise every attempt is printed
         try:
             with ThreadPoolExecutor(2) as executor:
-                executor.submit(self._tracer_provider.shutdown)
-                executor.submit(self._meter_provider.shutdown)
+                tasks = [
+                    executor.submit(self._tracer_provider.shutdown),
+                    executor.submit(self._meter_provider.shutdown),
+                ]
         finally:
-            logger.removeHandler(last_error)
-        if last_error.message:
-            self._on_warning(f"OpenTelemetry could not send everything: {last_error.message}")
+            _LOGGER.removeHandler(self._errors)
+        failed = [type(error).__name__ for task in tasks if (error := task.exception())]
+        message = self._errors.message or ", ".join(failed)
+        if message:
+            message = printable(self._scrubber.scrub(message))
+            self._on_warning(f"OpenTelemetry could not send everything: {message}")
 
     def _child_span(self, parent: Span, title: str, name: str, model_id: str) -> Span:
         return self._tracer.start_span(
@@ -207,6 +219,19 @@ class _LastError(logging.Handler):
         """Store the message of an error."""
         if record.levelno >= logging.ERROR:
             self.message = record.getMessage()
+
+
+def _secrets(environ: Mapping[str, str]) -> set[str]:
+    """Return the passwords in addresses of collectors, and the values of the headers."""
+    secrets: set[str] = set()
+    for name, value in environ.items():
+        if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT"):
+            with suppress(ValueError):
+                secrets |= Address.parse(value).secrets
+        elif name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS"):
+            values = (pair.partition("=")[2].strip() for pair in value.split(","))
+            secrets |= {form for value in values for form in (value, unquote(value))}
+    return secrets
 
 
 def _has_service_name(environ: Mapping[str, str]) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tunedmodels.address import Address
 from tunedmodels.errors import Exit, InvalidArgumentError, ProviderError
 from tunedmodels.events import (
     Ending,
@@ -26,7 +28,7 @@ from tunedmodels.events import (
 )
 from tunedmodels.listeners.listener import OnWarning, RunInfo
 from tunedmodels.providers.http import Http, Transport
-from tunedmodels.providers.identity import host_and_port, is_loopback
+from tunedmodels.scrubber import Scrubber
 
 _MAX_LINES: Final = 10
 _ENDINGS: Final[dict[type[Ending], str]] = {
@@ -48,9 +50,41 @@ _RESULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookAddress:
-    """The address of a webhook; only its host appears in messages."""
+    """The address of a webhook, which is a secret as a whole: only its host appears in messages."""
 
-    url: str = field(repr=False)
+    address: Address
+
+    @classmethod
+    def parse(cls, text: str) -> WebhookAddress:
+        """Return the address. Raises InvalidArgumentError, without the text, if it is not valid."""
+        try:
+            return cls(Address.parse(text))
+        except ValueError as error:
+            raise InvalidArgumentError(
+                f"TUNEDMODELS_WEBHOOK is not the address of a webhook: {error}. Its value is "
+                "secret and is not shown.",
+                cure="Set it to the whole https:// address, or unset it.",
+            ) from None
+
+    @property
+    def origin(self) -> str:
+        """The address without the path and the query; with the user name, which is sent."""
+        userinfo = f"{self.address.userinfo}@" if self.address.userinfo else ""
+        return f"{self.address.scheme}://{userinfo}{self.address.host_and_port}"
+
+    @property
+    def target(self) -> str:
+        """The path and the query."""
+        query = f"?{self.address.query}" if self.address.query else ""
+        return urlsplit(self.address.url).path.lstrip("/") + query
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The path, its last parts and the query, as written and decoded."""
+        path = self.address.path.strip("/")
+        raw = {path, self.address.query, path.rpartition("/")[2]} - {""}
+        raw |= {value for _, value in parse_qsl(self.address.query)}
+        return frozenset(raw | {unquote(part) for part in raw}) | self.address.secrets
 
     def headers(self) -> dict[str, str]:
         """Return no headers: the address is the only credential."""
@@ -61,31 +95,27 @@ class WebhookAddress:
         return False
 
     def scrub(self, text: str) -> str:
-        """Return the text without the path and the query, which are secret, in any encoding."""
-        parts = urlsplit(self.url)
-        secrets = {part for part in (parts.path.strip("/"), parts.query) if part}
-        for secret in sorted(secrets, key=len, reverse=True):
-            for form in (secret, unquote(secret), quote(secret, safe="/")):
-                text = text.replace(form, "[secret]")
-        return text
+        """Return the text without the path and the query, in any encoding."""
+        return Scrubber(self.secrets).scrub(text)
 
-    def problem(self, endpoint: str) -> ProviderError | None:
-        """Return the reason why no request may be sent to `endpoint`, or None."""
-        if is_loopback(endpoint) or urlsplit(endpoint).scheme == "https":
+    def problem(self, endpoint: str) -> ProviderError | None:  # noqa: ARG002  # required by the contract
+        """Return the reason why no request may be sent, or None."""
+        if self.address.is_private:
             return None
         return InvalidArgumentError(
-            f"The address of the webhook would be sent to {host_and_port(endpoint)} unencrypted.",
+            f"The address of the webhook would be sent to {self.address.host_and_port} "
+            "unencrypted.",
             cure="Use an https:// address.",
         )
 
 
 class Webhook:
-    """Posts one message at the end of a run."""
+    """Posts one message at the end of a run. Raises InvalidArgumentError for an invalid `url`."""
 
     def __init__(
         self, url: str, run: RunInfo, *, on_warning: OnWarning, transport: Transport | None = None
     ) -> None:
-        self._address = WebhookAddress(url)
+        self._address = WebhookAddress.parse(url)
         self._run = run
         self._on_warning = on_warning
         self._transport = transport
@@ -99,18 +129,18 @@ class Webhook:
     async def finish(self, code: int) -> None:
         """Post the message; a failure is a warning and does not change the exit code."""
         body = json.dumps({"text": webhook_message(self._run, self._endings, code)})
-        parts = urlsplit(self._address.url)
-        path = parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
-        http = Http(f"{parts.scheme}://{parts.netloc}", self._address, transport=self._transport)
+        host = self._address.address.host_and_port
         try:
-            # Not repeated when it may have arrived, so that the message is not posted twice.
-            await http.request_body("POST", path, is_idempotent=False, content=body.encode())
+            async with aclosing(
+                Http(self._address.origin, self._address, transport=self._transport)
+            ) as http:
+                # Not repeated when it may have arrived, so that it is not posted twice.
+                await http.request_body(
+                    "POST", self._address.target, is_idempotent=False, content=body.encode()
+                )
         except ProviderError as error:
-            host = host_and_port(self._address.url)
             reason = self._address.scrub(error.message)
             self._on_warning(f"The message to the webhook at {host} could not be sent: {reason}")
-        finally:
-            await http.aclose()
 
 
 def webhook_message(run: RunInfo, endings: list[Ending], code: int) -> str:

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tunedmodels.errors import Problem
+from pydantic.alias_generators import to_snake
+
+from tunedmodels.address import Address
+from tunedmodels.errors import Problem, Severity
 from tunedmodels.manifests.collect import RawManifest
 from tunedmodels.manifests.declaration import DeclaredModel, locate
 from tunedmodels.manifests.discover import is_below
@@ -22,6 +25,7 @@ from tunedmodels.text import printable, suggest
 
 _NAME_PATH: Final = ("metadata", "name")
 _SWEEP_PATH: Final = "spec.sweep.hyperparameters"
+_ENDPOINTS: Final = ("endpoint", "storageEndpoint")
 _RATES: Final = ("learningRate", "learningRateMultiplier")
 
 
@@ -46,10 +50,26 @@ def check_providers(
     if project.spec.provider not in providers:
         location = locate(manifest.layers, parse_path(path))
         yield location.problem(*_unknown_provider(project.spec.provider, providers))
+    yield from _check_endpoints(project, manifest)
     for model in models:
         name = model.spec.provider
         if name is not None and name not in providers:
             yield model.location_of(path).problem(*_unknown_provider(name, providers))
+
+
+def _check_endpoints(project: ProjectManifest, manifest: RawManifest) -> Iterator[Problem]:
+    """Warn about a password in an endpoint: everyone who can read the repository has it."""
+    for name, settings in project.spec.providers.items():
+        for field in _ENDPOINTS:
+            url = getattr(settings, to_snake(field), None)
+            if url and Address.parse(url).userinfo:
+                location = locate(manifest.layers, ("spec", "providers", name, field))
+                yield location.problem(
+                    "password-in-manifest",
+                    "contains a user name or a password, which every reader of this file can see",
+                    "remove it from the URL, and change the password",
+                    Severity.WARNING,
+                )
 
 
 def _unknown_provider(name: str, providers: Iterable[str]) -> tuple[str, str, str]:

@@ -161,10 +161,6 @@ def _describe_pattern(field: str, value: str) -> tuple[str, str, str]:
             name = value.removeprefix("models/").strip().rsplit("/", 1)[-1]
             cure = f"Did you mean models/{printable(name)}?" if name else ""
             return "wrong-value", f"must be models/NAME {got}", cure
-        case "endpoint":
-            is_web = value.startswith(("http://", "https://"))
-            rule = "be a URL without a query" if is_web else "begin with http:// or https://"
-            return "wrong-value", f"must {rule} {got}", "use for example http://127.0.0.1:8787"
         case _:
             return "wrong-value", f"has the wrong format {got}", ""
 

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tunedmodels import __version__
+from tunedmodels.address import Address
 from tunedmodels.errors import ProviderError, StoreError, TunedModelsError
 from tunedmodels.project import git
 from tunedmodels.project.project import Project
@@ -20,7 +20,8 @@ from tunedmodels.schema.project import AnyProvider, EmbeddedSettings, GeminiSett
 from tunedmodels.text import suggest
 
 _PACKAGES = ("google-auth", "httpx", "msgspec", "numpy", "pydantic", "safetensors", "starlette")
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_NETWORK_VARIABLES = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
 _LOW_SPACE = 1024**3  # bytes; a store with a thousand models and their examples takes less
 _MIN_SPACE = 32 * 1024**2  # bytes; SQLite needs space next to its file for every write
 
@@ -40,7 +41,11 @@ async def diagnose(
     machine = tuple(on_machine.results)
     reports = [DoctorReport("machine", platform.platform(terse=True), machine)]
     for name, settings in providers.items():
-        findings = await _check_provider(project, name, settings, environ)
+        try:
+            findings = await _check_provider(project, name, settings, environ)
+        except ProviderError as error:  # no client can be opened
+            findings = Findings()
+            findings.error("connection", error)
         reports.append(DoctorReport(name, _describe(settings), tuple(findings.results)))
     return reports
 
@@ -60,7 +65,7 @@ def _describe(settings: AnyProvider) -> str:
         case EmbeddedSettings():
             return "embedded"
         case GeminiSettings():
-            return f"gemini at {settings.endpoint}"
+            return f"gemini at {Address.parse(settings.endpoint)}"
         case _:
             return f"vertex: {settings.project}, {settings.location}, gs://{settings.bucket}"
 
@@ -99,12 +104,7 @@ def _check_machine(environ: Mapping[str, str]) -> Findings:
     findings = Findings()
     findings.ok("version", f"tunedmodels {__version__} on Python {platform.python_version()}")
     findings.ok("packages", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
-    for name in _PROXIES:
-        if proxy := environ.get(name):
-            url = urlsplit(proxy)  # shown without its user name and password
-            shown = f"{url.hostname}:{url.port}" if url.port else url.hostname or "?"
-            findings.ok("proxy", f"{name}: requests go through {shown}")
-            break
+    _check_network(environ, findings)
     return findings
 
 
@@ -119,6 +119,26 @@ def _check_git(project: Project, findings: Findings) -> None:
         findings.warning("git", message, git.UNSHALLOW)
     elif state.top:
         findings.ok("git", f"commit {state.head}" if state.head else "no commit yet")
+
+
+def _check_network(environ: Mapping[str, str], findings: Findings) -> None:
+    """Report the proxies and the certificates that the environment names."""
+    if not any(environ.get(name) for name in _NETWORK_VARIABLES):
+        return  # the HTTP client is slow to import
+    from tunedmodels.providers.connection import certificates, proxy_of, require_proxies
+
+    try:
+        require_proxies(environ)
+    except ProviderError as error:
+        findings.error("proxy", error)
+    else:
+        if proxy := proxy_of(Address.parse("https://example.com"), environ):
+            name, address = proxy
+            findings.ok("proxy", f"{name}: requests go through {address.host_and_port}")
+    try:
+        certificates(environ)
+    except ProviderError as error:
+        findings.error("certificates", error)
 
 
 def _version(package: str) -> str:

@@ -110,6 +110,8 @@ class ErrorMapping:
     """How to start the service when nothing listens on a loopback endpoint."""
     outcome_unknown_cure: str
     """How to find out whether a call whose response was lost was executed."""
+    service: str
+    """The name of the service, for messages."""
 
 
 def to_error(
@@ -170,10 +172,11 @@ GOOGLE: Final = ErrorMapping(
     _ENDPOINT_CURE,
     _LOCAL_CURE,
     "Check the current state first:\n    tunedmodels status",
+    "the Gemini API",
 )
 
 
-def _cloud_mapping(role_cure: str, endpoint_cure: str) -> ErrorMapping:
+def _cloud_mapping(service: str, role_cure: str, endpoint_cure: str) -> ErrorMapping:
     """Return GOOGLE with other cures, and with the id of the request in each message."""
 
     def cloud_error(failure: HttpFailure) -> ProviderError:
@@ -190,12 +193,16 @@ def _cloud_mapping(role_cure: str, endpoint_cure: str) -> ErrorMapping:
         return error
 
     return replace(
-        GOOGLE, to_error=cloud_error, endpoint_cure=endpoint_cure, local_cure=endpoint_cure
+        GOOGLE,
+        to_error=cloud_error,
+        endpoint_cure=endpoint_cure,
+        local_cure=endpoint_cure,
+        service=service,
     )
 
 
-VERTEX: Final = _cloud_mapping(_VERTEX_ROLE_CURE, _VERTEX_CURE)
-STORAGE: Final = _cloud_mapping(_STORAGE_ROLE_CURE, _BUCKET_CURE)
+VERTEX: Final = _cloud_mapping("Vertex AI", _VERTEX_ROLE_CURE, _VERTEX_CURE)
+STORAGE: Final = _cloud_mapping("Cloud Storage", _STORAGE_ROLE_CURE, _BUCKET_CURE)
 
 
 def unreachable_error(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
+import os
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -26,9 +26,9 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
+import httpx
 import stamina
 
-from tunedmodels import __version__
 from tunedmodels.errors import (
     OutcomeUnknownError,
     ProviderError,
@@ -36,8 +36,16 @@ from tunedmodels.errors import (
     UnavailableError,
 )
 from tunedmodels.providers import errors
+from tunedmodels.providers.body import read_body, read_lines
+from tunedmodels.providers.connection import (
+    MAX_CONNECTIONS,
+    open_client,
+    parse_endpoint,
+    proxy_of,
+    proxy_secrets,
+)
 from tunedmodels.providers.errors import ErrorMapping, HttpFailure
-from tunedmodels.providers.identity import Identity, host_and_port, is_loopback
+from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.pace import Pace
 from tunedmodels.providers.retry import (
     BUDGET_S,
@@ -47,11 +55,8 @@ from tunedmodels.providers.retry import (
     OnRetry,
     RetryPolicy,
 )
-
-# If rich and click are installed, httpx imports its command line, which takes 70 ms. With None in
-# sys.modules that import fails, and httpx continues without a command line.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is missing in typeshed
-import httpx  # noqa: E402  # after the line above
+from tunedmodels.scrubber import Scrubber
+from tunedmodels.text import printable
 
 AsgiMessage = MutableMapping[str, Any]
 AsgiApp = Callable[
@@ -62,9 +67,7 @@ Transport = httpx.AsyncBaseTransport
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
-MAX_CONNECTIONS = 50  # also requests in flight
 CONNECTIONS_PER_CLIENT = 10  # with more, the pool of httpx needs more time than the requests
-MAX_BODY_BYTES = 256 * 1024 * 1024  # 1,000 models with complete loss curves take about 30 MiB
 
 # stamina logs every retry. Without a handler, Python would print that next to our own messages.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -104,9 +107,10 @@ class Http:
         on_retry: OnRetry | None = None,
         budget_s: float | None = None,
     ) -> None:
-        self._endpoint = endpoint.rstrip("/")
-        self._host = host_and_port(endpoint)
-        self._is_local = is_loopback(endpoint)
+        self._address = parse_endpoint(endpoint, error_mapping)
+        self._endpoint = self._address.url.rstrip("/")
+        self._host = self._address.host_and_port
+        self._is_local = self._address.is_loopback
         self._credentials = credentials
         self._error_mapping = error_mapping
         default_s = LOOPBACK_BUDGET_S if self._is_local else BUDGET_S
@@ -115,24 +119,18 @@ class Http:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._pace = Pace()
         self._transport = transport
-        # Reading all certificates takes 50 ms.
-        self._verify = False if endpoint.startswith("http:") else httpx.create_ssl_context()
         self._clients = [self._open_client()]
         self._in_flight = [0]
+        self._environ_secrets = self._address.secrets | proxy_secrets(os.environ)
+        self._scrubbers: dict[frozenset[str], Scrubber] = {}
 
     def _open_client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers={
-                "user-agent": f"tunedmodels/{__version__}",
-                # On one machine compression takes more time than it saves.
-                **({"accept-encoding": "identity"} if self._is_local else {}),
-            },
-            transport=self._transport,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            trust_env=not self._is_local,  # a proxy cannot reach the loopback of this machine
-            verify=self._verify,
-            follow_redirects=False,
-        )
+        return open_client(self._address, self._error_mapping, transport=self._transport)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service runs on this machine."""
+        return self._is_local
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -213,7 +211,7 @@ class Http:
                 with attempt, self._outcome_unknown(call, is_idempotent=is_idempotent):
                     async with self._open_response(request, extra_success) as response:
                         return HttpResponse(
-                            await _read_body(response),
+                            await self._read_answer(response, call),
                             _next_query(response),
                             response.status_code,
                             response.headers,
@@ -236,7 +234,7 @@ class Http:
             ):
                 with attempt:
                     response = await stack.enter_async_context(self._open_response(request))
-            async for line in response.aiter_lines():
+            async for line in read_lines(response):
                 yield line
 
     def _retry_hook(self, call: str) -> Callable[[Exception], float | bool]:
@@ -316,17 +314,22 @@ class Http:
         return await client.send(request, stream=True)
 
     async def _read_failure(self, response: httpx.Response) -> ProviderError:
-        return self._error_mapping.to_error(
+        error = self._error_mapping.to_error(
             HttpFailure(
                 http_status=response.status_code,
                 headers=response.headers,
-                body=await _read_body(response),
+                body=await read_body(response),
                 host=self._host,
                 is_local=self._is_local,
-                scrub=self._credentials.scrub,
+                scrub=self._scrub,
                 retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
             )
         )
+        # The cure may contain names from the response as well.
+        error.message = self._scrub(error.message)
+        error.cure = printable(self._scrub(error.cure), keep_newlines=True)
+        error.args = (error.message,)
+        return error
 
     @contextmanager
     def _outcome_unknown(self, call: str, *, is_idempotent: bool) -> Iterator[None]:
@@ -341,8 +344,43 @@ class Http:
                 cure=self._error_mapping.outcome_unknown_cure,
             ) from error
 
+    async def _read_answer(self, response: httpx.Response, call: str) -> bytes:
+        """Return the body of a success; without it, the outcome of a change is unknown."""
+        try:
+            return self._scrubber.scrub_body(await read_body(response))
+        except (ProviderError, httpx.DecodingError) as error:
+            if call.startswith("GET "):
+                raise
+            reason = error.message if isinstance(error, ProviderError) else str(error)
+            raise OutcomeUnknownError(
+                f"{call} may or may not have been executed, since its response cannot be read: "
+                f"{self._scrub(reason)}",
+                cure=self._error_mapping.outcome_unknown_cure,
+            ) from error
+
+    @property
+    def _scrubber(self) -> Scrubber:
+        """For all secrets that this client knows by now."""
+        secrets = self._environ_secrets | self._credentials.secrets
+        return self._scrubbers.setdefault(secrets, Scrubber(secrets))
+
+    def _scrub(self, text: str) -> str:
+        return self._credentials.scrub(self._scrubber.scrub(text))
+
     def _connection_error(self, error: httpx.HTTPError) -> ProviderError:
-        message = self._credentials.scrub(str(error)) or type(error).__name__
+        failure = self._to_connection_error(error)
+        failure.message = self._scrub(failure.message)
+        proxy = proxy_of(self._address, os.environ)
+        if proxy and isinstance(
+            error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError
+        ):
+            name, address = proxy
+            failure.message += f" Requests go through the proxy {address.host_and_port} of {name}."
+        failure.args = (failure.message,)
+        return failure
+
+    def _to_connection_error(self, error: httpx.HTTPError) -> ProviderError:
+        message = self._scrub(str(error)) or type(error).__name__
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
                 return errors.unreachable_error(
@@ -361,19 +399,6 @@ class Http:
 def asgi_transport(app: AsgiApp) -> Transport:
     """Return a transport to an ASGI application in this process, without a port or network."""
     return httpx.ASGITransport(app=app)
-
-
-async def _read_body(response: httpx.Response) -> bytes:
-    """Return the body. Raises ProviderError when it exceeds the limit."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            limit = MAX_BODY_BYTES // 2**20
-            raise ProviderError(f"The response is larger than {limit} MiB; reading it was stopped.")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _next_query(response: httpx.Response) -> str:

@@ -6,13 +6,13 @@ precedence: it is short-lived, so the user set it on purpose.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
-from urllib.parse import quote, urlsplit
 
+from tunedmodels.address import Address, hide_userinfo
 from tunedmodels.errors import InvalidArgumentError, ProviderError, UnauthenticatedError
+from tunedmodels.scrubber import Scrubber
 
 GEMINI_ENDPOINT = "https://generativelanguage.googleapis.com"
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
@@ -56,6 +56,10 @@ class Identity(Protocol):
         headers replace them. Raises ProviderError when no new token can be obtained.
         """
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every secret as it is sent; a service may repeat it in its responses."""
+
     def scrub(self, text: str) -> str:
         """Return the text with every secret replaced."""
 
@@ -92,10 +96,9 @@ class Credentials:
         return bool(self.api_key or self.access_token)
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """Every form in which a secret may occur in the text of a service."""
-        raw = [secret for secret in (self.api_key, self.access_token) if secret]
-        return tuple({form for secret in raw for form in (secret, quote(secret, safe=""))})
+    def secrets(self) -> frozenset[str]:
+        """The key and the token."""
+        return frozenset(secret for secret in (self.api_key, self.access_token) if secret)
 
     def headers(self) -> dict[str, str]:
         """Return the headers that carry the credentials; URLs never do, since they are logged."""
@@ -110,7 +113,7 @@ class Credentials:
 
     def scrub(self, text: str) -> str:
         """Return the text with every secret replaced."""
-        return replace_secrets(text, self.secrets)
+        return Scrubber(self.secrets).scrub(text)
 
     def problem(self, endpoint: str) -> ProviderError | None:
         """Return the reason why these may not be sent to `endpoint`, or None."""
@@ -125,7 +128,7 @@ class Credentials:
             return UnauthenticatedError(
                 f"{host_and_port(endpoint)} requires an API key, and none is set.", cure=KEY_CURE
             )
-        if urlsplit(endpoint).scheme != "https":
+        if not endpoint.startswith("https:"):
             return InvalidArgumentError(
                 f"The key would be sent to {host_and_port(endpoint)} unencrypted.", cure=HTTPS_CURE
             )
@@ -136,24 +139,17 @@ class Credentials:
         return self.api_key + self.access_token + self.quota_project
 
 
-def replace_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with every secret replaced by `[secret]`."""
-    # Longest first: a secret that contains another one must not remain in part.
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "[secret]")
-    return text
-
-
 def is_loopback(endpoint: str) -> bool:
     """Whether the endpoint is a loopback address, which other machines cannot reach."""
-    host = urlsplit(endpoint).hostname or ""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return Address.parse(endpoint).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
 
 
 def host_and_port(endpoint: str) -> str:
     """Return `host:port` for messages, without user name, password and path."""
-    parts = urlsplit(endpoint)
-    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or endpoint
+    try:
+        return Address.parse(endpoint).host_and_port
+    except ValueError:
+        return hide_userinfo(endpoint)

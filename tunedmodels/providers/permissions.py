@@ -21,7 +21,8 @@ _PERMISSION = re.compile(
     r"|does not have (storage\.[\w.]+) access"
     r"|Permission (iam\.[\w.]+) is required"
 )
-_PROJECT = re.compile(r"projects/([^/\s'\"]+)")
+_NAME = re.compile(r"[\w.:@/-]{1,200}", re.ASCII)
+_PROJECT = re.compile(r"projects/([\w.:-]+)", re.ASCII)
 _ACCOUNT = re.compile(r"(?P<account>[\w.+-]+@[\w.-]+) does not have")
 _CONSUMER_ROLE = "roles/serviceusage.serviceUsageConsumer"
 
@@ -40,7 +41,8 @@ _ROLES = (
 
 def permission_cure(status: Status) -> str:
     """Return the cure for a 403, or an empty string when the response does not say enough."""
-    metadata = status.metadata
+    # A cure is a command: it contains only names, never text that a shell would interpret.
+    metadata = {key: value for key, value in status.metadata.items() if _NAME.fullmatch(value)}
     if status.reason in _CURES:
         return _CURES[status.reason](metadata)
     if "insufficient authentication scopes" in status.message:

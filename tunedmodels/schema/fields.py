@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from tunedmodels.address import Address, hide_userinfo
+
 
 class ManifestModel(BaseModel):
     """A part of a manifest: camelCase in the file, no unknown fields, immutable.
@@ -37,8 +39,27 @@ class ManifestModel(BaseModel):
 # 31 + "-" + 8 hex digits of the fingerprint = the 40 characters that a tunedModelId may have.
 # Source: CreateTunedModelRequest.tuned_model_id, Gemini API v1beta.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$")]
+
+
+def _check_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    rule = ""
+    try:
+        Address.parse(value)
+    except ValueError as error:
+        is_web = value.startswith(("http://", "https://"))
+        rule = f"be a URL: {error}" if is_web else "begin with http:// or https://"
+    if not rule and ("?" in value or "#" in value):
+        rule = "be a URL without a query"
+    if rule:
+        got = hide_userinfo(value)
+        raise ValueError(f"must {rule} (got {got!r}); use for example http://127.0.0.1:8787")
+    return value
+
+
+Url = Annotated[str, BeforeValidator(_check_url), StringConstraints(pattern=r"^https?://[^\s?#]+$")]
 Lineage = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
 ServiceAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 

@@ -236,12 +236,13 @@ class GenerateResponse(ApiMessage):
 
 
 def decode(body: bytes, message_type: type[T]) -> T:
-    """Decode a body; an empty body is an empty message.
+    """Decode a body.
 
-    Raises msgspec.DecodeError (or its subclass ValidationError) when it is not such a message.
+    Raises msgspec.DecodeError (or its subclass ValidationError) when it is not such a message. An
+    empty body is not one: an empty message is `{}`.
     """
     # Not strict: proto3 JSON allows a number as a string, and writes a diverged loss as "NaN".
-    return msgspec.json.decode(body or b"{}", type=message_type, strict=False)
+    return msgspec.json.decode(body, type=message_type, strict=False)
 
 
 def encode(message: ApiMessage) -> bytes:

@@ -189,8 +189,8 @@ class Operation(ApiMessage):
 
 
 def decode(body: bytes, message_type: type[T]) -> T:
-    """Decode a body; an empty body is an empty message. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(body or b"{}", type=message_type, strict=False)
+    """Decode a body, which must not be empty. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(body, type=message_type, strict=False)
 
 
 def encode(message: ApiMessage) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -214,7 +215,8 @@ async def test_a_create_sends_only_declared_fields() -> None:
         hyperparameters=Hyperparameters(epoch_count=3),
     )
     gemini, script = provider(
-        ok_response(), ok_response(model(description=stamps.format_description("", tone.stamp())))
+        ok_response(),
+        ok_response(model(tone.model_id, description=stamps.format_description("", tone.stamp()))),
     )
     await gemini.create(tone, EXAMPLES, tone.stamp(commit="abc"))
     assert script.calls[0] == "POST /v1beta/tunedModels"
@@ -242,7 +244,8 @@ async def test_a_create_sends_only_declared_fields() -> None:
 async def test_a_create_from_a_tuned_model_names_it_as_the_source() -> None:
     tone = builders.desired(source="tunedModels/parent-1", parent="parent")
     gemini, script = provider(
-        ok_response(), ok_response(model(description=stamps.format_description("", tone.stamp())))
+        ok_response(),
+        ok_response(model(tone.model_id, description=stamps.format_description("", tone.stamp()))),
     )
     await gemini.create(tone, EXAMPLES, tone.stamp())
     assert script.body(0)["tunedModelSource"] == {"tunedModel": "tunedModels/parent-1"}
@@ -363,14 +366,18 @@ async def test_a_create_never_starts_two_jobs(faults: list[Fault]) -> None:
 
 
 async def test_an_update_sends_only_changed_fields() -> None:
-    gemini, script = provider(ok_response({"description": "only this comes back"}))
+    gemini, script = provider(
+        ok_response({"description": "only this comes back"}),
+        ok_response(model(displayName="", temperature=0.5, readerProjectNumbers=["7"])),
+    )
     changes = MutableFields("", "words", 0.5, reader_project_numbers=(7,))
     edit = Edit(STAMP, changes)
     await gemini.update(TONE.model_id, edit)
-    assert script.calls == [f"PATCH /v1beta/tunedModels/{TONE.model_id}"]
+    path = f"/v1beta/tunedModels/{TONE.model_id}"
+    assert script.calls == [f"PATCH {path}", f"GET {path}"]
     mask = script.requests[0].url.params["updateMask"]
     assert mask == "description,displayName,readerProjectNumbers,temperature"
-    assert script.body() == {
+    assert script.body(0) == {
         "description": stamps.format_description("words", STAMP),
         "temperature": 0.5,
         "readerProjectNumbers": ["7"],
@@ -447,8 +454,25 @@ async def test_an_answer_arrives_in_parts() -> None:
     assert script.body() == {"contents": [{"parts": [{"text": "I"}], "role": "user"}]}
 
 
+LINE_BREAKS = "a\u2028b\u2029c\u0085d\x0be\x1cf\tg\rh"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_an_answer_is_not_cut_at_the_line_breaks_of_unicode(end: str) -> None:
+    message = {"content": {"parts": [{"text": LINE_BREAKS}]}, "finishReason": "STOP"}
+    line = "data: " + json.dumps({"candidates": [message]}, ensure_ascii=False)
+    chunks = [bytes([byte]) for byte in f"{line}{end}{end}".encode()]
+
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in chunks:  # each character of several bytes is cut
+            yield chunk
+
+    gemini, _ = provider(httpx.Response(200, content=body()))
+    assert "".join(await generate(gemini)) == LINE_BREAKS
+
+
 async def test_generation_settings_are_sent() -> None:
-    gemini, script = provider(stream(event("I")))
+    gemini, script = provider(stream(event("I", finishReason="STOP")))
     config = GenerationConfig(temperature=0, max_output_tokens=20)
     assert [part async for part in gemini.generate("tunedModels/a", "I", config)] == ["I"]
     assert script.body()["generationConfig"] == {"temperature": 0.0, "maxOutputTokens": 20}
@@ -459,6 +483,7 @@ BROKEN = '{"error": {"code": 500, "message": "Oops."}}'
 NO_ANSWERS = [
     (stream(), ProviderError, "finishReason: none"),
     (stream(event("", finishReason="STOP")), ProviderError, "empty .* STOP"),
+    (stream(event("the beginning")), ProviderError, "incomplete: the response ended early"),
     (stream(event("", finishReason="SAFETY")), ProviderError, "stopped .* SAFETY"),
     (stream(BLOCKED), InvalidArgumentError, "blocked .* OTHER"),
     (stream(BROKEN), ProviderError, "incomplete: Oops"),
@@ -477,7 +502,7 @@ async def test_a_missing_answer_is_an_error_with_a_reason(
 
 
 async def test_an_input_that_is_too_long_for_a_tuned_model_is_rejected() -> None:
-    gemini, script = provider(stream(event("ok")))
+    gemini, script = provider(stream(event("ok", finishReason="STOP")))
     with pytest.raises(InvalidArgumentError, match="40,001 characters"):
         await generate(gemini, "x" * 40_001)
     assert await generate(gemini, "x" * 40_001, "models/base") == ["ok"]

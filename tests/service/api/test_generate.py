@@ -71,6 +71,19 @@ async def test_an_answer_has_the_format_of_the_api(embedded: EmbeddedService) ->
     }
 
 
+@pytest.mark.parametrize("query", ["", "?alt=sse"])
+async def test_a_stream_has_no_line_break_inside_a_message(
+    embedded: EmbeddedService, query: str
+) -> None:
+    text = "a\u2028b\u2029c\u0085d\x1ce"
+    async with client(embedded) as api:
+        response = await api.post(f"{STREAM}{query}", json=prompt(text))
+    assert not set("\u2028\u2029\u0085\x1c") & set(response.text)
+    lines = [line.removeprefix("data: ").strip("[],") for line in response.text.split("\r\n")]
+    pieces = [json.loads(line)["candidates"][0] for line in lines if line]
+    assert f" {text} " in "".join(piece["content"]["parts"][0]["text"] for piece in pieces)
+
+
 @pytest.mark.parametrize("query", ["", "?alt=json", "?alt=sse", "?%24alt=sse"])
 async def test_a_stream_gives_the_same_answer_in_pieces(
     embedded: EmbeddedService, query: str

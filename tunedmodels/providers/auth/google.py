@@ -30,8 +30,8 @@ from tunedmodels.providers.identity import (
     host_and_port,
     is_loopback,
     login_command,
-    replace_secrets,
 )
+from tunedmodels.scrubber import Scrubber
 
 if TYPE_CHECKING:
     from tunedmodels.providers.auth.google_auth import GoogleCredentials
@@ -161,14 +161,20 @@ class GoogleIdentity:
                 raise
             return self.headers() != rejected
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets of the credential, and the tokens that it got."""
+        return frozenset(self._issued_tokens) | (
+            frozenset(self._source.secrets) if self._source else frozenset()
+        )
+
     def scrub(self, text: str) -> str:
         """Return the text with every secret replaced."""
-        secrets = self._issued_tokens | (self._source.secrets if self._source else frozenset())
-        return _LOOKS_SECRET.sub("[secret]", replace_secrets(text, secrets))
+        return _LOOKS_SECRET.sub("[secret]", Scrubber(self.secrets).scrub(text))
 
     def problem(self, endpoint: str) -> ProviderError | None:
         """Return the reason why nothing may be sent to `endpoint`, or None."""
-        if endpoint.startswith("http:") and not is_loopback(endpoint):
+        if not endpoint.startswith("https:") and not is_loopback(endpoint):
             return InvalidArgumentError(
                 f"The token would be sent to {host_and_port(endpoint)} unencrypted.",
                 cure=HTTPS_CURE,

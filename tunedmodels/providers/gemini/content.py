@@ -64,10 +64,11 @@ async def stream_answer(
 ) -> AsyncGenerator[str, None]:
     """Yield the parts of an answer from the lines of a stream of server-sent events.
 
-    Raises ProviderError with the service's reason when the answer is empty.
+    Raises ProviderError when the answer is empty, or ends without the reason why it ended: the rest
+    of it was lost on the way.
     """
     is_empty = True
-    finish_reason = "none"
+    finish_reason = ""
     async with aclosing(lines):
         async for line in lines:
             if not line.startswith(SSE_PREFIX):
@@ -85,4 +86,10 @@ async def stream_answer(
                 is_empty = False
                 yield part
     if is_empty:
-        raise ProviderError(f"{resource} returned an empty answer (finishReason: {finish_reason}).")
+        reason = finish_reason or "none"
+        raise ProviderError(f"{resource} returned an empty answer (finishReason: {reason}).")
+    if not finish_reason:
+        raise ProviderError(
+            f"The answer of {resource} is incomplete: the response ended early.",
+            cure=f"Try again. {endpoint_cure}",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -123,6 +124,30 @@ def patch_body(edit: Edit) -> tuple[wire.TunedModel, str]:
     """
     values = _field_values(edit.fields, edit.stamp)
     return wire.TunedModel(**values), ",".join(sorted(JSON_NAMES[field] for field in values))
+
+
+def has_edit(model: wire.TunedModel, edit: Edit) -> bool:
+    """Whether a live model has the values of an edit."""
+    description = stamps.format_description(edit.fields.description, edit.stamp)
+    if model.description.split() != description.split():  # a service may change line ends
+        return False
+    live = _mutable_fields(model, "")
+    written = edit.fields.values()
+    return all(
+        _is_same(getattr(live, name), written[name])
+        for name in MUTABLE
+        if name in written and name != "description"
+    )
+
+
+def _is_same(live: object, written: object) -> bool:
+    match live, written:
+        case float(), float():  # the service stores 32 bits of a number
+            return math.isclose(live, written, rel_tol=1e-6, abs_tol=1e-6)
+        case tuple(), tuple():
+            return set(live) == set(written)
+        case _:
+            return live == written
 
 
 def _mutable_fields(model: wire.TunedModel, description: str) -> MutableFields:

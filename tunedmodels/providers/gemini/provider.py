@@ -6,7 +6,7 @@ idempotent: a second create is a 409, never a second job that costs money.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -23,17 +23,23 @@ from tunedmodels.errors import (
     InvalidArgumentError,
     NotFoundError,
     OutcomeUnknownError,
-    ProviderError,
     UnavailableError,
     UnimplementedError,
 )
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel
 from tunedmodels.providers import errors, http
 from tunedmodels.providers.gemini import content, convert
-from tunedmodels.providers.http import AsgiApp, Http, Transport
+from tunedmodels.providers.http import AsgiApp, Http, HttpResponse, Transport
 from tunedmodels.providers.identity import GEMINI_ENDPOINT, Credentials, Identity
 from tunedmodels.providers.pagination import Page, read_all
 from tunedmodels.providers.provider import AvailableBaseModel, Edit, NoLock
+from tunedmodels.providers.response import (
+    Named,
+    confirm,
+    decode_page,
+    decode_resource,
+    is_empty_message,
+)
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
@@ -51,7 +57,7 @@ ENDPOINT_CURE = errors.GOOGLE.endpoint_cure
 IN_PROCESS_ENDPOINT = "http://localhost"  # only the host in messages: no port, no socket
 
 T = TypeVar("T")
-E = TypeVar("E")
+N = TypeVar("N", bound=Named)
 
 
 class GeminiProvider(NoLock):
@@ -126,10 +132,11 @@ class GeminiProvider(NoLock):
         if not model.has_partial_curve:
             return model.curve
         try:
-            body = await self._http.request_body("GET", _path(model.model_id), is_idempotent=True)
+            path = _path(model.model_id)
+            response = await self._http.request("GET", path, is_idempotent=True)
         except NotFoundError:
             return model.curve
-        return self._observed(_decode(body, wire.TunedModel)).curve
+        return self._observed(_decode_model(response, model.model_id)).curve
 
     async def _list_owned(self) -> None:
         """List the models of the caller and the owners, unless the service knows no such filter."""
@@ -234,8 +241,8 @@ class GeminiProvider(NoLock):
     async def update(self, model_id: str, edit: Edit, *, etag: str = "") -> None:
         """Change mutable fields in one atomic request. Raises NotFoundError and ChangedError."""
         body, mask = convert.patch_body(edit)
-        # The response may contain only the patched fields, so it is not read.
-        await self._http.request(
+        # The response may contain only the patched fields: the model is read back instead.
+        await self._http.request_body(
             "PATCH",
             _path(model_id),
             params={"updateMask": mask},
@@ -243,6 +250,11 @@ class GeminiProvider(NoLock):
             is_idempotent=True,
             headers=_if_match(etag),
         )
+
+        async def has_edit() -> bool:
+            return convert.has_edit(await self._message(model_id), edit)
+
+        await self._confirm(has_edit, f"The update of {model_id}")
 
     async def cancel(self, model_id: str) -> None:
         """Stop the job of a running model, if it has not ended. Raises NotFoundError."""
@@ -252,25 +264,38 @@ class GeminiProvider(NoLock):
             if operation.done:
                 continue
             try:
-                await self._cancel(operation)
+                response = await self._cancel(operation)
             except (InvalidArgumentError, NotFoundError):
                 if (await self._model(model_id)).state.is_running:
                     raise
+                continue
+            if not is_empty_message(response):
 
-    async def _cancel(self, operation: wire.Operation) -> None:
+                async def has_stopped() -> bool:
+                    return not (await self._model(model_id)).state.is_running
+
+                await self._confirm(has_stopped, f"The cancellation of {model_id}")
+
+    async def _cancel(self, operation: wire.Operation) -> bytes:
         name = quote(operation.name)
         # Google declares the method only in v1; other services may have it in v1beta.
         with suppress(NotFoundError, UnimplementedError):
-            await self._http.request_body("POST", f"v1/{name}:cancel", is_idempotent=True)
-            return
-        await self._http.request_body("POST", f"v1beta/{name}:cancel", is_idempotent=True)
+            return await self._http.request_body("POST", f"v1/{name}:cancel", is_idempotent=True)
+        return await self._http.request_body("POST", f"v1beta/{name}:cancel", is_idempotent=True)
 
     async def delete(self, model_id: str, *, etag: str = "") -> None:
         """Delete the model permanently; do nothing if it does not exist. Raises ChangedError."""
-        with suppress(NotFoundError):
-            await self._http.request(
+        try:
+            await self._http.request_body(
                 "DELETE", _path(model_id), is_idempotent=True, headers=_if_match(etag)
             )
+        except NotFoundError:
+            return
+
+        async def is_deleted() -> bool:
+            return await self.get(model_id) is None
+
+        await self._confirm(is_deleted, f"The deletion of {model_id}")
 
     async def base_models(self) -> list[AvailableBaseModel]:
         """Return the models of the service that are not tuned models."""
@@ -330,12 +355,21 @@ class GeminiProvider(NoLock):
         return convert.observed_model(self.name, model)
 
     async def _model(self, model_id: str) -> ObservedModel:
-        response = await self._http.request(
-            "GET", _path(model_id), is_idempotent=True, headers=SHORT_CURVES
-        )
-        model = self._observed(_decode(response.body, wire.TunedModel))
+        response = await self._request_model(model_id)
+        model = self._observed(_decode_model(response, model_id))
         etag = response.headers.get("etag", "")
         return replace(model, etag=etag) if etag else model
+
+    async def _message(self, model_id: str) -> wire.TunedModel:
+        return _decode_model(await self._request_model(model_id), model_id)
+
+    async def _request_model(self, model_id: str) -> HttpResponse:
+        return await self._http.request(
+            "GET", _path(model_id), is_idempotent=True, headers=SHORT_CURVES
+        )
+
+    async def _confirm(self, has_effect: Callable[[], Awaitable[bool]], call: str) -> None:
+        await confirm(has_effect, call, errors.GOOGLE, is_local=self._http.is_local)
 
     async def _with_outcome(self, failed: ObservedModel) -> ObservedModel:
         """Return a failed model with the outcome of its operation: cancelled or failed, and why."""
@@ -354,20 +388,20 @@ class GeminiProvider(NoLock):
     async def _list(
         self,
         path: str,
-        page_type: type[Page[E]],
-        convert_entry: Callable[[E], T],
+        page_type: type[Page[N]],
+        convert_entry: Callable[[N], T],
         **query: str,
     ) -> list[T]:
         selected = {"pageSize": PAGE_SIZE, **query}
 
-        async def fetch(token: str) -> Page[E]:
+        async def fetch(token: str) -> Page[N]:
             params = {**selected, **({"pageToken": token} if token else {})}
             body = await self._http.request_body(
                 "GET", path, params=params, is_idempotent=True, headers=SHORT_CURVES
             )
-            return _decode(body, page_type)
+            return decode_page(body, page_type, errors.GOOGLE)
 
-        return await read_all(fetch, convert_entry)
+        return await read_all(fetch, convert_entry, identify=lambda entry: entry.name)
 
 
 def embedded_provider(
@@ -392,6 +426,10 @@ def _path(model_id: str) -> str:
     return f"v1beta/tunedModels/{quote(model_id, safe='')}"
 
 
+def _decode_model(response: HttpResponse, model_id: str) -> wire.TunedModel:
+    return decode_resource(response.body, wire.TunedModel, model_id, errors.GOOGLE)
+
+
 def _is_operation_of(model_id: str, response: bytes) -> bool:
     """Return whether the response to a create says that the job of exactly this model began.
 
@@ -412,13 +450,3 @@ def _is_operation_of(model_id: str, response: bytes) -> bool:
 
 def _is_failed(model: ObservedModel) -> bool:
     return model.state is ModelState.FAILED
-
-
-def _decode(body: bytes, message_type: type[T]) -> T:
-    try:
-        return wire.decode(body, message_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProviderError(
-            f"The response is not a message of the Gemini API: {error}.",
-            cure=ENDPOINT_CURE,
-        ) from error

@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 import google_crc32c
-import msgspec
 
 from tunedmodels.errors import (
     InvalidArgumentError,
@@ -25,6 +24,7 @@ from tunedmodels.errors import (
 from tunedmodels.providers.errors import STORAGE
 from tunedmodels.providers.http import READ_TIMEOUT_S, Http, HttpResponse, Transport
 from tunedmodels.providers.identity import Identity
+from tunedmodels.providers.response import confirm, decode_message
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.wire import storage as wire
 from tunedmodels.wire import vertex
@@ -32,6 +32,8 @@ from tunedmodels.wire import vertex
 T = TypeVar("T")
 
 STORAGE_ENDPOINT: Final = "https://storage.googleapis.com"
+NO_CONTENT: Final = 204
+NO_OBJECT: Final = 404
 PRECONDITION_FAILED: Final = 412
 JSON: Final = "application/json"
 
@@ -210,17 +212,35 @@ class Bucket:
             ) from error
         if response.status == PRECONDITION_FAILED:
             raise ConflictError
-        return decode_object(response.body)
+        try:
+            return decode_object(response.body)
+        except ProviderError as error:
+            raise OutcomeUnknownError(
+                f"{self.uri(path)} may or may not have been written: {error.message}",
+                cure=error.cure,
+            ) from error
 
     async def delete(self, path: str, *, generation: str) -> None:
-        """Delete an object if it exists with this generation; otherwise do nothing."""
-        await self.request(
+        """Delete an object if it exists with this generation; otherwise do nothing.
+
+        Raises OutcomeUnknownError when the service does not confirm the deletion.
+        """
+        response = await self.request(
             "DELETE",
             self.object_url(path),
             params={"ifGenerationMatch": generation},
-            extra_success=frozenset({404, PRECONDITION_FAILED}),
+            extra_success=frozenset({NO_OBJECT, PRECONDITION_FAILED}),
             is_idempotent=True,
         )
+        if response.status in (NO_CONTENT, NO_OBJECT, PRECONDITION_FAILED):
+            return
+
+        async def is_deleted() -> bool:
+            existing = await self.stat(path)
+            return existing is None or existing.generation != generation
+
+        call = f"The deletion of {self.uri(path)}"
+        await confirm(is_deleted, call, STORAGE, is_local=self.http.is_local)
 
     def _raise_if_bucket_is_missing(self, error: NotFoundError) -> None:
         """Raise NotFoundError when the 404 is about the bucket instead of the object."""
@@ -245,22 +265,18 @@ def encode_crc32c(crc32c: int) -> str:
 
 def decode_object(body: bytes) -> wire.Object:
     """Return the object metadata of a response. Raises ProviderError when it is malformed."""
-    return _decode(body, wire.Object)
+    written = decode_message(body, wire.Object, STORAGE)
+    if not written.generation:
+        raise ProviderError(
+            "The response is not an object of Cloud Storage: it has no generation.",
+            cure=STORAGE.endpoint_cure,
+        )
+    return written
 
 
 def decode_page(body: bytes) -> wire.ObjectPage:
     """Return a page of objects. Raises ProviderError when it is malformed."""
-    return _decode(body, wire.ObjectPage)
-
-
-def _decode(body: bytes, message_type: type[T]) -> T:
-    try:
-        return vertex.decode(body, message_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProviderError(
-            f"The response is not a message of Cloud Storage: {error}.",
-            cure=STORAGE.endpoint_cure,
-        ) from error
+    return decode_message(body, wire.ObjectPage, STORAGE)
 
 
 def _multipart(new: wire.NewObject, data: bytes) -> tuple[bytes, str]:

@@ -32,7 +32,8 @@ _STATES: Final = {
     "JOB_STATE_EXPIRED": ModelState.FAILED,
     "JOB_STATE_CANCELLED": ModelState.CANCELLED,
 }
-_PHASES: Final = {"JOB_STATE_CANCELLING": "being cancelled", "JOB_STATE_PAUSED": "paused"}
+CANCELLING: Final = "JOB_STATE_CANCELLING"
+_PHASES: Final = {CANCELLING: "being cancelled", "JOB_STATE_PAUSED": "paused"}
 _DETAILED_STATE_PREFIX: Final = "TUNING_JOB_STATE_"
 _SIZES: Final = {name: size for size, name in wire.ADAPTER_SIZES.items()}
 
@@ -226,6 +227,15 @@ def patch_body(existing: wire.Model, edit: Edit) -> tuple[wire.Model, str]:
         model.labels = {**existing.labels, **names.user_labels(edit.fields.labels)}
         mask.append("labels")
     return model, ",".join(mask)
+
+
+def has_values(model: wire.Model, written: wire.Model) -> bool:
+    """Whether a live model has the values of the body of a models.patch."""
+    return (
+        model.description.split() == written.description.split()  # line ends may differ
+        and written.display_name in ("", model.display_name)
+        and written.labels.items() <= model.labels.items()
+    )
 
 
 def _spec(job: wire.TuningJob) -> wire.TuningSpec:

@@ -20,11 +20,13 @@ from tunedmodels.errors import (
     ProviderError,
     RefusedError,
 )
+from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http
+from tunedmodels.providers.response import decode_message
 from tunedmodels.providers.storage.bucket import Bucket, ConflictError
 from tunedmodels.providers.storage.lock import BucketLock
 from tunedmodels.providers.vertex.delete import Sleep
-from tunedmodels.providers.vertex.read import JobReader, decode_response, job_number
+from tunedmodels.providers.vertex.read import JobReader, job_number
 from tunedmodels.wire import storage as storage_wire
 from tunedmodels.wire import vertex as wire
 
@@ -187,6 +189,7 @@ class JobCreator:
                 read_timeout_s=CREATE_TIMEOUT_S,
                 is_idempotent=False,
             )
+            job = _decode_created(response, model_id)
         except OutcomeUnknownError as error:
             jobs = await self._wait_for_new_job(model_id, known_jobs)
             new_jobs = [job for job in jobs if job_number(job) not in known_jobs]
@@ -200,8 +203,6 @@ class JobCreator:
         except (ProviderError, RefusedError):
             await self._intents.discard(model_id, intent)
             raise
-        else:
-            job = decode_response(response, wire.TuningJob)
         self._reader.remember(model_id, job_number(job))
         await self._intents.record_job(model_id, intent, job_number(job))
         return job
@@ -216,6 +217,17 @@ class JobCreator:
             if not _numbers(jobs) <= known_jobs:
                 return jobs
         return []
+
+
+def _decode_created(response: bytes, model_id: str) -> wire.TuningJob:
+    """Return the created job. Raises OutcomeUnknownError when the response is not a job."""
+    try:
+        job = decode_message(response, wire.TuningJob, VERTEX)
+    except ProviderError as error:
+        raise OutcomeUnknownError(error.message) from error
+    if not job_number(job):
+        raise OutcomeUnknownError(f"the response to the create of {model_id} names no job.")
+    return job
 
 
 def _numbers(jobs: Sequence[wire.TuningJob]) -> frozenset[str]:

@@ -7,13 +7,15 @@ job remains, since the API cannot delete jobs, and so does the data in the bucke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError, UnavailableError
+from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http
+from tunedmodels.providers.response import confirm, decode_message, decode_page
 from tunedmodels.providers.vertex import names
-from tunedmodels.providers.vertex.read import JobReader, decode_response
+from tunedmodels.providers.vertex.read import JobReader
 from tunedmodels.wire import status
 from tunedmodels.wire import vertex as wire
 
@@ -59,19 +61,44 @@ class ResultDeleter:
         if not others:
             await self._run_operation("DELETE", name)
 
+        async def is_deleted() -> bool:
+            current = await self._reader.endpoint(name)
+            if current is None or not others:
+                return current is None
+            return not any(_is_deployment_of(model, each) for each in current.deployed_models)
+
+        await self._confirm(is_deleted, name)
+
     async def _delete_model(self, name: str) -> None:
         model = names.without_version(name)
-        client = self._client(names.location_of(name))
-        path = f"v1/{model}:listVersions"
-        try:
-            body = await client.request_body("GET", path, is_idempotent=True)
-        except NotFoundError:
+        versions = await self._versions(name)
+        if versions is None:
             return
-        versions = decode_response(body, wire.ModelPage).entries
         if len(versions) > 1:  # another user tuned the model further: those versions remain
             await self._run_operation("DELETE", f"{name}:deleteVersion")
         else:
             await self._run_operation("DELETE", model)
+
+        async def is_deleted() -> bool:
+            remaining = await self._versions(name)
+            return remaining is None or len(remaining) < len(versions)
+
+        await self._confirm(is_deleted, model)
+
+    async def _versions(self, name: str) -> Sequence[wire.Model] | None:
+        """Return the versions of a model, or None when it does not exist."""
+        client = self._client(names.location_of(name))
+        path = f"v1/{names.without_version(name)}:listVersions"
+        try:
+            body = await client.request_body("GET", path, is_idempotent=True)
+        except NotFoundError:
+            return None
+        return decode_page(body, wire.ModelPage, VERTEX).entries
+
+    async def _confirm(self, is_deleted: Callable[[], Awaitable[bool]], resource: str) -> None:
+        client = self._client(names.location_of(resource))
+        call = f"The deletion of {resource}"
+        await confirm(is_deleted, call, VERTEX, is_local=client.is_local)
 
     async def _run_operation(self, method: str, resource: str, body: bytes | None = None) -> None:
         """Start an operation and wait until it is done; do nothing if the resource is gone."""
@@ -80,7 +107,7 @@ class ResultDeleter:
             response = await client.request_body(
                 method, f"v1/{resource}", content=body, is_idempotent=True
             )
-            operation = decode_response(response, wire.Operation)
+            operation = _decode_operation(response)
             pause_s = INITIAL_PAUSE_S
             for _ in range(MAX_POLLS):
                 if operation.done:
@@ -90,7 +117,7 @@ class ResultDeleter:
                 response = await client.request_body(
                     "GET", f"v1/{operation.name}", is_idempotent=True
                 )
-                operation = decode_response(response, wire.Operation)
+                operation = _decode_operation(response)
         except NotFoundError:
             return
         if not operation.done:
@@ -99,6 +126,16 @@ class ResultDeleter:
             )
         if operation.error:
             raise ProviderError(f"{resource}: {status.printable_line(operation.error.text)}")
+
+
+def _decode_operation(body: bytes) -> wire.Operation:
+    operation = decode_message(body, wire.Operation, VERTEX)
+    if not operation.name:
+        raise ProviderError(
+            "The response is not an operation of Vertex AI: it has no name.",
+            cure=VERTEX.endpoint_cure,
+        )
+    return operation
 
 
 def _is_deployment_of(model: str, deployed: wire.DeployedModel) -> bool:

@@ -8,7 +8,14 @@ create and after a lost response, and a create with an unknown outcome is never 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from contextlib import (
     AbstractAsyncContextManager,
     aclosing,
@@ -17,6 +24,7 @@ from contextlib import (
     suppress,
 )
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +43,7 @@ from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http, Transport
 from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.provider import AvailableBaseModel, Edit, LockHolder, OnUpload
+from tunedmodels.providers.response import confirm, is_empty_message
 from tunedmodels.providers.retry import OnRetry
 from tunedmodels.providers.storage import bucket as storage
 from tunedmodels.providers.storage.bucket import Bucket
@@ -42,7 +51,7 @@ from tunedmodels.providers.storage.lock import BucketLock
 from tunedmodels.providers.storage.transfer import download
 from tunedmodels.providers.vertex import convert, names, open_data, training_data
 from tunedmodels.providers.vertex.artifacts import Artifacts
-from tunedmodels.providers.vertex.convert import JobFiles, VertexVersion, job_state
+from tunedmodels.providers.vertex.convert import CANCELLING, JobFiles, VertexVersion, job_state
 from tunedmodels.providers.vertex.create import CreateIntents, JobCreator
 from tunedmodels.providers.vertex.delete import ResultDeleter, Sleep
 from tunedmodels.providers.vertex.generate import ModelCaller
@@ -207,6 +216,7 @@ class VertexProvider:
                 f"{model_id} is {version.state} and has no model yet; a job cannot be changed.",
                 cure="To follow the job: tunedmodels watch",
             )
+        name = version.model.name
         model, mask = convert.patch_body(version.model, edit)
         if version.job.output_uri:
             await self._artifacts.update(version.job, model)
@@ -214,11 +224,17 @@ class VertexProvider:
         model.etag = etag
         await self._client(names.location_of(version.model.name)).request_body(
             "PATCH",
-            f"v1/{names.without_version(version.model.name)}",
+            f"v1/{names.without_version(name)}",
             params={"updateMask": mask},
             content=wire.encode(model),
             is_idempotent=True,
         )
+
+        async def has_edit() -> bool:
+            current = await self._reader.model(name)
+            return current is not None and convert.has_values(current, model)
+
+        await self._confirm(has_edit, f"The update of {model_id}")
 
     async def cancel(self, model_id: str) -> None:
         """Stop the running jobs of a version.
@@ -232,11 +248,25 @@ class VertexProvider:
                 continue
             try:
                 path = f"{JOBS_API_VERSION if job.output_uri else 'v1'}/{job.name}:cancel"
-                await self._home.request_body("POST", path, content=b"{}", is_idempotent=True)
+                response = await self._home.request_body(
+                    "POST", path, content=b"{}", is_idempotent=True
+                )
             except (InvalidArgumentError, NotFoundError):
                 current = await self._reader.job(job_number(job))
                 if job_state(current).is_running:
                     raise
+                continue
+            if not is_empty_message(response):
+                await self._confirm(
+                    partial(self._has_stopped, job), f"The cancellation of {model_id}"
+                )
+
+    async def _has_stopped(self, job: wire.TuningJob) -> bool:
+        current = await self._reader.job(job_number(job))
+        return current.state == CANCELLING or not job_state(current).is_running
+
+    async def _confirm(self, has_effect: Callable[[], Awaitable[bool]], call: str) -> None:
+        await confirm(has_effect, call, VERTEX, is_local=self._home.is_local)
 
     async def delete(self, model_id: str, *, etag: str = "") -> None:  # noqa: ARG002  # not taken
         """Stop the running jobs of a version and delete its models; do nothing if it is deleted.

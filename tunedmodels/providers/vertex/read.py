@@ -15,15 +15,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
-import msgspec
-
 from tunedmodels import stamp as stamps
 from tunedmodels.aio import gather
-from tunedmodels.errors import InvalidArgumentError, NotFoundError, ProviderError
+from tunedmodels.errors import InvalidArgumentError, NotFoundError
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.pagination import Page, read_all
+from tunedmodels.providers.response import Named, decode_page, decode_resource
 from tunedmodels.providers.vertex import names
 from tunedmodels.providers.vertex.convert import ModelPresence, VertexVersion, job_state
 from tunedmodels.wire import vertex as wire
@@ -34,8 +33,7 @@ LIST_LAG: Final = timedelta(minutes=10)
 # Only v1beta1 contains the detailed state of a running job. Changes use v1.
 JOBS_API_VERSION: Final = "v1beta1"
 
-T = TypeVar("T")
-E = TypeVar("E")
+N = TypeVar("N", bound=Named)
 LocationAndId = tuple[str, str]
 
 
@@ -164,7 +162,7 @@ class JobReader:
         """Return a job by its number. Raises NotFoundError."""
         path = f"{JOBS_API_VERSION}/{self._parent}/tuningJobs/{number}"
         body = await self._home.request_body("GET", path, is_idempotent=True)
-        return decode_response(body, wire.TuningJob)
+        return decode_resource(body, wire.TuningJob, number, VERTEX)
 
     async def model(self, name: str) -> wire.Model | None:
         """Return a model from the location in its resource name, or None when it was deleted."""
@@ -174,7 +172,7 @@ class JobReader:
             body = await client.request_body("GET", path, is_idempotent=True)
         except NotFoundError:
             return None
-        return decode_response(body, wire.Model)
+        return decode_resource(body, wire.Model, name.rpartition("/")[2], VERTEX)
 
     async def endpoint(self, name: str) -> wire.Endpoint | None:
         """Return an endpoint from its own location, or None when it was deleted."""
@@ -185,7 +183,7 @@ class JobReader:
             body = await client.request_body("GET", f"v1/{name}", is_idempotent=True)
         except NotFoundError:
             return None
-        return decode_response(body, wire.Endpoint)
+        return decode_resource(body, wire.Endpoint, name.rpartition("/")[2], VERTEX)
 
     @property
     def _home(self) -> Http:
@@ -241,26 +239,16 @@ class JobReader:
         return bool(names.version_from_labels(job.labels, self._projects))
 
     async def _list(
-        self, location: str, path: str, page_type: type[Page[E]], **params: str
-    ) -> list[E]:
+        self, location: str, path: str, page_type: type[Page[N]], **params: str
+    ) -> list[N]:
         client = self._client(location)
 
-        async def fetch(token: str) -> Page[E]:
+        async def fetch(token: str) -> Page[N]:
             query = {"pageSize": PAGE_SIZE, **params, **({"pageToken": token} if token else {})}
             body = await client.request_body("GET", path, params=query, is_idempotent=True)
-            return decode_response(body, page_type)
+            return decode_page(body, page_type, VERTEX)
 
-        return await read_all(fetch, lambda entry: entry)
-
-
-def decode_response(body: bytes, message_type: type[T]) -> T:
-    """Decode a response. Raises ProviderError when it is not a message of Vertex AI."""
-    try:
-        return wire.decode(body, message_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProviderError(
-            f"The response is not a message of Vertex AI: {error}.", cure=VERTEX.endpoint_cure
-        ) from error
+        return await read_all(fetch, lambda entry: entry, identify=lambda entry: entry.name)
 
 
 def job_number(job: wire.TuningJob) -> str:

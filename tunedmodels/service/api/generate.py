@@ -51,6 +51,10 @@ _SUPPORTED_CONFIG_FIELDS = {
     "response_mime_type",
 }
 _CONFIG_PATH = "generation_config"
+# Line breaks of Unicode that JSON texts may contain, in UTF-8, and their escapes.
+_LINE_BREAKS = tuple(
+    (char.encode(), f"\\u{ord(char):04x}".encode()) for char in "\u0085\u2028\u2029"
+)
 
 
 def cached_adapter_loader(files: ModelFiles) -> Callable[[StoredModel], Adapter]:
@@ -87,7 +91,7 @@ def stream(context: ServiceContext, request: ApiRequest) -> Response:
         select(response, request.selection) for response in _responses(name, prompt, pieces)
     )
     if is_event_stream(request.query):
-        events = (b"data: " + msgspec.json.encode(part) + b"\r\n\r\n" for part in responses)
+        events = (b"data: " + _encode_line(part) + b"\r\n\r\n" for part in responses)
         return StreamingResponse(events, media_type="text/event-stream")
     return StreamingResponse(_json_array_chunks(responses), media_type="application/json")
 
@@ -158,9 +162,17 @@ def _usage(prompt: str, answer_length: int) -> dict[str, int]:
 def _json_array_chunks(responses: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     separator = b"["
     for response in responses:
-        yield separator + msgspec.json.encode(response)
+        yield separator + _encode_line(response)
         separator = b",\r\n"
     yield b"]"
+
+
+def _encode_line(response: dict[str, Any]) -> bytes:
+    """Return a response as JSON in one line, also for clients that split at Unicode line breaks."""
+    line = msgspec.json.encode(response)
+    for line_break, escape in _LINE_BREAKS:
+        line = line.replace(line_break, escape)
+    return line
 
 
 def _prompt_text(body: GenerateContentRequest) -> str:
