@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from tunedmodels.errors import TunedModelsError
+from tunedmodels.errors import RefusedError, TunedModelsError
 
 _FREE_SPACE = "Free some space, then run the command again."
 _MAKE_WRITABLE = "Make it writable, or write to another path."
@@ -51,6 +52,33 @@ def write_atomic(file: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Write a file through a temporary sibling, as `open_atomic` does. Raises OSError."""
     with open_atomic(file, mode=mode) as opened:
         opened.write(content)
+
+
+def read_text(file: Path, kind: str, *, cure: str) -> str:
+    """Return the text of a file that this program wrote, without a byte order mark.
+
+    `kind` names it in messages, and `cure` says how to write it again. Raises TunedModelsError when
+    it cannot be read, and RefusedError when it is not text in UTF-8.
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise TunedModelsError(f"The {kind} {file} does not exist", cure=cure) from None
+    except IsADirectoryError:
+        raise TunedModelsError(f"{file} is a directory, not a {kind}", cure=cure) from None
+    except OSError as error:
+        message = f"The {kind} {file} cannot be read: {error.strerror or error}"
+        raise TunedModelsError(message, cure="Make it readable for your user.") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise RefusedError(
+            f"the {kind} is UTF-16, as a redirection in PowerShell writes it, not UTF-8.", cure=cure
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RefusedError(
+            f"the {kind} is not text in UTF-8: its byte {error.start:,} is wrong.", cure=cure
+        ) from None
 
 
 def write_output(file: Path, content: bytes) -> None:

@@ -26,7 +26,7 @@ from tunedmodels.cli.options import (
     yes_option,
 )
 from tunedmodels.cli.terminal import style
-from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError, TunedModelsError
+from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError
 
 if TYPE_CHECKING:
     from tunedmodels.operations.apply import ApplyOptions
@@ -165,15 +165,9 @@ def _plan_from_file(
     keep_going: bool,
 ) -> tuple[Project, PlanResult, StaleChanges]:
     from tunedmodels.operations.approve import plan_again
-    from tunedmodels.render.plan.json import read_plan
+    from tunedmodels.render.plan.json import read_plan_file
 
-    try:
-        saved = read_plan(file.read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        cure = f"To create it:\n    tunedmodels plan --out {file}"
-        raise TunedModelsError(f"The plan file {file} does not exist", cure=cure) from None
-    except RefusedError as refusal:
-        raise RefusedError(f"{file}: {refusal.message}", cure=refusal.cure) from None
+    saved = read_plan_file(file)
     if (environment and environment != saved.environment) or (sets and sets != saved.sets):
         raise RefusedError(
             f"{file} was planned with other --env or --set options",

@@ -267,18 +267,20 @@ def _run_deprecated(  # the old spelling had all options in one command
 
 
 def _read_plan(file: Path) -> Plan:
-    from tunedmodels.render.plan.json import read_plan
+    from tunedmodels.render.plan.json import read_plan_file
 
-    return read_plan(file.read_text(encoding="utf-8"))
+    return read_plan_file(file)
 
 
 def _read_run_log(file: Path) -> RunLog:
-    from tunedmodels.listeners.jsonl import read_run_log
+    from tunedmodels.files import read_text
+    from tunedmodels.listeners.jsonl import EVENTS_CURE, read_run_log
 
     try:
-        return read_run_log(file.read_text(encoding="utf-8", errors="replace"))
+        return read_run_log(read_text(file, "events file", cure=EVENTS_CURE))
     except TunedModelsError as error:
-        raise TunedModelsError(f"{file}: {error.message}", cure=error.cure) from None
+        message = error.message if str(file) in error.message else f"{file}: {error.message}"
+        raise TunedModelsError(message, cure=error.cure) from None
 
 
 _Scope = tuple[str, str, str]

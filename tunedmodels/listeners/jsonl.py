@@ -33,7 +33,7 @@ OMITTED_FIELDS: Final[Mapping[type, frozenset[str]]] = MappingProxyType(
         Tried: frozenset({"words"}),
     }
 )
-_CURE: Final = "Give the file that `tunedmodels apply --events FILE` wrote."
+EVENTS_CURE: Final = "Give the file that `tunedmodels apply --events FILE` wrote."
 
 
 def event_name(event_type: type) -> str:
@@ -183,12 +183,12 @@ def read_run_log(text: str) -> RunLog:
     lines = [_parse_line(number, line) for number, line in enumerate(complete, start=1)]
     began = [index for index, line in enumerate(lines) if line.get("event") == "began"]
     if not began or lines[began[-1]].get("verb") == "watch":
-        raise TunedModelsError("The events are not those of an apply", cure=_CURE)
+        raise TunedModelsError("The events are not those of an apply", cure=EVENTS_CURE)
     try:
         return _run_log(lines[began[-1]], lines[began[-1] + 1 :])
     except (KeyError, TypeError, ValueError) as error:  # msgspec's ValidationError is a ValueError
         message = f"The events were changed after they were written: {error!r}"
-        raise TunedModelsError(message, cure=_CURE) from None
+        raise TunedModelsError(message, cure=EVENTS_CURE) from None
 
 
 def _parse_line(number: int, text: str) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _parse_line(number: int, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         line = None
     if not isinstance(line, dict) or "formatVersion" not in line:
-        raise TunedModelsError(f"Line {number} is not an event of a run", cure=_CURE)
+        raise TunedModelsError(f"Line {number} is not an event of a run", cure=EVENTS_CURE)
     if line["formatVersion"] != FORMAT_VERSION:
         raise TunedModelsError(
             f"Line {number} does not have format version {FORMAT_VERSION}, the only one that this "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tests.support.builders import desired, live, plan_for
 from tunedmodels.errors import RefusedError
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.plan import Plan
-from tunedmodels.render.plan.json import plan_json, read_plan
+from tunedmodels.render.plan.json import _checksum, plan_json, read_plan, read_plan_file
 
 
 def plan() -> Plan:
@@ -77,6 +79,88 @@ def test_an_edited_plan_is_refused(
     with pytest.raises(RefusedError, match="was edited") as refused:
         read_plan(edited(edit))
     assert "plan --out" in refused.value.cure
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_an_edited_plan_with_a_new_checksum_is_refused(
+    edit: Callable[[dict[str, Any]], object],
+) -> None:
+    with pytest.raises(RefusedError, match="was edited"):
+        read_plan(edited(lambda d: (edit(d), d.update(checksum=_checksum(d)))))
+
+
+def every_path(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the paths of all values that are not containers."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in items:
+        if isinstance(part, dict | list):
+            yield from every_path(part, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def test_no_value_that_a_reviewer_reads_can_be_edited() -> None:
+    paths = list(every_path(json.loads(plan_json(plan()))))
+    assert len(paths) > 100
+
+    def edit(document: dict[str, Any], path: tuple[Any, ...]) -> None:
+        part: Any = document
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] = 500 if part[path[-1]] != 500 else 5
+
+    for path in paths:
+        with pytest.raises(RefusedError):
+            read_plan(edited(partial(edit, path=path)))
+
+
+def test_a_plan_without_a_checksum_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"no checksum.*saved by tunedmodels 0\.1") as refused:
+        read_plan(edited(lambda d: d.pop("checksum")))
+    assert "plan --out" in refused.value.cure
+
+
+HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a time in words": lambda d: d.update(moment="da"),
+    "a time without a zone": lambda d: d.update(moment="2026-01-01"),
+    "half a character": lambda d: d.update(project="\ud800"),
+    "half a character in a change": lambda d: d["changes"][0].update(name="\ud800"),
+}
+
+
+@pytest.mark.parametrize("edit", HOSTILE.values(), ids=HOSTILE)
+def test_a_value_that_no_plan_has_is_refused(edit: Callable[[dict[str, Any]], object]) -> None:
+    with pytest.raises(RefusedError, match="was edited") as refused:
+        read_plan(edited(lambda d: (edit(d), d.update(checksum=_checksum(d)))))
+    assert refused.value.message.isprintable()
+
+
+FILES: dict[str, tuple[bytes, str]] = {
+    "utf-16": (plan_json(plan()).encode("utf-16"), "UTF-16"),
+    "utf-16-be": ("\ufeff{}".encode("utf-16-be"), "UTF-16"),
+    "not text": (b'{"a": "\xff"}', "byte 7 is wrong"),
+    "truncated": (plan_json(plan()).encode()[:-100], "not valid JSON"),
+    "empty": (b"", "not valid JSON"),
+    "binary": (bytes(range(256)), "byte 128 is wrong"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), FILES.values(), ids=FILES)
+def test_a_damaged_file_is_refused_with_its_name(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    file = tmp_path / "plan.json"
+    file.write_bytes(content)
+    with pytest.raises(RefusedError, match=reason) as refused:
+        read_plan_file(file)
+    assert refused.value.message.startswith(f"{file}: ")
+    assert "plan --out" in refused.value.cure
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(plan_json(plan()), encoding="utf-8-sig")
+    assert read_plan_file(file) == plan()
 
 
 def test_a_plan_of_a_newer_format_is_refused() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from tunedmodels.errors import RefusedError
+from tunedmodels.files import read_text
 from tunedmodels.plan.plan import FORMAT_VERSION, Action, Plan
 from tunedmodels.render.options import DEFAULT_OPTIONS, RenderOptions
+from tunedmodels.text import printable
 
 _DERIVED: Final = ("digest", "summary")  # calculated from the other keys
+_CHECKSUM: Final = "checksum"  # of all other keys; the digest covers only what decides the outcome
 _CURE: Final = "Make a new plan: tunedmodels plan --out plan.json"
 
 # Class -> name in the published schema, where they differ. Other programs generate types from
@@ -52,11 +58,18 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def plan_json(plan: Plan, _options: RenderOptions = DEFAULT_OPTIONS) -> str:
-    """Return the document as text with a line end; equal plans give equal bytes.
+    """Return the document with its checksum as text; equal plans give equal bytes.
 
     The text is ASCII, so that no locale changes it and no character steers a terminal.
     """
-    return json.dumps(plan_document(plan), indent=2) + "\n"
+    document = plan_document(plan)
+    return json.dumps(document | {_CHECKSUM: _checksum(document)}, indent=2) + "\n"
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    content = {key: value for key, value in document.items() if key != _CHECKSUM}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def plan_schema() -> dict[str, Any]:
@@ -75,6 +88,11 @@ def plan_schema() -> dict[str, Any]:
             "pattern": "^sha256:[0-9a-f]{64}$",
             "description": "Of the part that decides the outcome; for `apply --digest`.",
         },
+        _CHECKSUM: {
+            "type": "string",
+            "pattern": "^sha256:[0-9a-f]{64}$",
+            "description": "Of the whole document; `apply` and `comment` refuse an edited one.",
+        },
         "summary": {
             "type": "object",
             "additionalProperties": False,
@@ -83,12 +101,21 @@ def plan_schema() -> dict[str, Any]:
         },
     }
     optional = {field.alias for field in Plan.model_fields.values() if field.exclude_if}
+    optional |= {_CHECKSUM}  # documents inside a policy document have none
     schema["required"] = sorted(schema["properties"].keys() - optional)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "The plan that `tunedmodels plan --format json` prints and `--out` saves",
     }
+
+
+def read_plan_file(file: Path) -> Plan:
+    """Return a saved plan. Raises RefusedError, as `read_plan` does, with the name of the file."""
+    try:
+        return read_plan(read_text(file, "plan file", cure=_CURE))
+    except RefusedError as refusal:
+        raise RefusedError(f"{file}: {refusal.message}", cure=refusal.cure) from None
 
 
 def read_plan(text: str) -> Plan:
@@ -111,22 +138,42 @@ def read_plan(text: str) -> Plan:
             " digest does not say which versions it changes.",
             cure=_CURE,
         )
-    content = {key: value for key, value in document.items() if key not in _DERIVED}
+    _require_checksum(document)
+    content = {key: value for key, value in document.items() if key not in (*_DERIVED, _CHECKSUM)}
     try:
         plan = Plan.model_validate(content)
+        derived = plan_document(plan)
+        if plan.moment and datetime.fromisoformat(plan.moment).tzinfo is None:
+            raise RefusedError("this plan was edited: its moment has no time zone.", cure=_CURE)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(map(str, first["loc"]))
-        raise RefusedError(
-            f"this plan is damaged or was edited: {path}: {first['msg']}.", cure=_CURE
-        ) from None
-    if any(plan_document(plan)[key] != document.get(key) for key in _DERIVED):
+        reason = f"{path}: {first['msg']}"
+        raise RefusedError(f"this plan is damaged or was edited: {reason}.", cure=_CURE) from None
+    except ValueError as error:  # a character or a time that no plan contains
+        reason = printable(str(error))
+        raise RefusedError(f"this plan is damaged or was edited: {reason}.", cure=_CURE) from None
+    if any(derived[key] != document.get(key) for key in _DERIVED):
         raise RefusedError(
             f"this plan was edited: the digest of its content is {plan.digest}, not"
             f" {document['digest']}.",
             cure=_CURE,
         )
     return plan
+
+
+def _require_checksum(document: dict[str, Any]) -> None:
+    """Raise RefusedError unless the document is as it was saved, in every field that is shown."""
+    if _CHECKSUM not in document:
+        raise RefusedError(
+            "this plan has no checksum, so that an edit of it cannot be noticed: it was edited, or "
+            "saved by tunedmodels 0.1.",
+            cure=_CURE,
+        )
+    if document[_CHECKSUM] != _checksum(document):
+        raise RefusedError(
+            "this plan was edited: its content does not match its checksum.", cure=_CURE
+        )
 
 
 def _parse(text: str) -> object:
