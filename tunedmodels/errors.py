@@ -91,7 +91,14 @@ class RefusedError(TunedModelsError):
 
 
 class StoreError(TunedModelsError):
-    """The store on the local disk cannot be read or written."""
+    """The store on the local disk cannot be read or written.
+
+    `is_transient` is True when another process uses it, so that waiting helps.
+    """
+
+    def __init__(self, message: str, *, cure: str = "", is_transient: bool = False) -> None:
+        super().__init__(message, cure=cure)
+        self.is_transient = is_transient
 
 
 class ProviderError(TunedModelsError):

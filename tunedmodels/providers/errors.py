@@ -27,7 +27,7 @@ from tunedmodels.errors import (
 )
 from tunedmodels.providers import permissions
 from tunedmodels.providers.identity import KEY_CURE, login_command
-from tunedmodels.wire.status import Status, parse_status, printable_line
+from tunedmodels.wire.status import STORE_UNUSABLE, Status, parse_status, printable_line
 
 OWNER_CURE: Final = (
     "Use a key of the Google Cloud project that owns the model, with the Generative Language API "
@@ -143,6 +143,8 @@ def _meaning(http_status: int, status: Status) -> tuple[type[ProviderError], str
         return UnauthenticatedError, _TOKEN_CURE
     if status.reason.startswith("API_KEY_") and http_status == HTTPStatus.BAD_REQUEST:
         return UnauthenticatedError, KEY_CURE
+    if status.reason == STORE_UNUSABLE:
+        return ProviderError, ""  # the message of our own service contains the cure
     if status.status == "ABORTED":
         # 409 is the status of two codes. ABORTED lost a race, so that the call may be retried.
         return _TRANSIENT

@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tunedmodels.errors import TunedModelsError
+from tunedmodels.errors import StoreError, TunedModelsError
 from tunedmodels.service.access_log import AccessLog, RequestRecorder
 from tunedmodels.service.chaos import Chaos, ChaosMiddleware, print_warning
 from tunedmodels.service.embedded import EmbeddedService
@@ -71,9 +71,15 @@ def serve(
         service = stack.enter_context(EmbeddedService(store, jobs=jobs, keys=api_keys))
         log = stack.enter_context(AccessLog(access_log)) if access_log else None
         service.store.database.verify()
-        service.start()
-        if retention_s is not None:
-            stack.enter_context(Retention(service.store, retention_s))
+        if problem := _write_problem(service):
+            sys.stderr.write(
+                f"The store is read-only: {problem}\nReads are answered; nothing is trained, "
+                "changed or removed until the service is started again.\n"
+            )
+        else:
+            service.start()
+            if retention_s is not None:
+                stack.enter_context(Retention(service.store, retention_s))
         if chaos:
             print_warning(chaos)
         built = build_app(service, is_public=api_keys is not None, log=log, chaos=chaos)
@@ -81,6 +87,19 @@ def serve(
         on_listen(f"http://{name}:{listener.getsockname()[1]}")
         with _stops_on_sigterm():
             _Server(uvicorn_config(built.app), built.close).run(sockets=[listener])
+
+
+def _write_problem(service: EmbeddedService) -> str:
+    """Return the reason why an existing store cannot be written, or an empty text."""
+    if not service.store.database.path.exists():
+        return ""  # the first write creates it
+    try:
+        service.store.database.probe()
+    except StoreError as error:
+        if error.is_transient:
+            return ""
+        return f"{error.message}. {error.cure}"
+    return ""
 
 
 class _Server(uvicorn.Server):

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 CANCELLED = 1  # google.rpc.Code
+STORE_UNUSABLE = "STORE_UNUSABLE"  # reason of the embedded service: waiting does not help
 MAX_TEXT_CHARS = 1000
 MAX_PLAIN_BODY_BYTES = 64 * 1024  # read of a body that is not a Status
 

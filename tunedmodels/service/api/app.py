@@ -37,6 +37,7 @@ from tunedmodels.service.api.request import (
 )
 from tunedmodels.service.errors import ApiError, ApiStatus
 from tunedmodels.service.identity import LOCAL_CALLER
+from tunedmodels.wire.status import STORE_UNUSABLE
 
 _BASE_MODEL_PAGE_SIZE = 50
 _MAX_BASE_MODEL_PAGE_SIZE = 1000
@@ -179,7 +180,9 @@ def _to_api_error(error: Exception) -> ApiError:
         case ApiError():
             return error
         case StoreError():
-            return ApiError(ApiStatus.UNAVAILABLE, f"{error.message}. {error.cure}".rstrip())
+            message = f"{error.message}. {error.cure}".rstrip()
+            reason = "" if error.is_transient else STORE_UNUSABLE
+            return ApiError(ApiStatus.UNAVAILABLE, message, reason=reason)
         case ClientDisconnect():
             return ApiError(ApiStatus.CANCELLED, "The client closed the connection.")
         case HTTPException():

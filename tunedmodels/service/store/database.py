@@ -8,9 +8,10 @@ but does not damage the file. Clients can repeat lost requests, because they cho
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,7 @@ from filelock import FileLock
 
 from tunedmodels.errors import StoreError
 from tunedmodels.service.records import group_key
+from tunedmodels.text import printable
 
 #: How long a writer waits for other writers, each of which takes milliseconds.
 BUSY_TIMEOUT_S = 5.0
@@ -93,14 +95,17 @@ CREATE INDEX names ON models(group_key, state)
 _MIGRATIONS = (_MODELS, _PERMISSIONS, _NAMES)
 SCHEMA_VERSION = len(_MIGRATIONS)
 
+_REPLACE_CURE = "Restore the file from a backup, or move it away and run apply again."
+#: The beginnings of the names of SQLite's errors when a directory or a disk cannot be written.
+_NOT_IN_PLACE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR")
 _CURES = {  # by the beginning of SQLite's name of the error
     "SQLITE_BUSY": "Another process has locked it; try again after that process has ended.",
     "SQLITE_FULL": "Free some disk space; no data is lost.",
     "SQLITE_IOERR": "Check the disk: space, quota, cable or mount.",
     "SQLITE_READONLY": "Make the directory and its files writable for your user.",
     "SQLITE_CANTOPEN": "Make the directory and its files readable and writable for your user.",
-    "SQLITE_CORRUPT": "Restore the file from a backup, or move it away and run apply again.",
-    "SQLITE_NOTADB": "Restore the file from a backup, or move it away and run apply again.",
+    "SQLITE_CORRUPT": _REPLACE_CURE,
+    "SQLITE_NOTADB": _REPLACE_CURE,
 }
 
 
@@ -120,13 +125,16 @@ class Database:
         Raises StoreError if the store cannot be read.
         """
         with self._converted_errors():
-            if self.path.exists():
-                with self._transaction("BEGIN") as connection:
-                    yield connection
-            else:
+            if not self.path.exists():
                 with _open_connection(":memory:") as connection:
                     _migrate(connection)
                     yield connection
+            elif self._can_read_in_place():
+                with self._transaction("BEGIN") as connection:
+                    yield connection
+            else:
+                with closing(open_snapshot(self.path)) as connection:
+                    yield self._prepared(connection)
 
     @contextmanager
     def write_transaction(self) -> Iterator[sqlite3.Connection]:
@@ -152,6 +160,21 @@ class Database:
         if result != "ok":
             message = f"{self.path}: is damaged: {' '.join(result.split())}"
             raise StoreError(message, cure=_CURES["SQLITE_CORRUPT"])
+
+    def _can_read_in_place(self) -> bool:
+        """Whether SQLite can create the files next to the database that it needs in WAL mode.
+
+        It cannot on a full disk, in a read-only mount, and in the directory of another user.
+        """
+        if self._idle:
+            return True
+        try:
+            self._idle.append(self._open())
+        except sqlite3.DatabaseError as error:
+            if not getattr(error, "sqlite_errorname", "").startswith(_NOT_IN_PLACE):
+                raise
+            return False
+        return True
 
     def close(self) -> None:
         """Close every connection; those in use, at the end of their blocks."""
@@ -179,21 +202,33 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         connection = _connect(str(self.path))
         try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            if 0 < version < SCHEMA_VERSION:
-                _migrate(connection)
+            return self._prepared(connection)
         except BaseException:
             connection.close()
             raise
-        if version > SCHEMA_VERSION:
-            connection.close()
+
+    def _prepared(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Return the connection, after a migration to the current schema.
+
+        Raises StoreError when the file is not a store, or of a newer version.
+        """
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if version > SCHEMA_VERSION and ("models" in names or not names):
             raise StoreError(
                 f"{self.path} was written by a newer version of tunedmodels (schema {version}; "
                 f"this version supports {SCHEMA_VERSION})",
                 cure="Upgrade tunedmodels, or use another directory.",
             )
+        if "models" not in names or version == 0:
+            content = "another database" if names else "empty"
+            raise StoreError(
+                f"{self.path} is not a store of tunedmodels: it is {content}", cure=_REPLACE_CURE
+            )
+        if version < SCHEMA_VERSION:
+            _migrate(connection)
         return connection
 
     def _create(self) -> None:
@@ -222,14 +257,50 @@ class Database:
             raise
         except sqlite3.DatabaseError as error:
             kind = getattr(error, "sqlite_errorname", "")
-            cure = next((text for name, text in _CURES.items() if kind.startswith(name)), "")
-            raise StoreError(f"{self.path}: {error}", cure=cure) from error
+            # Other errors are those of our statements in a file with another schema: a damaged one.
+            cures = (text for name, text in _CURES.items() if kind.startswith(name))
+            raise StoreError(
+                f"{self.path}: {printable(str(error))}",
+                cure=next(cures, _REPLACE_CURE),
+                is_transient=kind.startswith("SQLITE_BUSY"),
+            ) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # The text of an error, or a name in the schema, is not valid UTF-8.
+            message = f"{self.path}: is damaged: {printable(str(error))}"
+            raise StoreError(message, cure=_REPLACE_CURE) from error
         except OSError as error:
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise StoreError(
                 f"{error.filename or self.path}: {error.strerror or error}",
                 cure=_CURES["SQLITE_FULL"] if is_full else _CURES["SQLITE_CANTOPEN"],
             ) from error
+
+
+def open_snapshot(path: Path) -> sqlite3.Connection:
+    """Return a copy of a database in memory, made without writing next to it.
+
+    Without a write-ahead log the file is complete, and no process is writing to it. With one, both
+    are copied to the directory for temporary files first.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return _read_into_memory(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+    with TemporaryDirectory(prefix="tunedmodels-") as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        shutil.copyfile(log, copy.with_name(log.name))
+        return _read_into_memory(copy.as_uri())
+
+
+def _read_into_memory(uri: str) -> sqlite3.Connection:
+    with closing(sqlite3.connect(uri, uri=True)) as source:
+        copy = _connect(":memory:")
+        try:
+            source.backup(copy)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
 
 
 def _connect(target: str) -> sqlite3.Connection:
