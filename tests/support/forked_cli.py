@@ -26,6 +26,8 @@ SHORT_DELAYS: dict[str, dict[str, Any]] = {
     "providers.storage.lock": {"TTL_S": 0.3},
     "providers.vertex.create": {"LOOKUP_DELAYS_S": (0.01,) * 5},
     "providers.vertex.delete": {"INITIAL_PAUSE_S": 0.01},
+    "providers.http": {"READ_TIMEOUT_S": 3.0},
+    "providers.gemini.provider": {"CREATE_TIMEOUT_S": 3.0},
 }
 # Modules that the commands import lazily; imported here once for all processes.
 PRELOADED = (
@@ -33,6 +35,7 @@ PRELOADED = (
     "operations.apply",
     "operations.plan",
     "operations.models",
+    "providers.gemini.provider",
     "providers.vertex.provider",
     "render.progress",
     "render.status",

@@ -164,7 +164,7 @@ class Http:
         is_idempotent: bool,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
-        read_timeout_s: float = READ_TIMEOUT_S,
+        read_timeout_s: float | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:
         """Send a request and return the body of the response; see `request`."""
@@ -187,7 +187,7 @@ class Http:
         is_idempotent: bool,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
-        read_timeout_s: float = READ_TIMEOUT_S,
+        read_timeout_s: float | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
         extra_success: frozenset[int] = frozenset(),
     ) -> HttpResponse:
@@ -255,7 +255,7 @@ class Http:
         path: str,
         params: dict[str, str] | None,
         content: bytes | None,
-        read_timeout_s: float,
+        read_timeout_s: float | None,
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Request:
@@ -268,7 +268,9 @@ class Http:
             params=params,
             content=content,
             headers={**content_type, **headers},
-            timeout=httpx.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S, pool=None),
+            timeout=httpx.Timeout(
+                read_timeout_s or READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None
+            ),
         )
 
     @asynccontextmanager
