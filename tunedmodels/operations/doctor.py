@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import gettempdir
 
 from tunedmodels import __version__
 from tunedmodels.address import Address
@@ -157,6 +158,7 @@ async def _check_embedded(
     findings = Findings()
     store = project.embedded_store_dir(name)
     _check_disk(store, findings)
+    _check_other_folders(project, store, findings)
     try:
         with EmbeddedService(store, jobs=settings.jobs) as service:
             provider = open_provider(
@@ -178,11 +180,29 @@ async def _check_embedded(
     return findings
 
 
-def _check_disk(store: Path, findings: Findings) -> None:
-    """Report whether the store can be written, without writing to it."""
-    folder = store
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest existing one above it."""
     while not folder.exists():
         folder = folder.parent
+    return folder
+
+
+def _check_other_folders(project: Project, store: Path, findings: Findings) -> None:
+    """Report the other folders that commands write to, if they cannot be written."""
+    for check, path in (("state", project.state_dir), ("temporary", Path(gettempdir()))):
+        folder = _existing(path)
+        if folder == _existing(store):
+            continue
+        if not os.access(folder, os.W_OK | os.X_OK):
+            cure = f"Change its owner:\n    sudo chown $USER {folder}"
+            findings.failed(check, f"{folder} cannot be written.", cure)
+        elif shutil.disk_usage(folder).free <= _MIN_SPACE:
+            findings.failed(check, f"The disk of {folder} is full.", "Free some space.")
+
+
+def _check_disk(store: Path, findings: Findings) -> None:
+    """Report whether the store can be written, without writing to it."""
+    folder = _existing(store)
     if os.access(folder, os.W_OK | os.X_OK):
         findings.ok("store", f"{store} can be written")
     else:

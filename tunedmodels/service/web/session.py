@@ -27,7 +27,7 @@ from tunedmodels.service.identity import LOCAL_CALLER, ApiKeys, Caller
 TOKEN_FIELD = "form_token"  # noqa: S105  # the name of a form field
 
 _LIFETIME_S = 12 * 3600.0
-_MAX_SIGNED_IN = 1000  # the oldest session is removed first
+_MAX_SIGNED_IN_PER_USER = 100  # the oldest session of the user is removed first
 _MAX_ID_LENGTH = 100  # characters; a longer cookie was not set by this server
 _REFUSED = (
     "This form has expired, or another site sent it. Nothing was changed. Open the page again and "
@@ -91,8 +91,10 @@ class Sessions:
         caller = self._keys.authenticate(headers, {}) if self._keys else LOCAL_CALLER
         session_id = secrets.token_urlsafe(32)
         with self._lock:
-            while len(self._signed_in) >= _MAX_SIGNED_IN:
-                del self._signed_in[next(iter(self._signed_in))]
+            # Per user, so that sign-ins with one key do not sign another user out.
+            own = [old for old, (user, _) in self._signed_in.items() if user == caller]
+            for old in own[: max(0, len(own) - _MAX_SIGNED_IN_PER_USER + 1)]:
+                del self._signed_in[old]
             self._signed_in[session_id] = caller, self._now_s() + _LIFETIME_S
         return session_id
 
