@@ -60,7 +60,7 @@ class ObservedModel:
     stamp as the environment sees it."""
     live_stamp: Stamp | None = None  #: the stored stamp, if `stamp` differs from it
     has_trusted_owner: bool = True  #: the caller, or an owner that the provider lists, owns it
-    etag: str = ""  #: for a conditional update; empty: the service has none
+    etag: str = field(default="", compare=False)  #: of `get`; empty: the service has none
     used: UsedHyperparameters = UsedHyperparameters()
     created: datetime | None = None
     completed: datetime | None = None
