@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import random
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -28,27 +29,34 @@ def curve(epochs: Sequence[float], *, untuned: float = 2.0, noise: float = 1.0) 
     return [LossPoint(n, n // STEPS, loss) for n, loss in enumerate(losses, 1)]
 
 
+FLAT_AFTER_FOUR = [1.0, 0.5, 0.3, *[0.1] * 9]
+
 # fmt: off
 CASES = [
     # epoch means                          kind                   epochCount  meaning
-    ([1.5, 0.9, 0.5, 0.3, 0.18],            CurveKind.FALLING,      10,    "falling to the end"),
-    ([1.99, 1.98, 1.97, 1.96, 1.95],        CurveKind.FALLING,      10,    "hardly moving"),
-    ([1.0, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1],   CurveKind.PLATEAU,      4,     "flat from epoch 4"),
-    ([1.0, 0.2, 0.1, 0.1, 0.1],             CurveKind.PLATEAU,      3,     "flat from epoch 3"),
-    ([0.2, 0.0, 0.0, 0.0],                  CurveKind.PLATEAU,      2,     "learned at once"),
-    ([0.1, 0.0, 1e-7, -1e-6, 0.0],          CurveKind.PLATEAU,      2,     "a little below 0"),
+    ([1.6, 1.3, 1.0, 0.8, 0.6],             CurveKind.FALLING,      10,    "falling to the end"),
+    ([1.5, 0.9, 0.5, 0.3, 0.18],            CurveKind.FALLING,      None,  "little is left"),
+    ([1.6, 1.3, 1.0, 0.7],                  CurveKind.FALLING,      None,  "four epochs"),
+    ([1.99, 1.98, 1.97, 1.96, 1.95],        CurveKind.FALLING,      None,  "hardly moving"),
+    ([2 - n / 15 for n in range(20)],       CurveKind.FALLING,      None,  "falling slowly"),
+    (FLAT_AFTER_FOUR,                       CurveKind.PLATEAU,      5,     "flat from epoch 4"),
+    ([1.0, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1],   CurveKind.PLATEAU,      None,  "little is saved"),
+    ([1.0, 0.2, 0.1, 0.1, 0.1],             CurveKind.PLATEAU,      None,  "flat from epoch 3"),
+    ([0.2, *[0.0] * 8],                     CurveKind.PLATEAU,      3,     "learned at once"),
+    ([0.2, 0.0, 0.0, 0.0],                  CurveKind.PLATEAU,      None,  "at once, too short"),
+    ([0.1, 0.0, 1e-7, -1e-6, 0.0, 0.0],     CurveKind.PLATEAU,      3,     "a little below 0"),
     ([1.5, 1.2, 1.1, 1.1, 1.1],             CurveKind.STUCK,        None,  "flat and high"),
     ([2.0, 2.0, 2.0, 2.0],                  CurveKind.STUCK,        None,  "nothing learned"),
-    ([1.0, 0.4, 0.3, 0.5, 0.8],             CurveKind.RISING,       3,     "up again"),
-    ([1.0, 0.4, 0.3, 0.33, 0.33],           CurveKind.PLATEAU,      3,     "hardly up"),
+    ([1.0, 0.4, 0.3, 0.5, 0.8],             CurveKind.RISING,       None,  "up again"),
+    ([1.0, 0.4, 0.3, 0.33, 0.33],           CurveKind.PLATEAU,      None,  "hardly up"),
     ([4.0, 5.0, 6.0, 7.0],                  CurveKind.DIVERGED,     None,  "above untuned"),
     ([1.0, math.nan, math.nan],             CurveKind.DIVERGED,     None,  "no number"),
     ([1.0, math.inf, 1.0],                  CurveKind.DIVERGED,     None,  "infinite in between"),
     ([1.0],                                 CurveKind.TOO_SHORT,    None,  "one epoch"),
     ([1.6, 1.2, 1.7, 1.1, 1.5, 1.15],       CurveKind.NOISY,        None,  "up and down"),
     ([0.9, 0.3, 0.9, 0.2, 0.7, 0.19, 0.3],  CurveKind.NOISY,        None,  "noisy, though low"),
-    ([1.0, 0.4, 0.3, 1.1, 1.6],             CurveKind.RISING,       3,     "far up at the end"),
-    ([1.5, 0.9, 0.5, 0.6, 0.35, 0.3],       CurveKind.FALLING,      12,    "one rise in between"),
+    ([1.0, 0.4, 0.3, 1.1, 1.6],             CurveKind.RISING,       None,  "far up at the end"),
+    ([1.6, 1.2, 0.9, 1.0, 0.7, 0.45],       CurveKind.FALLING,      12,    "one rise in between"),
 ]
 # fmt: on
 
@@ -66,32 +74,56 @@ def test_a_curve_of_a_known_kind_is_recognised(
 
 ADVICE = {
     "plateau": (
-        [1.0, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1],
+        FLAT_AFTER_FOUR,
         (
-            "The loss levels off after epoch 4, at 0.1 from 2 untuned. To stop there, set "
-            "hyperparameters.epochCount: 4."
+            "The loss levels off after epoch 4, at 0.1 from 2 untuned. 5 epochs would reach that "
+            "loss and save 58% of the cost. Set hyperparameters.epochCount: 5."
         ),
     ),
+    "nothing to save": (
+        [1.0, 0.2, 0.1, 0.1, 0.1],
+        "The loss levels off after epoch 3, at 0.1 from 2 untuned.",
+    ),
     "falling": (
+        [1.6, 1.3, 1.0, 0.8, 0.6],
+        (
+            "The loss was still falling after epoch 5, at 0.6 from 2 untuned. 10 epochs would "
+            "lower it by about 0.3 and cost twice as much. Set hyperparameters.epochCount: 10."
+        ),
+    ),
+    "little is left": (
         [1.5, 0.9, 0.5, 0.3, 0.18],
         (
-            "The loss was still falling after epoch 5, at 0.18 from 2 untuned. Set "
-            "hyperparameters.epochCount: 10."
+            "The loss was still falling after epoch 5, at 0.18 from 2 untuned. More epochs would "
+            "lower it only a little."
+        ),
+    ),
+    "short": (
+        [1.6, 1.3, 1.0, 0.7],
+        (
+            "The loss was still falling after epoch 4, at 0.7 from 2 untuned. The run is too short "
+            "to recommend a number of epochs."
+        ),
+    ),
+    "falling slowly": (
+        [2 - n / 15 for n in range(20)],
+        (
+            "The loss was still falling after epoch 20, at 0.733 from 2 untuned. After so many "
+            "epochs, a higher learning rate helps more than further epochs."
         ),
     ),
     "hardly moving": (
         [1.99, 1.97, 1.95],
         (
-            "The loss was still falling after epoch 3, at 1.95 from 2 untuned. Set "
-            "hyperparameters.epochCount: 6. It has fallen little so far: try ten times the "
-            "learning rate first."
+            "The loss was still falling after epoch 3, at 1.95 from 2 untuned. It has fallen "
+            "little: try ten times the learning rate."
         ),
     ),
     "rising": (
         [1.0, 0.4, 0.3, 0.5, 0.8],
         (
-            "The loss was lowest in epoch 3 (0.3) and rose to 0.8 by epoch 5. Divide the learning "
-            "rate by three, or set hyperparameters.epochCount: 3."
+            "The loss was lowest in epoch 3 (0.3) and rose to 0.8 by epoch 5. The learning rate is "
+            "too high: divide it by three."
         ),
     ),
     "diverged": (
@@ -128,10 +160,9 @@ def test_the_advice_names_manifest_fields(epochs: list[float], advice: str) -> N
     assert read_curve(curve(epochs, noise=1e-9)).advice == advice
 
 
-def test_a_single_epoch_leads_to_advice_for_more() -> None:
+def test_a_single_epoch_shows_no_trend() -> None:
     assert read_curve(curve([1.0]), epoch_count=1).advice == (
-        "Cannot tell: a curve of fewer than two epochs shows no trend. To see one, set "
-        "hyperparameters.epochCount: 5."
+        "Cannot tell: a curve of fewer than two epochs shows no trend."
     )
     assert read_curve([]).kind is CurveKind.TOO_SHORT
     assert read_curve([LossPoint(1, 0, 2.0)]).epoch_means == ()
@@ -144,9 +175,16 @@ def test_a_running_job_gets_no_advice_for_more_epochs() -> None:
     assert reading.advice == "The loss is still falling after 3 of 8 epochs."
 
 
-def test_the_recommended_epoch_count_is_limited_to_the_maximum_of_a_manifest() -> None:
-    slowly = [2.0 * 0.999**n for n in range(700)]
-    assert read_curve(curve(slowly, noise=0.0)).recommended_epoch_count == 1000
+def test_a_running_job_gets_no_advice_for_fewer_epochs() -> None:
+    reading = read_curve(curve(FLAT_AFTER_FOUR), epoch_count=50)
+    assert (reading.kind, reading.recommended_epoch_count) == (CurveKind.PLATEAU, None)
+
+
+def test_few_steps_lead_to_no_advice_on_epochs() -> None:
+    every_fifth = [p for p in curve(FLAT_AFTER_FOUR) if p.step == 1 or p.step % 5 == 0]
+    assert read_curve(every_fifth).recommended_epoch_count == 5
+    every_tenth = [p for p in curve(FLAT_AFTER_FOUR) if p.step == 1 or p.step % 10 == 0]
+    assert read_curve(every_tenth).recommended_epoch_count is None
 
 
 def test_an_easy_first_batch_does_not_make_a_good_curve_bad() -> None:
@@ -156,7 +194,7 @@ def test_an_easy_first_batch_does_not_make_a_good_curve_bad() -> None:
 
 # Held-out examples
 
-FALLING = [1.5, 0.9, 0.5, 0.3, 0.18]
+FALLING = [1.6, 1.3, 1.0, 0.8, 0.6]
 
 
 def held_out(epochs: Sequence[float]) -> list[list[float]]:
@@ -168,13 +206,13 @@ def held_out(epochs: Sequence[float]) -> list[list[float]]:
     ("means", "kind", "recommended"),
     [
         ([1.6, 1.0, 0.8, 0.9, 1.1], CurveKind.OVERFITTING, 3),
-        ([1.6, 1.0, 0.8, 0.7, 0.7], CurveKind.FALLING, 10),
-        ([1.6, 1.0, 0.8, 0.78, 0.8], CurveKind.FALLING, 10),
-        ([1.6, 1.0, 0.8, 0.7, 0.65], CurveKind.FALLING, 10),
+        ([1.6, 1.0, 0.8, 0.7, 0.7], CurveKind.FALLING, None),
+        ([1.6, 1.0, 0.8, 0.78, 0.8], CurveKind.FALLING, None),
+        ([1.6, 1.4, 1.1, 0.9, 0.7], CurveKind.FALLING, 10),
     ],
 )
 def test_held_out_losses_that_rise_are_overfitting(
-    means: list[float], kind: CurveKind, recommended: int
+    means: list[float], kind: CurveKind, recommended: int | None
 ) -> None:
     reading = read_curve(curve(FALLING), held_out=held_out(means))
     assert (reading.kind, reading.recommended_epoch_count) == (kind, recommended)
@@ -185,6 +223,57 @@ def test_a_held_out_rise_that_may_be_chance_is_not_overfitting() -> None:
     before, after = [1.0] * 10, [1.0] * 8 + [0.5, 1.8]
     reading = read_curve(curve([1.5, 0.9]), held_out=[before, after])
     assert reading.kind is CurveKind.FALLING
+
+
+# Following the advice
+
+LONGEST = 80  # epochs of a curve, of which a run has the first
+
+
+def follow(means: Sequence[float], start: int) -> list[int]:
+    """Return the epoch counts of a run and of those that follow its advice."""
+    counts = [start]
+    while len(counts) < 10:
+        count = counts[-1]
+        more = read_curve(curve(means[:count], noise=0.0), epoch_count=count)
+        if more.recommended_epoch_count in (None, count):
+            break
+        counts.append(more.recommended_epoch_count)
+    return counts
+
+
+CHANGES = st.sampled_from([0.0, 0.0, 0.0, 0.05, 0.1, 0.3, 0.5, 1.5, -0.02, -0.3])
+STARTS = st.integers(1, LONGEST)
+
+
+@given(st.lists(CHANGES, min_size=LONGEST, max_size=LONGEST), STARTS)
+def test_following_the_advice_of_any_curve_ends_within_two_steps(
+    falls: list[float], start: int
+) -> None:
+    means = [max(0.0, mean) for mean in accumulate(falls, operator.sub, initial=2.0)]
+    assert len(follow(means, start)) <= 3
+
+
+@given(
+    rate=st.floats(0.005, 3.0),
+    power=st.floats(0.2, 2.0),
+    floor=st.floats(0.0, 1.5),
+    noise=st.lists(st.floats(-0.02, 0.02), min_size=LONGEST, max_size=LONGEST),
+    start=STARTS,
+)
+def test_following_the_advice_of_a_falling_curve_ends_within_two_steps(
+    rate: float, power: float, floor: float, noise: list[float], start: int
+) -> None:
+    means = [floor + (2 - floor) * (1 + rate * n) ** -power + noise[n] for n in range(LONGEST)]
+    counts = follow(means, start)
+    assert len(counts) <= 3
+    # Advice for more epochs is worth its cost, and advice for fewer costs little.
+    for before, after in pairwise(counts):
+        if after < before:
+            assert after <= before / 2
+            assert means[after - 1] - min(means[:before]) <= 0.02 * 2.1 + 0.04
+        else:
+            assert means[before - 1] - means[after - 1] >= 0.02
 
 
 # Which epoch a step belongs to
@@ -265,6 +354,18 @@ def run(examples: list[Example], *, rate: float = 0.001, epochs: int = 5) -> Cur
     request = TuningRequest(examples, epoch_count=epochs, learning_rate=rate, seed=1)
     points = [LossPoint(s.step, s.epoch, s.mean_loss) for s in engine.tune(request)]
     return read_curve(points, epoch_count=epochs)
+
+
+@pytest.mark.parametrize("start", [1, 5, 12])
+@pytest.mark.parametrize("rate", [1e-5, 1e-4, 1e-3, 1e-2])
+def test_following_the_advice_of_real_runs_ends_within_two_steps(rate: float, start: int) -> None:
+    counts = [start]
+    while len(counts) < 5:
+        count = run(greetings(), rate=rate, epochs=counts[-1]).recommended_epoch_count
+        if count in (None, counts[-1]):
+            break
+        counts.append(count)
+    assert len(counts) <= 3
 
 
 @pytest.mark.parametrize("rate", [1e-6, 1e-5, 5e-5])

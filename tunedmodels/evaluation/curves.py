@@ -7,6 +7,16 @@ still fall, 91% of those that do not, and every run whose rate was far too high.
 
 F11: a plateau before the end calls for fewer epochs, a curve that still falls for more.
 F12: the best place to stop is the lowest point just before the curve levels off.
+
+Advice on epochs ends after two steps at the latest: a run with the recommended epochs that is
+otherwise equal gets no further advice, or one more doubling. Three rules ensure it:
+
+- Fewer epochs are recommended only if they save half of the run, and only if the curve up to there
+  gets no advice itself. Its flat end is therefore part of the recommended run.
+- More epochs are recommended only if they lower the loss noticeably, and only to runs of 5 to 19
+  epochs. A doubled run contains the end of the curve that still fell, so that half of it is never
+  enough.
+- A short run gets no advice on epochs: a few steps show no trend.
 """
 
 from __future__ import annotations
@@ -32,7 +42,12 @@ _SMALL_DROP = 0.25
 _NOISY_SHARE = 0.5
 _CALM_SHARE = 0.01
 
-_MAX_EPOCHS = 1000  # the maximum of a manifest
+# Advice on epochs: the runs that get it, and the share of the untuned loss that is worth a new job.
+_MIN_EPOCHS = 5
+_MIN_STEPS = 25
+_MANY_EPOCHS = 20
+_MIN_GAIN = 0.1
+_SAVED = 0.5  # the share of the epochs that fewer of them must save
 
 
 class CurveKind(StrEnum):
@@ -68,6 +83,12 @@ class _Curve:
     untuned: float
     means: tuple[float, ...]
     errors: tuple[float, ...]
+    steps: int  #: the number of points
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether the run has enough epochs and steps for advice on epochs."""
+        return len(self.means) >= _MIN_EPOCHS and self.steps >= _MIN_STEPS
 
     @property
     def lowest(self) -> int:
@@ -89,6 +110,28 @@ class _Curve:
         """Return how much the last fifth of the epochs, at least one, lowered the lowest mean."""
         late = max(1, len(self.means) // 5)
         return min(self.means[:-late]) - min(self.means[-late:])
+
+    def gain_of_doubling(self) -> float:
+        """Return the expected decrease of the loss if the run had twice as many epochs.
+
+        It is estimated from the slope at the end, and from the decrease in the second half of the
+        run, which becomes smaller at the same rate as it did since the first half. At most half of
+        the loss is expected to disappear.
+        """
+        means = self.means
+        half = len(means) // 2
+        before = means[max(half // 2, 1) - 1] - means[half - 1]
+        second = means[half - 1] - means[-1]
+        shrinking = min(1.0, second / before) if before > 0 else 1.0
+        late = max(1, len(means) // 5)
+        slope = (means[-1 - late] - means[-1]) / late
+        gains = (second * shrinking, slope * len(means) / 2, abs(means[-1]) / 2)
+        return max(0.0, min(gains))
+
+    def first(self, epochs: int) -> _Curve:
+        """Return the curve of the first epochs."""
+        steps = self.steps * epochs // len(self.means)
+        return _Curve(self.untuned, self.means[:epochs], self.errors[:epochs], steps)
 
     @property
     def fluctuation(self) -> float:
@@ -115,17 +158,40 @@ def read_curve(
         math.fsum(map(mul, losses, weights)) / math.fsum(weights) for losses, weights in epochs
     )
     if len(means) < 2:  # noqa: PLR2004  # one value has no trend
-        return _too_short(means, epoch_count)
+        return _too_short(means)
     untuned = min(points, key=lambda point: point.step).mean_loss
-    curve = _Curve(untuned, means, tuple(_standard_error(losses) for losses, _ in epochs))
+    errors = tuple(_standard_error(losses) for losses, _ in epochs)
+    curve = _Curve(untuned, means, errors, sum(point.epoch <= len(means) for point in points))
+    return _read(curve, epoch_count, held_out)
+
+
+def _read(
+    curve: _Curve, epoch_count: int | None, held_out: Sequence[Sequence[float]]
+) -> CurveReading:
     return (
         _above_untuned(curve)
         or _noisy(curve)
         or _rising(curve)
-        or _overfitting(means, held_out)
-        or _falling(curve, epoch_count)
-        or _plateau_or_stuck(curve)
+        or _overfitting(curve, held_out)
+        or _falling(curve, epoch_count, held_out)
+        or _plateau_or_stuck(curve, epoch_count, held_out)
     )
+
+
+def _fewer_epochs(
+    curve: _Curve, best: int, held_out: Sequence[Sequence[float]], *, saved: float
+) -> int | None:
+    """Return a number of epochs not below `best` that gets no advice itself, or None.
+
+    It includes a quarter of `best` on top, which shows a later reader that the curve is flat. None
+    also if the run is too short for advice, or if less than the share `saved` of it is saved.
+    """
+    fewer = best + max(1, math.ceil(best / 4)) if saved else best
+    if not curve.is_long_enough or fewer > len(curve.means) * (1 - saved):
+        return None
+    if fewer > 1 and _read(curve.first(fewer), None, held_out[:fewer]).recommended_epoch_count:
+        return None
+    return fewer
 
 
 def steps_per_epoch(points: Sequence[LossPoint]) -> float | None:
@@ -176,10 +242,8 @@ def _standard_error(losses: Sequence[float]) -> float:
     return math.sqrt(squares / (len(losses) - 1) / len(losses))
 
 
-def _too_short(means: tuple[float, ...], epoch_count: int | None) -> CurveReading:
+def _too_short(means: tuple[float, ...]) -> CurveReading:
     advice = "Cannot tell: a curve of fewer than two epochs shows no trend."
-    if epoch_count == 1:
-        advice += " To see one, set hyperparameters.epochCount: 5."
     return CurveReading(CurveKind.TOO_SHORT, means, None, advice)
 
 
@@ -206,15 +270,12 @@ def _rising(curve: _Curve) -> CurveReading | None:
     best = curve.lowest + 1
     advice = (
         f"The loss was lowest in epoch {best} ({lowest:.3g}) and rose to {last:.3g} by epoch "
-        f"{len(curve.means)}. Divide the learning rate by three, or set "
-        f"hyperparameters.epochCount: {best}."
+        f"{len(curve.means)}. The learning rate is too high: divide it by three."
     )
-    return CurveReading(CurveKind.RISING, curve.means, best, advice)
+    return CurveReading(CurveKind.RISING, curve.means, None, advice)
 
 
-def _overfitting(
-    means: tuple[float, ...], held_out: Sequence[Sequence[float]]
-) -> CurveReading | None:
+def _overfitting(curve: _Curve, held_out: Sequence[Sequence[float]]) -> CurveReading | None:
     """Return a reading if the last epoch is clearly worse on held-out examples than the best one.
 
     The comparison is paired: differences of the same examples are more precise than the difference
@@ -230,10 +291,12 @@ def _overfitting(
     best = lowest + 1
     advice = (
         f"On the held-out examples the loss was lowest after epoch {best} ({averages[lowest]:.3g}) "
-        f"and then rose to {averages[-1]:.3g}: later epochs memorised the training examples. "
-        f"Set hyperparameters.epochCount: {best}."
+        f"and then rose to {averages[-1]:.3g}: later epochs memorised the training examples."
     )
-    return CurveReading(CurveKind.OVERFITTING, means, best, advice)
+    fewer = _fewer_epochs(curve, best, held_out, saved=0)
+    if fewer:
+        advice += f" Set hyperparameters.epochCount: {fewer}."
+    return CurveReading(CurveKind.OVERFITTING, curve.means, fewer, advice)
 
 
 def _noisy(curve: _Curve) -> CurveReading | None:
@@ -252,7 +315,9 @@ def _noisy(curve: _Curve) -> CurveReading | None:
     return CurveReading(CurveKind.NOISY, curve.means, None, advice)
 
 
-def _falling(curve: _Curve, epoch_count: int | None) -> CurveReading | None:
+def _falling(
+    curve: _Curve, epoch_count: int | None, held_out: Sequence[Sequence[float]]
+) -> CurveReading | None:
     improvement = curve.late_improvement()
     if improvement <= 0 or improvement < _MIN_IMPROVEMENT * curve.drop:
         return None
@@ -260,17 +325,48 @@ def _falling(curve: _Curve, epoch_count: int | None) -> CurveReading | None:
     if epoch_count is not None and done < epoch_count:
         advice = f"The loss is still falling after {done} of {epoch_count} epochs."
         return CurveReading(CurveKind.FALLING, curve.means, None, advice)
-    more = min(2 * done, _MAX_EPOCHS)
+    more, reason = _more_epochs(curve, held_out)
     advice = (
         f"The loss was still falling after epoch {done}, at {curve.means[-1]:.3g} from "
-        f"{curve.untuned:.3g} untuned. Set hyperparameters.epochCount: {more}."
+        f"{curve.untuned:.3g} untuned. {reason}"
     )
-    if curve.drop < _SMALL_DROP * curve.untuned:
-        advice += " It has fallen little so far: try ten times the learning rate first."
     return CurveReading(CurveKind.FALLING, curve.means, more, advice)
 
 
-def _plateau_or_stuck(curve: _Curve) -> CurveReading:
+def _more_epochs(curve: _Curve, held_out: Sequence[Sequence[float]]) -> tuple[int | None, str]:
+    """Return the recommended epochs of a run whose loss still fell, if any, and the reason."""
+    done = len(curve.means)
+    gain = _expected_gain(curve, held_out)
+    more = None
+    if curve.drop < _SMALL_DROP * curve.untuned:
+        reason = "It has fallen little: try ten times the learning rate."
+    elif gain < _MIN_GAIN * curve.untuned:
+        reason = "More epochs would lower it only a little."
+    elif done >= _MANY_EPOCHS:
+        reason = "After so many epochs, a higher learning rate helps more than further epochs."
+    elif not curve.is_long_enough:
+        reason = "The run is too short to recommend a number of epochs."
+    else:
+        more = 2 * done
+        reason = (
+            f"{more} epochs would lower it by about {gain:.2g} and cost twice as much. "
+            f"Set hyperparameters.epochCount: {more}."
+        )
+    return more, reason
+
+
+def _expected_gain(curve: _Curve, held_out: Sequence[Sequence[float]]) -> float:
+    """Return the gain of twice as many epochs; on the held-out examples if it is smaller there."""
+    gain = curve.gain_of_doubling()
+    if not held_out:
+        return gain
+    averages = tuple(map(_mean, held_out))
+    return min(gain, _Curve(averages[0], averages, (), 0).gain_of_doubling())
+
+
+def _plateau_or_stuck(
+    curve: _Curve, epoch_count: int | None, held_out: Sequence[Sequence[float]]
+) -> CurveReading:
     low_enough = min(curve.means) + _MIN_IMPROVEMENT * max(curve.drop, 0.0)
     best = next(epoch for epoch, mean in enumerate(curve.means, 1) if mean <= low_enough)
     mean = curve.means[best - 1]
@@ -282,7 +378,14 @@ def _plateau_or_stuck(curve: _Curve) -> CurveReading:
         )
         return CurveReading(CurveKind.STUCK, curve.means, None, advice)
     advice = (
-        f"The loss levels off after epoch {best}, at {mean:.3g} from {curve.untuned:.3g} untuned. "
-        f"To stop there, set hyperparameters.epochCount: {best}."
+        f"The loss levels off after epoch {best}, at {mean:.3g} from {curve.untuned:.3g} untuned."
     )
-    return CurveReading(CurveKind.PLATEAU, curve.means, best, advice)
+    done = len(curve.means)
+    is_finished = epoch_count is None or done == epoch_count
+    fewer = _fewer_epochs(curve, best, held_out, saved=_SAVED) if is_finished else None
+    if fewer:
+        advice += (
+            f" {fewer} epochs would reach that loss and save {100 * (done - fewer) // done}% of "
+            f"the cost. Set hyperparameters.epochCount: {fewer}."
+        )
+    return CurveReading(CurveKind.PLATEAU, curve.means, fewer, advice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -269,8 +270,10 @@ async def _epoch_notes(
 ) -> list[Note]:
     """Return the notes of `epoch_notes`, made from the whole curves of these models."""
     finished = _models_of_notes(plan, desired, observed, ownership)
-    models = await with_whole_curves(project, finished.values())
-    return list(_notes(desired, dict(zip(finished, models, strict=True))))
+    models = [model for versions in finished.values() for model in versions]
+    whole = iter(await with_whole_curves(project, models))
+    complete = {name: [next(whole) for _ in versions] for name, versions in finished.items()}
+    return list(_notes(desired, complete))
 
 
 def epoch_notes(
@@ -280,6 +283,10 @@ def epoch_notes(
     ownership: Ownership,
 ) -> Iterator[Note]:
     """Yield a note for every name whose last loss curve recommends another number of epochs.
+
+    A curve says something about the settings that it was trained with only: a name whose base
+    model, epochs, batch size or learning rate differ from them gets no note. Neither does one with
+    another version that has already tried what its last curve recommends.
 
     At most 100 curves are read: those of names that the plan trains first, then others by name.
     """
@@ -291,28 +298,30 @@ def _models_of_notes(
     desired: Mapping[str, Desired],
     observed: Iterable[ObservedModel],
     ownership: Ownership,
-) -> dict[str, ObservedModel]:
-    curves = _last_curves(ownership, observed)
+) -> dict[str, list[ObservedModel]]:
+    versions = _trained_versions(ownership, observed)
     trained = {change.name for change in plan.changes if change.action.trains}
     # Without sweeps: they measure the best number of epochs.
-    names = {name for name, model in desired.items() if not model.sweep_digest} & curves.keys()
+    names = {name for name, model in desired.items() if not model.sweep_digest} & versions.keys()
     first = sorted(names, key=lambda name: (name not in trained, name))[:_MAX_CURVES]
-    return {name: curves[name] for name in first}
+    return {name: versions[name] for name in first}
 
 
-def _notes(desired: Mapping[str, Desired], finished: Mapping[str, ObservedModel]) -> Iterator[Note]:
-    for name, model in finished.items():
-        if text := _epoch_note(desired[name], model):
+def _notes(
+    desired: Mapping[str, Desired], finished: Mapping[str, Sequence[ObservedModel]]
+) -> Iterator[Note]:
+    for name, versions in finished.items():
+        if text := _epoch_note(desired[name], versions):
             yield Note(name=name, words=text)
 
 
-def _last_curves(
+def _trained_versions(
     ownership: Ownership, observed: Iterable[ObservedModel]
-) -> dict[str, ObservedModel]:
-    """Return the version of each name that was trained last, if it has a curve."""
+) -> dict[str, list[ObservedModel]]:
+    """Return the ready versions of each name that have a curve, in the order of their training."""
     finished = (m for m in observed if m.state is ModelState.READY and m.curve)
     return {
-        name: max(models, key=_completion_order)
+        name: sorted(models, key=_completion_order)
         for name, models in ownership.versions(finished).items()
     }
 
@@ -321,15 +330,47 @@ def _completion_order(model: ObservedModel) -> tuple[datetime, str]:
     return model.completed or model.created or _LONG_AGO, model.model_id
 
 
-def _epoch_note(desired: Desired, last: ObservedModel) -> str:
+def _epoch_note(desired: Desired, versions: Sequence[ObservedModel]) -> str:
     from tunedmodels.evaluation.curves import read_curve  # start-up: a first plan has no curve
 
+    *former, last = versions
+    if not _is_trained_as_declared(desired, last):
+        return ""
     reading = read_curve(last.curve, epoch_count=last.used.epoch_count)
-    declared = desired.inputs.hyperparameters.epoch_count
-    current = declared or last.used.epoch_count
-    recommended = reading.recommended_epoch_count
+    recommended, current = reading.recommended_epoch_count, last.used.epoch_count
     if recommended is None or current is None or current == recommended:
         return ""
+    if any(_has_tried(version, current, recommended, last.source) for version in former):
+        return ""
     epochs = "1 epoch is" if current == 1 else f"{current} epochs are"
-    origin = "declared" if declared else "the default"
+    origin = "declared" if desired.inputs.hyperparameters.epoch_count else "the default"
     return f"{epochs} {origin}. In {last.model_id}: {reading.advice}"
+
+
+def _is_trained_as_declared(desired: Desired, version: ObservedModel) -> bool:
+    """Return whether a version has the declared base model and hyperparameters.
+
+    A hyperparameter that is not declared, or that the service does not report, does not differ.
+    """
+    used = version.used
+    declared = desired.inputs.hyperparameters.model_dump(exclude_none=True)
+    differing = (
+        name
+        for name, value in declared.items()
+        if (reported := getattr(used, name)) is not None and not _is_same(value, reported)
+    )
+    return version.source == desired.inputs.source and not any(differing)
+
+
+def _is_same(declared: object, reported: object) -> bool:
+    if isinstance(declared, float) and isinstance(reported, float):
+        return math.isclose(declared, reported, rel_tol=1e-6)  # the API has 32-bit numbers
+    return declared == reported
+
+
+def _has_tried(version: ObservedModel, current: int, recommended: int, source: str) -> bool:
+    """Return whether a version of the same source has gone as far as the recommendation."""
+    epochs = version.used.epoch_count
+    if epochs is None or version.source != source:
+        return False
+    return epochs >= recommended if recommended > current else epochs <= recommended

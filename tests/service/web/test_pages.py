@@ -104,16 +104,17 @@ async def test_the_best_epoch_is_marked_and_can_be_used_to_tune_again(tmp_path: 
                 transport=httpx.ASGITransport(opened.app), base_url="http://localhost"
             ) as api,
         ):
-            await create(api, "level", body(hyperparameters={"epochCount": 6}))
-            losses = [1.0, 0.4, 0.1, 0.1, 0.1, 0.1]
+            await create(api, "level", body(hyperparameters={"epochCount": 8}))
+            losses = [mean for mean in (1.0, 0.4, *[0.1] * 6) for _ in range(4)]
             curve = ",".join(
-                f'{{"step":{n},"epoch":{n},"meanLoss":{loss}}}' for n, loss in enumerate(losses, 1)
+                f'{{"step":{n},"epoch":{n // 4},"meanLoss":{loss}}}'
+                for n, loss in enumerate(losses, 1)
             )
             with opened.context.store.database.write_transaction() as connection:
-                connection.execute("INSERT INTO curves VALUES (1, 6, ?)", (curve,))
-                connection.execute("UPDATE models SET state = 'ACTIVE', completed_steps = 6")
+                connection.execute("INSERT INTO curves VALUES (1, 32, ?)", (curve,))
+                connection.execute("UPDATE models SET state = 'ACTIVE', completed_steps = 32")
             page = await visitor.get("/models/level")
-            assert "best: 3 epochs" in page
+            assert "best: 4 epochs" in page
             assert "levels off after epoch 3" in page
             again = await visitor.get("/tune?like=level&epochs=3")
             assert 'name="epoch_count" inputmode="numeric" value="3"' in again
