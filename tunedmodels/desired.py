@@ -39,6 +39,7 @@ class DesiredEvaluation:
     is_system_preamble: bool = False
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     """How answers are sampled: the `spec`, else the values that the model itself declares."""
+    read_as: ExampleFile | None = None  #: how the file is read, if not like `spec`
     scoring_digest: str = field(init=False, repr=False, compare=False)
     """12 hex digits over everything that decides answers and scores; only equal ones compare."""
     gate_digest: str = field(init=False, repr=False, compare=False)
@@ -64,7 +65,7 @@ class DesiredEvaluation:
     @property
     def source(self) -> ExampleFile:
         """How to read the file."""
-        return self.spec
+        return self.read_as or self.spec
 
     @property
     def without_thresholds(self) -> DesiredEvaluation:

@@ -60,6 +60,8 @@ class Problem:
     """Stable and in kebab-case, for other programs."""
     message: str
     cure: str = ""
+    count: int = 1
+    """The number of equal problems that it stands for."""
 
     @property
     def location(self) -> str:
@@ -82,8 +84,8 @@ class ProblemsFoundError(TunedModelsError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
-        errors = sum(problem.severity is Severity.ERROR for problem in self.problems)
-        super().__init__(f"{errors} error{'s' if errors != 1 else ''} found")
+        errors = sum(p.count for p in self.problems if p.severity is Severity.ERROR)
+        super().__init__(f"{errors:,} error{'s' if errors != 1 else ''} found")
 
 
 class RefusedError(TunedModelsError):

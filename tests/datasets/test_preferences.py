@@ -86,7 +86,7 @@ WRONG = {
     "turns": (
         lines([{**conversation(ROWS[0]), "contents": TWO_TURNS}]),
         "not-a-preference",
-        "is not one user turn",
+        "does not end with a user turn",
     ),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from random import Random
 from typing import get_args
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.dataset_files import ONE, TWO, WriteFile, read_rows, source
 from tunedmodels.datasets.examples import Example, digest
-from tunedmodels.datasets.limits import GEMINI_API
+from tunedmodels.datasets.limits import GEMINI_API, Limits
 from tunedmodels.datasets.load import load
 from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.readers import read
@@ -80,16 +81,16 @@ def test_a_quoted_text_may_span_lines_and_later_rows_keep_their_lines(write: Wri
         ("a.jsonl", "[" * 9000, "2: malformed: is nested too deeply"),
         ("a.jsonl", '["one", "1"]', "2: not-an-object: is an array, not an object"),
         ("a.jsonl", "null", "2: not-an-object: is null, not an object"),
-        ("a.jsonl", '{"text_input": 7, "output": "x"}',
-         "2: not-a-text: is a number (7), not a string"),
+        ("a.jsonl", '{"text_input": [7], "output": "x"}',
+         "2: not-a-text: is an array, not a string"),
         ("a.jsonl", '{"text_input": "x", "output": null}', "2: not-a-text: is null, not a string"),
-        ("a.jsonl", '{"text_input": "x", "output": true}',
-         "2: not-a-text: is a boolean, not a string"),
+        ("a.jsonl", '{"text_input": "x", "output": {}}',
+         "2: not-a-text: is an object, not a string"),
         ("a.jsonl", '{"text_input": "x", "out": "1"}',
          "2: missing-field: has no field 'output'; it has 'text_input', 'out'"),
         ("a.jsonl", "{}", "2: missing-field: has no field 'text_input'; it has no fields"),
-        ("a.jsonl", b'{"text_input": "caf\xe9", "output": "1"}',
-         "2: not-utf8: byte 0xe9 at column 20 is not UTF-8"),
+        ("a.jsonl", b'{"text_input": "\xe6\x9d\xb1 caf\xe9", "output": "1"}',
+         "2: not-utf8: byte 0xe9 at column 24 is not UTF-8"),
         ("a.jsonl", '{"text_input": "\\ud800", "output": "1"}',
          ("2: malformed: is not valid JSON: unexpected end of escaped utf-16 surrogate pair "
           "(byte 22)")),
@@ -114,12 +115,15 @@ def test_a_malformed_row_is_reported_and_later_rows_are_read(
     assert [row[0] for row in rows][-1] == ("one" if problem.endswith("end of data") else "two")
 
 
-def test_a_header_with_another_delimiter_is_one_problem(write: WriteFile) -> None:
-    _, problems = read_rows(write("a.csv", "text_input\toutput\na\t1\n"))
-    (problem,) = problems
-    assert problem.startswith(
-        "1: wrong-delimiter: the header is one column, 'text_input\\toutput'; "
-    )
+@pytest.mark.parametrize("delimiter", ["\t", ";", "|"])
+def test_the_delimiter_is_recognised_by_the_header(write: WriteFile, delimiter: str) -> None:
+    rows, problems = read_rows(write("a.csv", f"text_input{delimiter}output\na, b{delimiter}1\n"))
+    assert (rows, problems) == ([("a, b", "1", 2)], [])
+
+
+def test_a_header_with_an_unknown_delimiter_is_one_problem(write: WriteFile) -> None:
+    _, problems = read_rows(write("a.csv", "text_input^output\na^1\n"))
+    assert problems == ["1: wrong-delimiter: the header is one column, 'text_input^output'"]
 
 
 def test_a_missing_column_lists_the_existing_columns_and_suggests_one(write: WriteFile) -> None:
@@ -185,24 +189,47 @@ def test_text_parts_of_a_turn_are_joined(write: WriteFile) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (f'{{"contents": [{USER}, {MODEL}, {USER}, {MODEL}]}}',
-         "has 4 turns; an example is one user turn and one model turn"),
         (f'{{"contents": [{MODEL}, {USER}]}}',
-         "has the turns 'model', 'user'; an example is one user turn and one model turn"),
-        ('{"contents": []}', "has no turns; an example is one user turn and one model turn"),
-        (PAIR.replace('{"text": "one"}', '{"fileData": {"fileUri": "gs://x"}}'),
-         "is not one pair of texts: Object contains unknown field 'fileData'"),
-        (PAIR.replace('"one"', "5"), "is not one pair of texts: Expected 'str', got 'int'"),
-        (PAIR[:-1] + ', "tools": [{}]}', "has tools; only text can be trained on"),
+         ("begins with a model turn and ends with a user turn; "
+          "it must begin with user and end with model")),
+        ('{"contents": []}', "has no turns; an example needs a user turn and a model turn"),
+        (PAIR.replace('{"text": "one"}', '{"video": {}}'),
+         "contains 'video', which is not a part of Vertex AI"),
+        (PAIR.replace('"one"', "5"), "is not a text"),
+        (PAIR.replace('{"text": "1"}', '{"functionCall": {"name": "f"}}'),
+         "has a functionCall, but the row declares no tools"),
     ],
 )  # fmt: skip
-def test_a_conversation_that_is_not_a_pair_of_texts_is_an_error(
+def test_a_conversation_that_cannot_be_trained_on_is_an_error(
     write: WriteFile, row: str, problem: str
 ) -> None:
     rows, problems = read_rows(write("a.jsonl", f"{PAIR}\n{row}\n{PAIR}\nno\n"))
-    assert problems[0] == f"2: not-a-pair: {problem}"
+    assert problems[0] == f"2: not-a-conversation: {problem}"
     assert problems[1].startswith("4: malformed: is not valid JSON")
     assert [row[2] for row in rows] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (f'{{"contents": [{USER}, {MODEL}, {USER}, {MODEL}]}}',
+         "has 4 turns; an example is one user turn and one model turn"),
+        (PAIR.replace('{"text": "one"}', '{"fileData": {"fileUri": "gs://x"}}'),
+         "has a fileData; only text can be trained on"),
+        (PAIR[:-1] + ', "tools": [{}]}', "has tools; only text can be trained on"),
+    ],
+)  # fmt: skip
+def test_a_conversation_is_an_error_for_a_base_model_that_trains_on_pairs(
+    write: WriteFile, row: str, problem: str
+) -> None:
+    file = write("a.jsonl", f"{PAIR}\n{row}\n")
+    pairs = Limits(min_examples=1, recommended=None)
+    result = scan(file, source(), display_path="a", limits=pairs)
+    assert [(p.line, p.code, p.message) for p in result.problems] == [(2, "not-a-pair", problem)]
+    for each in (replace(pairs, allows_conversations=True), pairs):
+        declared = source(turns="keep" if each.allows_conversations else "split")
+        is_usable = scan(file, declared, display_path="a", limits=each).is_usable
+        assert is_usable is (each.allows_conversations or "turns;" in problem)
 
 
 def test_loading_gives_examples_or_all_problems(write: WriteFile) -> None:

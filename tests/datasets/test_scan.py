@@ -125,7 +125,9 @@ def test_the_preamble_counts_with_every_input(scan_rows: ScanRows) -> None:
 
 def test_all_problems_are_reported_in_one_scan(scan_rows: ScanRows, tmp_path: Path) -> None:
     file = tmp_path / "data.csv"
-    file.write_bytes(b'text_input,output\n,1\n"a\nb",\ncaf\xe9,1\nx\na,1\na,1\n"x\x01","y\r\nz"\n')
+    file.write_bytes(
+        b'text_input,output\n,1\n"a\nb",\ncaf\xe9,1\nx\na,1\na,1\n"x\x01","y\r\nz"\n\xe6\x9d\xb1,1\n'
+    )
     result = scan(file, SOURCE, display_path="d.csv", limits=ANY)
     assert messages(result) == [
         "d.csv:2: text_input: error: empty-text: is empty",

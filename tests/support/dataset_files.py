@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.readers import read
@@ -19,7 +20,7 @@ Row = tuple[str, str, int]
 WriteFile = Callable[[str, str | bytes], Path]
 
 
-def source(format_: Format | None = None, **fields: str) -> ExampleFile:
+def source(format_: Format | None = None, **fields: Any) -> ExampleFile:
     """Return the declaration of a file of examples."""
     return ExampleFile(path="x", format=format_, **fields)
 

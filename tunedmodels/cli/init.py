@@ -15,7 +15,7 @@ import click
 
 from tunedmodels.cli.options import open_project
 from tunedmodels.cli.terminal import can_prompt
-from tunedmodels.errors import TunedModelsError
+from tunedmodels.errors import ProblemsFoundError, TunedModelsError
 from tunedmodels.files import write_output
 
 PROJECT = "tunedmodels.yaml"
@@ -44,14 +44,29 @@ _OTHER_DIRECTORY = "Name another directory: tunedmodels init DIR"
     show_default=True,
     help="Provider to read with --from-live if DIR has no Project file.",
 )
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Start from this file of examples, which is copied, instead of the example data.",
+)
 @click.pass_obj
 def command(
-    folder: Path | None, target: Path, *, name: str | None, from_live: bool, provider: str
+    folder: Path | None,
+    target: Path,
+    *,
+    name: str | None,
+    from_live: bool,
+    provider: str,
+    data: Path | None,
 ) -> None:
     """Create a small working project.
 
     DIR is the directory to write to; the default is ./manifests. Existing files are never
     overwritten.
+
+    With --data, declares a model that is trained on the examples of a file in any format that
+    `tunedmodels data` reads.
 
     With --from-live, writes manifests for live models of this project and for live models without a
     stamp. A live model does not report its examples; each manifest says so and names their file.
@@ -59,6 +74,9 @@ def command(
     target = (folder or Path()) / target
     if from_live:
         _write_live_manifests(target, name, provider)
+        return
+    if data:
+        _write_from_data(target, name, data)
         return
     name = _choose_name(name, Path.cwd().name)
     _write(target, _starter_files(name))
@@ -69,12 +87,49 @@ def command(
     click.echo(f'    tunedmodels {option}generate tone "Thanks a lot, you are wonderful"')
 
 
+def _write_from_data(target: Path, name: str | None, data: Path) -> None:
+    """Write a project whose model is trained on a copy of `data`. Raises ProblemsFoundError."""
+    from tunedmodels.cli.data import describe_files
+
+    description = describe_files((str(data),))
+    if not description.scan.is_usable:
+        raise ProblemsFoundError(description.scan.problems)
+    texts = _starter_files(_choose_name(name, Path.cwd().name))
+    model = re.sub(r"[^a-z0-9]+", "-", data.name.partition(".")[0].lower()).strip("-0123456789")
+    model = model[:31].strip("-") or "model"
+    settings = [line for line in description.block if not line.startswith(("dataset:", "  path:"))]
+    labels = description.scan.labels
+    is_classifier = labels is not None and len(labels) * 5 <= description.scan.examples
+    manifest = "\n".join(
+        [
+            "# yaml-language-server: $schema=tunedmodels.schema.json",
+            "apiVersion: tunedmodels.dev/v1",
+            "kind: TunedModel",
+            "metadata:",
+            f"  name: {model}",
+            "spec:",
+            f"  baseModel: models/embedded-{'label' if is_classifier else 'text'}-001",
+            "  dataset:",
+            f'    path: "data/{data.name}"',
+            *(f"  {line}" for line in settings),
+        ]
+    )
+    kept = (PROJECT, "tunedmodels.schema.json", ".gitignore")
+    written: dict[str, str | bytes] = {path: texts[path] for path in kept}
+    _write(
+        target,
+        written | {f"{model}.yaml": manifest + "\n", f"data/{data.name}": data.read_bytes()},
+    )
+    option = _directory_option(target)
+    click.echo(f"\nNext:\n    tunedmodels {option}validate\n    tunedmodels {option}plan")
+
+
 def _directory_option(target: Path) -> str:
     """Return the `-C` option for a directory that is not found by default, with a space."""
     return "" if os.path.normpath(target) == "manifests" else f"-C {target} "
 
 
-def _write(target: Path, texts: Mapping[str, str]) -> None:
+def _write(target: Path, texts: Mapping[str, str | bytes]) -> None:
     """Write new files. Raises TunedModelsError, and writes none of them, if one of them exists."""
     existing = [str(target / path) for path in texts if (target / path).exists()]
     if existing:
@@ -86,7 +141,7 @@ def _write(target: Path, texts: Mapping[str, str]) -> None:
     try:
         (target / "data").mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            write_output(target / path, text.encode())
+            write_output(target / path, text if isinstance(text, bytes) else text.encode())
             written.append(target / path)
     except (OSError, TunedModelsError) as error:
         for file in written:

@@ -25,6 +25,7 @@ from tunedmodels.files import disk_cure
 COMMANDS = {
     "init": "Create a small working project.",
     "validate": "Check manifests and datasets offline.",
+    "data": "Describe files of examples.",
     "plan": "Show the changes that apply would make, with reasons and costs.",
     "comment": "Show a plan and its result in the pull request.",
     "apply": "Change the live models to match the manifests.",

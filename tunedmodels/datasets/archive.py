@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tunedmodels.datasets.examples import Example, canonical_form
+from tunedmodels.datasets.examples import Example, canonical_form, decode_canonical
 from tunedmodels.files import write_atomic
 
 
@@ -45,7 +45,7 @@ class Archive:
             content = gzip.decompress(self._file(digest).read_bytes())
             if hashlib.sha256(content).hexdigest() != digest:
                 return None
-            return msgspec.json.Decoder(Example).decode_lines(content)
+            return decode_canonical(content)
         except (OSError, EOFError, zlib.error, msgspec.DecodeError):
             return None
 

@@ -1,4 +1,4 @@
-"""Blocks of rows, as every reader yields them, and the line numbers of all rows of a file."""
+"""Blocks of rows, as every reader yields them, and the positions of all rows of a dataset."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tunedmodels.datasets.examples import (
+    Conversation,
+    Example,
+    canonical_form,
+    canonical_pairs,
+)
 from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.source import ExampleSource
 
@@ -16,6 +22,16 @@ ROWS_PER_BLOCK = 512  # where a reader counts rows and not bytes
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The code points by which Python's surrogateescape represents a byte that is not UTF-8.
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)
+_MAX_UNSIGNED = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """The part of a row that a pair does not express."""
+
+    row: str  #: the row of Vertex AI as JSON
+    is_pair: bool
+    reason: str = ""  #: why it is more than a pair of texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +40,9 @@ class Block:
 
     inputs: list[str]
     outputs: list[str]
-    lines: Sequence[int]  #: the line on which each row begins, from 1
+    lines: Sequence[int]  #: the position of each row (`datasets.problems`); in one file, its line
+    conversations: list[ConversationRow | None] | None = None  #: None: every row is a pair
+    groups: list[str] | None = None  #: the value of the field that keeps rows together
 
     @classmethod
     def from_rows(cls, rows: Iterable[tuple[str, str, int]]) -> Block:
@@ -40,19 +58,65 @@ class Block:
         """Return the rows as pairs (input, output)."""
         return zip(self.inputs, self.outputs, strict=True)
 
+    def examples(self) -> Iterator[Example]:
+        """Return the rows as examples."""
+        if self.conversations is None:
+            return (Example(*pair) for pair in self.pairs())
+        return (
+            Conversation(*pair, each.row, each.is_pair) if each else Example(*pair)
+            for pair, each in zip(self.pairs(), self.conversations, strict=True)
+        )
+
+    def canonical_form(self) -> bytes:
+        """Return the canonical form of the rows."""
+        if self.conversations is None:
+            return canonical_pairs(self.pairs())
+        return canonical_form(self.examples())
+
+    def shift(self, offset: int) -> Block:
+        """Return the rows with `offset` added to their positions."""
+        if not offset:
+            return self
+        lines: Sequence[int]
+        if isinstance(self.lines, range):
+            lines = range(self.lines.start + offset, self.lines.stop + offset)
+        else:
+            lines = [line + offset for line in self.lines]
+        return Block(self.inputs, self.outputs, lines, self.conversations, self.groups)
+
+    def select(self, numbers: Sequence[int]) -> Block:
+        """Return some of the rows, by their numbers in this block."""
+        if len(numbers) == len(self.inputs):
+            return self
+        return Block(
+            [self.inputs[number] for number in numbers],
+            [self.outputs[number] for number in numbers],
+            [self.lines[number] for number in numbers],
+            self.conversations and [self.conversations[number] for number in numbers],
+            self.groups and [self.groups[number] for number in numbers],
+        )
+
 
 def normalize(block: Block, source: ExampleSource, problems: ProblemCollector) -> Block:
-    r"""Return the rows with every line end as `\n`.
+    r"""Return the rows with every line end as `\n`, without the rows that have no text at all.
 
     Rows that are not UTF-8 are reported and omitted.
     """
-    rows = [
-        (_normalize_line_ends(text_input), _normalize_line_ends(output), line)
-        for text_input, output, line in zip(block.inputs, block.outputs, block.lines, strict=True)
-        if _is_unicode(text_input, line, source.input_field, problems)
-        and _is_unicode(output, line, source.output_field, problems)
+    inputs = list(map(_normalize_line_ends, block.inputs))
+    outputs = list(map(_normalize_line_ends, block.outputs))
+    kept = [
+        number
+        for number, line in enumerate(block.lines)
+        if not (_is_blank(inputs[number]) and _is_blank(outputs[number]))
+        and _is_unicode(inputs[number], line, source.input_field, problems)
+        and _is_unicode(outputs[number], line, source.output_field, problems)
     ]
-    return Block.from_rows(rows)
+    normal = Block(inputs, outputs, block.lines, block.conversations, block.groups)
+    return normal.select(kept)
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
 
 
 def _normalize_line_ends(text: str) -> str:
@@ -69,14 +133,14 @@ def _is_unicode(text: str, line: int, field: str, problems: ProblemCollector) ->
         line,
         "not-utf8",
         f"{name} at character {surrogate.start() + 1:,} is not UTF-8",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or set encoding to its encoding, such as windows-1252.",
         path=field,
     )
     return False
 
 
 class LineIndex:
-    """The line of each example, in little memory: a range for each run of consecutive lines."""
+    """The position of each example, in little memory: a range for each run of consecutive lines."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
@@ -84,7 +148,7 @@ class LineIndex:
         self._count = 0
 
     def add(self, lines: Sequence[int]) -> None:
-        """Append the lines of the next examples."""
+        """Append the positions of the next examples."""
         if not lines:
             return
         last = self._spans[-1] if self._spans else None
@@ -92,10 +156,11 @@ class LineIndex:
             self._spans[-1] = range(last.start, lines.stop)
         else:
             self._starts.append(self._count)
-            self._spans.append(lines if isinstance(lines, range) else array("I", lines))
+            code = "I" if lines[-1] < _MAX_UNSIGNED else "Q"
+            self._spans.append(lines if isinstance(lines, range) else array(code, lines))
         self._count += len(lines)
 
     def __getitem__(self, example: int) -> int:
-        """Return the line of an example, counted from 0."""
+        """Return the position of an example, counted from 0."""
         span = bisect_right(self._starts, example) - 1
         return self._spans[span][example - self._starts[span]]

@@ -44,6 +44,9 @@ class Limits:
     Such a model can hardly learn an output that occurs only once.
     """
 
+    allows_conversations: bool = False
+    """Whether an example may have several turns, files, functions and tools."""
+
     alternative_base: str | None = None
     """The base model for the other kind of outputs: new text for a classifier, labels otherwise."""
 
@@ -56,6 +59,7 @@ class Limits:
             min_examples=1,
             recommended=None,
             is_classifier=False,
+            allows_conversations=False,
             alternative_base=None,
         )
 
@@ -100,6 +104,7 @@ def vertex_limits(
         min_examples=16,
         too_few_severity=Severity.WARNING,
         recommended=(100, None),
+        allows_conversations=True,
     )
 
 

@@ -17,18 +17,21 @@ from typing import Final
 from tunedmodels.datasets.blocks import Block, LineIndex
 from tunedmodels.datasets.checks import check_count, check_outputs, check_size
 from tunedmodels.datasets.checks.duplicates import DuplicateReport, ExampleHashes
+from tunedmodels.datasets.checks.meaning import Meanings, report_unread
 from tunedmodels.datasets.checks.prefixes import InputPrefixes
 from tunedmodels.datasets.checks.rows import RowChecker
 from tunedmodels.datasets.examples import digest
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.load import load_preferences
-from tunedmodels.datasets.problems import MAX_PER_CODE, ProblemCollector
+from tunedmodels.datasets.paths import files_of
+from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.readers import read
-from tunedmodels.datasets.source import ExampleSource, file_size, response_sources
+from tunedmodels.datasets.source import ExampleSource, Source, file_size, response_sources
 from tunedmodels.datasets.tokens import TokenCounter, estimate_tokens
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 
 MAX_LABELS: Final = 50
+MAX_ERRORS: Final = 100_000  # without one example, reading stops here
 REJECTED_FIELD: Final = "rejected"  # the default name of the field of the worse response
 
 
@@ -74,17 +77,21 @@ def scan(
     inputs. Nothing is raised for a missing file or for its content: these are problems.
     """
     problems = ProblemCollector(display_path)
+    size = sum(map(file_size, files_of(file, source)))
+    if not Source.of(source).is_selective and check_size(size, limits, problems):
+        return DatasetScan("", 0, size, problems.by_line())
     with ExampleHashes() as hashes:
-        state = _ScanState(RowChecker(source, limits, preamble, problems), hashes)
+        checker = RowChecker(source, limits, preamble, problems)
+        state = _ScanState(checker, hashes, Meanings(source, problems))
         for block in read(file, source, problems):
             state.add(block)
-            if not state.examples and problems.error_count >= MAX_PER_CODE:
-                break  # no example in a thousand rows: further rows would add no information
-        size = file_size(file)
-        check_size(size, limits, problems)
+            if not state.examples and problems.error_count >= MAX_ERRORS:
+                problems.error(0, "too-many-errors", "was not read further: no row is an example")
+                break
+        problems.end_files()
         if state.examples:
-            state.report(source, problems)
-            check_count(state.examples, limits, task, problems)
+            different = state.report(source, problems)
+            check_count(state.examples, different, limits, task, problems)
             check_outputs(state.examples, state.distinct_outputs, limits, problems)
         else:
             problems.keep_first("missing-field")
@@ -143,11 +150,12 @@ def scan_preferences(
 class _ScanState:
     """The state of a scan after the blocks so far."""
 
-    def __init__(self, checker: RowChecker, hashes: ExampleHashes) -> None:
+    def __init__(self, checker: RowChecker, hashes: ExampleHashes, meanings: Meanings) -> None:
         self.examples = 0
         self.labels: Counter[str] | None = Counter()
         self._checker = checker
         self._hashes = hashes
+        self._meanings = meanings
         self._sha256 = hashlib.sha256()
         self._lines = LineIndex()
         self._prefixes = InputPrefixes()
@@ -167,36 +175,43 @@ class _ScanState:
         return self._hashes.distinct_outputs() if self.labels is None else len(self.labels)
 
     def add(self, block: Block) -> None:
-        self.examples += len(block.inputs)
-        block, encoded = self._checker.check(block)
+        block, encoded, examples = self._checker.check(block)
+        self.examples += examples
         self._sha256.update(encoded)
         self._tokens.add(encoded, len(block.inputs))
         self._hashes.add(block)
         self._lines.add(block.lines)
         self._prefixes.add(block)
+        self._meanings.add(block)
         if self.labels is not None:
             self.labels.update(block.outputs)
             if len(self.labels) > MAX_LABELS:
                 self.labels = None
 
-    def report(self, source: ExampleSource, problems: ProblemCollector) -> None:
-        """Report the problems that only the file as a whole shows."""
+    def report(self, source: ExampleSource, problems: ProblemCollector) -> int:
+        """Report the problems that only the file as a whole shows.
+
+        Returns the number of different examples.
+        """
         self._prefixes.report(source, problems)
+        self._meanings.report(self.labels)
         duplicates, contradictions = self._hashes.duplicates_and_contradictions()
         self._warn(
             duplicates,
             "duplicate",
-            "is the same as line {first}",
+            "is the same as {first}",
             "Remove one of them.",
             problems,
         )
-        self._warn(
-            contradictions,
-            "contradiction",
-            "has the same input as line {first} but another output",
-            "Keep the correct one.",
-            problems,
-        )
+        if not report_unread(problems, contradictions.count):
+            self._warn(
+                contradictions,
+                "contradiction",
+                "has the same input as {first} but another output",
+                "Keep the correct one.",
+                problems,
+            )
+        return self.examples - duplicates.count
 
     def _warn(
         self,
@@ -207,5 +222,6 @@ class _ScanState:
         problems: ProblemCollector,
     ) -> None:
         for row, first in duplicates.rows:
-            problems.warn(self._lines[row], code, message.format(first=self._lines[first]), cure)
+            place = problems.place(self._lines[first])
+            problems.warn(self._lines[row], code, message.format(first=place), cure)
         problems.add_omitted(code, duplicates.count - len(duplicates.rows))

@@ -20,11 +20,12 @@ from tunedmodels import __version__
 from tunedmodels.cache_file import MAX_ENTRIES, CacheFile
 from tunedmodels.datasets.checks.leakage import DatasetFile, find_overlap
 from tunedmodels.datasets.limits import GEMINI_API, Limits
+from tunedmodels.datasets.paths import files_of
 from tunedmodels.datasets.scan import DatasetScan, scan, scan_preferences
-from tunedmodels.datasets.source import ExampleSource
+from tunedmodels.datasets.source import ExampleSource, Source
 from tunedmodels.errors import Problem
 
-RULES = 4  # increase it with every change of a check, a message or the digest
+RULES = 5  # increase it with every change of a check, a message or the digest
 
 _MAX_ENTRIES = MAX_ENTRIES
 
@@ -94,13 +95,17 @@ class ScanCache:
 
     def scan(self, request: ScanRequest) -> DatasetScan:
         """Return the cached or new scan of the request."""
-        return self._get_or_compute(request.key, (request.file,), _SCANS, request.scan)
+        files = tuple(files_of(request.file, request.source))
+        return self._get_or_compute(request.key, files, _SCANS, request.scan)
 
     def find_overlap(self, train: DatasetFile, held_out: DatasetFile) -> tuple[Problem, ...]:
         """Return the cached or new result of `checks.leakage.find_overlap`."""
         keys = (_reading_key(part.source, part.display_path) for part in (train, held_out))
         key = "\0".join(["overlap", *(text for part in keys for text in part)])
-        files = (train.file, held_out.file)
+        files = (
+            *files_of(train.file, train.source),
+            *files_of(held_out.file, held_out.source),
+        )
         return self._get_or_compute(key, files, _OVERLAPS, lambda: find_overlap(train, held_out))
 
     def save(self) -> None:
@@ -136,7 +141,12 @@ _OVERLAPS = msgspec.msgpack.Decoder(tuple[str, tuple[Problem, ...]])
 
 
 def _reading_key(source: ExampleSource, display_path: str) -> tuple[str, ...]:
-    return display_path, str(source.format), source.input_field, source.output_field
+    key = (display_path, str(source.format), source.input_field, source.output_field)
+    if isinstance(source, Source):
+        return (*key, *source.key)
+    if getattr(source, "is_basic", False):
+        return key
+    return (*key, *Source.of(source).key)
 
 
 @lru_cache(maxsize=64)

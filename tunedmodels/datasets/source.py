@@ -1,38 +1,73 @@
-"""The source of examples: a file on disk, its format, and the names of its two fields."""
+"""The source of examples: files on disk, their format, and which of their rows are read."""
 
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Final, Literal, Protocol
 
 from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.text import nearest
 
-Format = Literal["jsonl", "json", "csv", "tsv", "contents"]
-FORMAT_BY_SUFFIX: dict[str, Format] = {
+Container = Literal["jsonl", "json", "csv", "tsv", "parquet"]
+Format = Literal[
+    "jsonl",
+    "json",
+    "csv",
+    "tsv",
+    "parquet",
+    "contents",
+    "messages",
+    "conversations",
+    "promptCompletion",
+    "alpaca",
+    "dolly",
+]
+FORMAT_BY_SUFFIX: dict[str, Container] = {
     ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
     ".json": "json",
     ".csv": "csv",
     ".tsv": "tsv",
+    ".parquet": "parquet",
 }
 
+INPUT_FIELD: Final = "text_input"
+OUTPUT_FIELD: Final = "output"
 HEAD_BYTES = 8192
 
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_ARCHIVE_MAGIC = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip (perhaps Excel)", b"BZh": "bzip2"}
+
+class HoldOut(Protocol):
+    """A share of the examples that training leaves out."""
+
+    @property
+    def part(self) -> str:
+        """The part that reads them: evaluation, validation or none."""
+
+    @property
+    def share(self) -> float:
+        """The share, for example 0.1."""
+
+    @property
+    def by(self) -> str | None:
+        """The field of the group, whose rows stay together; None for the input."""
+
+    @property
+    def seed(self) -> int:
+        """Another seed holds out other examples."""
 
 
 class ExampleSource(Protocol):
-    """How to read a file of examples: the fields of a manifest that a reader needs.
+    """How to read a file of examples: the fields of a manifest that every source has.
 
-    A protocol, so that reading examples does not import pydantic.
+    A protocol, so that reading examples does not import pydantic. `Source.of` reads the others.
     """
 
     @property
     def format(self) -> Format | None:
-        """The declared format, or None to use the file name suffix."""
+        """The declared format, or None to recognise it."""
 
     @property
     def input_field(self) -> str:
@@ -44,65 +79,105 @@ class ExampleSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseSource:
-    """A source that reads one of the two responses of each preference as the output.
+class Source:
+    """A source with every setting; the defaults are those of a manifest."""
 
-    Both responses have the same rows and the same inputs.
+    format: Format | None = None
+    input_field: str = INPUT_FIELD
+    output_field: str = OUTPUT_FIELD
+    path: str | tuple[str, ...] = ""
+    """As declared; several, or a pattern, are relative to the directory that is read."""
+    input: str | None = None
+    output: str | None = None
+    system: str | None = None
+    turns: Literal["keep", "split", "splitWithHistory"] = "keep"
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool = True
+    columns: tuple[str, ...] | None = None
+    limit: int | None = None
+    sample: int | None = None
+    seed: int = 0
+    drop: tuple[str, ...] = ()
+    max_sizes: tuple[int, int, int] = (40_000, 5_000, 0)
+    """For drop: [tooLong]: characters of an input, of an output, and tokens of both (0: any)."""
+    part: str = "training"
+    hold_outs: tuple[HoldOut, ...] = ()
+    is_preference: bool = False
+    is_better: bool = True  #: which of the two responses is the output
+
+    @classmethod
+    def of(cls, source: ExampleSource) -> Source:
+        """Return a source with the settings that a declaration has."""
+        if isinstance(source, Source):
+            return source
+        settings = getattr(source, "settings", None)
+        if settings is None:
+            settings = {name: getattr(source, name) for name in _NAMES if hasattr(source, name)}
+        return cls(**settings)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether the path names several files, so that it is read below a directory."""
+        return is_several(self.path)
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether not every row of the files is an example of this source."""
+        return bool(
+            self.drop or self.hold_outs or self.limit is not None or self.sample is not None
+        )
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Every setting but the path that differs from its default, for the key of a cache."""
+        return tuple(
+            f"{name}={getattr(self, name)!r}"
+            for name in _NAMES
+            if getattr(self, name) != getattr(_DEFAULT, name)
+        )
+
+
+_NAMES: Final = tuple(each.name for each in fields(Source))
+_DEFAULT: Final = Source()
+
+
+_PATTERN: Final = frozenset("*?[")
+
+
+def is_several(path: str | Sequence[str]) -> bool:
+    """Return whether a declared path is a list or a pattern."""
+    return not isinstance(path, str) or not _PATTERN.isdisjoint(path)
+
+
+def response_sources(source: ExampleSource, rejected_field: str) -> tuple[Source, Source]:
+    """Return the sources of the better and of the worse responses of a preference file.
+
+    Both have the same rows and the same inputs.
     """
-
-    source: ExampleSource
-    output_field: str
-    is_better: bool
-
-    @property
-    def format(self) -> Format | None:
-        """The format of the underlying source."""
-        return self.source.format
-
-    @property
-    def input_field(self) -> str:
-        """The input field of the underlying source."""
-        return self.source.input_field
-
-
-def response_sources(
-    source: ExampleSource, rejected_field: str
-) -> tuple[ResponseSource, ResponseSource]:
-    """Return the sources of the better and of the worse responses of a preference file."""
-    return (
-        ResponseSource(source, source.output_field, is_better=True),
-        ResponseSource(source, rejected_field, is_better=False),
-    )
+    better = replace(Source.of(source), is_preference=True)
+    return better, replace(better, output_field=rejected_field, is_better=False)
 
 
 def output_field_setting(source: ExampleSource) -> str:
     """Return the manifest field that contains the name of the output field."""
-    is_worse = isinstance(source, ResponseSource) and not source.is_better
+    is_worse = isinstance(source, Source) and source.is_preference and not source.is_better
     return "rejectedField" if is_worse else "outputField"
 
 
-def detect_format(file: Path, source: ExampleSource, problems: ProblemCollector) -> Format | None:
-    """Return the format of `file`, or None after reporting that it is unknown."""
-    detected = source.format or FORMAT_BY_SUFFIX.get(file.suffix.lower())
-    if not detected and not file.is_file():
-        read_head(file, problems)  # a directory or a missing file is the more important problem
-    elif not detected:
-        suffixes, formats = ", ".join(FORMAT_BY_SUFFIX), ", ".join(get_args(Format))
-        problems.error(
-            0,
-            "unknown-format",
-            f"has the suffix {file.suffix!r}, which is not that of a known format",
-            f"Rename it to {suffixes}, or set format to {formats}.",
-        )
-    return detected
-
-
 def read_head(file: Path, problems: ProblemCollector) -> bytes | None:
-    """Return the first `HEAD_BYTES` of a text file, or None after reporting why there are none."""
+    """Return the first `HEAD_BYTES` of a file, or None after reporting why there are none."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            kind = "a directory" if file.is_dir() else "not a regular file"
-            problems.error(0, "not-a-file", f"is {kind}", "Set the path to a file of examples.")
+            is_directory = file.is_dir()
+            problems.error(
+                0,
+                "not-a-file",
+                f"is {'a directory' if is_directory else 'not a regular file'}",
+                "Set the path to a file of examples, or to a pattern such as *.jsonl."
+                if is_directory
+                else "Set the path to a file of examples.",
+            )
             return None
         with file.open("rb", buffering=0) as opened:
             head = opened.read(HEAD_BYTES)
@@ -115,7 +190,9 @@ def read_head(file: Path, problems: ProblemCollector) -> bytes | None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         problems.error(0, "unreadable", f"cannot be read: {error}", "Check the path and the disk.")
     else:
-        return head if _is_text(head, problems) else None
+        if head:
+            return head
+        problems.error(0, "no-examples", "is empty", "Write at least one example.")
     return None
 
 
@@ -127,30 +204,11 @@ def file_size(file: Path) -> int:
         return 0
 
 
-def _is_text(head: bytes, problems: ProblemCollector) -> bool:
-    archive = next((name for magic, name in _ARCHIVE_MAGIC.items() if head.startswith(magic)), None)
-    if not head:
-        problems.error(0, "no-examples", "is empty", "Write at least one example.")
-    elif head.startswith(_UTF16_BOMS):
-        problems.error(0, "not-utf8", "is UTF-16", "Save it as UTF-8.")
-    elif archive and b"\0" in head:
-        problems.error(
-            0, "binary", f"is compressed with {archive}", "Decompress it to a text file."
-        )
-    elif b"\0" in head:
-        offset = head.index(b"\0")
-        problems.error(
-            head.count(b"\n", 0, offset) + 1,
-            "binary",
-            f"is not text: byte {offset + 1:,} is 0x00",
-            "Examples are text in UTF-8, as JSONL, JSON, CSV or TSV.",
-        )
-    else:
-        return True
-    return False
-
-
 def _suggest_file(file: Path) -> str:
+    from tunedmodels.datasets.stand_ins import pull_command  # noqa: PLC0415  # imports this module
+
+    if command := pull_command(file):
+        return command
     try:
         close = nearest(file.name, sorted(entry.name for entry in file.parent.iterdir()))
     except OSError:
@@ -158,3 +216,21 @@ def _suggest_file(file: Path) -> str:
     if close:
         return f"Did you mean {close!r}?"
     return "Check the path; it is relative to the project directory."
+
+
+__all__ = [
+    "FORMAT_BY_SUFFIX",
+    "HEAD_BYTES",
+    "INPUT_FIELD",
+    "OUTPUT_FIELD",
+    "Container",
+    "ExampleSource",
+    "Format",
+    "HoldOut",
+    "Source",
+    "file_size",
+    "is_several",
+    "output_field_setting",
+    "read_head",
+    "response_sources",
+]

@@ -77,7 +77,7 @@ class AnswerCache:
     def _read(self) -> list[_Line]:
         lines: list[_Line] = []
         with suppress(OSError):
-            for line in self._file.read_bytes().splitlines():
+            for line in self._file.read_bytes().split(b"\n"):
                 with suppress(msgspec.DecodeError, UnicodeDecodeError):
                     lines.append(_DECODER.decode(line))
         return lines

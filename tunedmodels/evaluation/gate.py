@@ -102,6 +102,8 @@ def _sentences(
     spec, count = evaluation.spec, len(candidate.answers)
     examples = f"{count:,} {plural(count, 'example')}"
     yield f"{spec.metric} {format_score(candidate.score)} on {examples}."
+    if candidate.exact_share is not None:
+        yield f"Only {candidate.exact_share:.3f} of the answers are spelled exactly as expected."
     yield from (result.message for result in results)
     if worst is not Decision.INCONCLUSIVE:
         return

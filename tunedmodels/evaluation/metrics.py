@@ -27,6 +27,9 @@ ScoreExample: TypeAlias = Callable[[str, str], float]
 _TRAILING_PUNCTUATION: Final = ".,;:!?\u2026\u3002"
 _FENCED: Final = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
 
+FOLDING_METRICS: Final = frozenset({"normalizedMatch", "labelAccuracy", "macroF1"})
+"""The metrics for which another spelling of the expected answer is right."""
+
 _Leaf = tuple[tuple[str | int, ...], str]
 
 

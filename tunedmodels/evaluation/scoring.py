@@ -21,7 +21,7 @@ from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import DesiredEvaluation
 from tunedmodels.errors import ProviderError, TunedModelsError
 from tunedmodels.evaluation import significance
-from tunedmodels.evaluation.metrics import METRICS
+from tunedmodels.evaluation.metrics import FOLDING_METRICS, METRICS, exact_match
 from tunedmodels.evaluation.significance import Gain, Interval
 from tunedmodels.providers.provider import Provider
 from tunedmodels.schema.tuned_model import GenerationConfig
@@ -92,6 +92,18 @@ class Scores:
     def value(self) -> float:
         """The score without its interval."""
         return self.score.value
+
+    @property
+    def exact_share(self) -> float | None:
+        """The share of answers that are spelled as expected.
+
+        None if that is the score, or if the metric does not compare labels.
+        """
+        if self.metric not in FOLDING_METRICS:
+            return None
+        exact = sum(exact_match(answer.expected, answer.answer) for answer in self.answers)
+        folded = sum(answer.value for answer in self.answers)
+        return exact / len(self.answers) if exact < folded else None
 
     def gain_over(self, other: Scores) -> Gain:
         """Return the gain over the answers of another model to the same examples."""

@@ -174,10 +174,13 @@ def check_paths(root: Path, models: Iterable[DeclaredModel]) -> Iterator[Problem
             ("evaluation", model.spec.evaluation),
         )
         for field, examples in parts:
-            if not examples or examples.path.startswith("gs://"):
-                continue  # `check_provider_support` reports gs:// where it cannot be read
-            if problem := _path_problem(real_root, examples.path, real_directories):
-                message = f"{problem} (got {quote_value(examples.path)})"
+            for path in examples.paths if examples else ():
+                if path.startswith("gs://"):
+                    continue  # `check_provider_support` reports gs:// where it cannot be read
+                problem = _path_problem(real_root, path, real_directories) if path else ""
+                if not problem:
+                    continue
+                message = f"{problem} (got {quote_value(path)})"
                 cure = "use a path inside the directory of the Project file, relative to it"
                 location = model.location_of(f"spec.{field}.path")
                 yield location.problem("outside-project", message, cure)

@@ -129,7 +129,7 @@ def _check_cloud_storage(model: DeclaredModel, kind: str) -> Iterator[Problem]:
         "evaluation": model.spec.evaluation,
     }
     for part, examples in parts.items():
-        if examples and examples.path.startswith("gs://"):
+        if examples and examples.paths[0].startswith("gs://"):
             location = model.location_of(f"spec.{part}.path")
             message = f"is in Cloud Storage, which a provider of type {kind} does not read"
             cure = "use the path of a local file, or name a provider of type vertex"

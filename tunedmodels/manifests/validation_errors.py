@@ -18,6 +18,7 @@ from tunedmodels.text import join, printable, suggest
 # Error type of pydantic -> code, message, cure. {got} is the value; {ge} and others are limits.
 _MESSAGES: Final = {
     "missing": ("missing-field", "is missing", "add it"),
+    "missing-path": ("missing-field", "is missing", "add it"),
     "union_tag_not_found": ("missing-field", "is missing", ""),
     "string_type": ("wrong-type", "must be text (got {got})", ""),
     "int_type": ("wrong-type", "must be a whole number (got {got})", ""),
@@ -82,6 +83,8 @@ def _manifest_path(details: ErrorDetails, manifest: object) -> tuple[PathPart, .
         path.append(part)
     if details["type"] == "missing":
         path.append(details["loc"][-1])
+    if details["type"] == "missing-path":
+        path += [details["ctx"]["part"], "path"]
     if details["type"].startswith("union_tag"):
         path.append("type")
     return tuple(path)

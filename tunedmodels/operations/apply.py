@@ -16,6 +16,7 @@ from tunedmodels.apply.wait import LOCAL_INTERVAL, PollInterval
 from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load, load_preferences
+from tunedmodels.datasets.paths import files_of
 from tunedmodels.desired import Desired
 from tunedmodels.errors import RefusedError
 from tunedmodels.evaluation.gate import evaluate_gate
@@ -218,7 +219,8 @@ class GateEvaluator:
             except PreambleMismatchError:
                 no_baseline = PREAMBLE_MISMATCH
         verdict = evaluate_gate(evaluation, scores, baseline_scores, no_baseline_reason=no_baseline)
-        if verdict.decision is not Decision.PASSED and self.project.is_tracked(evaluation.file):
+        files = files_of(evaluation.file, evaluation.source)
+        if verdict.decision is not Decision.PASSED and self.project.is_tracked(*files):
             self.worst_answers[version.model_id] = scores.worst(_WORST_ANSWERS)
         score = f"{evaluation.spec.metric}:{verdict.score.value:.3f}"
         return GateResult(verdict.decision, score, verdict.message)

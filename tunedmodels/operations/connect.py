@@ -118,7 +118,7 @@ async def fetch_all(project: Project) -> None:
 def _dataset_paths(spec: TunedModelSpec) -> Iterator[str]:
     for part in (spec.dataset, spec.validation, spec.evaluation):
         if part:
-            yield part.path
+            yield from part.paths
 
 
 async def lock_holders(project: Project) -> Mapping[str, LockHolder]:

@@ -17,6 +17,8 @@ from tunedmodels.datasets.archive import Archive
 from tunedmodels.datasets.diff import Comparison, NumberedExample, compare, number_examples
 from tunedmodels.datasets.examples import Example, digest
 from tunedmodels.datasets.load import load_numbered
+from tunedmodels.datasets.paths import files_of
+from tunedmodels.datasets.source import Source, file_size, is_several
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, StoreError
 from tunedmodels.observed import ObservedModel
@@ -72,7 +74,8 @@ def compare_datasets(
         except _NotComparedError as error:
             counts = {"unknown": str(error)}
         else:
-            is_tracked = project.is_tracked(model.inputs.dataset.file)
+            dataset = model.inputs.dataset
+            is_tracked = project.is_tracked(*files_of(dataset.file, dataset.source))
             counts = _counts(comparison, has_labels=is_tracked)
             if is_tracked:
                 examples[model.name] = comparison
@@ -123,7 +126,7 @@ def _compare(
         raise _NotComparedError(PREFERENCES)
     if max(stamp.examples, dataset.examples) > MAX_EXAMPLES:
         raise _NotComparedError(TOO_LARGE)
-    if dataset.file.stat().st_size > MAX_BYTES:
+    if sum(map(file_size, files_of(dataset.file, dataset.source))) > MAX_BYTES:
         raise _NotComparedError(TOO_LARGE)
     old = _former_examples(project, former, stamp, dataset.source)
     if old is None:
@@ -173,17 +176,31 @@ def _from_git(project: Project, stamp: Stamp, current: ExampleFile) -> list[Numb
     if not commit:
         return None
     for source in _committed_sources(project, stamp.name, commit, current):
-        content = git.blob(project.root, commit, source.path, max_bytes=MAX_BYTES)
-        if not content:
-            continue
         with TemporaryDirectory(prefix="tunedmodels-") as directory:
-            file = Path(directory) / Path(source.path).name
-            file.write_bytes(content)
+            file = _unpack(project, commit, source, Path(directory))
+            if file is None:
+                continue
             with suppress(ProblemsFoundError):
                 rows = load_numbered(file, source)
                 if digest(row.example for row in rows) == stamp.dataset:
                     return rows
     return None
+
+
+def _unpack(project: Project, commit: str, source: ExampleFile, directory: Path) -> Path | None:
+    """Write the files of a dataset in a commit; return what to read, or None without a file."""
+    is_found = False
+    for path in source.paths:
+        if is_several(path):
+            is_found |= git.unpack(project.root, commit, directory, path)
+        elif content := git.blob(project.root, commit, path, max_bytes=MAX_BYTES):
+            file = directory / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            is_found = True
+    if not is_found:
+        return None
+    return directory / source.paths[0] if source.is_single else directory
 
 
 def _committed_sources(
@@ -206,7 +223,10 @@ def _committed_sources(
                 sets=project.sets,
                 accepts_undeclared=True,
             )
-            yield from (model.spec.dataset for model in committed.models if model.name == name)
+            for model in committed.models:
+                if model.name == name:
+                    sizes = Source.of(current).max_sizes
+                    yield model.spec.dataset.read_as("training", model.spec.hold_outs, sizes)
 
 
 def _from_service(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tunedmodels.datasets.diff import NumberedExample
 from tunedmodels.datasets.examples import Example, digest, prompt
 from tunedmodels.datasets.load import load, load_numbered
+from tunedmodels.datasets.paths import files_of
 from tunedmodels.desired import Desired, DesiredEvaluation, preamble_digest
 from tunedmodels.errors import RefusedError, TunedModelsError
 from tunedmodels.evaluation.answer_cache import AnswerCache, NoAnswerCache, sampling_key
@@ -249,7 +250,9 @@ def _report(
         models=tuple(compared),
         gated_model_id=gated_model_id,
         verdict=verdict,
-        can_show_text=project.is_tracked(evaluator.evaluation.file),
+        can_show_text=project.is_tracked(
+            *files_of(evaluator.evaluation.file, evaluator.evaluation.source)
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tunedmodels.datasets.source import is_several
 from tunedmodels.desired import Desired
 from tunedmodels.errors import ProblemsFoundError, TunedModelsError
 from tunedmodels.manifests.declaration import DeclaredModel
@@ -80,6 +81,9 @@ def rebuild(project: Project, name: str, commit: str) -> Desired:
             ) from None
         former = _with_ancestors_only(former, name)
         for path in _dataset_paths(former):
+            if is_several(path):
+                git.unpack(project.root, commit, root, path)
+                continue
             content = git.blob(project.root, commit, path, max_bytes=MAX_BYTES)
             if content:
                 file = root / path
@@ -112,9 +116,9 @@ def _with_ancestors_only(project: Project, name: str) -> Project:
 def _dataset_paths(project: Project) -> Iterator[str]:
     """Yield the paths of all files that training depends on."""
     for model in project.declared:
-        yield model.spec.dataset.path
-        if model.spec.validation:
-            yield model.spec.validation.path
+        yield from model.spec.dataset.paths
+        if model.spec.validation and model.spec.validation.path:
+            yield from model.spec.validation.paths
 
 
 def _compare_with_commit(
@@ -261,8 +265,8 @@ def read_provenance(
         stamp=stamp,
         serves=version is model.serving,
         manifest=declared.file if declared else "",
-        dataset_path=declared.spec.dataset.path if declared else "",
-        evaluation_path=evaluation.path if evaluation else "",
+        dataset_path=declared.spec.dataset.declared_path if declared else "",
+        evaluation_path=evaluation.declared_path if evaluation else "",
         parent=version.source.removeprefix("tunedModels/") if is_tuned else "",
         trained_from=_read_commit(project, stamp.commit),
         promoted_from=_read_commit(project, stamp.promoted_commit),

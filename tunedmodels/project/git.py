@@ -234,6 +234,19 @@ def _submodule_of(directory: Path, commit: str, path: str) -> tuple[Path, str, s
     return None
 
 
+def unpack(directory: Path, commit: str, target: Path, pattern: str) -> bool:
+    """Write the files of a commit that match a pattern to `target`; False if there are none."""
+    archive = run_git(directory, "archive", "--format=tar", commit, "--", f":(glob){pattern}")
+    if not archive:
+        return False
+    import tarfile
+    from io import BytesIO
+
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(target, filter="data")
+    return True
+
+
 def author_and_subject(directory: Path, commit: str) -> tuple[str, str]:
     """Return the author and the subject of a commit; both empty if it is not in the repository."""
     output = run_git(directory, "log", "-1", "--format=%an%x00%s", commit).decode(errors="replace")

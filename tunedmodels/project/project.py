@@ -203,17 +203,20 @@ class Project:
         head = self.git_state.head
         return f"{head}+" if head and git.has_changes(self.root, self._files()) else head
 
-    def is_tracked(self, file: Path) -> bool:
-        """Return whether git tracks a file, so that readers of the plan may see its text."""
-        return git.is_tracked(self.root, file)
+    def is_tracked(self, *files: Path) -> bool:
+        """Return whether git tracks every file, so that readers of the plan may see their text."""
+        return bool(files) and all(git.is_tracked(self.root, file) for file in files)
 
     def _files(self) -> Iterator[Path]:
         """Yield the files that a plan reads."""
         yield from map(Path, self.sources)
         for model in self.declared:
             for part in (model.spec.dataset, model.spec.validation, model.spec.evaluation):
-                if part and "://" not in part.path:
-                    yield self.root / part.path
+                for path in part.paths if part else ():
+                    if "*" in path:
+                        yield from self.root.glob(path)
+                    elif "://" not in path:
+                        yield self.root / path
 
 
 def _reading_cache(root: Path) -> ReadingCache | None:

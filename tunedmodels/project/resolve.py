@@ -10,18 +10,21 @@ from typing import Any, Final
 
 from tunedmodels.cache_file import cache_key
 from tunedmodels.datasets.checks.leakage import DatasetFile, find_overlap
+from tunedmodels.datasets.examples import prompt
 from tunedmodels.datasets.limits import Limits, limits_for, vertex_limits
 from tunedmodels.datasets.scan import REJECTED_FIELD, DatasetScan
 from tunedmodels.datasets.scan_cache import ScanCache, ScanRequest
-from tunedmodels.datasets.source import ExampleSource, ResponseSource, response_sources
+from tunedmodels.datasets.source import ExampleSource, Source, response_sources
 from tunedmodels.datasets.tokens import estimate_tokens
 from tunedmodels.desired import Desired, DesiredEvaluation, DesiredSweep
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 from tunedmodels.manifests.load import DeclaredModel
 from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInputs
+from tunedmodels.project.dataset_settings import check_settings
 from tunedmodels.project.project import Project
 from tunedmodels.project.remote import is_remote, latest_copy
 from tunedmodels.schema.base_models import BaseModelCatalog, DatasetLimits
+from tunedmodels.schema.dataset import HeldOutFile, Part, TrainingDataset
 from tunedmodels.schema.project import AnyProvider, VertexSettings
 from tunedmodels.schema.tuned_model import (
     ExampleFile,
@@ -88,6 +91,23 @@ def rejected_field(source: ExampleFile) -> str:
     return declared or REJECTED_FIELD
 
 
+def training_source(spec: TunedModelSpec, limits: Limits) -> TrainingDataset:
+    """Return how the training examples are read: without those that are held out."""
+    return spec.dataset.read_as("training", spec.hold_outs, _max_sizes(spec, limits))
+
+
+def _max_sizes(spec: TunedModelSpec, limits: Limits) -> tuple[int, int, int]:
+    """Return the sizes beyond which `drop: [tooLong]` drops an example."""
+    preamble = spec.dataset.preamble
+    longest_input = limits.max_input_chars - len(prompt(preamble, ""))
+    tokens = limits.max_tokens - estimate_tokens(preamble) if limits.max_tokens else 0
+    return longest_input, limits.max_output_chars, tokens
+
+
+def _is_in_plan(problem: Problem) -> bool:
+    return problem.severity is Severity.WARNING or problem.code.startswith("dropped-")
+
+
 def _parents_first(declared: Iterable[DeclaredModel]) -> list[DeclaredModel]:
     models = {model.name: model for model in declared}
     parents = {
@@ -108,7 +128,7 @@ class _ScannedFile:
     def dataset(self, *, preamble: str = "") -> DesiredDataset:
         return DesiredDataset(
             file=self.file.file,
-            declared_path=self.declared.path,
+            declared_path=self.declared.declared_path,
             source=self.declared,
             digest=self.scan.digest,
             examples=self.scan.examples,
@@ -142,23 +162,26 @@ class _Resolver:
                 max_examples=base_limits.max_examples,
                 max_tokens=base_limits.max_tokens_per_example,
             )
-        training = self._scan(model, spec.dataset, limits, "dataset")
+        training = self._scan(model, training_source(spec, limits), limits, "dataset")
         problems = list(training.scan.problems)
         validation = evaluation = None
         if spec.validation:
             max_examples = base_limits.max_validation_examples if base_limits else None
             validation_limits = limits.for_validation(max_examples)
-            validation = self._scan(model, spec.validation, validation_limits, "validation")
+            source = self._held_out_source(spec, spec.validation, "validation", limits)
+            validation = self._scan(model, source, validation_limits, "validation")
             problems += validation.scan.problems
             problems += _excess_validation(model, base_limits, training.scan, validation.scan)
             problems += _excess_validation_bytes(model, base_limits, training.scan, validation.scan)
             problems += self._overlap(training, validation)
         if spec.evaluation:
-            evaluation = self._scan(model, spec.evaluation, limits.for_held_out(), "evaluation")
+            source = self._held_out_source(spec, spec.evaluation, "evaluation", limits)
+            evaluation = self._scan(model, source, limits.for_held_out(), "evaluation")
             problems += evaluation.scan.problems
             problems += self._overlap(training, evaluation)
+        problems += check_settings(model, training.scan, self._settings(model))
         self.problems += problems
-        warnings = (p for p in problems if p.severity is Severity.WARNING)
+        warnings = (p for p in problems if _is_in_plan(p))
         self.data_warnings[model.name] = tuple(warnings)
         parent = self.desired.get(spec.tuned_model) if spec.tuned_model else None
         if training.scan.is_usable and (parent or not spec.tuned_model):
@@ -196,9 +219,9 @@ class _Resolver:
         self, model: DeclaredModel, source: ExampleFile, limits: Limits, part: str
     ) -> _ScannedFile:
         file = self._dataset_file(model.spec, source)
-        if is_remote(source.path) and not file.file.exists():
+        if is_remote(source.paths[0]) and not file.file.exists():
             return _ScannedFile(source, file, DatasetScan("", 0, 0, (_not_fetched(model, part),)))
-        is_preference = isinstance(file.source, ResponseSource)
+        is_preference = isinstance(file.source, Source) and file.source.is_preference
         request = ScanRequest(
             file.file,
             source,
@@ -209,31 +232,46 @@ class _Resolver:
             rejected_field=rejected_field(source) if is_preference else None,
         )
         scan = self.cache.scan(request) if self.cache else request.scan()
-        self.datasets.add((source.path, scan.digest))
-        if file.display_path not in self.files:
-            self.files.add(file.display_path)
+        self.datasets.add((source.declared_path, scan.digest))
+        shown = f"{file.display_path}/{source.declared_path}/{source.part}"
+        if shown not in self.files:
+            self.files.add(shown)
             self.examples += scan.examples
         if not scan.examples:
             # The file has no examples, or does not exist: report that at the manifest.
-            problems = (_at_manifest(p, model, part, file.display_path) for p in scan.problems)
+            problems = (_at_manifest(p, model, part) for p in scan.problems)
             scan = replace(scan, problems=tuple(problems))
         return _ScannedFile(source, file, scan)
 
     def _dataset_file(self, spec: TunedModelSpec, source: ExampleFile) -> DatasetFile:
         # Not relpath, which asks for the working directory again for each of 10,000 models.
-        display_path = os.path.normpath(f"{self.display_root}/{source.path}")
-        file = self.project.root / source.path
-        if is_remote(source.path):
-            file, display_path = latest_copy(self.project, source.path), source.path
+        path = source.path if isinstance(source.path, str) else ""
+        if not source.is_single:
+            file, display_path = self.project.root, self.display_root
+        elif is_remote(path):
+            file, display_path = latest_copy(self.project, path), path
+        else:
+            file = self.project.root / path
+            display_path = os.path.normpath(f"{self.display_root}/{path}")
         read_as: ExampleSource = source
         if spec.method == "preference" and isinstance(source, TrainingFile):
             read_as, _ = response_sources(source, rejected_field(source))
         return DatasetFile(file, read_as, display_path)
 
+    def _held_out_source(
+        self, spec: TunedModelSpec, declared: HeldOutFile, part: Part, limits: Limits
+    ) -> ExampleFile:
+        """Return how held-out examples are read: their own files, or a share of the dataset."""
+        if declared.path:
+            return declared
+        return spec.dataset.read_as(part, spec.hold_outs, _max_sizes(spec, limits))
+
     def _overlap(self, training: _ScannedFile, held_out: _ScannedFile) -> tuple[Problem, ...]:
         scans = (training.scan, held_out.scan)
         if not all(scan.is_usable and scan.examples for scan in scans):
             return ()
+        if training.file.file == held_out.file.file and held_out.declared.hold_outs:
+            return ()  # equal inputs are in the same part
         find = self.cache.find_overlap if self.cache else find_overlap
         return find(training.file, held_out.file)
 
@@ -328,13 +366,13 @@ def _excess_validation_bytes(
     yield location.problem("too-large", message, "hold out fewer examples")
 
 
-def _at_manifest(problem: Problem, model: DeclaredModel, part: str, display_path: str) -> Problem:
+def _at_manifest(problem: Problem, model: DeclaredModel, part: str) -> Problem:
     """Return a problem without a line as a problem of the manifest."""
     if problem.line:
         return problem
     path = f"spec.{part}.path"
     location = model.location_of(path)
-    message = f"{display_path} {problem.message}"
+    message = f"{problem.file} {problem.message}"
     return replace(problem, file=location.file, line=location.line, path=path, message=message)
 
 
@@ -353,8 +391,9 @@ def _evaluation(spec: TunedModelSpec, held_out: _ScannedFile | None) -> DesiredE
     own_values = spec.evaluation.generation_config.model_dump(exclude_none=True)
     return DesiredEvaluation(
         file=held_out.file.file,
-        declared_path=spec.evaluation.path,
+        declared_path=held_out.declared.declared_path,
         spec=spec.evaluation,
+        read_as=held_out.declared,
         digest=held_out.scan.digest,
         examples=held_out.scan.examples,
         preamble=spec.dataset.preamble,

@@ -41,7 +41,7 @@ def problems_text(problems: Sequence[Problem], style: Style = no_style) -> str:
         cures: set[tuple[str, str]] = set()
         for problem in in_file:
             kind = problem.severity.value, problem.code
-            counts[kind] += 1
+            counts[kind] += problem.count
             if counts[kind] > _MAX_ALIKE:
                 continue
             lines.append(_line(problem, style))
@@ -51,7 +51,7 @@ def problems_text(problems: Sequence[Problem], style: Style = no_style) -> str:
         for (severity, kind_code), count in counts.items():
             if count > _MAX_ALIKE:
                 lines.append(
-                    f"{severity}: {problem.file}: {count - _MAX_ALIKE} more like it ({kind_code})"
+                    f"{severity}: {problem.file}: {count - _MAX_ALIKE:,} more like it ({kind_code})"
                 )
     return "".join(f"{line}\n" for line in lines)
 
@@ -104,13 +104,15 @@ def problems_markdown(
 
 def count_phrase(problems: Iterable[Problem]) -> str:
     """Return `2 errors, 1 warning and 3 pieces of advice`, or `no problems`."""
-    counts = Counter(problem.severity for problem in problems)
+    counts: Counter[Severity] = Counter()
+    for problem in problems:
+        counts[problem.severity] += problem.count
     nouns = {
         Severity.ERROR: ("error", "errors"),
         Severity.WARNING: ("warning", "warnings"),
         Severity.ADVICE: ("piece of advice", "pieces of advice"),
     }
-    parts = [f"{n} {plural(n, *nouns[kind])}" for kind in Severity if (n := counts[kind])]
+    parts = [f"{n:,} {plural(n, *nouns[kind])}" for kind in Severity if (n := counts[kind])]
     return join(parts) or "no problems"
 
 
@@ -137,7 +139,7 @@ def _boxes(problems: Sequence[Problem], most: int) -> Iterator[str]:
         for problem in of_severity[:most]:
             lines.append(f"- {code(problem.location, 100)}: {prose(problem.message)}")
             lines += [f"  {format_cure(line)}" for line in problem.cure.splitlines()]
-        if of_severity[most:]:
-            lines.append(f"- and {len(of_severity) - most} more: `tunedmodels validate`")
+        if more := sum(problem.count for problem in of_severity[most:]):
+            lines.append(f"- and {more:,} more: `tunedmodels validate`")
         if lines:
             yield from alert(box, lines)

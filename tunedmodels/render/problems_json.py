@@ -27,6 +27,7 @@ class ProblemDocument(Document):
     code: str
     message: str
     cure: str
+    count: Annotated[int, Meta(ge=1, description="number of problems that it stands for")]
 
 
 class ProblemsDocument(Document):
@@ -34,6 +35,8 @@ class ProblemsDocument(Document):
 
     format_version: FormatVersion
     problems: list[ProblemDocument]
+    errors: Annotated[int, Meta(ge=0, description="number of all errors")]
+    warnings: Annotated[int, Meta(ge=0, description="number of all warnings")]
 
 
 def problems_json(problems: Sequence[Problem]) -> str:
@@ -47,10 +50,22 @@ def problems_json(problems: Sequence[Problem]) -> str:
             code=problem.code,
             message=problem.message,
             cure=problem.cure,
+            count=problem.count,
         )
         for problem in sorted(problems)
     ]
-    return to_json(ProblemsDocument(format_version=FORMAT_VERSION, problems=rows))
+    return to_json(
+        ProblemsDocument(
+            format_version=FORMAT_VERSION,
+            problems=rows,
+            errors=_total(problems, Severity.ERROR),
+            warnings=_total(problems, Severity.WARNING),
+        )
+    )
+
+
+def _total(problems: Sequence[Problem], severity: Severity) -> int:
+    return sum(problem.count for problem in problems if problem.severity is severity)
 
 
 def problems_schema() -> dict[str, Any]:

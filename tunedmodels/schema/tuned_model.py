@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from tunedmodels.schema.dataset import (
+    ExampleFile,
+    HeldOutFile,
+    HoldOutPart,
+    TrainingDataset,
+    TrainingFile,
+    ValidationFile,
+)
 from tunedmodels.schema.fields import (
     Duration,
     EncryptionSpec,
@@ -39,48 +47,9 @@ __all__ = [
     "TrainingFile",
     "TunedModelManifest",
     "TunedModelSpec",
+    "ValidationFile",
     "parse_duration",
 ]
-
-
-DatasetFormat = Literal["jsonl", "json", "csv", "tsv", "contents"]
-FilePath = Annotated[str, StringConstraints(min_length=1)]
-
-
-class ExampleFile(ManifestModel):
-    """A file of examples: pairs of a prompt and the expected response."""
-
-    path: FilePath = Field(
-        description="Path relative to the directory of the Project file, and inside it; with a "
-        "provider of type vertex also gs://BUCKET/OBJECT."
-    )
-    format: DatasetFormat | None = None
-    """Unset, the suffix decides: .jsonl, .json, .csv or .tsv. `contents` is the JSONL of Vertex AI,
-    which is also detected in a .jsonl file."""
-    input_field: str = Field(default="text_input", min_length=1)
-    output_field: str = Field(default="output", min_length=1)
-
-
-class TrainingFile(ExampleFile):
-    """A file of examples that is sent to the service: training or validation examples."""
-
-    rejected_field: str | None = Field(
-        default=None,
-        min_length=1,
-        description="With method: preference, field of the rejected response; default rejected.",
-    )
-
-
-class TrainingDataset(TrainingFile):
-    """The training examples."""
-
-    preamble: str = Field(
-        default="", description="Text before every input, in training and in generate."
-    )
-    preamble_as: Literal["input", "systemInstruction"] = Field(
-        default="input",
-        description="Whether the preamble is part of the input or the system instruction.",
-    )
 
 
 MetricName = Literal[
@@ -108,7 +77,7 @@ class GenerationConfig(ManifestModel):
     max_output_tokens: int | None = Field(default=None, ge=1, le=65536)
 
 
-class Evaluation(ExampleFile):
+class Evaluation(HeldOutFile):
     """Held-out examples and the score that a version must reach before it serves.
 
     An evaluation is a gate if `atLeast` or `notWorseThanServingBy` is set.
@@ -215,7 +184,7 @@ class TunedModelSpec(ManifestModel):
         default=None,
         description="Of an open model: train an adapter (peft) or all parameters (full).",
     )
-    validation: TrainingFile | None = Field(
+    validation: ValidationFile | None = Field(
         default=None, description="Examples for the validation loss during training."
     )
     task: Literal["classification", "summarization", "documentSearch"] | None = Field(
@@ -256,6 +225,27 @@ class TunedModelSpec(ManifestModel):
         if (self.base_model is None) == (self.tuned_model is None):
             raise PydanticCustomError("exclusive", "name exactly one of baseModel and tunedModel")
         return self
+
+    @model_validator(mode="after")
+    def _check_hold_out(self) -> TunedModelSpec:
+        for part, held_out in (("evaluation", self.evaluation), ("validation", self.validation)):
+            has_default = part == "evaluation" and self.dataset.hold_out is not None
+            if held_out and not held_out.path and held_out.hold_out is None and not has_default:
+                raise PydanticCustomError("missing-path", "{part} has no path", {"part": part})
+        return self
+
+    @property
+    def hold_outs(self) -> tuple[HoldOutPart, ...]:
+        """The parts of the dataset that training leaves out, in order."""
+        parts = []
+        for name, held_out in (("evaluation", self.evaluation), ("validation", self.validation)):
+            share = held_out.hold_out if held_out else None
+            if name == "evaluation" and share is None and not (held_out and held_out.path):
+                share = self.dataset.hold_out
+            if share is not None:
+                by, seed = (held_out.by, held_out.seed_of_hold_out) if held_out else (None, 0)
+                parts.append(HoldOutPart(name, share, by, seed))
+        return tuple(parts)
 
     @model_validator(mode="after")
     def _check_method(self) -> TunedModelSpec:

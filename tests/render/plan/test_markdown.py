@@ -184,6 +184,6 @@ def test_problems_that_do_not_fit_are_counted() -> None:
     ]
     text = problems_markdown(problems)
     assert len(text.encode()) <= 60_000
-    assert "5000 errors" in text
+    assert "5,000 errors" in text
     written = text.count("> - `a.yaml")
     assert f"and {5000 - written} more" in text

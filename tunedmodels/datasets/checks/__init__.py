@@ -19,21 +19,27 @@ _LABELS_MEASURED = (
 _TASK_NAMES = {"documentSearch": "document search"}
 
 
-def check_size(size: int, limits: Limits, problems: ProblemCollector) -> None:
-    """Report a file that is too large to be sent (F9)."""
-    if limits.max_bytes is not None and size > limits.max_bytes:
+def check_size(size: int, limits: Limits, problems: ProblemCollector) -> bool:
+    """Report a file that is too large to be sent (F9), and return whether it is."""
+    is_too_large = limits.max_bytes is not None and size > limits.max_bytes
+    if is_too_large:
         problems.report(
             Severity.ERROR,
             "file-too-large",
-            f"has {size:,} bytes ({size / MIB:.1f} MiB); at most {limits.max_bytes:,} are allowed",
+            f"has {size:,} bytes ({size / MIB:.1f} MiB); at most {limits.max_bytes or 0:,} "
+            "are allowed",
             "Keep the best examples: 100 to 500 are recommended.",
         )
+    return is_too_large
 
 
 def check_count(
-    examples: int, limits: Limits, task: str | None, problems: ProblemCollector
+    examples: int, different: int, limits: Limits, task: str | None, problems: ProblemCollector
 ) -> None:
-    """Report too few (F7) or too many examples, and advise the recommended number (F8)."""
+    """Report too few (F7) or too many examples, and advise the recommended number (F8).
+
+    Repeated examples count once, except towards the maximum.
+    """
     have = f"has {examples:,} {plural(examples, 'example')}"
     if limits.max_examples is not None and examples > limits.max_examples:
         problems.report(
@@ -42,17 +48,19 @@ def check_count(
             f"{have}; at most {limits.max_examples:,} are allowed",
             "Keep the best examples.",
         )
-    if examples < limits.min_examples:
+    if different < examples:
+        have = f"{have}, of which {different:,} {plural(different, 'is', 'are')} different"
+    if different < limits.min_examples:
         problems.report(
             limits.too_few_severity,
             "too-few-examples",
             f"{have}; tuning works with {limits.min_examples} or more",
-            f"Write at least {limits.min_examples - examples} more.",
+            f"Write at least {limits.min_examples - different} more.",
         )
     if limits.recommended is None:
         return
     least, most = TASK_SIZES.get(task or "", limits.recommended)
-    if examples < least:
+    if different < least:
         of_task = f" for {_TASK_NAMES.get(task, task)}" if task else ""
         span = f"{least} to {most}" if most else f"{least} or more"
         problems.report(

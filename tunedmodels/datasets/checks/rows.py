@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tunedmodels.datasets.blocks import Block, normalize
-from tunedmodels.datasets.examples import canonical_form, prompt
+from tunedmodels.datasets.blocks import Block, ConversationRow, normalize
+from tunedmodels.datasets.examples import prompt
 from tunedmodels.datasets.limits import Limits
 from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.source import ExampleSource
@@ -33,17 +33,23 @@ class RowChecker:
         self._preamble_tokens = estimate_tokens(preamble) if limits.max_tokens else 0
         self._problems = problems
 
-    def check(self, block: Block) -> tuple[Block, bytes]:
-        """Report the problems of the rows; return those without errors and their canonical form."""
+    def check(self, block: Block) -> tuple[Block, bytes, int]:
+        """Report the problems of the rows.
+
+        Returns those without errors, their canonical form, and the number of rows with a text.
+        """
         try:
-            encoded = canonical_form(block.pairs())
+            encoded = block.canonical_form()
         except UnicodeEncodeError:  # a byte that is not UTF-8: `normalize` reports it
             pass
         else:
             if self._is_clean(block, encoded):
-                return block, encoded
-        block = self._check_rows(normalize(block, self._source, self._problems))
-        return block, canonical_form(block.pairs())
+                return block, encoded, len(block.inputs)
+        before = self._problems.count("not-utf8")
+        normal = normalize(block, self._source, self._problems)
+        examples = len(normal.inputs) + self._problems.count("not-utf8") - before
+        block = self._check_rows(normal)
+        return block, block.canonical_form(), examples
 
     def _is_clean(self, block: Block, encoded: bytes) -> bool:
         inputs, outputs = block.inputs, {*block.outputs}  # often a few labels
@@ -51,7 +57,8 @@ class RowChecker:
         longest_input = max(map(len, inputs), default=0)
         longest_output = max(map(len, outputs), default=0)
         return (
-            all(inputs)
+            (block.conversations is None or not self._must_be_pairs(block))
+            and all(inputs)
             and all(outputs)
             and longest_input <= limits.max_input_chars - self._preamble_chars
             and longest_output <= limits.max_output_chars
@@ -63,19 +70,42 @@ class RowChecker:
             and (b"\xc2" not in encoded or not _C1.search(encoded))
         )
 
+    def _must_be_pairs(self, block: Block) -> bool:
+        """Whether a conversation of the block cannot be trained on."""
+        return not self._limits.allows_conversations and any(
+            each and not each.is_pair for each in block.conversations or ()
+        )
+
     def _check_rows(self, block: Block) -> Block:
         limits, source = self._limits, self._source
         valid = []
-        for text_input, output, line in zip(block.inputs, block.outputs, block.lines, strict=True):
+        limit = limits.max_input_chars - self._preamble_chars
+        for number, (text_input, output) in enumerate(block.pairs()):
+            line = block.lines[number]
             before = self._problems.error_count
-            limit = limits.max_input_chars - self._preamble_chars
+            each = block.conversations[number] if block.conversations else None
+            if each and not each.is_pair and not limits.allows_conversations:
+                self._report_conversation(each, line)
+                continue
             self._check_text(text_input, source.input_field, line, limit)
             self._check_text(output, source.output_field, line, limits.max_output_chars)
             if self._may_have_too_many_tokens(len(text_input) + len(output)):
                 self._check_tokens(text_input, output, line)
             if self._problems.error_count == before:
-                valid.append((text_input, output, line))
-        return Block.from_rows(valid)
+                valid.append(number)
+        return block.select(valid)
+
+    def _report_conversation(self, row: ConversationRow, line: int) -> None:
+        is_turns = "turns" in row.reason
+        self._problems.error(
+            line,
+            "not-a-pair",
+            row.reason,
+            "This base model trains on pairs. Set turns: split to train on one pair per answer, or "
+            "turns: splitWithHistory to put the turns before it into the input."
+            if is_turns
+            else "Train on it with a provider of type vertex, or remove these examples.",
+        )
 
     def _may_have_too_many_tokens(self, chars: int) -> bool:
         # No character has more than two tokens, so few rows are ever examined.

@@ -11,12 +11,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import google_crc32c
 import msgspec
 
-from tunedmodels.datasets.examples import Example, Preference, prompt
+from tunedmodels.datasets.examples import (
+    Conversation,
+    ConversationPreference,
+    Example,
+    Preference,
+    conversation_row,
+    prompt,
+)
 from tunedmodels.errors import OutcomeUnknownError, ProviderError, UnavailableError
 from tunedmodels.providers.provider import OnUpload
 from tunedmodels.providers.storage.bucket import Bucket, ConflictError, encode_crc32c
@@ -131,7 +138,12 @@ def _encode(
     encoder = msgspec.json.Encoder()
     crc = size = 0
     for example in examples:
-        line = encoder.encode(_row(example, preamble, as_system=as_system)) + b"\n"
+        row: _Row | dict[str, Any]
+        if isinstance(example, Conversation | ConversationPreference):
+            row = conversation_row(example, preamble, as_system=as_system)
+        else:
+            row = _row(example, preamble, as_system=as_system)
+        line = encoder.encode(row) + b"\n"
         sha256.update(line)
         crc = google_crc32c.extend(crc, line)
         size += file.write(line)

@@ -86,7 +86,7 @@ def _model(declared: DeclaredModel, default_provider: str) -> DeclaredModelDocum
         base_model=spec.base_model,
         tuned_model=spec.tuned_model,
         method=spec.method,
-        dataset=spec.dataset.path,
+        dataset=spec.dataset.declared_path,
         description=spec.description,
         has_gate=spec.evaluation is not None and spec.evaluation.is_gate,
         file=declared.file,

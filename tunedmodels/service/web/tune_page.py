@@ -25,7 +25,7 @@ from tunedmodels.datasets.diff import NumberedExample
 from tunedmodels.datasets.limits import limits_for
 from tunedmodels.datasets.load import load_numbered
 from tunedmodels.datasets.scan import DatasetScan, scan
-from tunedmodels.datasets.source import FORMAT_BY_SUFFIX, Format
+from tunedmodels.datasets.source import FORMAT_BY_SUFFIX, Container, Format, Source
 from tunedmodels.engines.engine import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCH_COUNT,
@@ -45,7 +45,7 @@ _NUMBER_MESSAGES: Final = {  # in place of messages of the API about protobuf ty
     "batch_size": "This must be a whole number, such as 4.",
     "learning_rate": "This must be a number, such as 0.001.",
 }
-_FORMATS: Final = tuple(name for name in get_args(Format) if name != "contents")
+_FORMATS: Final = get_args(Format)
 _PROBLEMS_SHOWN = 50
 _LABELS_SHOWN = 12
 _EXAMPLES_SHOWN = 5
@@ -79,19 +79,10 @@ class TuneForm:
 
 
 @dataclass(frozen=True, slots=True)
-class PastedSource:
-    """The format of pasted or uploaded examples; see `datasets.source.Source`."""
-
-    format: Format
-    input_field: str
-    output_field: str
-
-
-@dataclass(frozen=True, slots=True)
 class CheckedExamples:
     """Pasted or uploaded examples with their problems."""
 
-    source: PastedSource
+    format: Format
     scan: DatasetScan
     #: Empty unless all of them can be used.
     examples: Sequence[NumberedExample]
@@ -137,9 +128,13 @@ def submit(request: PageRequest) -> Response:
         errors = {"data": "Paste some examples, or choose a file."}
         return _render(request, replace(form, errors=errors), status=400)
     file_name = request.form.file[0] if request.form.file else ""
-    format_name = form.format or detect_format(content, file_name)
-    source = PastedSource(_as_format(format_name), form.input_field, form.output_field)
-    checked = check_examples(content, source, base_model=form.base_model)
+    source = Source(
+        format=_as_format(form.format) if form.format else None,
+        input_field=form.input_field,
+        output_field=form.output_field,
+    )
+    suffix = detect_format(content, file_name)
+    checked = check_examples(content, source, suffix=suffix, base_model=form.base_model)
     is_tuning = request.form.text("action") == "tune"
     if not (is_tuning and checked.scan.is_usable):
         return _render(request, form, checked, status=400 if is_tuning else 200)
@@ -154,20 +149,23 @@ def submit(request: PageRequest) -> Response:
     return redirect(f"/models/{model_id}")
 
 
-def check_examples(content: bytes, source: PastedSource, *, base_model: str) -> CheckedExamples:
+def check_examples(
+    content: bytes, source: Source, *, suffix: Container, base_model: str
+) -> CheckedExamples:
     """Read examples and check them for a base model. Never raises an error for their content."""
     # The readers need a file; only this user can read the directory.
     with TemporaryDirectory(prefix="tunedmodels-") as folder:
-        file = Path(folder) / f"examples.{source.format}"
+        file = Path(folder) / f"examples.{suffix}"
         file.write_bytes(content)
         result = scan(file, source, display_path="examples", limits=limits_for(base_model))
         examples = load_numbered(file, source) if result.is_usable else []
-    return CheckedExamples(source, result, examples)
+    return CheckedExamples(source.format or suffix, result, examples)
 
 
-def detect_format(content: bytes, file_name: str) -> Format:
+def detect_format(content: bytes, file_name: str) -> Container:
     """Return the format by the suffix of the file, or by the first characters of the text."""
-    by_suffix = FORMAT_BY_SUFFIX.get(PurePath(file_name).suffix.lower())
+    name = PurePath(file_name.lower().removesuffix(".gz"))
+    by_suffix = FORMAT_BY_SUFFIX.get(name.suffix)
     if by_suffix:
         return by_suffix
     text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
