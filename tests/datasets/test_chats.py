@@ -130,25 +130,25 @@ ASSISTANT = {"role": "assistant", "content": "b"}
     ("row", "problem"),
     [
         ({"messages": [USER]},
-         "messages: begins with a user turn and ends with a user turn; "
-         "it must begin with user and end with model"),
+         ("messages: begins with a user turn and ends with a user turn; "
+          "it must begin with user and end with model")),
         ({"messages": [USER, USER, ASSISTANT]},
          "messages[1]: is the second user turn in a row; join the two"),
         ({"messages": [USER, {"role": "tool", "content": "x"}]},
-         "messages[1].role: has the role 'tool', which is not read; "
-         "only system, user and assistant are"),
+         ("messages[1].role: has the role 'tool', which is not read; "
+          "only system, user and assistant are")),
         ({"messages": [USER, {**ASSISTANT, "tool_calls": [{}]}]},
          "messages[1].tool_calls: is not read from OpenAI messages; only text is"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}, ASSISTANT]},
-         "messages[0].content[0]: is of type 'image_url'; "
-         "only text parts are read from OpenAI messages"),
+         ("messages[0].content[0]: is of type 'image_url'; "
+          "only text parts are read from OpenAI messages")),
         ({"messages": [USER, ASSISTANT], "tools": [{}]},
          "tools: are not read from OpenAI messages; only text is"),
         ({"messages": [USER, {**ASSISTANT, "weight": 0}]},
          "messages[1].weight: is 0, which no provider here can express"),
         ({"conversations": [{"from": "observation", "value": "x"}]},
-         "conversations[0].from: has the role 'observation', which is not read; "
-         "only system, user and assistant are"),
+         ("conversations[0].from: has the role 'observation', which is not read; "
+          "only system, user and assistant are")),
         ({"conversations": [{"from": "human", "value": None}]},
          "conversations[0].value: is not a text"),
     ],

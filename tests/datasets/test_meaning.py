@@ -1,5 +1,7 @@
 """What examples mean: spellings of one label or input, placeholders, and different examples."""
 
+# ruff: noqa: RUF001  # texts of other scripts
+
 from __future__ import annotations
 
 import json

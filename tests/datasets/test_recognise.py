@@ -1,5 +1,7 @@
 """What a file is comes first: one problem for the file, with a cure that works as written."""
 
+# ruff: noqa: RUF001  # texts of other scripts
+
 from __future__ import annotations
 
 import gzip
@@ -45,10 +47,11 @@ JAPANESE = "text_input,output\nこんにちは,さようなら\nありがとう,
         ("separator.csv", "sep=;\r\ntext_input;output\r\none;1\r\ntwo;2\r\n"),
         ("separator2.csv", "\ufeffsep=,\ntext_input,output\none,1\ntwo,2\n"),
         ("blank-cells.csv", "text_input,output\none,1\n,\ntwo,2\n"),
-        ("columns.json", '{"text_input": {"0": "one", "1": "two"}, "output": {"0": "1", "1": "2"}}'),
+        ("columns.json",
+         '{"text_input": {"0": "one", "1": "two"}, "output": {"0": "1", "1": "2"}}'),
         ("index.json", f'{{"0": {ONE}, "1": {TWO}}}'),
-        ("split.json", '{"columns": ["text_input", "output"], "index": [0, 1], '
-         '"data": [["one", "1"], ["two", "2"]]}'),
+        ("split.json", ('{"columns": ["text_input", "output"], "index": [0, 1], '
+         '"data": [["one", "1"], ["two", "2"]]}')),
         ("table.json", f'{{"schema": {{}}, "data": [{ONE}, {TWO}]}}'),
     ],
 )  # fmt: skip
@@ -63,7 +66,8 @@ def follow(problem: Problem, declared: dict[str, Any], folder: Path) -> dict[str
     settings_text = re.match(r"Set (\w+: .+?)(?:, in the order|, or | to read|$)", problem.cure)
     if settings_text:
         text = re.sub(r" and (\w+:)", r"\n\1", settings_text[1])
-        return declared | yaml.safe_load(text)
+        added: dict[str, Any] = yaml.safe_load(text)
+        return declared | added
     if problem.cure.startswith("Remove encoding"):
         return {key: value for key, value in declared.items() if key != "encoding"}
     command = problem.cure.splitlines()[-1]
@@ -210,7 +214,7 @@ CELLS = st.text("abcéü ;,\t\"'|", min_size=1, max_size=12).filter(str.strip)
     end=st.sampled_from(["\n", "\r\n"]),
     is_compressed=st.booleans(),
 )
-def test_delimiter_encoding_line_ends_and_compression_do_not_change_the_digest(
+def test_delimiter_encoding_line_ends_and_compression_do_not_change_the_digest(  # noqa: PLR0917  # drawn values
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, str]],
     delimiter: str,

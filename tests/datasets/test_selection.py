@@ -1,5 +1,7 @@
 """The selection of examples: several files, limits, samples, drops and hold-outs."""
 
+# ruff: noqa: RUF001  # texts of other scripts
+
 from __future__ import annotations
 
 import json
@@ -88,7 +90,8 @@ def test_the_cache_sees_a_new_file_of_a_pattern(write: WriteFile, tmp_path: Path
 def test_the_cache_distinguishes_every_setting(write: WriteFile, tmp_path: Path) -> None:
     file = write("a.jsonl", f"{ONE}\n{TWO}\n{TWO}\n")
     settings: Sequence[dict[str, Any]] = (
-        {}, {"limit": 1}, {"sample": 1}, {"sample": {"size": 1, "seed": 4}}, {"drop": ["duplicates"]},
+        {}, {"limit": 1}, {"sample": 1}, {"sample": {"size": 1, "seed": 4}},
+        {"drop": ["duplicates"]},
         {"input": "{text_input}!"}, {"system": "{more}"},
     )  # fmt: skip
     keys = {ScanRequest(file, source(**each), "data", ANY).key for each in settings}
@@ -120,7 +123,10 @@ def test_dropped_rows_are_counted_with_their_lines(write: WriteFile) -> None:
     assert messages(file, declared) == [
         "data:0: advice: drop: duplicates leaves out 1 row that occur earlier (line 4)",
         "data:0: advice: drop: empty leaves out 1 row with an empty text (line 2)",
-        "data:0: advice: drop: placeholders leaves out 1 row whose output is a placeholder (line 3)",
+        (
+            "data:0: advice: drop: placeholders leaves out 1 row whose output is a placeholder "
+            "(line 3)"
+        ),
         "data:0: advice: drop: tooLong leaves out 1 row that are too long (line 5)",
     ]
 
@@ -146,7 +152,9 @@ def customers(count: int) -> str:
 def test_a_hold_out_is_stable_and_never_trained_on(write: WriteFile) -> None:
     small = parts(write("a.jsonl", customers(800)), HOLD_OUTS)
     large = parts(write("b.jsonl", customers(1000)), HOLD_OUTS)
-    assert sorted(sum(small.values(), [])) == sorted(f"q{n}" for n in range(800))
+    assert sorted(text for texts in small.values() for text in texts) == sorted(
+        f"q{n}" for n in range(800)
+    )
     for name, texts in small.items():
         assert [text for text in large[name] if int(text[1:]) < 800] == texts
     assert 120 < len(small["evaluation"]) < 200

@@ -86,7 +86,11 @@ def open_utf8(file: Path, encoding: str | None = None) -> IO[bytes]:
     opened: IO[bytes] = file.open("rb", buffering=0)
     if is_compressed(opened):
         opened.close()
-        opened = cast("IO[bytes]", gzip.open(file, "rb"))
+        return _as_utf8(cast("IO[bytes]", gzip.GzipFile(file)), encoding)
+    return _as_utf8(opened, encoding)
+
+
+def _as_utf8(opened: IO[bytes], encoding: str | None) -> IO[bytes]:
     if encoding and codecs.lookup(encoding).name != "utf-8":
         return cast("IO[bytes]", _Utf8(opened, encoding))
     return opened

@@ -139,7 +139,7 @@ def resolve_fields(
             report_missing_field(names, each, "the template", 0, problems)
         if missing:
             return None
-    resolved = replace(layout, unread=_unread(layout, rows))
+    resolved = replace(layout, unread=_unread(layout, names, rows))
     problems.note_layout(resolved, names)
     problems.note_unread(template_cure(resolved, resolved.unread), resolved.unread)
     return resolved
@@ -253,9 +253,14 @@ def _has_columns(
     return is_complete
 
 
-def _unread(layout: Layout, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _unread(
+    layout: Layout, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
     read = {*fields_read(layout), *layout.group_fields}
     if layout.source.is_preference:
         return ()
-    found = dict.fromkeys(name for row in rows for name in text_fields(row))
-    return tuple(name for name in found if name not in read)
+    names = [name for name in names if name not in read]
+    if not names:
+        return ()
+    unread = [{name: row[name] for name in names if name in row} for row in rows]
+    return tuple(dict.fromkeys(name for row in unread for name in text_fields(row)))

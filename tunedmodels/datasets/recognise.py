@@ -35,7 +35,7 @@ from tunedmodels.datasets.stand_ins import CONFLICT_START, recognise_stand_in, r
 
 SAMPLE_BYTES: Final = 64 * 1024
 _MAX_SAMPLE_BYTES: Final = 4 * 1024 * 1024  # for a first line that is longer than the sample
-_SAMPLE_ROWS: Final = 50
+_SAMPLE_ROWS: Final = 20
 _PARQUET_MAGIC: Final = b"PAR1"
 _ARCHIVES: Final = {
     b"PK\x03\x04": "zip (perhaps Excel)",

@@ -54,7 +54,7 @@ def recognise_stand_in(  # noqa: PLR0911  # one for each kind
         return StandIn("is encrypted with PGP", "Decrypt it with gpg, or name the decrypted file.")
     if _ANNEX.match(head):
         return StandIn("is a pointer of git-annex, not the data", f"git annex get {name}")
-    if file.suffix == ".dvc" or _DVC.search(head):
+    if file.suffix == ".dvc" or (b"outs:" in head and _DVC.search(head)):
         target = file.name.removesuffix(".dvc")
         return StandIn(
             f"is a file of DVC that stands for {target}",

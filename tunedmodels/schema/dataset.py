@@ -134,7 +134,9 @@ class ExampleFile(ManifestModel):
     @property
     def is_basic(self) -> bool:
         """Whether only the path, the format and the two fields are set."""
-        return self.model_fields_set <= _BASIC and not self._hold_outs and self.is_single
+        # Not the private attributes, which pydantic looks up slowly.
+        private = self.__pydantic_private__ or {}
+        return self.model_fields_set <= _BASIC and not private.get("_hold_outs") and self.is_single
 
     @property
     def is_single(self) -> bool:
@@ -169,7 +171,8 @@ class ExampleFile(ManifestModel):
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting of the reading by name, for `datasets.source.Source`."""
-        values = {name: getattr(self, name) for name in _SETTINGS}
+        names = _SETTINGS[:4] if self.is_basic else _SETTINGS
+        values = {name: getattr(self, name) for name in names}
         if isinstance(self.sample, Sample):
             values["sample"] = self.sample.size
         if self._max_sizes:

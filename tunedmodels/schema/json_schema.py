@@ -20,7 +20,7 @@ PUBLISHED_NAMES: Final = {
     "ProjectMetadata": "Metadata",
     "SweepValues": "SweptHyperparameters",
     "TrainingDataset": "Dataset",
-    "TrainingFile": "Training",
+    "ValidationFile": "Training",
 }
 
 

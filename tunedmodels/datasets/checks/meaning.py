@@ -15,7 +15,7 @@ from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.source import ExampleSource
 from tunedmodels.text import join, plural, printable
 
-MAX_FOLDED_ROWS: Final = 20_000
+MAX_FOLDED_ROWS: Final = 5_000
 _MAX_LABEL_CHARS: Final = 60
 _MAX_NAMES: Final = 5
 _FREE_TEXT: Final = 50  # with more different outputs, they are no labels
@@ -27,7 +27,7 @@ class Meanings:
     def __init__(self, source: ExampleSource, problems: ProblemCollector) -> None:
         self._source = source
         self._problems = problems
-        self._first: dict[str, tuple[int, str, str]] = {}
+        self._first: dict[int, tuple[int, int, str]] = {}  # by the hash of the key
         self._rows = 0
         self._first_by_label: dict[str, int] | None = {}
         self._near: list[tuple[int, int, bool]] = []
@@ -35,7 +35,9 @@ class Meanings:
     def add(self, block: Block) -> None:
         """Add the next examples."""
         outputs = {*block.outputs}
-        if not PLACEHOLDERS.isdisjoint(map(str.strip, outputs)):
+        # In a large file, only outputs without white space around them are looked up.
+        is_beginning = self._rows < MAX_FOLDED_ROWS
+        if not PLACEHOLDERS.isdisjoint(map(str.strip, outputs) if is_beginning else outputs):
             self._warn_of_placeholders(block)
         if self._first_by_label is not None:
             new = outputs.difference(self._first_by_label)
@@ -44,7 +46,7 @@ class Meanings:
             elif new:
                 for output, line in zip(block.outputs, block.lines, strict=True):
                     self._first_by_label.setdefault(output, line)
-        if self._rows < MAX_FOLDED_ROWS:
+        if is_beginning:
             self._fold(block)
 
     def report(self, labels: Mapping[str, int] | None) -> None:
@@ -66,11 +68,11 @@ class Meanings:
         self._rows += len(block.inputs)
         first = self._first
         for text_input, output, line in zip(block.inputs, block.outputs, block.lines, strict=True):
-            key = fold(text_input)
+            key = hash(fold(text_input))
             known = first.get(key)
             if known is None:
-                first[key] = (line, text_input, output)
-            elif known[1] != text_input:
+                first[key] = (line, hash(text_input), output)
+            elif known[1] != hash(text_input):
                 self._near.append((line, known[0], fold(known[2]) == fold(output)))
 
     def _warn_of_placeholders(self, block: Block) -> None:
