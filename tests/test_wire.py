@@ -140,7 +140,7 @@ def test_a_malformed_body_is_rejected(answer: bytes) -> None:
         gemini.decode(answer, gemini.TunedModel)
 
 
-def test_an_empty_message_has_braces_and_an_empty_body_is_no_message() -> None:
+def test_an_empty_message_is_two_braces_and_not_an_empty_body() -> None:
     assert gemini.decode(b"{}", gemini.TunedModelPage) == gemini.TunedModelPage()
     with pytest.raises(msgspec.DecodeError):
         gemini.decode(b"", gemini.TunedModelPage)

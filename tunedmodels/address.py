@@ -75,7 +75,7 @@ class Address:
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody can read what is sent to it on the way."""
+        """Whether other machines cannot read what is sent to it."""
         return self.scheme == "https" or self.is_loopback
 
     @property

@@ -236,3 +236,15 @@ def kill_at(project_dir: ProjectDir, moment: str) -> None:
     wait_until(lambda: journal_events(project_dir).count(moment) > before)
     process.kill()
     process.communicate()
+
+
+def test_the_events_end_with_the_exit_code_of_a_plan_with_a_rejected_version(
+    project_dir: ProjectDir,
+) -> None:
+    project_dir.declare_failing_gate()
+    assert project_dir.run("apply", "--yes").code == 5
+    project_dir.model("other")
+    project_dir.dataset("other")
+    ended = project_dir.run("apply", "--yes", "--events", "events.jsonl")
+    last = json.loads(project_dir.read("events.jsonl").splitlines()[-1])
+    assert (ended.code, last["event"], last["code"]) == (5, "ended", 5)

@@ -356,3 +356,32 @@ async def test_a_stream_that_is_closed_early_is_released() -> None:
     ) as found:
         assert await anext(found) == "one"
     assert answer.is_closed
+
+
+@dataclass(frozen=True)
+class _Page:
+    entries: list[str]
+    next_page_token: str
+
+
+@pytest.mark.parametrize("entries", [["same"], []], ids=["the same entries", "no entries"])
+async def test_a_list_that_never_ends_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, entries: list[str]
+) -> None:
+    monkeypatch.setattr(pagination, "MAX_PAGES", 50)
+    tokens = iter(range(1_000))
+
+    async def fetch(_: str) -> _Page:
+        return _Page(entries, f"new token {next(tokens)}")
+
+    with pytest.raises(ProviderError, match="The list has no end"):
+        await pagination.read_all(fetch, str, identify=str)
+
+
+async def test_a_page_may_be_shifted_by_one_entry() -> None:
+    pages = {"": _Page(["b", "c"], "1"), "1": _Page(["c", "d"], "2"), "2": _Page(["d"], "")}
+
+    async def fetch(token: str) -> _Page:
+        return pages[token]
+
+    assert await pagination.read_all(fetch, str, identify=str) == ["b", "c", "c", "d", "d"]

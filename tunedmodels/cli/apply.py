@@ -127,11 +127,17 @@ def command(
     options = ApplyOptions(parallelism=parallelism, wait=not no_wait, timeout_s=timeout)
     is_approved = bool(yes or digest or plan_file)
     code = confirm_and_apply(
-        project, result, options, is_approved=is_approved, verb="Apply", events=events
+        project,
+        result,
+        options,
+        is_approved=is_approved,
+        verb="Apply",
+        events=events,
+        is_partial=bool(stale),
     )
     for name, reasons in stale.items():
         click.echo(f"Skipped {name}, which is stale: {'; '.join(reasons)}", err=True)
-    return Exit.REFUSED if stale and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
+    return code
 
 
 def _plan_file(targets: tuple[str, ...]) -> Path | None:
@@ -196,10 +202,11 @@ def confirm_and_apply(
     is_approved: bool,
     verb: str,
     events: EventsOutput,
+    is_partial: bool = False,
 ) -> int:
     """Show a plan, ask for confirmation unless it is approved, apply it, and return the exit code.
 
-    `verb` is "Apply" or "Destroy".
+    `verb` is "Apply" or "Destroy". `is_partial` says that stale changes were left out of the plan.
     """
     from tunedmodels.operations.apply import require_no_blackout
     from tunedmodels.render.options import RenderOptions
@@ -213,25 +220,32 @@ def confirm_and_apply(
         asyncio.run(_report_refusal(result, verb, events))
         return Exit.REFUSED
     if not plan.pending:
-        return _exit_code(plan)
+        return _final_code(Exit.DONE, plan, is_partial=is_partial)
     require_no_blackout(project, datetime.now(UTC).date())
     click.echo(err=err)
     question, cure = _PROMPTS[verb]
     if not confirm(question, yes=is_approved, err=err, cure=cure):
         return Exit.DONE
-    code = asyncio.run(_run(project, result, apply_options, verb, events))
-    return _exit_code(plan) if code == Exit.DONE else code
+    return asyncio.run(_run(project, result, apply_options, verb, events, is_partial=is_partial))
 
 
-def _exit_code(plan: Plan) -> int:
-    """Return the exit code of a plan whose remaining changes require the user."""
-    if plan.blocked:
-        return Exit.ERROR
-    return Exit.GATE if plan.rejected else Exit.DONE
+def _final_code(code: int, plan: Plan, *, is_partial: bool) -> int:
+    """Return the exit code of a run with this outcome, whose other changes require the user."""
+    if code == Exit.DONE and plan.blocked:
+        code = Exit.ERROR
+    elif code == Exit.DONE and plan.rejected:
+        code = Exit.GATE
+    return Exit.REFUSED if is_partial and code in (Exit.DONE, Exit.RUNNING, Exit.GATE) else code
 
 
 async def _run(
-    project: Project, result: PlanResult, options: ApplyOptions, verb: str, events: EventsOutput
+    project: Project,
+    result: PlanResult,
+    options: ApplyOptions,
+    verb: str,
+    events: EventsOutput,
+    *,
+    is_partial: bool,
 ) -> int:
     from tunedmodels.listeners.subscribe import open_listeners, plan_run_info
     from tunedmodels.operations.apply import apply_plan
@@ -247,13 +261,15 @@ async def _run(
                 emit=emit,
                 options=options,
             )
-        listeners.exit_code = applied.outcome.code
+        # The events and the process end with the same code.
+        code = _final_code(applied.outcome.code, result.plan, is_partial=is_partial)
+        listeners.exit_code = code
     if applied.worst_answers:
         from tunedmodels.render.evaluation import worst_answers_text
 
         err = events.is_stdout
         click.echo(worst_answers_text(applied.worst_answers, style(err=err)), nl=False, err=err)
-    return applied.outcome.code
+    return code
 
 
 async def _report_refusal(result: PlanResult, verb: str, events: EventsOutput) -> None:

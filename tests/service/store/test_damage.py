@@ -60,7 +60,7 @@ def read_all(folder: Path) -> str:
     return reported.message
 
 
-def test_a_flipped_byte_anywhere_is_an_error_of_ours_or_harmless(
+def test_a_flipped_byte_never_raises_an_unexpected_error(
     original: Path, tmp_path: Path
 ) -> None:
     content = original.read_bytes()
@@ -104,7 +104,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "reason"), FOREIGN.values(), ids=FOREIGN)
-def test_a_file_that_is_no_store_is_named_with_a_cure(
+def test_a_file_that_is_not_a_store_is_named_with_a_cure(
     tmp_path: Path, make: Callable[[Path], object], reason: str
 ) -> None:
     make(tmp_path / "embedded.db")
