@@ -584,7 +584,7 @@ def test_the_documentation_lists_every_check_and_every_variable() -> None:
     page = (root / "docs/providers.md").read_text(encoding="utf-8")
     documents = [json.loads(file.read_text()) for file in GOLDEN.glob("*.json")]
     checks = {finding["check"] for file in documents for finding in file["checkups"][0]["findings"]}
-    assert checks | {"clock", "disk", "quota", "store"} == set(
+    assert checks | {"act-as", "clock", "disk", "quota", "store", "token-creator"} == set(
         re.findall(
             r"`([a-z-]+)`", " ".join(re.findall(r"^\| (`[a-z`, -]+`) \|", page, re.MULTILINE))
         )

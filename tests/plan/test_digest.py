@@ -43,6 +43,7 @@ TRAINING_INPUTS: dict[str, list[tuple[Any, bool]]] = {
     "method": [("preference", True)],
     "hyperparameters": [(Hyperparameters(epoch_count=4), True)],
     "validation": [(DATASET, True)],
+    "tuning_mode": [("full", True)],
     "encryption_key": [("projects/p/locations/l/keyRings/r/cryptoKeys/k", True)],
     "last_checkpoint_only": [(True, True)],
 }
@@ -105,6 +106,7 @@ OBSERVED: dict[str, list[tuple[Any, bool]]] = {
     "live_stamp": [(None, False)],
     "has_trusted_owner": [(False, True)],
     "etag": [("7", False)],
+    "deploy_command": [("gcloud x", False)],
 }
 STAMP: dict[str, list[tuple[Any, bool]]] = {
     "project": [("theirs", True)],
@@ -168,6 +170,7 @@ SERVING: dict[str, list[tuple[Any, bool]]] = {
     "live_stamp": [(None, False)],
     "has_trusted_owner": [(False, True)],
     "etag": [("7", False)],
+    "deploy_command": [("gcloud x", False)],
 }
 # A declared evaluation decides as a whole.
 EVALUATION: list[tuple[dict[str, Any], bool]] = [
