@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
@@ -128,20 +129,49 @@ class EncodedInput:
         self, input_text: InputText, rarity: NDArray[np.float32], units: Sequence[str]
     ) -> None:
         groups, sources = input_rows(input_text), input_text.copy_sources
-        self.input_text = input_text
+        self._input_text: InputText | None = input_text
         self.units = units
-        self.columns_by_unit = {unit: column for column, unit in enumerate(units)}
-        self.rows = np.concatenate(groups)
+        self._model_columns = _model_columns(tuple(units))  # shared by all inputs of a model
+        self._own_columns: dict[str, int] = {}
+        self.width = len(self._model_columns)  #: the number of columns
+        # 32 bits: a training run keeps all of its inputs.
+        self.rows = np.concatenate(groups).astype(np.int32)
         self.values = normalize_groups(groups, rarity)
-        self.columns = np.array([self.column(source.unit) for source in sources], np.intp)
-        self.tokens = np.array([source.token for source in sources], np.intp)
+        self.columns = np.array([self.column(source.unit) for source in sources], np.int32)
+        self.tokens = np.array([source.token for source in sources], np.int32)
         # N x SOURCE_KEYS; the first key is later combined with the distance from the cursor.
         kinds = np.array([stable_hash("kind", s.is_whole, s.transform) for s in sources], np.uint32)
         self.keys = _token_keys(input_text)[self.tokens] ^ kinds[:, None]
 
+    @property
+    def input_text(self) -> InputText:
+        """The text. Raises ValueError after `release_text`."""
+        if self._input_text is None:
+            raise ValueError("the text was released")
+        return self._input_text
+
+    def release_text(self) -> None:
+        """Forget the text and its own units, which take most of the memory, for training."""
+        self._input_text = None
+        self._own_columns = {}
+
+    @property
+    def columns_by_unit(self) -> dict[str, int]:
+        """The columns of all units, in their order."""
+        return {**self._model_columns, **self._own_columns}
+
     def column(self, unit: str) -> int:
         """Return the column of a unit, and add a column for a new unit."""
-        return self.columns_by_unit.setdefault(unit, len(self.columns_by_unit))
+        column = self._model_columns.get(unit)
+        if column is None:
+            column = self._own_columns.setdefault(unit, self.width)
+            self.width = len(self._model_columns) + len(self._own_columns)
+        return column
+
+
+@lru_cache(maxsize=4)
+def _model_columns(units: tuple[str, ...]) -> dict[str, int]:
+    return {unit: column for column, unit in enumerate(units)}
 
 
 def _token_keys(input_text: InputText) -> NDArray[np.uint32]:
@@ -173,7 +203,7 @@ class LogitInputs(NamedTuple):
 
     rows: NDArray[np.intp]  #: rows of weights, M x (2 F + ANSWER_FEATURES), distinct per position
     values: NDArray[np.float32]  #: the value of each of these rows
-    columns: NDArray[np.intp]  #: the units of the copy sources, M x P; -1 for no unit
+    columns: NDArray[np.int32]  #: the units of the copy sources, M x P; -1 for no unit
     pointers: NDArray[np.intp]  #: M x P x 2 SOURCE_KEYS
 
 
@@ -186,10 +216,10 @@ class AnswerPositions:
 
     encoded: EncodedInput
     states: NDArray[np.uint32]  #: M x 2: the history, and a key of the last unit
-    rows: NDArray[np.intp]  #: M x ANSWER_FEATURES: the features of the answer
+    rows: NDArray[np.int32]  #: M x ANSWER_FEATURES: the features of the answer
     tokens: NDArray[np.intp]  #: M: the index of the first token after the cursor
     echoes: NDArray[np.intp]  #: M: the column of the unit with which the base continues
-    columns: NDArray[np.intp]  #: M x R; -1 for no character
+    columns: NDArray[np.int32]  #: M x R; -1 for no character
     keys: NDArray[np.uint32]  #: M x R x SOURCE_KEYS
 
     @classmethod
@@ -197,7 +227,7 @@ class AnswerPositions:
         """Return the positions after these states."""
         input_text, count = encoded.input_text, len(states)
         # A character has up to three units: itself and its other cases.
-        columns = np.full((count, 3 * REACH), -1, np.intp)
+        columns = np.full((count, 3 * REACH), -1, np.int32)
         keys = np.zeros((count, 3 * REACH, SOURCE_KEYS), np.uint32)
         for position, state in enumerate(states):
             for index, (unit, unit_keys) in enumerate(_character_keys(input_text, state.cursor)):
@@ -215,9 +245,11 @@ class AnswerPositions:
         return cls(
             encoded,
             np.array([(s.history, _last_unit_key(input_text, s)) for s in states], np.uint32),
-            np.array(rows, np.intp) % _GROUP_ROWS
-            + _ANSWER_START
-            + _GROUP_ROWS * np.arange(ANSWER_FEATURES),
+            (
+                np.array(rows, np.intp) % _GROUP_ROWS
+                + _ANSWER_START
+                + _GROUP_ROWS * np.arange(ANSWER_FEATURES)
+            ).astype(np.int32),
             np.array([input_text.token_at(s.cursor) for s in states], np.intp),
             np.array([encoded.column(input_text.rest_of_token(s.cursor)) for s in states], np.intp),
             columns,

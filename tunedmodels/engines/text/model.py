@@ -126,7 +126,7 @@ class TextModel:
         """Return the logits at M positions, M x T, and their summands."""
         inputs, count = positions.logit_inputs(), len(positions.rows)
         # One more column, for sources without a unit; several sources may have the same unit.
-        width = len(positions.encoded.columns_by_unit) + 1
+        width = positions.encoded.width + 1
         flat = inputs.columns % width + width * np.arange(count)[:, None]
         copied = POINTER_SCALE * self.pointers[inputs.pointers].sum(axis=2)
         logits = np.bincount(flat.ravel(), copied.ravel(), count * width).astype(np.float64)
@@ -198,7 +198,10 @@ class TextTrainingRun(SgdTraining):
 def _training_blocks(
     encoded: EncodedInput, output: str
 ) -> Iterator[tuple[AnswerPositions, NDArray[np.intp]]]:
-    """Yield an example in blocks of positions, with the columns of the correct units."""
+    """Yield an example in blocks of positions, with the columns of the correct units.
+
+    The text of the input is released afterwards.
+    """
     input_text = encoded.input_text
     units: Sequence[str] = list(spell(input_text, output, encoded.units))
     states = list(
@@ -210,6 +213,7 @@ def _training_blocks(
         block = slice(start, start + _BLOCK)
         targets = np.array([encoded.column(unit) for unit in units[block]], np.intp)
         yield AnswerPositions.from_states(encoded, states[block]), targets
+    encoded.release_text()
 
 
 def generate(model: TextModel, text: str, sampling: Sampling) -> Iterator[str]:
