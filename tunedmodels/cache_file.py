@@ -1,7 +1,7 @@
 """A cache in one file, for results that follow from the content of other files.
 
 An entry belongs to the identity of the files that it was computed from. Without a key, that is
-their `stat` (size, times, inode), which nobody can choose for another machine: a cache that was
+their `stat` (size, times, inode), which cannot be chosen for another machine: a cache that was
 committed to a repository is of no use. With a key (TUNEDMODELS_CACHE_KEY), it is the SHA-256 of
 their bytes, so that a CI can keep the cache between checkouts, and every part of the cache has a
 message authentication code: what was not written with the same key is ignored.

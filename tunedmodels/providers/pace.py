@@ -35,7 +35,7 @@ class Pace:
     async def wait(self) -> None:
         """Wait until another request may be sent."""
         delay_s = self.reserve()
-        # In the testing mode of stamina there is no backoff, and this is one.
+        # This is a backoff, and the testing mode of stamina turns backoffs off.
         if delay_s > 0 and not stamina.is_testing():
             await asyncio.sleep(delay_s)
 

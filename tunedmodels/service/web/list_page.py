@@ -128,7 +128,7 @@ def _read_groups(
     The serving ids are found among all versions: if the filter excludes the serving one, a former
     version must not be marked in its place.
     """
-    words = [word.casefold() for word in model_filter.words]
+    folded = [word.casefold() for word in model_filter.words]
     without_words = replace(model_filter, words=())
     versions = _read_versions(request, keys, without_words)
     visible = versions
@@ -140,7 +140,7 @@ def _read_groups(
         version
         for version in versions.values()
         if version.model.state in states
-        and all(word in _searchable_text(version.model) for word in words)
+        and all(word in _searchable_text(version.model) for word in folded)
     ]
     order = {key: position for position, key in enumerate(keys)}
     shown = group_versions(matching)
