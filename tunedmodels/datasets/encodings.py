@@ -142,7 +142,8 @@ def _guess_utf16(text: bytes) -> str | None:
     """Recognise UTF-16 without a mark by the zeros in half of its bytes."""
     even, odd = text[::2], text[1::2]
     for zeros, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-        if zeros.count(0) * 2 > len(zeros) and others.count(0) * 10 < len(others):
+        letters = sum(0 < byte < 0x80 for byte in others)  # noqa: PLR2004  # ASCII
+        if zeros.count(0) * 2 > len(zeros) and letters * 2 > len(others):
             return name
     return None
 

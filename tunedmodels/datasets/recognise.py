@@ -184,7 +184,8 @@ def _has_encoding(sample: bytes, head: bytes, source: Source, problems: ProblemC
         if encoding.startswith("utf")
         else f"is not UTF-8 but probably {name}: byte 0x{sample[wrong]:02x}"
     )
-    problems.error(line, "not-utf8", message, f"Set encoding: {encoding}")
+    cure = f"Set encoding: {encoding}, or save the file as UTF-8."
+    problems.error(line, "not-utf8", message, cure)
     return False
 
 

@@ -31,6 +31,7 @@ from tunedmodels.datasets.tokens import TokenCounter, estimate_tokens
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity
 
 MAX_LABELS: Final = 50
+MAX_UNSENT_BYTES: Final = 128 * 1024 * 1024  # a larger file that is not sent is not read either
 MAX_ERRORS: Final = 100_000  # without one example, reading stops here
 REJECTED_FIELD: Final = "rejected"  # the default name of the field of the worse response
 
@@ -78,7 +79,8 @@ def scan(
     """
     problems = ProblemCollector(display_path)
     size = sum(map(file_size, files_of(file, source)))
-    if not Source.of(source).is_selective and check_size(size, limits, problems):
+    is_too_large = not Source.of(source).is_selective and check_size(size, limits, problems)
+    if is_too_large and size > MAX_UNSENT_BYTES:
         return DatasetScan("", 0, size, problems.by_line())
     with ExampleHashes() as hashes:
         checker = RowChecker(source, limits, preamble, problems)
