@@ -186,4 +186,4 @@ def test_problems_that_do_not_fit_are_counted() -> None:
     assert len(text.encode()) <= 60_000
     assert "5,000 errors" in text
     written = text.count("> - `a.yaml")
-    assert f"and {5000 - written} more" in text
+    assert f"and {5000 - written:,} more" in text
