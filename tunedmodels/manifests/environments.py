@@ -183,6 +183,6 @@ def _differences(
         yield "metadata.labels"
 
 
-def is_default(environment: str) -> bool:
-    """Whether this is the environment of a project that declares none."""
-    return environment in ("", DEFAULT_ENVIRONMENT)
+def is_declared(environment: str, project: RawManifest | None) -> bool:
+    """Whether an environment needs no overlay: the Project declares it, or it is the default."""
+    return environment in {"", DEFAULT_ENVIRONMENT, *declared_environments(project)}

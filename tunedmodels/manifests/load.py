@@ -79,11 +79,8 @@ def load(
     problems = collected.problems
     models = [manifest for manifest in collected.manifests if manifest.kind == "TunedModel"]
     project_manifest = _find_single_project(directory, collected)
-    declared_environments = environments.declared_environments(project_manifest)
     needs_overlay = not (
-        accepts_undeclared
-        or environments.is_default(environment)
-        or environment in declared_environments
+        accepts_undeclared or environments.is_declared(environment, project_manifest)
     )
     patches = _read_patches(
         directory, environment, sets, project_manifest, needs_overlay=needs_overlay

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
-from tunedmodels.apply.clock import SystemClock
+from tunedmodels.apply.clock import Clock, SystemClock
 from tunedmodels.apply.context import GateResult
 from tunedmodels.apply.executor import apply
 from tunedmodels.apply.journal import Journal
@@ -80,7 +79,6 @@ async def apply_plan(
     """
     clock = SystemClock()
     require_no_blackout(project, clock.now().date())
-    project.create_state_dir()
     archive = Archive(project.state_dir / "datasets")
 
     def load_and_archive(model: Desired) -> Sequence[Example]:
@@ -90,7 +88,7 @@ async def apply_plan(
             archive.put(model.inputs.dataset.digest, examples)
         return examples
 
-    with Journal(journal_dir(project), clock.now) as journal:
+    with open_journal(project, clock) as journal:
 
         def record(event: Event) -> None:
             journal.write(event)
@@ -126,11 +124,13 @@ async def apply_plan(
             return ApplyResult(outcome, gate_evaluator.worst_answers)
 
 
-def journal_dir(project: Project) -> Path:
-    """Return the folder of the journal; every environment except the default one has its own."""
+def open_journal(project: Project, clock: Clock) -> Journal:
+    """Return the journal; every environment except the default one has a folder of its own."""
+    project.create_state_dir()
     folder = project.state_dir / "journal"
     environment = project.acting_environment
-    return folder if environment == DEFAULT_ENVIRONMENT else folder / environment
+    is_default = environment == DEFAULT_ENVIRONMENT
+    return Journal(folder if is_default else folder / environment, clock.now)
 
 
 def load_training_examples(desired: Desired) -> Sequence[Example]:

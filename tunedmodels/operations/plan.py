@@ -94,9 +94,7 @@ async def plan(
         answers = ask_git(project, desired, observed)
     inputs = PlanInputs(
         ownership=ownership,
-        owner_warnings=tuple(
-            warning for each in providers.values() if (warning := each.owner_warning)
-        ),
+        owner_warnings=[each.owner_warning for each in providers.values() if each.owner_warning],
         lacks_etags=lacks_etags,
         desired=desired,
         observed=observed,
@@ -170,6 +168,15 @@ async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
     """Return the live models of all providers, observed concurrently. Raises ProviderError."""
     lists = await gather(provider.observe() for provider in providers.values())
     return [model for models in lists for model in models]
+
+
+def _options(project: Project, allowances: Allowances, *, destroying: bool) -> PlanOptions:
+    return PlanOptions(
+        policy=project.manifest.spec.policy,
+        allowances=allowances,
+        environment=project.environment,
+        destroying=destroying,
+    )
 
 
 def with_live_parents(
