@@ -296,7 +296,8 @@ def use_gemini(project_dir: ProjectDir, endpoint: str = "") -> None:
     address = f", endpoint: '{endpoint}'" if endpoint else ""
     project_dir.write(
         "manifests/tunedmodels.yaml",
-        PROJECT + f"spec: {{provider: g, providers: {{g: {{type: gemini{address}}}}}}}\n",
+        PROJECT.replace("{name: demo}", "{name: demo, lineage: 3f9c1e7a2b04}")
+        + f"spec: {{provider: g, providers: {{g: {{type: gemini{address}}}}}}}\n",
     )
 
 

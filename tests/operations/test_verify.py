@@ -252,7 +252,8 @@ def test_validation_examples_are_rebuilt_as_well(project_dir: ProjectDir) -> Non
     vertex = "{type: vertex, project: my-proj, location: us-central1, bucket: my-bucket}"
     project_dir.write(
         "manifests/tunedmodels.yaml",
-        f"{PROJECT}spec: {{provider: v, providers: {{v: {vertex}}}}}\n",
+        PROJECT.replace("{name: demo}", "{name: demo, lineage: 3f9c1e7a2b04}")
+        + f"spec: {{provider: v, providers: {{v: {vertex}}}}}\n",
     )
     project_dir.model(
         baseModel="models/gemini-3.5-flash", validation={"path": "data/held-out.jsonl"}
