@@ -117,8 +117,8 @@ def check_former_names(models: Sequence[DeclaredModel], names: set[str]) -> Iter
     """Report former names that are still declared, or that two models claim."""
     claimed: dict[str, str] = {}
     for model in models:
-        location = model.location_of("metadata.formerly")
         for former in model.formerly:
+            location = model.location_of("metadata.formerly")  # this parses the file again
             if former in names:
                 message = f"{quote_value(former)} is still declared, so it is not a former name"
                 yield location.problem("bad-formerly", message, "remove one of the two")
