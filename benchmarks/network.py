@@ -26,7 +26,6 @@ from urllib.parse import parse_qs, urlsplit
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInputs
-from tunedmodels.providers.connection import MAX_CONNECTIONS
 from tunedmodels.providers.gemini.provider import GeminiProvider
 from tunedmodels.schema.tuned_model import ExampleFile
 from tunedmodels.stamp import format_description

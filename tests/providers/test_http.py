@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -31,7 +32,7 @@ from tunedmodels.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from tunedmodels.providers import body, http
+from tunedmodels.providers import body, http, pagination
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.retry import LOOPBACK_BUDGET_S, MAX_ATTEMPTS, RetryPolicy

@@ -25,7 +25,7 @@ from tunedmodels.cli.options import (
     warn,
     yes_option,
 )
-from tunedmodels.cli.terminal import style
+from tunedmodels.cli.terminal import style, write_text
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -213,9 +213,9 @@ def confirm_and_apply(
     from tunedmodels.render.plan.text import plan_text
 
     plan, err = result.plan, events.is_stdout
-    click.echo(result.summary, nl=False, err=err)
+    write_text(result.summary, err=err)
     options = RenderOptions(dataset_diffs=result.examples, style=style(err=err))
-    click.echo(plan_text(plan, options), nl=False, err=err)
+    write_text(plan_text(plan, options), err=err)
     if plan.refusals:
         asyncio.run(_report_refusal(result, verb, events))
         return Exit.REFUSED
@@ -268,7 +268,7 @@ async def _run(
         from tunedmodels.render.evaluation import worst_answers_text
 
         err = events.is_stdout
-        click.echo(worst_answers_text(applied.worst_answers, style(err=err)), nl=False, err=err)
+        write_text(worst_answers_text(applied.worst_answers, style(err=err)), err=err)
     return code
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tunedmodels.cli.options import environment_option, format_option, open_project
-from tunedmodels.cli.terminal import style, write_utf8
+from tunedmodels.cli.terminal import style, write_text, write_utf8
 from tunedmodels.errors import Exit
 
 
@@ -34,5 +34,5 @@ def command(
     if output_format == "json":
         write_utf8(doctor_json(reports))
     else:
-        click.echo(doctor_text(reports, style()), nl=False)
+        write_text(doctor_text(reports, style()))
     return Exit.DONE if all(report.has_no_failures for report in reports) else Exit.ERROR

@@ -18,7 +18,7 @@ from tunedmodels.cli.options import (
     overlay_options,
     warn_deprecated,
 )
-from tunedmodels.cli.terminal import style, write_utf8
+from tunedmodels.cli.terminal import style, write_text, write_utf8
 from tunedmodels.errors import Exit, ProblemsFoundError, RefusedError
 from tunedmodels.files import write_output
 from tunedmodels.text import plural
@@ -163,7 +163,7 @@ def _plan_project(folder: Path | None, request: _Request) -> int:
     elif output_format == "text":
         text = _render(project, result, plan, output_format, EXAMPLES[request.examples])
         text = _drift_text(result.plan, text) if request.drift_only else text
-        click.echo(result.summary + text + _saved_text(plan, request.out), nl=False)
+        write_text(result.summary + text + _saved_text(plan, request.out))
     else:
         write_utf8(_render(project, result, plan, output_format, EXAMPLES[request.examples]))
     if request.digest and not plan.refusals:

@@ -51,6 +51,7 @@ def command(
 ) -> None:
     """Show the versions, settings and loss curve of a model."""
     from tunedmodels.operations.models import read_model
+    from tunedmodels.render.layout import fit
     from tunedmodels.render.status import show_text
     from tunedmodels.render.status_json import show_json
 
@@ -62,8 +63,10 @@ def command(
         _write_svg(model, svg)
     if card:
         text = _card(project, model, version, card)
+    elif output_format == "json":
+        text = show_json(model)
     else:
-        text = show_json(model) if output_format == "json" else show_text(model, style())
+        text = fit(show_text(model, style()))
     click.echo(text, nl=False)
     if svg:
         click.echo(f"Wrote {svg}", err=True)

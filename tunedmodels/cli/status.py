@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tunedmodels.cli.options import environment_option, format_option, open_project
-from tunedmodels.cli.terminal import style
+from tunedmodels.cli.terminal import style, write_text
 from tunedmodels.errors import Exit
 
 
@@ -36,6 +36,8 @@ def _show(folder: Path | None, environment: str, output_format: str) -> int:
     from tunedmodels.render.status_json import status_json
 
     models = asyncio.run(read_models(open_project(folder, environment)))
-    text = status_json(models) if output_format == "json" else status_text(models, style())
-    click.echo(text, nl=False)
+    if output_format == "json":
+        click.echo(status_json(models), nl=False)
+    else:
+        write_text(status_text(models, style()))
     return Exit.DONE

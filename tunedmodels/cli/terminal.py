@@ -61,6 +61,13 @@ def style(*, err: bool = False) -> Style:
     return color
 
 
+def write_text(text: str, *, err: bool = False) -> None:
+    """Write text for a person, without a line break inside a word on a narrow terminal."""
+    from tunedmodels.render.layout import fit
+
+    click.echo(fit(text), nl=False, err=err)
+
+
 def write_utf8(text: str) -> None:
     """Write a document to standard output in UTF-8, with unchanged line ends, in every locale."""
     click.echo(text.encode(), nl=False)

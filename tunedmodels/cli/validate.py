@@ -14,7 +14,7 @@ from tunedmodels.cli.options import (
     open_project,
     overlay_options,
 )
-from tunedmodels.cli.terminal import style, write_utf8
+from tunedmodels.cli.terminal import style, write_text, write_utf8
 from tunedmodels.errors import Exit, Problem, ProblemsFoundError, Severity
 from tunedmodels.text import join
 
@@ -77,7 +77,7 @@ def command(
     elif output_format == "github":
         click.echo(problems_github(problems), nl=False)
     else:
-        click.echo(problems_text(problems, style()), nl=False)
+        write_text(problems_text(problems, style()))
         click.echo(f"{count_phrase(problems).capitalize()}{checked}.")
     has_errors = any(problem.severity is Severity.ERROR for problem in problems)
     return Exit.ERROR if has_errors else Exit.DONE

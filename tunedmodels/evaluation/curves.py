@@ -154,9 +154,7 @@ def read_curve(
     if not all(math.isfinite(point.mean_loss) for point in points):
         return _diverged((), "The loss is no longer a finite number.")
     epochs = _epochs(points)[:epoch_count]
-    means = tuple(
-        math.fsum(map(mul, losses, weights)) / math.fsum(weights) for losses, weights in epochs
-    )
+    means = tuple(_weighted_mean(*epoch) for epoch in epochs)
     if len(means) < 2:  # noqa: PLR2004  # one value has no trend
         return _too_short(means)
     untuned = min(points, key=lambda point: point.step).mean_loss
@@ -203,6 +201,12 @@ def steps_per_epoch(points: Sequence[LossPoint]) -> float | None:
     return min((point.step / point.epoch for point in points if point.epoch), default=None)
 
 
+def last_epoch_loss(points: Sequence[LossPoint]) -> float:
+    """Return the mean loss of the last finished epoch, or the last loss before there is one."""
+    epochs = _epochs(points)
+    return _weighted_mean(*epochs[-1]) if epochs else points[-1].mean_loss
+
+
 def _epochs(points: Sequence[LossPoint]) -> list[tuple[list[float], list[float]]]:
     """Return the losses of each finished epoch, and the share of its step in the epoch.
 
@@ -232,6 +236,10 @@ def _epochs(points: Sequence[LossPoint]) -> list[tuple[list[float], list[float]]
 # The module `statistics` is exact but ten times slower, and a plan reads many curves.
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return math.fsum(map(mul, values, weights)) / math.fsum(weights)
 
 
 def _standard_error(losses: Sequence[float]) -> float:

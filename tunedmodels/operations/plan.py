@@ -170,15 +170,6 @@ async def observe(providers: Mapping[str, Provider]) -> list[ObservedModel]:
     return [model for models in lists for model in models]
 
 
-def _options(project: Project, allowances: Allowances, *, destroying: bool) -> PlanOptions:
-    return PlanOptions(
-        policy=project.manifest.spec.policy,
-        allowances=allowances,
-        environment=project.environment,
-        destroying=destroying,
-    )
-
-
 def with_live_parents(
     desired: Sequence[Desired], versions: Mapping[str, Sequence[ObservedModel]]
 ) -> list[Desired]:

@@ -16,7 +16,7 @@ from tunedmodels.render.document import (
     json_schema,
     to_json,
 )
-from tunedmodels.render.layout import WIDTH, Style, cut, no_style, pad
+from tunedmodels.render.layout import Style, cut, no_style, pad, text_width
 from tunedmodels.text import printable
 
 _ROLES: Final = {
@@ -116,7 +116,10 @@ def _lines(report: DoctorReport, style: Style) -> Iterator[str]:
 def _wrap_message(message: str, margin: int) -> list[str]:
     """Break a message into lines next to a margin; paths, addresses and permissions stay whole."""
     lines = textwrap.wrap(
-        cut(message, _MAX_MESSAGE), WIDTH - margin, break_on_hyphens=False, break_long_words=False
+        cut(message, _MAX_MESSAGE),
+        text_width() - margin,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
     return lines or [""]
 

@@ -23,7 +23,7 @@ from tunedmodels.evaluation.report import (
 from tunedmodels.evaluation.scoring import ScoredAnswer
 from tunedmodels.render.evaluation_json import evaluation_json
 from tunedmodels.render.html import render_page
-from tunedmodels.render.layout import WIDTH, Style, columns, cut, no_style, pad, wrap
+from tunedmodels.render.layout import Style, columns, cut, no_style, pad, text_width, wrap
 from tunedmodels.render.markup import alert, code, code_block, footer, prose
 from tunedmodels.render.options import NONE, RenderOptions
 from tunedmodels.stamp import Decision
@@ -233,7 +233,7 @@ def _text_table(report: EvaluationReport) -> Iterator[str]:
         cells = [row.label, row.model, row.score]
         start = "  ".join(pad(cell, width) for cell, width in zip(cells, widths, strict=True))
         line = f"  {start}  {row.comparison}".rstrip()
-        if columns(line) <= WIDTH:
+        if columns(line) <= text_width():
             yield line
         else:
             yield f"  {start}".rstrip()

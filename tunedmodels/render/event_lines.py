@@ -36,12 +36,12 @@ from tunedmodels.events import (
 from tunedmodels.observed import ModelState
 from tunedmodels.plan.plan import Action
 from tunedmodels.render.layout import (
-    WIDTH,
     Style,
     cut,
     format_duration,
     format_size,
     no_style,
+    text_width,
     wrap,
 )
 from tunedmodels.stamp import Decision
@@ -222,7 +222,7 @@ class Tally:
         for message in dict.fromkeys(job.words for job in running):
             for job in running:
                 if job.words == message:
-                    yield f"  {cut(f'{job.name}: {job.model_id}', WIDTH - 2)}"
+                    yield f"  {cut(f'{job.name}: {job.model_id}', text_width() - 2)}"
             yield from wrap(message, indent=4)
         watched = [job.name for job in running if job.model_id not in self._evaluated]
         if names := " ".join(dict.fromkeys(shlex.quote(printable(name)) for name in watched)):
@@ -234,7 +234,7 @@ def _failure_lines(ending: Failed | Refused | Rejected, style: Style) -> Iterato
     if not isinstance(ending, Rejected):
         result = "failed" if isinstance(ending, Failed) else "refused"
         title = f"{ending.name}: {ending.action} {result}"
-    yield f"{style(f'{sign:<3}', role)} {cut(title, WIDTH - 4)}"
+    yield f"{style(f'{sign:<3}', role)} {cut(title, text_width() - 4)}"
     # A cure may have a command on a line of its own.
     for text in (*ending.words.splitlines(), *ending.cure.splitlines()):
         yield from wrap(text, indent=6, limit=2000)

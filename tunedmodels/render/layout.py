@@ -6,14 +6,62 @@ terminal, break a line or shift a column.
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable
 
 from tunedmodels.text import printable
 
-WIDTH = 100  # columns
+MAX_WIDTH = 100  # columns; also the width without a terminal
+_MIN_WIDTH = 40
+_MIN_CUT = 12  # columns; where less is left, the line is broken
 _KIB = 1024
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_WORD = re.compile(r" *[^ ]+")
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal, from 40 to 100; None if standard output is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return max(_MIN_WIDTH, min(shutil.get_terminal_size().columns, MAX_WIDTH))
+
+
+def text_width() -> int:
+    """Return the columns for text: those of the terminal, else 100."""
+    return terminal_width() or MAX_WIDTH
+
+
+def fit(text: str) -> str:
+    """Break lines that are too long for the terminal between words; unchanged without one.
+
+    Tables and titles are as wide as their content; colours take no columns.
+    """
+    width = terminal_width()
+    if width is None:
+        return text
+    return "\n".join(_fit_line(line, width) for line in text.split("\n"))
+
+
+def _fit_line(line: str, width: int) -> str:
+    def measure(part: str) -> int:
+        return columns(_COLOR.sub("", part))
+
+    if measure(line) <= width:
+        return line
+    indent = len(line) - len(line.lstrip(" "))
+    margin = " " * min(indent + 4, width // 2)
+    first, *words = _WORD.findall(line)
+    lines = [first]
+    for word in words:
+        if measure(lines[-1] + word) <= width:
+            lines[-1] += word
+        else:
+            lines.append(margin + word.lstrip(" "))
+    return "\n".join(lines)
 
 
 def columns(text: str) -> int:
@@ -23,6 +71,7 @@ def columns(text: str) -> int:
 
 def cut(text: str, limit: int = 60) -> str:
     """Escape what is not printable and cut the text to `limit` columns, with an ellipsis."""
+    limit = max(limit, _MIN_CUT)
     text = printable(text[: 10 * limit])  # the rest of a megabyte would be escaped for nothing
     if columns(text) <= limit:
         return text
@@ -37,15 +86,17 @@ def pad(text: str, width: int) -> str:
 
 
 def wrap(text: str, *, indent: int, hang: int = 0, limit: int = 400) -> list[str]:
-    """Cut a sentence and break it into lines of at most 100 columns.
+    """Cut a sentence and break it between words into lines of the width of the terminal.
 
     The lines after the first are indented by `hang` more.
     """
     return textwrap.wrap(
         cut(text, limit),
-        WIDTH,
+        text_width(),
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hang),
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final, Self, TextIO
 
 from tunedmodels.events import Evaluating, Event, Judged, Progressed, Sending, Sent, Started
 from tunedmodels.render.event_lines import Tally, event_line
-from tunedmodels.render.layout import WIDTH, Style, cut, no_style, wrap
+from tunedmodels.render.layout import Style, cut, no_style, text_width, wrap
 
 # The least share of a job and the least time between two lines about it, and the most time.
 _MIN_SHARE: Final = 0.1
@@ -84,7 +84,7 @@ class PlainProgress:
             sign, role, text = event_line(self._with_candidate_id(event))
             # The summary does not repeat the decision of a gate, so it is not cut here.
             is_final = isinstance(event, Judged)
-            lines = wrap(text, indent=4, hang=2) if is_final else [cut(text, WIDTH - 4)]
+            lines = wrap(text, indent=4, hang=2) if is_final else [cut(text, text_width() - 4)]
             first, *rest = lines
             self._write(f"{self._style(f'{sign:<3}', role)} {first.strip()}", *rest)
 

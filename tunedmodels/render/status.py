@@ -6,31 +6,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, Literal
 
-from tunedmodels.evaluation.curves import read_curve
+from tunedmodels.evaluation.curves import last_epoch_loss, read_curve
 from tunedmodels.observed import ModelState, ModelVersions, ObservedModel
 from tunedmodels.providers.provider import LockHolder
 from tunedmodels.render.chart import curve_text
-from tunedmodels.render.layout import Style, format_duration, no_style, wrap
+from tunedmodels.render.layout import Style, format_duration, no_style, text_width, wrap
 from tunedmodels.stamp import MANUAL, Decision, GateRecord, parse_gate_record
 from tunedmodels.text import join, printable, utc_minute
 
+_CHART_WIDTH: Final = 72
 _READY_STATES: Final = {
     Decision.PASSED: "ready, not promoted",
     Decision.INCONCLUSIVE: "its gate could not decide",
     Decision.REFUSED: "refused by its gate",
 }
 
+_HEADINGS: Final = ("NAME", "VERSION", "STATE", "LOSS", "SCORE AND NOTES")
+
 
 def status_text(models: Sequence[ModelVersions], style: Style = no_style) -> str:
-    """Return a row per version: the serving one first, then those in training, kept or failed."""
+    """Return headings and a row per version: serving, in training, kept or failed."""
     if not models:
         return "No models: none is declared and none is live.\n"
-    rows: list[tuple[str, ...]] = []
+    rows = [_HEADINGS]
     for model in models:
         cells = [_row(version, model) for version in sorted_versions(model)]
-        first, *rest = cells or [("-", "not created yet: tunedmodels apply")]
-        note = () if model.is_declared else ("no manifest declares it",)
-        rows += [(model.name, *first, *note), *(("", *row) for row in rest)]
+        first, *rest = cells or [("-", "not created yet: tunedmodels apply", "", "")]
+        if not model.is_declared:
+            first = (*first[:-1], ", ".join(filter(None, (first[-1], "no manifest declares it"))))
+        rows += [(model.name, *first), *(("", *row) for row in rest)]
     return "".join(f"{line}\n" for line in _aligned(rows, style))
 
 
@@ -38,12 +42,18 @@ def show_text(model: ModelVersions, style: Style = no_style) -> str:
     """Return the facts of every version, and the curve of the newest version that has one."""
     lines = [style(model.name, "bold")]
     for version in sorted_versions(model):
-        lines.append(f"  {'  '.join(cell for cell in _row(version, model) if cell)}")
+        version_id, state, loss, notes = _row(version, model)
+        cells = (version_id, state, f"loss {loss}" if loss else "", notes)
+        lines.append(f"  {'  '.join(cell for cell in cells if cell)}")
         lines += [f"      {key:<16}{value}" for key, value in _facts(version)]
     text = "".join(f"{line.rstrip()}\n" for line in lines)
     if drawn := version_with_curve(model):
         reading = read_curve(drawn.curve, epoch_count=drawn.used.epoch_count)
-        chart = curve_text(drawn.curve, marked_epoch=reading.recommended_epoch_count)
+        chart = curve_text(
+            drawn.curve,
+            width=min(_CHART_WIDTH, text_width()),
+            marked_epoch=reading.recommended_epoch_count,
+        )
         advice = "\n".join(wrap(reading.advice, indent=0))
         text += f"\nLoss of {drawn.model_id}\n{chart}\n{advice}\n"
     return text
@@ -94,9 +104,12 @@ def _aligned(rows: Sequence[tuple[str, ...]], style: Style) -> Iterator[str]:
         yield "  ".join([style(cells[0], "bold"), *cells[1:]]).rstrip()
 
 
-def _row(version: ObservedModel, model: ModelVersions) -> tuple[str, ...]:
-    """Return the id, the state, the loss, and the score with what the user should know."""
-    loss = f"loss {version.curve[-1].mean_loss:.3f}" if version.curve else ""
+def _row(version: ObservedModel, model: ModelVersions) -> tuple[str, str, str, str]:
+    """Return the id, the state, the loss, and the score with what the user should know.
+
+    The loss is the mean of the last finished epoch, as in the advice on the curve.
+    """
+    loss = f"{last_epoch_loss(version.curve):.3g}" if version.curve else ""
     environments = join(model.environments(version))
     users = f"in {environments}" if environments else ""
     notes = ", ".join(filter(None, (users, _score(version), _note(version))))

@@ -60,9 +60,7 @@ def read_all(folder: Path) -> str:
     return reported.message
 
 
-def test_a_flipped_byte_never_raises_an_unexpected_error(
-    original: Path, tmp_path: Path
-) -> None:
+def test_a_flipped_byte_never_raises_an_unexpected_error(original: Path, tmp_path: Path) -> None:
     content = original.read_bytes()
     source = random.Random(7)  # noqa: S311  # not for security
     positions = [*range(120), *source.sample(range(len(content)), FLIPS)]

@@ -21,7 +21,7 @@ from tunedmodels.plan.plan import (
     LiveVersion,
     PlannedSweep,
 )
-from tunedmodels.render.layout import WIDTH, columns, cut, pad
+from tunedmodels.render.layout import columns, cut, pad, text_width
 from tunedmodels.render.plan.phrases import price, quantity, sweep_outcome_phrase
 from tunedmodels.schema.base_models import is_open_model
 
@@ -77,7 +77,7 @@ def detail_lines(change: Change) -> list[str]:
     for row in rows:
         start = f"{'':{INDENT}}{row.label:<{width}}  "
         note = f"    {row.note}" if row.note else ""
-        value = _fit_value(row, WIDTH - len(start) - len(note))
+        value = _fit_value(row, text_width() - len(start) - len(note))
         lines.append(f"{start}{value}{note}")
     return lines
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tunedmodels.plan.plan import Action, Change, LabelChange, Plan
-from tunedmodels.render.layout import WIDTH, Style, columns, cut, pad, wrap
+from tunedmodels.render.layout import Style, columns, cut, pad, text_width, wrap
 from tunedmodels.render.options import DEFAULT_OPTIONS, RenderOptions
 from tunedmodels.render.plan import phrases, rows
 from tunedmodels.render.plan.examples import snippet_lines
@@ -54,7 +54,7 @@ def _details(change: Change, options: RenderOptions) -> Iterator[str]:
     if not phrases.is_evident(change):
         reason = wrap(f"because {change.reason}", indent=INDENT, hang=len("because "))
         note = "    forces replacement"
-        if change.dataset and columns(reason[-1]) + len(note) <= WIDTH:
+        if change.dataset and columns(reason[-1]) + len(note) <= text_width():
             reason[-1] += note
         yield from reason
     yield from _dataset(change, options)
