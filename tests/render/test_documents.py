@@ -60,9 +60,18 @@ def test_a_document_has_a_constant_format_version(name: str) -> None:
     assert schema["required"][0] == "formatVersion"
 
 
+# Fields that a document omits where they have no value.
+OPTIONAL_FIELDS = {
+    "evaluation": {"textInput", "expected", "got", "gotBefore"},
+    "status": {"environments"},
+    "show": {"environments"},
+    "outputs": {"deployCommand"},
+}
+
+
 @pytest.mark.parametrize("name", [*DOCUMENTS, "outputs"])
 def test_an_object_requires_all_its_fields_and_allows_no_other(name: str) -> None:
-    optional = {"textInput", "expected", "got", "gotBefore"} if name == "evaluation" else set()
+    optional = OPTIONAL_FIELDS.get(name, set())
     for schema in objects(printed_schema(name)):
         assert schema["additionalProperties"] is False
         assert schema["properties"].keys() - optional == set(schema["required"])

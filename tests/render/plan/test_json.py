@@ -164,8 +164,8 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_plan_of_a_newer_format_is_refused() -> None:
-    text = edited(lambda d: d.update(formatVersion=2, novelty=True))
-    with pytest.raises(RefusedError, match="format 2") as refused:
+    text = edited(lambda d: d.update(formatVersion=3, novelty=True))
+    with pytest.raises(RefusedError, match="format 3") as refused:
         read_plan(text)
     assert "the release that made it" in refused.value.cure
 
