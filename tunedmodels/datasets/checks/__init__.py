@@ -51,8 +51,10 @@ def check_count(
     if different < examples:
         have = f"{have}, of which {different:,} {plural(different, 'is', 'are')} different"
     if different < limits.min_examples:
+        # The services count every example, so only too few of those are an error.
+        is_accepted = examples >= limits.min_examples
         problems.report(
-            limits.too_few_severity,
+            Severity.WARNING if is_accepted else limits.too_few_severity,
             "too-few-examples",
             f"{have}; tuning works with {limits.min_examples} or more",
             f"Write at least {limits.min_examples - different} more.",
