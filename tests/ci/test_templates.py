@@ -79,3 +79,14 @@ def test_ci_runs_every_python_version_that_the_package_declares() -> None:
         r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     )
     assert tested == declared
+
+
+def test_no_document_installs_our_name_from_an_index_where_it_may_belong_to_others() -> None:
+    pages = [ROOT / "README.md", ACTION, *(ROOT / "docs").rglob("*.md"), GITLAB, *EXAMPLES]
+    lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    installs = [line for line in lines if re.search(r"(pipx?|uv)\b.* install\b|TUNEDMODELS:", line)]
+    assert len(installs) >= 4
+    for line in installs:
+        assert not re.search(r"(install|:)\s+['\"]?tunedmodels(\[\w+\])?['\"]?\s*$", line), line
+    variable = read(GITLAB)["variables"]["TUNEDMODELS"]
+    assert re.fullmatch(r"git\+https://github\.com/OWNER/tunedmodels@0{40}", variable)
