@@ -35,11 +35,11 @@ def test_a_second_apply_makes_no_changes(project_dir: ProjectDir) -> None:
 
 
 def test_the_plan_notes_the_epochs_that_the_last_curve_recommends(project_dir: ProjectDir) -> None:
-    project_dir.model(hyperparameters={"epochCount": 12})
+    project_dir.model(hyperparameters={"epochCount": 80})
     assert project_dir.run("apply", "--yes").code == 0
     (note,) = project_dir.plan()["notes"]
     assert note["name"] == "tone"
-    assert note["words"].startswith("12 epochs are declared. In tone-")
+    assert note["words"].startswith("80 epochs are declared. In tone-")
     recommended = int(note["words"].rsplit("epochCount: ", 1)[1].rstrip("."))
     project_dir.model(hyperparameters={"epochCount": recommended})
     assert project_dir.plan()["notes"] == []
