@@ -25,6 +25,7 @@ INPUTS: dict[str, list[Any]] = {
         Hyperparameters(epoch_count=5, beta=0.1),
     ],
     "validation": [desired().inputs.dataset],
+    "tuning_mode": ["peft", "full"],
     "encryption_key": [KEY],
     "last_checkpoint_only": [True],
 }

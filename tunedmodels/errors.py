@@ -61,7 +61,7 @@ class Problem:
     message: str
     cure: str = ""
     count: int = 1
-    """The number of equal problems that it stands for."""
+    """The number of equal problems that it represents."""
 
     @property
     def location(self) -> str:

@@ -54,16 +54,18 @@ def write_atomic(file: Path, content: bytes, *, mode: int = 0o666) -> None:
         opened.write(content)
 
 
-def read_text(file: Path, kind: str, *, cure: str) -> str:
+def read_text(file: Path, kind: str, *, cure: str, missing_cure: str = "") -> str:
     """Return the text of a file that this program wrote, without a byte order mark.
 
-    `kind` names it in messages, and `cure` says how to write it again. Raises TunedModelsError when
-    it cannot be read, and RefusedError when it is not text in UTF-8.
+    `kind` names it in messages, and `cure` says how to write it again; `missing_cure` replaces it
+    when there is no such file. Raises TunedModelsError when it cannot be read, and RefusedError
+    when it is not text in UTF-8.
     """
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        raise TunedModelsError(f"The {kind} {file} does not exist", cure=cure) from None
+        message = f"The {kind} {file} does not exist"
+        raise TunedModelsError(message, cure=missing_cure or cure) from None
     except IsADirectoryError:
         raise TunedModelsError(f"{file} is a directory, not a {kind}", cure=cure) from None
     except OSError as error:

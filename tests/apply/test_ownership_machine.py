@@ -217,7 +217,7 @@ class OwnershipMachine(RuleBasedStateMachine):
 
     @rule(environment=st.sampled_from(sorted(OWNERSHIPS)))
     def apply_changes_no_other_plan(self, environment: str) -> None:
-        """Whatever one environment applies, the digests of the others stay the same."""
+        """An apply of one environment keeps the digests of the others."""
         others = [name for name in OWNERSHIPS if name != environment]
         before = {name: self.plan(name) for name in others}
         self.run_all({environment: NEVER}, [0.1])

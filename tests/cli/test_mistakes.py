@@ -254,14 +254,23 @@ def test_without_a_command_the_usage_is_shown(project_dir: ProjectDir) -> None:
     assert ended.err.startswith("Usage: tunedmodels ")
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff\x00", b'{"formatVersion": 1}', b"[]"])
+NOT_A_PLAN = [
+    (b"{", "this file is not a plan"),
+    (b"", "this file is not a plan"),
+    (b'{"formatVersion": 1}', "this file is not a plan"),
+    (b"[]", "this file is not a plan"),
+    (b"\xff\x00", "the plan file is not text in UTF-8: its byte 0 is wrong"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), NOT_A_PLAN)
 def test_a_file_that_is_not_a_plan_is_refused_by_name(
-    project_dir: ProjectDir, content: bytes
+    project_dir: ProjectDir, content: bytes, reason: str
 ) -> None:
     (project_dir.folder / "p.json").write_bytes(content)
     ended = project_dir.run("apply", "p.json")
     assert (ended.code, ended.out) == (4, "")
-    assert "p.json: this file is not a plan" in ended.err
+    assert f"p.json: {reason}" in ended.err
     assert "tunedmodels plan --out plan.json" in ended.err
 
 

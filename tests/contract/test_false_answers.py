@@ -16,6 +16,7 @@ from tests.support.fakes.false_answers import FALSE_ANSWERS, FalseAnswers
 from tests.support.vertex.client import HOUR_S
 from tests.support.vertex.cloud import PROJECT, LoopbackCloud
 from tests.support.vertex.service import LoopbackApp
+from tests.support.vertex.tuning import BASE
 from tunedmodels.datasets.examples import Example
 from tunedmodels.desired import Desired
 from tunedmodels.errors import OutcomeUnknownError, ProviderError
@@ -103,7 +104,7 @@ async def vertex(folder: Path) -> AsyncIterator[Setup]:
         yield Setup(
             provider,
             answers,
-            "models/gemini-2.5-flash",
+            BASE,
             lambda: cloud.advance(HOUR_S),
             count_jobs,
         )

@@ -27,7 +27,7 @@ from tunedmodels.desired import Desired
 from tunedmodels.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from tunedmodels.model_fields import MutableFields
 from tunedmodels.observed import ModelState, ObservedModel
-from tunedmodels.providers.gemini import provider as gemini
+from tunedmodels.providers.gemini import messages
 from tunedmodels.providers.provider import Edit, Provider
 from tunedmodels.providers.registry import open_provider
 from tunedmodels.schema.project import EmbeddedSettings, GeminiSettings
@@ -388,7 +388,7 @@ async def test_a_running_job_is_cancelled(setup: Setup) -> None:
 
 @only_services
 async def test_more_than_one_page_is_read(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemini, "PAGE_SIZE", "2")
+    monkeypatch.setattr(messages, "PAGE_SIZE", "2")
     for number in range(5):
         await setup.create(setup.desired(f"m{number}"))
     assert len(await setup.provider.observe()) == 5

@@ -47,7 +47,7 @@ def test_spellings_of_a_label_are_named_with_their_counts(tmp_path: Path) -> Non
 def test_a_placeholder_is_named_with_its_line(tmp_path: Path, text: str) -> None:
     (problem,) = scan_rows(tmp_path, ("a", "1"), ("b", text)).problems
     assert (problem.severity, problem.code, problem.line) == ("warning", "placeholder", 2)
-    assert problem.message == f"is {text.strip()!r}, which stands for a missing value"
+    assert problem.message == f"is {text.strip()!r}, which means a missing value"
 
 
 def test_inputs_that_differ_only_in_their_spelling_are_named(tmp_path: Path) -> None:

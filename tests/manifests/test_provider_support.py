@@ -14,7 +14,7 @@ from tunedmodels.manifests.provider_support import SUPPORTED_BY
 PROJECT = """\
 apiVersion: tunedmodels.dev/v1
 kind: Project
-metadata: {name: demo}
+metadata: {name: demo, lineage: 3f9c1e7a2b04}
 spec:
   provider: PROVIDER
   providers:

@@ -176,7 +176,7 @@ PROJECT_CASES = [  # in the Project's spec   path, message, cure
     ("providers: {eu: {type: gemini, endpoint: ftp}}",
      ("spec.providers.eu.endpoint", "must begin with http:// or https:// (got 'ftp')", "Use for example http://127.0.0.1:8787")),
     ("providers: {eu: {type: gemini, jobs: 3}}",
-     ("spec.providers.eu.jobs", "unknown field", "There are: type, endpoint.")),
+     ("spec.providers.eu.jobs", "unknown field", "There are: type, endpoint, owners.")),
     ("policy: {maxDeletePercent: 101}",
      ("spec.policy.maxDeletePercent", "must be at most 100 (got 101)", "")),
     ("policy: {allowedBaseModels: models/x}",

@@ -34,7 +34,11 @@ from tunedmodels.project import Project
 from tunedmodels.project.resolve import resolve
 from tunedmodels.schema.project import Policy
 
-SHARED: dict[str, Any] = {"provider": "here", "providers": {"here": {"type": "gemini"}}}
+SHARED: dict[str, Any] = {
+    "lineage": "3f9c1e7a2b04",
+    "provider": "here",
+    "providers": {"here": {"type": "gemini"}},
+}
 NAMES = ("ma", "mb", "mc", "md")
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import desired, live, plan_for
+from tunedmodels.plan import reasons
 from tunedmodels.plan.plan import Action
 
 NAMES = ("ma", "mb", "mc")
@@ -28,7 +29,19 @@ def test_nothing_that_is_not_selected_changes(
     )
     everything = plan_for(models, observed)
     chosen = [change for change in everything.changes if change.name in selection]
-    assert list(plan.changes) == chosen
+    # Manifests that are not selected may be unread, so that no other name can be called a former
+    # name: the whole plan gives that hint, and nothing else differs.
+    hints = [
+        reasons.renamed(name, former)
+        for name in sorted(selection)
+        for former in sorted(alive - selection)
+    ]
+    assert list(plan.changes) == [
+        change.model_copy(
+            update={"warnings": tuple(each for each in change.warnings if each not in hints)}
+        )
+        for change in chosen
+    ]
 
 
 def test_the_digest_names_the_selection() -> None:

@@ -20,7 +20,7 @@ TODAY = date(2026, 11, 28)
 PROJECT = """
 apiVersion: tunedmodels.dev/v1
 kind: Project
-metadata: {name: demo}
+metadata: {name: demo, lineage: 3f9c1e7a2b04}
 spec:
   provider: there
   providers:

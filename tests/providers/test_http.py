@@ -32,7 +32,7 @@ from tunedmodels.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from tunedmodels.providers import body, http, pagination
+from tunedmodels.providers import body, pagination, response_headers
 from tunedmodels.providers.http import Http
 from tunedmodels.providers.identity import Credentials
 from tunedmodels.providers.retry import LOOPBACK_BUDGET_S, MAX_ATTEMPTS, RetryPolicy
@@ -167,7 +167,7 @@ async def test_retry_info_precedes_the_header() -> None:
     [("7", 7.0), ("", None), ("-3", None), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
-    assert http._retry_after_s(header) == seconds
+    assert response_headers.retry_after_s(header) == seconds
 
 
 def test_a_delay_of_more_than_a_minute_ends_the_retries() -> None:

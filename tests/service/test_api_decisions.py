@@ -95,13 +95,15 @@ async def test_the_list_of_operations_ignores_filter_and_page_size(
     assert len(listed["operations"]) == 1
 
 
-async def test_etags_are_ignored_and_the_last_change_wins(embedded: EmbeddedService) -> None:
+async def test_without_an_etag_the_last_change_wins(embedded: EmbeddedService) -> None:
     async with client(embedded) as api:
         await create(api, "a")
         for description in ("first", "second"):
-            change = {"description": description}
-            response = await api.patch(f"{PATH}/a", json=change, headers={"if-match": "other"})
+            response = await api.patch(f"{PATH}/a", json={"description": description})
             assert response.status_code == 200
+        change = {"description": "third"}
+        response = await api.patch(f"{PATH}/a", json=change, headers={"if-match": "other"})
+        assert response.status_code == 412
         assert (await get(api, f"{PATH}/a"))["description"] == "second"
 
 

@@ -50,9 +50,10 @@ class GitProject:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         return file
 
-    def project(self, name: str = "demo", **spec: Any) -> None:
+    def project(self, name: str = "demo", *, lineage: str = "", **spec: Any) -> None:
         """Write the Project file."""
-        self.write("tunedmodels.yaml", manifest("Project", name, **spec))
+        metadata = f"{name}, lineage: {lineage}" if lineage else name
+        self.write("tunedmodels.yaml", manifest("Project", metadata, **spec))
 
     def model(self, name: str, **spec: Any) -> None:
         """Write the manifest and the dataset of a model."""

@@ -110,27 +110,21 @@ def command(
     use_cache = can_use_cache(no_cache=no_cache)
     stale: StaleChanges = {}
     plan_file = _plan_file(targets)
+    _require_compatible(plan_file, digest, keep_going=keep_going)
     if plan_file:
-        if digest:
-            raise click.UsageError(
-                "PLAN_FILE and --digest are mutually exclusive: the file contains its digest."
-            )
         project, result, stale = _plan_from_file(
             folder, plan_file, environment, sets, use_cache=use_cache, keep_going=keep_going
         )
     else:
-        if keep_going:
-            raise click.UsageError("--keep-going requires a PLAN_FILE.")
         project = open_project(folder, environment, sets, targets, no_cache=no_cache)
         allowed = Allowances(delete=allow_delete, empty=allow_empty)
         result = _new_plan(project, allowed, digest, use_cache=use_cache)
     options = ApplyOptions(parallelism=parallelism, wait=not no_wait, timeout_s=timeout)
-    is_approved = bool(yes or digest or plan_file)
     code = confirm_and_apply(
         project,
         result,
         options,
-        is_approved=is_approved,
+        is_approved=bool(yes or digest or plan_file),
         verb="Apply",
         events=events,
         is_partial=bool(stale),
@@ -147,6 +141,15 @@ def _plan_file(targets: tuple[str, ...]) -> Path | None:
     if files and len(targets) > 1:
         raise click.UsageError(f"A PLAN_FILE is the only argument: {files[0]!r} is not a name.")
     return Path(files[0]) if files else None
+
+
+def _require_compatible(plan_file: Path | None, digest: str | None, *, keep_going: bool) -> None:
+    if plan_file and digest:
+        raise click.UsageError(
+            "PLAN_FILE and --digest are mutually exclusive: the file contains its digest."
+        )
+    if keep_going and not plan_file:
+        raise click.UsageError("--keep-going requires a PLAN_FILE.")
 
 
 def _new_plan(

@@ -36,5 +36,5 @@ def fold(text: str) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether an output stands for a missing value."""
+    """Return whether an output means a missing value."""
     return text.strip() in PLACEHOLDERS

@@ -48,7 +48,7 @@ def report_other_header(
     line: int,
     problems: ProblemCollector,
 ) -> bool:
-    """Report a first row that is no header, or one column that seems to be several."""
+    """Report a first row that is not a header, or one column that seems to be several."""
     source = layout.source
     if not source.header:
         return _report_columns(header, rows, layout, problems)

@@ -231,7 +231,7 @@ def _table(layout: Layout, sample: bytes, problems: ProblemCollector) -> Layout 
 
 
 def _json(layout: Layout, file: Path, sample: bytes, problems: ProblemCollector) -> Layout | None:
-    """Tell JSON Lines from one document, whatever the name says, unless the format is declared."""
+    """Tell JSON Lines from one document by the content, unless the format is declared."""
     text = sample.lstrip()
     lines = [line.strip() for line in text.split(b"\n", 6) if line.strip()][:6]
     if not lines:
@@ -256,7 +256,7 @@ def _json(layout: Layout, file: Path, sample: bytes, problems: ProblemCollector)
 def _json_container(  # noqa: PLR0911  # one for each kind
     lines: Sequence[bytes], named: Container
 ) -> Container | None:
-    """Return the container of JSON by its first lines; None for what is no JSON of objects."""
+    """Return the container of JSON by its first lines; None for other than JSON objects."""
     first = lines[0]
     decoded = _decode(first)
     if isinstance(decoded, dict):

@@ -39,7 +39,7 @@ class StandIn(NamedTuple):
 def recognise_stand_in(  # noqa: PLR0911  # one for each kind
     head: bytes, file: Path
 ) -> StandIn | None:
-    """Return what a file stands for, by its first bytes, or None for any other file."""
+    """Return what a file replaces, by its first bytes, or None for any other file."""
     name = shlex.quote(file.name)
     if _LFS.match(head):
         return StandIn(
@@ -57,7 +57,7 @@ def recognise_stand_in(  # noqa: PLR0911  # one for each kind
     if file.suffix == ".dvc" or (b"outs:" in head and _DVC.search(head)):
         target = file.name.removesuffix(".dvc")
         return StandIn(
-            f"is a file of DVC that stands for {target}",
+            f"is a file of DVC, not the data of {target}",
             f"Run dvc pull {name}, and name {target} as the path.",
         )
     if _HTML.match(head):

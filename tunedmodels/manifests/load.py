@@ -54,7 +54,9 @@ class LoadResult:
     """The number of files that contain manifests."""
     sources: tuple[str, ...] = ()
     """The paths of all files that were used, including overlays."""
-    layers: Mapping[tuple[str, str], tuple[Layer, ...]] = field(default_factory=dict)
+    layers: Mapping[tuple[str, str], tuple[Layer, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     """The documents of each manifest, valid or not, by kind and name."""
 
 
@@ -87,10 +89,7 @@ def load(
     )
     patches.apply(collected.manifests)
     problems += patches.problems
-    layers: dict[tuple[str, str], tuple[Layer, ...]] = {}
-    for manifest in collected.manifests:
-        key = manifest.kind, manifest.name
-        layers[key] = (*layers.get(key, ()), *manifest.layers)
+    layers = _layers(collected)
     files = {layer.source.file for group in layers.values() for layer in group}
     sources = tuple(sorted(files - {""}))
     problems += checks.check_names(models)
@@ -121,6 +120,15 @@ def load(
     # One mistake in the defaults is found in every model.
     unique = tuple(sorted(set(problems)))
     return LoadResult(project, directory, declared, unique, collected.files, sources, layers)
+
+
+def _layers(collected: Collected) -> dict[tuple[str, str], tuple[Layer, ...]]:
+    """Return the documents of each manifest, by kind and name."""
+    layers: dict[tuple[str, str], tuple[Layer, ...]] = {}
+    for manifest in collected.manifests:
+        key = manifest.kind, manifest.name
+        layers[key] = (*layers.get(key, ()), *manifest.layers)
+    return layers
 
 
 def _check_home(

@@ -35,7 +35,7 @@ async def find_candidate(
 ) -> Adoption:
     """Return the model to adopt: the one with the declared id, or with `model_id`.
 
-    It has no stamp, or it is a version of ours under a name that is not declared any more. Raises
+    It has no stamp, or it is our version under a name that is not declared any more. Raises
     RefusedError for a model that has an owner or was trained with other values than declared, and
     TunedModelsError when there is nothing to adopt.
     """

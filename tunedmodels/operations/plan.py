@@ -88,10 +88,8 @@ async def plan(
         if count_tokens:
             desired = await count_dataset_tokens(project, desired, observed, providers)
     _require_known(project, observed)
-    diffs, answers = DatasetDiffs(), GitAnswers(NO_GIT)
-    if not destroying:
-        diffs = compare_datasets(project, desired, observed, ownership)
-        answers = ask_git(project, desired, observed)
+    diffs, answers = _comparisons(project, desired, observed, ownership, destroying=destroying)
+    facts = replace(report.facts(), tunable=tunable)
     inputs = PlanInputs(
         ownership=ownership,
         owner_warnings=[each.owner_warning for each in providers.values() if each.owner_warning],
@@ -99,12 +97,7 @@ async def plan(
         desired=desired,
         observed=observed,
         dataset_changes=diffs.changes,
-        base_models=with_retraining_costs(
-            replace(report.facts(), tunable=tunable),
-            report,
-            desired,
-            ownership.versions(observed),
-        ),
+        base_models=with_retraining_costs(facts, report, desired, ownership.versions(observed)),
         training_warnings=_training_warnings(resolution, report),
         now=datetime.fromisoformat(moment) if moment else datetime.now(UTC),
         git=answers.facts,
@@ -122,6 +115,21 @@ async def plan(
         summary=_summary(project, resolution, len(observed)),
         examples=diffs.examples,
     )
+
+
+def _comparisons(
+    project: Project,
+    desired: Sequence[Desired],
+    observed: Sequence[ObservedModel],
+    ownership: Ownership,
+    *,
+    destroying: bool,
+) -> tuple[DatasetDiffs, GitAnswers]:
+    """Return what changed in the datasets and what git says; nothing if all are destroyed."""
+    if destroying:
+        return DatasetDiffs(), GitAnswers(NO_GIT)
+    diffs = compare_datasets(project, desired, observed, ownership)
+    return diffs, ask_git(project, desired, observed)
 
 
 def _options(project: Project, allowances: Allowances, *, destroying: bool) -> PlanOptions:

@@ -97,14 +97,18 @@ def make_plan(inputs: PlanInputs, options: PlanOptions) -> Plan:
         unchanged=declared_part.unchanged,
         retained=removed_part.unchanged,
         manifests=len(desired),
-        live=sum(
-            not model.is_job_record
-            for name, group in versions.items()
-            for model in _own_part(inputs, desired.get(name), group)
-        ),
+        live=_live_count(inputs, versions, desired),
         max_cost_usd=policy.max_cost_usd,
         leaving=tuple(declared_part.leaving),
         moment=format_time(inputs.now) if declared_part.is_timed else "",
+    )
+
+
+def _live_count(inputs: PlanInputs, versions: Versions, desired: Mapping[str, Desired]) -> int:
+    return sum(
+        not model.is_job_record
+        for name, group in versions.items()
+        for model in _own_part(inputs, desired.get(name), group)
     )
 
 

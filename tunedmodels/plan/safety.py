@@ -48,9 +48,9 @@ def too_many_deletes(
 
 
 def ready_deletions(removed: Sequence[Change]) -> int:
-    """Return how many ready versions are deleted."""
+    """Return how many ready versions are deleted, or released while they serve."""
     return sum(
-        change.action is Action.DELETE
+        change.action in {Action.DELETE, Action.RELEASE}
         and change.before is not None
         and change.before.state is ModelState.READY
         for change in removed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from graphlib import TopologicalSorter
 from typing import Any, Final
@@ -23,6 +23,7 @@ from tunedmodels.model_fields import DesiredDataset, MutableFields, TrainingInpu
 from tunedmodels.project.dataset_settings import check_settings
 from tunedmodels.project.project import Project
 from tunedmodels.project.remote import is_remote, latest_copy
+from tunedmodels.project.validation_limits import excess_validation, excess_validation_bytes
 from tunedmodels.schema.base_models import BaseModelCatalog, DatasetLimits
 from tunedmodels.schema.dataset import HeldOutFile, Part, TrainingDataset
 from tunedmodels.schema.project import AnyProvider, VertexSettings
@@ -34,9 +35,6 @@ from tunedmodels.schema.tuned_model import (
 )
 from tunedmodels.stamp import DEFAULT_ENVIRONMENT
 from tunedmodels.text import plural
-
-# Validation examples that are always allowed; above, a share of the training examples is.
-MIN_VALIDATION_LIMIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +169,8 @@ class _Resolver:
             source = self._held_out_source(spec, spec.validation, "validation", limits)
             validation = self._scan(model, source, validation_limits, "validation")
             problems += validation.scan.problems
-            problems += _excess_validation(model, base_limits, training.scan, validation.scan)
-            problems += _excess_validation_bytes(model, base_limits, training.scan, validation.scan)
+            problems += excess_validation(model, base_limits, training.scan, validation.scan)
+            problems += excess_validation_bytes(model, base_limits, training.scan, validation.scan)
             problems += self._overlap(training, validation)
         if spec.evaluation:
             source = self._held_out_source(spec, spec.evaluation, "evaluation", limits)
@@ -331,39 +329,6 @@ def _mutable_fields(model: DeclaredModel) -> MutableFields:
     values: dict[str, Any] = {name: getattr(model.spec, name) for name in _MUTABLE_OF_SPEC}
     values["display_name"] = model.spec.display_name or model.name
     return MutableFields(**values, labels=model.labels or None)
-
-
-def _excess_validation(
-    model: DeclaredModel,
-    limits: DatasetLimits | None,
-    training: DatasetScan,
-    held_out: DatasetScan,
-) -> Iterator[Problem]:
-    percent = limits.max_validation_percent if limits else None
-    if percent is None or held_out.examples <= MIN_VALIDATION_LIMIT:
-        return
-    limit = max(training.examples * percent // 100, MIN_VALIDATION_LIMIT)
-    if held_out.examples > limit:
-        message = (
-            f"has {held_out.examples:,} examples; at most {limit:,} are allowed for"
-            f" {training.examples:,} training examples ({percent} %)"
-        )
-        location = model.location_of("spec.validation.path")
-        yield location.problem("too-many-examples", message, "hold out fewer examples")
-
-
-def _excess_validation_bytes(
-    model: DeclaredModel, known: DatasetLimits | None, training: DatasetScan, held_out: DatasetScan
-) -> Iterator[Problem]:
-    percent = known.max_validation_bytes_percent if known else None
-    if percent is None or not training.size or held_out.size * 100 <= training.size * percent:
-        return
-    message = (
-        f"has {held_out.size:,} bytes; at most {percent} % of the {training.size:,} bytes of the"
-        " training examples are allowed"
-    )
-    location = model.location_of("spec.validation.path")
-    yield location.problem("too-large", message, "hold out fewer examples")
 
 
 def _at_manifest(problem: Problem, model: DeclaredModel, part: str) -> Problem:

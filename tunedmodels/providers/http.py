@@ -7,7 +7,6 @@ here, without a default, whether it is idempotent.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import (
     AsyncGenerator,
@@ -20,8 +19,6 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +44,7 @@ from tunedmodels.providers.connection import (
 from tunedmodels.providers.errors import ErrorMapping, HttpFailure
 from tunedmodels.providers.identity import Identity
 from tunedmodels.providers.pace import Pace
+from tunedmodels.providers.response_headers import next_query, retry_after_s
 from tunedmodels.providers.retry import (
     BUDGET_S,
     INITIAL_WAIT_S,
@@ -68,9 +66,6 @@ Transport = httpx.AsyncBaseTransport
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 CONNECTIONS_PER_CLIENT = 10  # with more, the pool of httpx needs more time than the requests
-
-# stamina logs every retry. Without a handler, Python would print that next to our own messages.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +207,7 @@ class Http:
                     async with self._open_response(request, extra_success) as response:
                         return HttpResponse(
                             await self._read_answer(response, call),
-                            _next_query(response),
+                            next_query(response),
                             response.status_code,
                             response.headers,
                         )
@@ -324,7 +319,7 @@ class Http:
                 host=self._host,
                 is_local=self._is_local,
                 scrub=self._scrub,
-                retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
+                retry_after_s=retry_after_s(response.headers.get("retry-after", "")),
             )
         )
         # The cure may contain names from the response as well.
@@ -401,24 +396,3 @@ class Http:
 def asgi_transport(app: AsgiApp) -> Transport:
     """Return a transport to an ASGI application in this process, without a port or network."""
     return httpx.ASGITransport(app=app)
-
-
-def _next_query(response: httpx.Response) -> str:
-    url = response.links.get("next", {}).get("url", "")
-    try:
-        return httpx.URL(url).query.decode()
-    except (httpx.InvalidURL, UnicodeDecodeError):
-        return ""
-
-
-def _retry_after_s(header: str) -> float | None:
-    """Return the delay of a Retry-After header: seconds or a date (RFC 9110, 10.2.3)."""
-    if header.isdecimal():
-        return float(header)
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())

@@ -9,6 +9,7 @@ not retry together.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ INITIAL_WAIT_S = 0.5
 
 OnRetry = Callable[[str, int, float, str], None]
 """Called before a retry: the call, the failed attempt's number, the wait in seconds, the reason."""
+
+# stamina logs every retry. Without a handler, Python would print that next to our own messages.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class RetryPolicy:

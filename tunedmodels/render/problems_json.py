@@ -27,7 +27,7 @@ class ProblemDocument(Document):
     code: str
     message: str
     cure: str
-    count: Annotated[int, Meta(ge=1, description="number of problems that it stands for")]
+    count: Annotated[int, Meta(ge=1, description="number of problems that it represents")]
 
 
 class ProblemsDocument(Document):

@@ -58,7 +58,9 @@ def test_every_host_is_in_the_universe_domain(location: str, url: str) -> None:
 
 
 async def test_a_provider_calls_the_hosts_of_the_universe_domain() -> None:
-    script = ScriptedTransport(*[ok_response({"totalTokens": 1})] * 2, ok_response())
+    script = ScriptedTransport(
+        *[ok_response({"totalTokens": 1})] * 2, ok_response({"generation": "1"})
+    )
     settings = VertexSettings(type="vertex", project="p", location="europe-west4", bucket="b-1")
     async with VertexProvider(
         "eu",

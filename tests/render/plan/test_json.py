@@ -121,7 +121,7 @@ def test_a_plan_without_a_checksum_is_refused() -> None:
 
 
 HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
-    "a time in words": lambda d: d.update(moment="da"),
+    "a time that is text": lambda d: d.update(moment="da"),
     "a time without a zone": lambda d: d.update(moment="2026-01-01"),
     "half a character": lambda d: d.update(project="\ud800"),
     "half a character in a change": lambda d: d["changes"][0].update(name="\ud800"),

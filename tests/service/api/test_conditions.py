@@ -69,6 +69,16 @@ async def test_a_delete_with_an_old_etag_deletes_nothing(clients: Clients) -> No
     assert (await api.delete(TONE)).status_code == 404
 
 
+@pytest.mark.parametrize("fields", ["", "name"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_reduced_response_has_the_etag(
+    clients: Clients, fields: str, encoding: str
+) -> None:
+    api = clients["ana"]
+    response = await api.get(TONE, params={"fields": fields}, headers={"accept-encoding": encoding})
+    assert response.headers["etag"] == await etag(api)
+
+
 @pytest.mark.parametrize("header", ["*", ""])
 async def test_any_version_matches_without_an_etag(header: str, clients: Clients) -> None:
     headers = {"if-match": header} if header else {}

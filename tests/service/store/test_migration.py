@@ -135,6 +135,6 @@ async def test_a_model_moves_to_another_name_with_its_description(
         document = {"description": format_description("", stamp)}
         await api.patch(f"{PATH}/done?updateMask=description", json=document)
     (stamped,) = embedded.context.names.list_versions(
-        ['["stamp", "demo", "tone"]'], ModelFilter(), LOCAL_CALLER
+        ['["stamp", "demo", "", "default", "tone"]'], ModelFilter(), LOCAL_CALLER
     )
     assert stamped.id == "done"

@@ -136,11 +136,13 @@ def test_a_sign_in_lasts_twelve_hours() -> None:
     assert sessions.caller(session_id) is None
 
 
-def test_the_oldest_of_a_thousand_sessions_is_removed_first() -> None:
+def test_the_oldest_of_a_hundred_sessions_of_a_user_is_removed_first() -> None:
     sessions = Sessions(KEYS)
-    ids = [sessions.sign_in("key-of-a-reader") for _ in range(1001)]
+    other = sessions.sign_in("key-of-a-writer")
+    ids = [sessions.sign_in("key-of-a-reader") for _ in range(101)]
     assert sessions.caller(ids[0]) is None
-    assert sessions.caller(ids[1]) is not None
+    assert all(sessions.caller(each) for each in ids[1:])
+    assert sessions.caller(other) == CALLERS["key-of-a-writer"]
 
 
 # fmt: off

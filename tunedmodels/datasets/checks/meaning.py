@@ -18,7 +18,7 @@ from tunedmodels.text import join, plural, printable
 MAX_FOLDED_ROWS: Final = 5_000
 _MAX_LABEL_CHARS: Final = 60
 _MAX_NAMES: Final = 5
-_FREE_TEXT: Final = 50  # with more different outputs, they are no labels
+_FREE_TEXT: Final = 50  # with more different outputs, they are free text
 
 
 class Meanings:
@@ -81,7 +81,7 @@ class Meanings:
                 self._problems.warn(
                     line,
                     "placeholder",
-                    f"is {output.strip()!r}, which stands for a missing value",
+                    f"is {output.strip()!r}, which means a missing value",
                     "Write the output, remove the row, or set drop: [placeholders]",
                     path=self._source.output_field,
                 )

@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import Self
 from urllib.parse import quote
-
-import msgspec
 
 from tunedmodels.aio import gather
 from tunedmodels.datasets.examples import Example
@@ -29,15 +26,21 @@ from tunedmodels.errors import (
 from tunedmodels.observed import LossPoint, ModelState, ObservedModel
 from tunedmodels.providers import errors, http
 from tunedmodels.providers.gemini import content, convert
+from tunedmodels.providers.gemini.messages import (
+    SHORT_CURVES,
+    cancel_operation,
+    decode_model,
+    if_match,
+    is_operation_of,
+    list_all,
+    list_operations,
+    model_path,
+)
 from tunedmodels.providers.http import AsgiApp, Http, HttpResponse, Transport
 from tunedmodels.providers.identity import GEMINI_ENDPOINT, Credentials, Identity
-from tunedmodels.providers.pagination import Page, read_all
 from tunedmodels.providers.provider import AvailableBaseModel, Edit, NoLock
 from tunedmodels.providers.response import (
-    Named,
     confirm,
-    decode_page,
-    decode_resource,
     is_empty_message,
 )
 from tunedmodels.providers.retry import OnRetry
@@ -45,19 +48,11 @@ from tunedmodels.schema.tuned_model import GenerationConfig
 from tunedmodels.stamp import Stamp
 from tunedmodels.wire import gemini as wire
 
-PAGE_SIZE = "1000"  # the maximum; pages of 50 take 13 times as long
 MAX_BODY_BYTES = 4 * 1024 * 1024  # bytes; F9: at most 4 MB of training data
 MAX_INPUT_CHARS = 40_000  # characters that a tuned model accepts; F16
 CREATE_TIMEOUT_S = 120.0  # a create contains the whole dataset, and the service reads it first
-# A list of models with whole curves can be gigabytes. Only the embedded service knows this
-# preference (RFC 7240); others ignore it and send whole curves.
-SHORT_CURVES = MappingProxyType({"prefer": "max-snapshots=250"})
-OPERATION_FIELDS = "operations(name,done,error),nextPageToken"  # not the curve, which each contains
 ENDPOINT_CURE = errors.GOOGLE.endpoint_cure
 IN_PROCESS_ENDPOINT = "http://localhost"  # only the host in messages: no port, no socket
-
-T = TypeVar("T")
-N = TypeVar("N", bound=Named)
 
 
 class GeminiProvider(NoLock):
@@ -105,7 +100,9 @@ class GeminiProvider(NoLock):
         The outcome of failed jobs is requested only for models of this project, since no decision
         depends on that of others.
         """
-        listed = await self._list("v1beta/tunedModels", wire.TunedModelPage, self._observed)
+        listed = await list_all(
+            self._http, "v1beta/tunedModels", wire.TunedModelPage, self._observed
+        )
         models = {model.resource: model for model in listed}
         if any(self._is_ours(model) for model in listed):
             await self._list_owned()
@@ -132,11 +129,11 @@ class GeminiProvider(NoLock):
         if not model.has_partial_curve:
             return model.curve
         try:
-            path = _path(model.model_id)
+            path = model_path(model.model_id)
             response = await self._http.request("GET", path, is_idempotent=True)
         except NotFoundError:
             return model.curve
-        return self._observed(_decode_model(response, model.model_id)).curve
+        return self._observed(decode_model(response, model.model_id)).curve
 
     async def _list_owned(self) -> None:
         """List the models of the caller and the owners, unless the service knows no such filter."""
@@ -145,7 +142,8 @@ class GeminiProvider(NoLock):
         resources: set[str] = set()
         for owner in ("me", *self._owners):
             try:
-                listed = await self._list(
+                listed = await list_all(
+                    self._http,
                     "v1beta/tunedModels",
                     wire.TunedModelPage,
                     lambda model: model.name,
@@ -200,7 +198,7 @@ class GeminiProvider(NoLock):
                 read_timeout_s=CREATE_TIMEOUT_S,
                 is_idempotent=True,
             )
-            if _is_operation_of(desired.model_id, response):
+            if is_operation_of(desired.model_id, response):
                 return convert.created_model(self.name, desired, stamp)
         except AlreadyExistsError:
             pass
@@ -244,11 +242,11 @@ class GeminiProvider(NoLock):
         # The response may contain only the patched fields: the model is read back instead.
         await self._http.request_body(
             "PATCH",
-            _path(model_id),
+            model_path(model_id),
             params={"updateMask": mask},
             content=wire.encode(body),
             is_idempotent=True,
-            headers=_if_match(etag),
+            headers=if_match(etag),
         )
 
         async def has_edit() -> bool:
@@ -260,11 +258,11 @@ class GeminiProvider(NoLock):
         """Stop the job of a running model, if it has not ended. Raises NotFoundError."""
         if not (await self._model(model_id)).state.is_running:
             return
-        for operation in await self._operations(model_id):
+        for operation in await list_operations(self._http, model_id):
             if operation.done:
                 continue
             try:
-                response = await self._cancel(operation)
+                response = await cancel_operation(self._http, operation)
             except (InvalidArgumentError, NotFoundError):
                 if (await self._model(model_id)).state.is_running:
                     raise
@@ -276,18 +274,11 @@ class GeminiProvider(NoLock):
 
                 await self._confirm(has_stopped, f"The cancellation of {model_id}")
 
-    async def _cancel(self, operation: wire.Operation) -> bytes:
-        name = quote(operation.name)
-        # Google declares the method only in v1; other services may have it in v1beta.
-        with suppress(NotFoundError, UnimplementedError):
-            return await self._http.request_body("POST", f"v1/{name}:cancel", is_idempotent=True)
-        return await self._http.request_body("POST", f"v1beta/{name}:cancel", is_idempotent=True)
-
     async def delete(self, model_id: str, *, etag: str = "") -> None:
         """Delete the model permanently; do nothing if it does not exist. Raises ChangedError."""
         try:
             await self._http.request_body(
-                "DELETE", _path(model_id), is_idempotent=True, headers=_if_match(etag)
+                "DELETE", model_path(model_id), is_idempotent=True, headers=if_match(etag)
             )
         except NotFoundError:
             return
@@ -299,7 +290,9 @@ class GeminiProvider(NoLock):
 
     async def base_models(self) -> list[AvailableBaseModel]:
         """Return the models of the service that are not tuned models."""
-        models = await self._list("v1beta/models", wire.ModelPage, convert.available_base_model)
+        models = await list_all(
+            self._http, "v1beta/models", wire.ModelPage, convert.available_base_model
+        )
         return [model for model in models if model.name.startswith("models/")]
 
     async def count_tokens(self, base: str, texts: Iterable[str]) -> int:
@@ -356,16 +349,16 @@ class GeminiProvider(NoLock):
 
     async def _model(self, model_id: str) -> ObservedModel:
         response = await self._request_model(model_id)
-        model = self._observed(_decode_model(response, model_id))
+        model = self._observed(decode_model(response, model_id))
         etag = response.headers.get("etag", "")
         return replace(model, etag=etag) if etag else model
 
     async def _message(self, model_id: str) -> wire.TunedModel:
-        return _decode_model(await self._request_model(model_id), model_id)
+        return decode_model(await self._request_model(model_id), model_id)
 
     async def _request_model(self, model_id: str) -> HttpResponse:
         return await self._http.request(
-            "GET", _path(model_id), is_idempotent=True, headers=SHORT_CURVES
+            "GET", model_path(model_id), is_idempotent=True, headers=SHORT_CURVES
         )
 
     async def _confirm(self, has_effect: Callable[[], Awaitable[bool]], call: str) -> None:
@@ -375,33 +368,9 @@ class GeminiProvider(NoLock):
         """Return a failed model with the outcome of its operation: cancelled or failed, and why."""
         operations: list[wire.Operation] = []
         with suppress(NotFoundError, UnimplementedError):
-            operations = await self._operations(failed.model_id)
+            operations = await list_operations(self._http, failed.model_id)
         state, failure = convert.job_outcome(operations)
         return replace(failed, state=state, failure=failure)
-
-    async def _operations(self, model_id: str) -> list[wire.Operation]:
-        path = f"{_path(model_id)}/operations"
-        return await self._list(
-            path, wire.OperationPage, lambda operation: operation, fields=OPERATION_FIELDS
-        )
-
-    async def _list(
-        self,
-        path: str,
-        page_type: type[Page[N]],
-        convert_entry: Callable[[N], T],
-        **query: str,
-    ) -> list[T]:
-        selected = {"pageSize": PAGE_SIZE, **query}
-
-        async def fetch(token: str) -> Page[N]:
-            params = {**selected, **({"pageToken": token} if token else {})}
-            body = await self._http.request_body(
-                "GET", path, params=params, is_idempotent=True, headers=SHORT_CURVES
-            )
-            return decode_page(body, page_type, errors.GOOGLE)
-
-        return await read_all(fetch, convert_entry, identify=lambda entry: entry.name)
 
 
 def embedded_provider(
@@ -415,36 +384,6 @@ def embedded_provider(
         transport=http.asgi_transport(app),
         on_retry=on_retry,
         is_in_process=True,
-    )
-
-
-def _if_match(etag: str) -> dict[str, str]:
-    return {"if-match": etag} if etag else {}
-
-
-def _path(model_id: str) -> str:
-    return f"v1beta/tunedModels/{quote(model_id, safe='')}"
-
-
-def _decode_model(response: HttpResponse, model_id: str) -> wire.TunedModel:
-    return decode_resource(response.body, wire.TunedModel, model_id, errors.GOOGLE)
-
-
-def _is_operation_of(model_id: str, response: bytes) -> bool:
-    """Return whether the response to a create says that the job of exactly this model began.
-
-    Otherwise the model itself is read.
-    """
-    try:
-        operation = wire.decode(response, wire.Operation)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    name = f"{wire.TUNED_MODELS}/{model_id}"
-    return (
-        operation.error is None
-        and operation.name.startswith(f"{name}/operations/")
-        and operation.metadata is not None
-        and operation.metadata.tuned_model == name
     )
 
 

@@ -37,7 +37,7 @@ from tunedmodels.errors import (
     NotFoundError,
     ProviderError,
 )
-from tunedmodels.observed import LossPoint, ModelState, ObservedModel
+from tunedmodels.observed import LossPoint, ObservedModel
 from tunedmodels.providers.auth.adc import DEFAULT_DOMAIN, in_domain
 from tunedmodels.providers.errors import VERTEX
 from tunedmodels.providers.http import Http, Transport
@@ -186,7 +186,7 @@ class VertexProvider:
             jobs, intent = await self._creator.find_jobs(desired.model_id)
             if existing := await self._existing_model(desired, stamp, jobs):
                 return existing
-            parent = await self._parent_version(desired)
+            parent = await self._reader.parent_version(desired)
             files = JobFiles(training_uri, validation_uri)
             version, mode = "v1", ""
             if is_open_model(desired.inputs.source):
@@ -210,7 +210,7 @@ class VertexProvider:
 
         Raises InvalidArgumentError while the job runs: a job cannot be changed.
         """
-        version = await self._require_version(model_id)
+        version = await self._reader.require_version(model_id)
         if version.model is None:
             raise InvalidArgumentError(
                 f"{model_id} is {version.state} and has no model yet; a job cannot be changed.",
@@ -241,7 +241,7 @@ class VertexProvider:
 
         Raises NotFoundError, and RefusedError as `delete` does.
         """
-        await self._require_version(model_id)
+        await self._reader.require_version(model_id)
         await self._require_lock()
         for job in await self._reader.jobs(model_id):
             if not job_state(job).is_running:
@@ -353,29 +353,10 @@ class VertexProvider:
             )
         return existing
 
-    async def _parent_version(self, desired: Desired) -> VertexVersion | None:
-        """Return the version to continue from, or None for a base model. Raises NotFoundError."""
-        if not desired.inputs.source.startswith("tunedModels/"):
-            return None
-        parent = await self._reader.get_version(desired.inputs.source.removeprefix("tunedModels/"))
-        if parent is None or parent.state is not ModelState.READY:
-            raise NotFoundError(
-                f"{desired.inputs.source}, the model to continue from, does not exist in "
-                f"{self._parent}.",
-                cure="Declare both models with the same provider, and apply again.",
-            )
-        return parent
-
     async def _require_lock(self) -> None:
         """Raise RefusedError when this process acquired the lock and has lost it."""
         if self._is_locked:
             await self._lock.require_held()
-
-    async def _require_version(self, model_id: str) -> VertexVersion:
-        version = await self._reader.get_version(model_id)
-        if version is None:
-            raise NotFoundError(f"The version {model_id} does not exist in {self._parent}.")
-        return version
 
     def _observed(self, version: VertexVersion) -> ObservedModel:
         tolerates = self._settings.on_dropped_examples == "warn"

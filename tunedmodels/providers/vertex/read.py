@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 from tunedmodels import stamp as stamps
 from tunedmodels.aio import gather
+from tunedmodels.desired import Desired
 from tunedmodels.errors import InvalidArgumentError, NotFoundError
 from tunedmodels.observed import ModelState
 from tunedmodels.providers.errors import VERTEX
@@ -121,6 +122,26 @@ class JobReader:
         checked = await self._check_endpoints(_most_informative(versions))
         return checked[0] if checked else None
 
+    async def require_version(self, model_id: str) -> VertexVersion:
+        """Return a version by its id. Raises NotFoundError."""
+        version = await self.get_version(model_id)
+        if version is None:
+            raise NotFoundError(f"The version {model_id} does not exist in {self._parent}.")
+        return version
+
+    async def parent_version(self, desired: Desired) -> VertexVersion | None:
+        """Return the version to continue from, or None for a base model. Raises NotFoundError."""
+        if not desired.inputs.source.startswith("tunedModels/"):
+            return None
+        parent = await self.get_version(desired.inputs.source.removeprefix("tunedModels/"))
+        if parent is None or parent.state is not ModelState.READY:
+            raise NotFoundError(
+                f"{desired.inputs.source}, the model to continue from, does not exist in "
+                f"{self._parent}.",
+                cure="Declare both models with the same provider, and apply again.",
+            )
+        return parent
+
     async def jobs(self, model_id: str) -> list[wire.TuningJob]:
         """Return all jobs of a version, sorted by the time of their creation."""
         if model_id.isdecimal():  # the number of a job without our labels
@@ -206,7 +227,7 @@ class JobReader:
         if not names.is_resource_name(name):  # the result of an unknown kind of tuning
             return self.version(job, None, ModelPresence.DELETED)
         model = listed.get(names.location_and_id(name)) if listed is not None else None
-        # A list may lag or be incomplete. A model of ours that is not listed is requested by its
+        # A list may lag or be incomplete. Our model that is not listed is requested by its
         # name, so that no version is trained again because its model was not in a list.
         if model is None and (listed is None or _is_new(job) or self._has_our_labels(job)):
             model = await self.model(name)

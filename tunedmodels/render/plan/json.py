@@ -112,8 +112,9 @@ def plan_schema() -> dict[str, Any]:
 
 def read_plan_file(file: Path) -> Plan:
     """Return a saved plan. Raises RefusedError, as `read_plan` does, with the name of the file."""
+    missing_cure = f"To create it:\n    tunedmodels plan --out {file}"
     try:
-        return read_plan(read_text(file, "plan file", cure=_CURE))
+        return read_plan(read_text(file, "plan file", cure=_CURE, missing_cure=missing_cure))
     except RefusedError as refusal:
         raise RefusedError(f"{file}: {refusal.message}", cure=refusal.cure) from None
 
