@@ -92,7 +92,7 @@ def reduce(response: Response, selection: Selection, *, is_compressed: bool) -> 
     if selection:
         body = msgspec.json.encode(select(msgspec.json.decode(body), selection))
     headers = {"vary": "accept-encoding"}
-    if etag := response.headers.get("etag"):  # of the model, whichever part of it is sent
+    if etag := response.headers.get("etag"):  # of the whole model, also if a part of it is sent
         headers["etag"] = etag
     if is_compressed and len(body) >= _MIN_COMPRESSED_BYTES:
         body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
