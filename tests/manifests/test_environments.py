@@ -8,7 +8,9 @@ import pytest
 
 from tunedmodels.errors import ProblemsFoundError, TunedModelsError
 from tunedmodels.manifests.load import load
+from tunedmodels.plan.planner import Allowances, PlanInputs, PlanOptions, make_plan
 from tunedmodels.project.project import Project
+from tunedmodels.schema.project import Policy
 
 LINEAGE = "3f9c1e7a2b04"
 MODEL = """\
@@ -131,6 +133,19 @@ def test_the_place_must_be_the_same(tmp_path: Path) -> None:
 
 
 SHARED = "{provider: g, providers: {g: {type: gemini, endpoint: 'https://models.example.com'}}}"
+
+
+def test_without_a_lineage_a_plan_for_a_shared_provider_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, spec=SHARED)
+    project = Project.open(tmp_path)
+    inputs = PlanInputs(project.ownership, [], [], missing_lineage=project.missing_lineage)
+    plan = make_plan(inputs, PlanOptions(Policy(), Allowances(empty=True)))
+    (refusal,) = plan.refusals
+    assert refusal.code == "no-lineage"
+    assert "metadata.lineage: is missing" in refusal.message
+    assert refusal.cure.startswith("Add the line `lineage: ")
+    with pytest.raises(ProblemsFoundError):
+        project.require_lineage()
 
 
 def test_a_shared_provider_needs_a_lineage_and_the_cure_is_the_line_to_add(tmp_path: Path) -> None:

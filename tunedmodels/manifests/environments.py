@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from tunedmodels.errors import Problem
+from tunedmodels.errors import Problem, Severity
 from tunedmodels.manifests.collect import RawManifest
 from tunedmodels.manifests.declaration import DeclaredModel, locate
 from tunedmodels.manifests.location import Location, parse_path
@@ -20,6 +20,7 @@ from tunedmodels.schema.project import (
 from tunedmodels.stamp import DEFAULT_ENVIRONMENT, MAX_USES
 from tunedmodels.text import printable, suggest
 
+MISSING_LINEAGE: Final = "missing-lineage"  #: the code of the problem
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 _OWN_PARTS: Final = {"lifecycle", "evaluation"}  # an environment that promotes has its own gate
 
@@ -100,7 +101,8 @@ def check_lineage(
             " lineage: none}]`"
         )
         location = locate(manifest.layers, parse_path("metadata.lineage"))
-        yield location.problem("missing-lineage", message, cure)
+        # A plan is refused for it; other commands work, such as `doctor`.
+        yield location.problem(MISSING_LINEAGE, message, cure, Severity.WARNING)
 
 
 def _is_shared(settings: AnyProvider) -> bool:

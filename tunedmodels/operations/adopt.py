@@ -74,6 +74,7 @@ async def adopt(project: Project, adoption: Adoption) -> None:
     Raises RefusedError when the model was deleted or stamped since it was found.
     """
     desired = adoption.desired
+    project.require_lineage()
     async with connect(project) as providers:
         provider = providers[desired.provider]
         existing = await provider.get(adoption.observed.model_id)

@@ -127,6 +127,7 @@ async def promote(project: Project, name: str, version: str | None) -> PromoteRe
     rejected it: to overrule a gate, the user must name the version. Raises RefusedError for a
     version that must not begin to serve because it was not trained on everything that was declared.
     """
+    project.require_lineage()
     async with connect(project) as providers:
         model = find_model(await list_models(project, providers), name)
         previous = model.serving
@@ -206,6 +207,7 @@ async def cancel(project: Project, name: str, *, clock: Clock) -> dict[str, Mode
             f"Environment {project.acting_environment} trains nothing",
             cure=f"tunedmodels cancel {name} --env {home}",
         )
+    project.require_lineage()
     async with connect(project) as providers:
         model = find_model(await list_models(project, providers), name)
         states = {}

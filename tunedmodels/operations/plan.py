@@ -94,6 +94,7 @@ async def plan(
         ownership=ownership,
         owner_warnings=[each.owner_warning for each in providers.values() if each.owner_warning],
         lacks_etags=lacks_etags,
+        missing_lineage=project.missing_lineage,
         desired=desired,
         observed=observed,
         dataset_changes=diffs.changes,

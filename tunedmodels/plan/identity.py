@@ -118,6 +118,10 @@ def refusals(inputs: PlanInputs) -> Iterator[Refusal]:
         yield safety.other_owner(sorted(model.model_id for model in untrusted))
     if inputs.lacks_etags:
         yield safety.NO_ETAGS
+    if problem := inputs.missing_lineage:
+        message = f"{problem.location}: {problem.path}: {problem.message}."
+        cure = f"{problem.cure[:1].upper()}{problem.cure[1:]}."
+        yield Refusal(code="no-lineage", message=message, cure=cure)
 
 
 def notes(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tunedmodels.desired import Desired
+from tunedmodels.errors import Problem
 from tunedmodels.observed import ObservedModel
 from tunedmodels.ownership import Ownership
 from tunedmodels.plan.cost import FREE
@@ -57,6 +58,8 @@ class PlanInputs:
     training_warnings: Messages = field(default_factory=dict)  #: shown with a training
     owner_warnings: Sequence[str] = ()  #: where the owners of models could not be checked
     lacks_etags: bool = False  #: the environment promotes, and its service sends no ETag
+    missing_lineage: Problem | None = None
+    """The project has no lineage, although other projects can use its provider as well."""
     now: datetime | None = None  #: time for `lifecycle.grace`; None: no grace period is over
     git: GitFacts = NO_GIT  #: about the commit that is checked out
 

@@ -199,6 +199,7 @@ class Refusal(PlanModel):
         "held",
         "other-owner",
         "no-etags",
+        "no-lineage",
     ]
     message: str
     cure: str

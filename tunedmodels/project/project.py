@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunedmodels.errors import Problem, ProblemsFoundError, Severity, TunedModelsError
 from tunedmodels.manifests.discover import overlays
-from tunedmodels.manifests.environments import home_of
+from tunedmodels.manifests.environments import MISSING_LINEAGE, home_of
 from tunedmodels.manifests.load import DeclaredModel, find_project, load
 from tunedmodels.manifests.selection import select
 from tunedmodels.ownership import FormerProject, Ownership
@@ -98,6 +98,17 @@ class Project:
     def name(self) -> str:
         """The name of the project: the owner in its stamps."""
         return self.manifest.metadata.name
+
+    @property
+    def missing_lineage(self) -> Problem | None:
+        """The problem that the project has no lineage, although its provider is shared."""
+        found = (problem for problem in self.warnings if problem.code == MISSING_LINEAGE)
+        return next(found, None)
+
+    def require_lineage(self) -> None:
+        """Raise ProblemsFoundError without a lineage: live models could be those of another."""
+        if problem := self.missing_lineage:
+            raise ProblemsFoundError([replace(problem, severity=Severity.ERROR)])
 
     @property
     def acting_environment(self) -> str:
