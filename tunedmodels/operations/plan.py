@@ -107,9 +107,8 @@ async def plan(
     by_name = {} if destroying else {model.name: model for model in desired}
     files = tuple(_input_files(project, resolution)) if with_inputs else ()
     epochs = await _epoch_notes(project, result, by_name, observed, ownership)
-    notes = (*result.notes, *epochs, *answers.notes)
     return PlanResult(
-        plan=result.model_copy(update=_details(project, result, answers, files, notes)),
+        plan=result.model_copy(update=_details(project, result, answers, files, epochs)),
         desired=by_name,
         observed=observed,
         ownership=ownership,
@@ -148,7 +147,7 @@ def _details(
     plan: Plan,
     answers: GitAnswers,
     files: tuple[Input, ...],
-    notes: tuple[Note, ...],
+    epochs: Sequence[Note],
 ) -> dict[str, object]:
     """Return the fields of a plan that do not decide its outcome."""
     return {
@@ -157,7 +156,7 @@ def _details(
         "folder": project.folder,
         "inputs": files,
         "warnings": (*plan.warnings, *answers.warnings),
-        "notes": notes,
+        "notes": (*plan.notes, *epochs, *answers.notes),
     }
 
 
