@@ -87,8 +87,8 @@ async def test_a_job_is_created_although_a_job_record_cannot_be_deleted(state: M
         return await create(declared, data, stamp, **others)
 
     harness.provider.models = lambda: [*records, *models()]  # type: ignore[method-assign]  # a service that keeps records
-    harness.provider.get = get_record  # type: ignore[method-assign]  # the same
-    harness.provider.create = create_job  # type: ignore[assignment,method-assign]  # the same
+    harness.provider.get = get_record  # type: ignore[method-assign]  # a service that keeps records
+    harness.provider.create = create_job  # type: ignore[assignment,method-assign]  # a service that keeps records
     plan = harness.plan()
     assert actions(plan) == [Action.RETRY if state is ModelState.FAILED else Action.CREATE]
     assert outcomes(await harness.apply(plan)) == [("Succeeded", "tone")]

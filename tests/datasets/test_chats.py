@@ -32,10 +32,10 @@ Turns = list[tuple[str, str]]
 
 
 def as_messages(system: str, turns: Turns) -> dict[str, Any]:
-    rows = [{"role": "system", "content": system}] if system else []
+    rows: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     for user, model in turns:
         rows.append({"role": "user", "content": user})
-        rows.append({"role": "assistant", "content": [{"type": "text", "text": model}]})  # type: ignore[dict-item]
+        rows.append({"role": "assistant", "content": [{"type": "text", "text": model}]})
     return {"messages": rows}
 
 

@@ -21,7 +21,7 @@ from tunedmodels.datasets.problems import ProblemCollector
 from tunedmodels.datasets.readers import read
 from tunedmodels.datasets.scan import scan
 from tunedmodels.datasets.scan_cache import ScanCache, ScanRequest
-from tunedmodels.schema.dataset import ExampleFile, HoldOutPart
+from tunedmodels.schema.dataset import ExampleFile, HoldOutPart, Part
 
 ANY = Limits(min_examples=1, recommended=None)
 SIZES = (10, 10, 0)
@@ -138,8 +138,8 @@ HOLD_OUTS = (
 
 
 def parts(file: Path, hold_outs: Sequence[HoldOutPart]) -> dict[str, list[str]]:
-    names = ("training", "evaluation", "validation")
-    return {name: inputs(file, source().read_as(name, hold_outs, SIZES)) for name in names}  # type: ignore[arg-type]
+    names: tuple[Part, ...] = ("training", "evaluation", "validation")
+    return {name: inputs(file, source().read_as(name, hold_outs, SIZES)) for name in names}
 
 
 def customers(count: int) -> str:

@@ -27,7 +27,7 @@ def problems_of(file: Path) -> tuple[Problem, ...]:
     [
         (LFS, "is a pointer of Git LFS", "git lfs pull"),
         (b"\0GITCRYPT\0abcdefgh\1\2\3", "is encrypted with git-crypt", "git-crypt unlock"),
-        ("../shared/tone.jsonl", "a symbolic link", "git config core.symlinks true"),
+        ("../common/tone.jsonl", "a symbolic link", "git config core.symlinks true"),
         (DVC, "is a file of DVC", "dvc pull"),
         ("../../.git/annex/objects/a/b", "is a pointer of git-annex", "git annex get"),
         ("<!DOCTYPE html><html>", "is a web page", "Download the file itself"),
@@ -57,7 +57,7 @@ def test_a_missing_file_that_dvc_tracks_names_its_command(write: WriteFile) -> N
 def test_data_that_resembles_a_stand_in_is_read(write: WriteFile) -> None:
     for name, content in (
         ("a.jsonl", ONE),
-        ("a.csv", "text_input,output\nsee ../shared/tone.jsonl,x\n"),
+        ("a.csv", "text_input,output\nsee ../common/tone.jsonl,x\n"),
         ("b.csv", "text_input,output\noid sha256,outs:\n"),
     ):
         problems = ProblemCollector(name)

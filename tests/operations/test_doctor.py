@@ -390,7 +390,7 @@ def lack_object(google: FakeGoogleServices, permission: str) -> None:
 LACKING: dict[str, tuple[Callable[[FakeGoogleServices], None], str, str, str]] = {
     **{
         permission: (
-            lambda google, permission=permission: lack_project(google, permission),  # type: ignore[misc]
+            lambda google, permission=permission: lack_project(google, permission),  # type: ignore[misc]  # mypy cannot infer the default
             "permissions",
             f"--member=user:{PERSON}",
             "--role=roles/aiplatform.user",
@@ -399,7 +399,7 @@ LACKING: dict[str, tuple[Callable[[FakeGoogleServices], None], str, str, str]] =
     },
     **{
         permission: (
-            lambda google, permission=permission: lack_object(google, permission),  # type: ignore[misc]
+            lambda google, permission=permission: lack_object(google, permission),  # type: ignore[misc]  # mypy cannot infer the default
             "bucket-permissions",
             f"--member=user:{PERSON}",
             "--role=roles/storage.objectUser",

@@ -23,6 +23,7 @@ _BOMS: Final = (  # UTF-32 first, since its little-endian mark begins with that 
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MAX_ASCII: Final = 0x7F
 _PART: Final = 64 * 1024
 # Bytes that Windows-1252 does not define, and the usual letters of older encodings.
 _UNDEFINED_1252: Final = frozenset(b"\x81\x8d\x8f\x90\x9d")
@@ -157,12 +158,12 @@ def _has_utf8(text: bytes) -> bool:
 
 
 def _runs(text: bytes) -> list[bytes]:
-    ascii_as_space = bytes(byte if byte >= 0x80 else 0x20 for byte in range(256))  # noqa: PLR2004
+    ascii_as_space = bytes(0x20 if byte <= _MAX_ASCII else byte for byte in range(256))
     return text.translate(ascii_as_space).split()
 
 
 def _is_plausible(decoded: str, name: str) -> bool:
-    letters = [char for char in decoded if ord(char) > 0x7F]  # noqa: PLR2004
+    letters = [char for char in decoded if ord(char) > _MAX_ASCII]
     if name == "windows-1251":
         expected = sum("\u0410" <= char <= "\u044f" for char in letters)
     elif name == "shift_jis":

@@ -321,6 +321,10 @@ def _completions(completions: object, contents: list[dict[str, Any]]) -> list[di
         turn = _content(completion.get("completion"), "completions.completion", None)
         turn["role"] = "model"
         scored[float(completion.get("score") or 0)] = turn
-    if scored.keys() != {0.0, 1.0} or not isinstance(completions, list) or len(completions) != 2:  # noqa: PLR2004
+    if (
+        scored.keys() != {0.0, 1.0}
+        or not isinstance(completions, list)
+        or len(completions) != len(scored)
+    ):
         raise FormError("completions", message, "not-a-preference")
     return [{"score": score, "completion": scored[float(score)]} for score in (1, 0)]

@@ -185,22 +185,23 @@ def with_live_parents(
 
     A version that was moved or adopted has another id than a new one would get.
     """
-    by_name = {each.name: each for each in desired}
-    result = []
-    for each in desired:
-        parent = by_name.get(each.parent) if each.parent else None
-        if parent:
-            past = history(
-                versions.get(parent.name, ()),
-                provider=parent.provider,
-                fingerprint=parent.fingerprint,
-            )
-            if past.declared and past.declared.state is not ModelState.FAILED:
-                source = f"tunedModels/{past.declared.model_id}"
-                if source != each.inputs.source:
-                    each = replace(each, inputs=replace(each.inputs, source=source))  # noqa: PLW2901
-        result.append(each)
-    return result
+    by_name = {model.name: model for model in desired}
+
+    def with_live_parent(model: Desired) -> Desired:
+        parent = by_name.get(model.parent) if model.parent else None
+        if parent is None:
+            return model
+        live = history(
+            versions.get(parent.name, ()), provider=parent.provider, fingerprint=parent.fingerprint
+        ).declared
+        if live is None or live.state is ModelState.FAILED:
+            return model
+        source = f"tunedModels/{live.model_id}"
+        if source == model.inputs.source:
+            return model
+        return replace(model, inputs=replace(model.inputs, source=source))
+
+    return [with_live_parent(model) for model in desired]
 
 
 async def _lacks_etags(

@@ -16,12 +16,11 @@ def render_page(
     `path` leads from the project to the subject of the page. `values` are passed to the template,
     which escapes them.
     """
-    # Start-up: only pages need these.
-    import base64  # noqa: PLC0415
-    import hashlib  # noqa: PLC0415
-    from importlib.resources import files  # noqa: PLC0415
+    import base64  # noqa: PLC0415  # start-up: only pages need it
+    import hashlib  # noqa: PLC0415  # the same
+    from importlib.resources import files  # noqa: PLC0415  # the same
 
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # the same
 
     style = files("tunedmodels.render").joinpath("templates/page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -22,7 +22,7 @@ def read_parquet(file: Path, layout: Layout, problems: ProblemCollector) -> Iter
     """Yield the rows of a Parquet file; their lines are the numbers of the rows."""
     try:
         from pyarrow import ArrowException  # noqa: PLC0415  # an extra, and slow to import
-        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415  # the same
     except ImportError:
         problems.error(0, "no-parquet", "is Parquet, which needs an extra package", INSTALL)
         return

@@ -31,8 +31,11 @@ def final_checkpoint(job: wire.TuningJob) -> str:
 
 def deploy_command(job: wire.TuningJob) -> str:
     """Return the command that deploys the result of a job."""
-    parts = job.name.split("/")
-    project, location = (parts[1], parts[3]) if len(parts) > 3 else ("PROJECT", _DEFAULT_REGION)  # noqa: PLR2004
+    match job.name.split("/"):
+        case [_, project, _, location, *_]:
+            pass
+        case _:
+            project, location = "PROJECT", _DEFAULT_REGION
     region = _DEFAULT_REGION if location == "global" else location
     return (
         f"gcloud ai model-garden models deploy --model={final_checkpoint(job)} "
