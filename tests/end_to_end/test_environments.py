@@ -74,9 +74,8 @@ def test_environments_that_apply_at_once_keep_what_serves_and_train_once(tmp_pat
     with run_server(tmp_path / "store") as server:
         one, two = (Checkout(tmp_path / name, server.url) for name in ("one", "two"))
         starts = [c.start("apply", "--env", "staging", "--yes") for c in (one, two)]
-        for process in starts:
-            assert process.wait(timeout=120) == 0
-            process.communicate()
+        outputs = [process.communicate(timeout=120)[0] for process in starts]
+        assert [process.returncode for process in starts] == [0, 0], outputs
         assert len(models(server.api)) == 1, "one job, however many machines apply"
         code, out = one.run("apply", "--env", "production", "--yes")
         assert code == 0, out

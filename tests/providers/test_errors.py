@@ -10,6 +10,7 @@ import pytest
 
 from tunedmodels.errors import (
     AlreadyExistsError,
+    ChangedError,
     InvalidArgumentError,
     NotFoundError,
     PermissionDeniedError,
@@ -52,6 +53,8 @@ MEANINGS = [
     (408, NOTHING,                               UnavailableError,      "408 Request", "temporary"),
     (409, reply("Taken.", "ALREADY_EXISTS"),     AlreadyExistsError,    "Taken.", ""),
     (409, reply("Raced.", "ABORTED"),            UnavailableError,      "Raced.", "temporary"),
+    (412, reply("Changed.", "ABORTED"),          ChangedError,          "Changed.", ""),
+    (412, NOTHING,                               ChangedError,          "412", "`endpoint`"),
     (413, NOTHING,                               InvalidArgumentError,  "413", "`endpoint`"),
     (429, reply("Quota.", "RESOURCE_EXHAUSTED"), RateLimitedError,      "Quota.", "--parallelism"),
     (499, NOTHING,                               InvalidArgumentError,  "499 with", "`endpoint`"),

@@ -145,8 +145,9 @@ def _meaning(http_status: int, status: Status) -> tuple[type[ProviderError], str
         return UnauthenticatedError, KEY_CURE
     if status.reason == STORE_UNUSABLE:
         return ProviderError, ""  # the message of our own service contains the cure
-    if status.status == "ABORTED":
-        # 409 is the status of two codes. ABORTED lost a race, so that the call may be retried.
+    if status.status == "ABORTED" and http_status == HTTPStatus.CONFLICT:
+        # 409 is the status of two codes. ABORTED lost a race, so that the call may be retried. With
+        # 412 a condition of the caller failed, who has to read the model again.
         return _TRANSIENT
     meaning = _MEANINGS.get(http_status) or _MEANINGS.get(http_status // 100)
     kind, cure = meaning or (ProviderError, _ENDPOINT_CURE)

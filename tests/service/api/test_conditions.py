@@ -10,9 +10,16 @@ import httpx
 import pytest
 
 from tests.support.embedded_service import PATH, body, client, create, service, train_all
+from tunedmodels.errors import ChangedError
+from tunedmodels.model_fields import MutableFields
+from tunedmodels.providers.gemini.provider import GeminiProvider
+from tunedmodels.providers.http import asgi_transport
+from tunedmodels.providers.identity import Credentials
+from tunedmodels.providers.provider import Edit
 from tunedmodels.service.embedded import EmbeddedService
 from tunedmodels.service.identity import ApiKeys, Caller, key_digest
 from tunedmodels.service.records import later_timestamp
+from tunedmodels.stamp import Stamp
 
 CALLERS = {"ana": Caller("ana@example.com", 1), "bo": Caller("bo@example.com", 2)}
 KEYS = ApiKeys({key_digest(name): caller for name, caller in CALLERS.items()})
@@ -67,6 +74,32 @@ async def test_a_delete_with_an_old_etag_deletes_nothing(clients: Clients) -> No
     assert (await api.delete(TONE, headers={"if-match": old})).status_code == 412
     assert (await api.delete(TONE, headers={"if-match": await etag(api)})).status_code == 200
     assert (await api.delete(TONE)).status_code == 404
+
+
+async def test_the_provider_reports_a_changed_model_at_once(
+    embedded: EmbeddedService, clients: Clients
+) -> None:
+    """A retry with the old etag would fail again, and end the step that has to decide again."""
+    retries: list[str] = []
+    provider = GeminiProvider(
+        "here",
+        project="demo",
+        endpoint="http://127.0.0.1:1",
+        credentials=Credentials(api_key="ana"),
+        transport=asgi_transport(embedded.app),
+        on_retry=lambda call, *_: retries.append(call),
+    )
+    old = await etag(clients["ana"])
+    await clients["ana"].patch(TONE, json={"description": "one"})
+    stamp = Stamp("demo", "tone", fingerprint="0" * 64, dataset="0" * 64, examples=3)
+    edit = Edit(stamp, MutableFields(description="two"))
+    async with provider:
+        with pytest.raises(ChangedError):
+            await provider.update("tone", edit, etag=old)
+        with pytest.raises(ChangedError):
+            await provider.delete("tone", etag=old)
+    assert retries == []
+    assert (await clients["ana"].get(TONE)).json()["description"] == "one"
 
 
 @pytest.mark.parametrize("fields", ["", "name"])
